@@ -1,0 +1,248 @@
+"""Checks of the input, each with a message that says what was expected, what was found and what to do."""
+
+from collections.abc import Hashable, Iterable, Sequence
+from typing import Any
+
+import numpy as np
+from anndata import AnnData
+from mudata import MuData
+from scipy import sparse
+
+Matrix = Any
+"""A dense `numpy.ndarray` or any SciPy sparse matrix, cells x features."""
+
+
+def check_mdata(mdata: Any, modalities: Sequence[str] | None = None) -> list[str]:
+    """Check that the cells and modalities of a MuData can be used.
+
+    Parameters
+    ----------
+    mdata
+        The object to check; nothing is written to it.
+    modalities
+        Names of the modalities wanted; all of them by default.
+
+    Returns
+    -------
+    list of str
+        The names of the modalities to use, in the order asked for.
+
+    Raises
+    ------
+    TypeError
+        `mdata` is not a MuData of AnnData objects.
+    KeyError
+        A modality asked for does not exist.
+    ValueError
+        There is no modality or no cell; a modality is empty, or its name holds ``.`` or ``/``; a cell or feature name
+        occurs twice in a modality; a cell is in none of the modalities.
+    """
+    if isinstance(mdata, AnnData):
+        raise TypeError('Expected a MuData, found an AnnData. Wrap it: mudata.MuData({"rna": adata}).')
+    if not isinstance(mdata, MuData):
+        raise TypeError(f"Expected a MuData, found {type(mdata).__name__}. Read one with scmoe.datasets.read(path).")
+    if mdata.axis != 0:
+        raise ValueError(f"Expected modalities that share cells (MuData axis 0), found axis {mdata.axis}.")
+    names = _choose_modalities(mdata, modalities)
+    if mdata.n_obs == 0:
+        raise ValueError("Expected at least one cell, found a MuData without cells. Check the filter applied before.")
+    for name in names:
+        _check_modality(mdata, name)
+    _check_membership(mdata, names)
+    return names
+
+
+def _choose_modalities(mdata: MuData, modalities: Sequence[str] | None) -> list[str]:
+    present = list(mdata.mod)
+    if not present:
+        raise ValueError('Expected at least one modality, found none. Build the MuData as MuData({"rna": adata}).')
+    if modalities is None:
+        return present
+    names = [modalities] if isinstance(modalities, str) else list(modalities)
+    if not names:
+        raise ValueError(f"Expected at least one modality in modalities, found none. Choose from {present}.")
+    for name in names:
+        if name not in mdata.mod:
+            raise KeyError(f"There is no modality {name!r}; the MuData has {present}.")
+        if names.count(name) > 1:
+            raise ValueError(f"Modality {name!r} is asked for twice in {names}. Name it once.")
+    return names
+
+
+def _check_modality(mdata: MuData, name: str) -> None:
+    adata = mdata.mod[name]
+    if not isinstance(adata, AnnData):
+        raise TypeError(f"Expected mdata[{name!r}] to be an AnnData, found {type(adata).__name__}.")
+    if "." in name or "/" in name:
+        raise ValueError(
+            f"The modality name {name!r} holds '.' or '/', which cannot be stored. Rename the modality, "
+            f"e.g. to {name.replace('.', '_').replace('/', '_')!r}."
+        )
+    for axis, size in (("cell", adata.n_obs), ("feature", adata.n_vars)):
+        if size == 0:
+            raise ValueError(
+                f"mdata[{name!r}] has no {axis}s. Remove the modality, or check the filter applied before."
+            )
+    for axis, index in (("cell", adata.obs_names), ("feature", adata.var_names)):
+        if not index.is_unique:
+            repeated = index[index.duplicated()][0]
+            method = "obs_names_make_unique" if axis == "cell" else "var_names_make_unique"
+            raise ValueError(
+                f"mdata[{name!r}] has the {axis} name {repeated!r} more than once. "
+                f"Call mdata[{name!r}].{method}() and then mdata.update()."
+            )
+
+
+def _check_membership(mdata: MuData, names: list[str]) -> None:
+    in_any = np.zeros(mdata.n_obs, dtype=bool)
+    for name in names:
+        position = mdata.obs_names.get_indexer(mdata.mod[name].obs_names)
+        if (position < 0).any():
+            cell = mdata.mod[name].obs_names[int(np.argmax(position < 0))]
+            raise ValueError(f"Cell {cell!r} of mdata[{name!r}] is not in mdata.obs. Call mdata.update() first.")
+        in_any[position] = True
+    if not in_any.all():
+        cell = mdata.obs_names[int(np.argmin(in_any))]
+        raise ValueError(
+            f"{int((~in_any).sum())} cells are in none of the modalities {names}, the first is {cell!r}. "
+            "Remove them, or use more modalities."
+        )
+
+
+def check_values(
+    matrix: Matrix,
+    modality: str,
+    where: str,
+    obs_names: Iterable[Hashable],
+    var_names: Iterable[Hashable],
+    *,
+    allow_missing: bool = True,
+) -> None:
+    """Check that numbers are finite or NaN, and that no cell and no feature is NaN throughout.
+
+    Parameters
+    ----------
+    matrix
+        Cells x features, dense or sparse; a sparse one is never made dense.
+    modality, where
+        Name of the modality and the place in it (``"X"`` or ``"layers['counts']"``), for the message.
+    obs_names, var_names
+        Names of the rows and columns, for the message.
+    allow_missing
+        Whether single values may be NaN.
+
+    Raises
+    ------
+    ValueError
+        The values are not numbers in memory, one of them is infinite, a cell or feature holds only NaN, or a value is
+        NaN where none may be missing.
+    """
+    check_array(matrix, modality, where)
+    place = f"mdata[{modality!r}].{where}"
+    infinite = np.isinf(_stored(matrix))
+    if infinite.any():
+        row, column, value = _first(matrix, infinite)
+        raise ValueError(
+            f"{place} must hold finite numbers; found {value} for feature {_name(var_names, column)} in cell "
+            f"{_name(obs_names, row)}. Replace infinite values by NaN, or remove the feature."
+        )
+    missing = np.isnan(_stored(matrix))
+    if not missing.any():
+        return
+    rows, columns = _positions(matrix, missing)
+    n_obs, n_vars = matrix.shape
+    for axis, names, counts, full in (
+        ("Feature", var_names, np.bincount(columns, minlength=n_vars), n_obs),
+        ("Cell", obs_names, np.bincount(rows, minlength=n_obs), n_vars),
+    ):
+        if (counts == full).any():
+            name = _name(names, int(np.argmax(counts == full)))
+            raise ValueError(f"{axis} {name} of {place} is NaN throughout. Remove it from mdata[{modality!r}].")
+    if not allow_missing:
+        raise ValueError(
+            f"{place} is NaN for feature {_name(var_names, columns[0])} in cell {_name(obs_names, rows[0])}; only "
+            "continuous modalities may have missing values. Declare it as continuous, or remove the cell or feature."
+        )
+
+
+def check_counts(
+    matrix: Matrix, modality: str, where: str, obs_names: Iterable[Hashable], var_names: Iterable[Hashable]
+) -> None:
+    """Check that values are raw counts: non-negative whole numbers.
+
+    Parameters
+    ----------
+    matrix
+        Cells x features, dense or sparse; a sparse one is never made dense.
+    modality, where
+        Name of the modality and the place in it (``"X"`` or ``"layers['counts']"``), for the message.
+    obs_names, var_names
+        Names of the rows and columns, for the message.
+
+    Raises
+    ------
+    ValueError
+        The first negative, fractional, infinite or NaN value, with its cell and feature.
+    """
+    check_array(matrix, modality, where)
+    wrong = ~_is_count(_stored(matrix))
+    if wrong.any():
+        row, column, value = _first(matrix, wrong)
+        raise ValueError(
+            f"mdata[{modality!r}].{where} must hold raw counts (whole numbers, none negative); found {value:.6g} for "
+            f"feature {_name(var_names, column)} in cell {_name(obs_names, row)}. Put the raw counts there, "
+            "or declare the modality as continuous (kinds= in prepare, likelihoods= in setup)."
+        )
+
+
+def looks_like_counts(matrix: Matrix) -> bool:
+    """Tell whether all values are non-negative whole numbers and some exceed 1 (so that 0/1 data are not counts)."""
+    values = _stored(matrix)
+    return bool(values.size and _is_count(values).all() and values.max() > 1)
+
+
+def check_array(matrix: Matrix, modality: str, where: str) -> None:
+    """Refuse what is not a matrix of real numbers in memory (no values, text, backed or lazy arrays)."""
+    place = f"mdata[{modality!r}].{where}"
+    if matrix is None:
+        raise ValueError(f"{place} holds no values; expected a matrix of cells x features.")
+    if not isinstance(matrix, np.ndarray) and not sparse.issparse(matrix):
+        raise ValueError(
+            f"{place} must be a NumPy array or a SciPy sparse matrix in memory; found {type(matrix).__name__}. "
+            "Read the file without backed=, or load the values first (adata.to_memory())."
+        )
+    if matrix.dtype.kind not in "buif":
+        raise ValueError(f"{place} must hold numbers; found values of type {matrix.dtype}.")
+
+
+def _stored(matrix: Matrix) -> np.ndarray:
+    """Return the values held in memory; the implicit zeros of a sparse matrix pass every check."""
+    if not sparse.issparse(matrix):
+        return np.asarray(matrix)
+    return matrix.data if matrix.format in ("csr", "csc", "coo", "bsr") else matrix.tocoo().data
+
+
+def _is_count(values: np.ndarray) -> np.ndarray:
+    if values.dtype.kind in "bu":
+        return np.ones(values.shape, dtype=bool)
+    if values.dtype.kind == "i":
+        return values >= 0
+    return np.isfinite(values) & (values >= 0) & (values == np.floor(values))
+
+
+def _positions(matrix: Matrix, mask: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Rows and columns of the values that `mask`, of the shape of `_stored(matrix)`, marks."""
+    if not sparse.issparse(matrix):
+        rows, columns = np.nonzero(mask)
+        return rows, columns
+    coo = matrix.tocoo()
+    return coo.row[mask.ravel()], coo.col[mask.ravel()]
+
+
+def _first(matrix: Matrix, mask: np.ndarray) -> tuple[int, int, float]:
+    rows, columns = _positions(matrix, mask)
+    return int(rows[0]), int(columns[0]), float(_stored(matrix)[mask][0])
+
+
+def _name(names: Iterable[Hashable], position: int) -> str:
+    return repr(list(names)[position])

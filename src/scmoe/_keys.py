@@ -1,0 +1,73 @@
+"""Every key that scmoe reads from or writes to a MuData, in one place.
+
+Results are written under ``key_added`` (default ``"scmoe"``), so two models can keep their results side by side.
+"""
+
+from dataclasses import dataclass
+
+DEFAULT_KEY = "scmoe"
+COUNTS_LAYER = "counts"
+"""Layer of a modality that keeps the raw counts (written by `scmoe.pp.prepare`)."""
+UNS_ROOT = "scmoe"
+"""Entry of ``mdata.uns`` that holds what belongs to the data rather than to one model."""
+PREPARE = "prepare"
+"""``mdata.uns["scmoe"]["prepare"]``: what each modality was taken for and what was done to it."""
+UNKNOWN_LABEL = "Unknown"
+"""Default category of cells without a label."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Keys:
+    """The storage keys of one model's results.
+
+    Parameters
+    ----------
+    name
+        The ``key_added`` of the model; also the entry of ``mdata.uns`` with its tables.
+    """
+
+    name: str = DEFAULT_KEY
+
+    @property
+    def embedding(self) -> str:
+        """``mdata.obsm`` and ``mdata.mod[m].obsm``: joint and per-modality states, cells x width."""
+        return f"X_{self.name}"
+
+    @property
+    def cluster(self) -> str:
+        """``mdata.obs``: cluster of each cell (categorical)."""
+        return f"{self.name}_cluster"
+
+    @property
+    def label(self) -> str:
+        """``mdata.obs``: predicted label of each cell (categorical)."""
+        return f"{self.name}_label"
+
+    @property
+    def label_confidence(self) -> str:
+        """``mdata.obs``: probability of the predicted label."""
+        return f"{self.name}_label_confidence"
+
+    @property
+    def label_probability(self) -> str:
+        """``mdata.obsm``: probability of every label, a frame of cells x labels."""
+        return f"{self.name}_label_probability"
+
+    @property
+    def router(self) -> str:
+        """``mdata.mod[m].obsm``: share of the routing weight of each expert, cells x experts."""
+        return f"{self.name}_router"
+
+    def imputed(self, target: str, source: str) -> str:
+        """``mdata.obsm`` (all cells) and ``mdata.mod[target].layers`` (its cells): predicted features of `target`."""
+        return f"{self.name}_{target}_from_{source}"
+
+
+HISTORY = "history"
+"""``mdata.uns[key_added]["history"]``: a frame with one row an epoch and one column a loss."""
+PARAMS = "params"
+"""``mdata.uns[key_added]["params"]``: settings, seed, versions and timings of the model."""
+EXPERT_USAGE = "expert_usage"
+"""``mdata.uns[key_added]["expert_usage"]``: tidy frame, see `scmoe.tl.expert_usage`."""
+ATTENTION = "attention"
+"""``mdata.uns[key_added]["attention"]``: tidy frame, see `scmoe.tl.attention`."""

@@ -1,0 +1,1 @@
+"""MuData to mini-batches: what is where, which cells have what, seeded batches."""

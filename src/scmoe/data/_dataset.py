@@ -1,0 +1,156 @@
+"""Mini-batches of a MuData whose cells may lack modalities and whose modalities may lack values."""
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from mudata import MuData
+from scipy import sparse
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from scmoe._check import check_mdata
+from scmoe.data._setup import COUNT_LIKELIHOODS, Setup, check_modality, column_of, values_of
+from scmoe.data._transform import log_normalize
+
+
+class Batch(NamedTuple):
+    """B cells; one entry a modality in the lists, float32 throughout."""
+
+    values: list[Tensor]
+    """(B, D) input values, 0 where missing."""
+    observed: list[Tensor | None]
+    """(B, D) which values are observed; None: all that the cell's modality has."""
+    counts: list[Tensor | None]
+    """(B, D) raw counts for a likelihood of counts; else None."""
+    present: Tensor
+    """(B, V) which modalities a cell has."""
+    batch: Tensor
+    """(B,) code of the batch; -1: not one of the model's."""
+    label: Tensor
+    """(B,) code of the label; -1: unlabeled."""
+
+
+class MosaicDataset(Dataset[Batch]):
+    """The cells of a MuData as a model reads them.
+
+    Indexed by an array of cell positions at once (never cell by cell, which is far slower on sparse rows). Holds
+    references to the MuData's matrices, not copies; writes nothing to it.
+
+    Parameters
+    ----------
+    mdata
+        Training or query data. A query may lack modalities as a whole, the batch column and the labels; its features
+        may come in another order.
+    setup
+        What the model expects.
+
+    Raises
+    ------
+    KeyError
+        A layer or the batch column is absent, or features are missing.
+    ValueError
+        Features that the model does not know, and all that `scmoe.model.SCMOE.setup_mudata` refuses.
+    """
+
+    def __init__(self, mdata: MuData, setup: Setup) -> None:
+        here = check_mdata(mdata, [m for m in setup.modalities if m in getattr(mdata, "mod", {})])
+        self.setup = setup
+        self.obs_names = mdata.obs_names
+        self._matrices: list[np.ndarray | sparse.csr_matrix | None] = []
+        self._rows = np.full((len(setup.modalities), mdata.n_obs), -1)
+        for v, name in enumerate(setup.modalities):
+            if name not in here:
+                self._matrices.append(None)
+                continue
+            check_modality(mdata, name, setup.layers[name], setup.likelihoods[name])
+            self._matrices.append(read_matrix(mdata, name, setup))
+            self._rows[v] = mdata.mod[name].obs_names.get_indexer(mdata.obs_names)
+        self._has_missing = [has_nan(matrix) for matrix in self._matrices]
+        self.present = (self._rows >= 0).T
+        self.batch = encode(mdata, setup.batch_key, setup.batches, "batch_key")
+        labels_here = setup.labels_key is not None and setup.labels_key in mdata.obs
+        self.label = encode(mdata, setup.labels_key if labels_here else None, setup.labels, "labels_key")
+
+    def __len__(self) -> int:
+        return len(self.obs_names)
+
+    def __getitem__(self, cells: np.ndarray) -> Batch:
+        """Read the cells at these positions."""
+        values, observed, counts = [], [], []
+        for v, name in enumerate(self.setup.modalities):
+            raw = self._read(v, cells)
+            is_count = self.setup.likelihoods[name] in COUNT_LIKELIHOODS
+            counts.append(torch.from_numpy(raw) if is_count else None)
+            missing = np.isnan(raw) if self._has_missing[v] else None
+            if missing is not None:
+                raw[missing] = 0
+            observed.append(None if missing is None else torch.from_numpy(~missing))
+            values.append(torch.from_numpy(log_normalize(raw) if is_count else raw))
+        return Batch(
+            values,
+            observed,
+            counts,
+            torch.from_numpy(self.present[cells]),
+            torch.from_numpy(self.batch[cells]),
+            torch.from_numpy(self.label[cells]),
+        )
+
+    def _read(self, v: int, cells: np.ndarray) -> np.ndarray:
+        """(B, D) float32 of modality `v`; zeros for the cells that lack it."""
+        matrix, rows = self._matrices[v], self._rows[v, cells]
+        n_features = len(self.setup.feature_names[self.setup.modalities[v]])
+        if matrix is None:
+            return np.zeros((len(cells), n_features), np.float32)
+        here = rows >= 0
+        block = matrix[rows[here]]
+        block = block.toarray() if sparse.issparse(block) else block
+        if here.all():
+            return np.array(block, np.float32)
+        full = np.zeros((len(cells), n_features), np.float32)
+        full[here] = block
+        return full
+
+
+def read_matrix(mdata: MuData, name: str, setup: Setup) -> np.ndarray | sparse.csr_matrix:
+    """The values of a modality with the features in the model's order."""
+    wanted = setup.feature_names[name]
+    found = mdata.mod[name].var_names.astype(str)
+    order = found.get_indexer(wanted)
+    remedy = f"Subset both sides to shared features before training, e.g. mdata.mod[{name!r}] = adata[:, features]."
+    if (order < 0).any():
+        missing = [feature for feature, position in zip(wanted, order, strict=True) if position < 0]
+        raise KeyError(
+            f"mdata[{name!r}] lacks {len(missing)} of the model's {len(wanted)} features: {shorten(missing)}. {remedy}"
+        )
+    if len(found) > len(wanted):
+        unknown = found.difference(wanted).tolist()
+        raise ValueError(
+            f"mdata[{name!r}] has {len(unknown)} features that the model does not know: {shorten(unknown)}. "
+            f"Keep the model's: mdata.mod[{name!r}] = adata[:, model.feature_names[{name!r}]]."
+        )
+    matrix = values_of(mdata, name, setup.layers[name])
+    if sparse.issparse(matrix):
+        matrix = sparse.csr_matrix(matrix)  # no copy when it is one already
+    return matrix if (order == np.arange(len(order))).all() else matrix[:, order]
+
+
+def shorten(names: Sequence[str]) -> str:
+    """The first few names."""
+    return ", ".join(map(repr, names[:5])) + (", ..." if len(names) > 5 else "")
+
+
+def has_nan(matrix: np.ndarray | sparse.csr_matrix | None) -> bool:
+    """Whether any stored value is missing."""
+    if matrix is None:
+        return False
+    return bool(np.isnan(matrix.data if sparse.issparse(matrix) else matrix).any())
+
+
+def encode(mdata: MuData, key: str | None, categories: Sequence[str], argument: str) -> np.ndarray:
+    """Codes of a column of ``mdata.obs`` (-1: not among `categories`); without a key 0, or -1 without categories."""
+    if key is None:
+        return np.full(mdata.n_obs, 0 if len(categories) == 1 else -1)
+    code: Mapping[str, int] = {category: i for i, category in enumerate(categories)}
+    return column_of(mdata, key, argument).map(lambda value: code.get(value, -1)).to_numpy(np.int64)

@@ -1,0 +1,164 @@
+"""What is where in a MuData: the one description that the data set, the network and a saved model share."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from mudata import MuData
+from scipy.sparse import spmatrix
+
+from scmoe._check import check_array, check_counts, check_mdata, check_values, looks_like_counts
+from scmoe._keys import COUNTS_LAYER, UNKNOWN_LABEL
+
+COUNT_LIKELIHOODS = ("nb", "poisson", "bernoulli")
+"""Likelihoods of raw counts (``bernoulli``: of a count being above zero)."""
+LIKELIHOODS = ("gaussian", *COUNT_LIKELIHOODS)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Setup:
+    """Where a model finds its data in a MuData.
+
+    Parameters
+    ----------
+    modalities
+        Names, in the model's order.
+    layers
+        Layer of each modality with its values; None: ``X``.
+    likelihoods
+        Likelihood of each modality.
+    feature_names
+        Features of each modality, in the model's order.
+    batch_key, batches
+        Column of ``mdata.obs`` with the batch, and its categories; None and one nameless batch without it.
+    labels_key, labels, unlabeled_category
+        Column of ``mdata.obs`` with the labels, its categories without the unlabeled one, and the name of that one.
+    """
+
+    modalities: list[str]
+    layers: dict[str, str | None]
+    likelihoods: dict[str, str]
+    feature_names: dict[str, list[str]]
+    batch_key: str | None = None
+    batches: list[str]
+    labels_key: str | None = None
+    labels: list[str]
+    unlabeled_category: str = UNKNOWN_LABEL
+
+    @classmethod
+    def from_mudata(
+        cls,
+        mdata: MuData,
+        *,
+        modalities: Sequence[str] | None = None,
+        layers: Mapping[str, str | None] | None = None,
+        likelihoods: Mapping[str, str] | None = None,
+        batch_key: str | None = None,
+        labels_key: str | None = None,
+        unlabeled_category: str = UNKNOWN_LABEL,
+    ) -> "Setup":
+        """Check `mdata` and describe it; changes nothing. See `scmoe.model.SCMOE.setup_mudata` for the arguments."""
+        names = check_mdata(mdata, modalities)
+        layers, likelihoods = dict(layers or {}), dict(likelihoods or {})
+        for argument, mapping in (("layers", layers), ("likelihoods", likelihoods)):
+            if unknown := set(mapping) - set(names):
+                raise KeyError(f"{argument} names the modality {min(unknown)!r}; this model has {', '.join(names)}.")
+        chosen = {name: choose_likelihood(mdata, name, layers.get(name), likelihoods.get(name)) for name in names}
+        where = {name: choose_layer(mdata, name, layers.get(name), chosen[name]) for name in names}
+        for name in names:
+            check_modality(mdata, name, where[name], chosen[name])
+        labels = [c for c in categories(mdata, labels_key, "labels_key") if c != unlabeled_category]
+        if labels_key is not None and len(labels) < 2:
+            raise ValueError(
+                f"mdata.obs[{labels_key!r}] must hold at least two classes to learn from; found {labels or 'none'} "
+                f"(besides {unlabeled_category!r}). Leave labels_key out to train without labels."
+            )
+        return cls(
+            modalities=names,
+            layers=where,
+            likelihoods=chosen,
+            feature_names={name: mdata.mod[name].var_names.astype(str).tolist() for name in names},
+            batch_key=batch_key,
+            batches=categories(mdata, batch_key, "batch_key") or [""],
+            labels_key=labels_key,
+            labels=labels,
+            unlabeled_category=unlabeled_category,
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain types that JSON can hold; `Setup(**d)` is the way back."""
+        return asdict(self)
+
+
+def values_of(mdata: MuData, modality: str, layer: str | None) -> np.ndarray | spmatrix:
+    """The matrix of a modality: a layer, or ``X`` for None."""
+    adata = mdata.mod[modality]
+    if layer is None:
+        return adata.X
+    if layer not in adata.layers:
+        raise KeyError(
+            f"mdata[{modality!r}] has no layer {layer!r}; found {', '.join(adata.layers) or 'none'}. "
+            "Name one of these in layers=, or None for X."
+        )
+    return adata.layers[layer]
+
+
+def describe_layer(layer: str | None) -> str:
+    """How error messages name the matrix."""
+    return "X" if layer is None else f"layers[{layer!r}]"
+
+
+def choose_likelihood(mdata: MuData, modality: str, layer: str | None, likelihood: str | None) -> str:
+    """The likelihood asked for; Gaussian by default, refused for raw counts, for which it would be wrong."""
+    if likelihood is None:
+        matrix = values_of(mdata, modality, layer)
+        check_array(matrix, modality, describe_layer(layer))
+        if looks_like_counts(matrix):
+            raise ValueError(
+                f"mdata[{modality!r}].{describe_layer(layer)} holds raw counts, which the default Gaussian likelihood does not "
+                f"fit. Run scmoe.pp.prepare(mdata) first, or pass likelihoods={{{modality!r}: 'nb'}} to model the "
+                f"counts, or likelihoods={{{modality!r}: 'gaussian'}} to take them as they are."
+            )
+        return "gaussian"
+    if likelihood not in LIKELIHOODS:
+        raise ValueError(f"The likelihood of {modality!r} must be one of {', '.join(LIKELIHOODS)}; found {likelihood!r}.")
+    return likelihood
+
+
+def choose_layer(mdata: MuData, modality: str, layer: str | None, likelihood: str) -> str | None:
+    """The layer asked for; without one, the raw counts for the likelihoods that model counts, else ``X``."""
+    if layer is None and likelihood != "gaussian" and COUNTS_LAYER in mdata.mod[modality].layers:
+        return COUNTS_LAYER
+    return layer
+
+
+def check_modality(mdata: MuData, modality: str, layer: str | None, likelihood: str) -> None:
+    """Raise if the values of a modality cannot be modeled."""
+    adata, matrix = mdata.mod[modality], values_of(mdata, modality, layer)
+    check = check_counts if likelihood in COUNT_LIKELIHOODS else check_values
+    check(matrix, modality, describe_layer(layer), adata.obs_names, adata.var_names)
+
+
+def categories(mdata: MuData, key: str | None, argument: str) -> list[str]:
+    """The sorted categories of a column of ``mdata.obs``; an error if it is absent or has missing values."""
+    if key is None:
+        return []
+    return sorted(column_of(mdata, key, argument).unique())
+
+
+def column_of(mdata: MuData, key: str, argument: str) -> pd.Series:
+    """A column of ``mdata.obs`` as strings."""
+    if key not in mdata.obs:
+        raise KeyError(
+            f"{argument}={key!r} is not a column of mdata.obs; found {', '.join(map(str, mdata.obs)) or 'none'}."
+        )
+    column = mdata.obs[key]
+    if column.isna().any():
+        cell = mdata.obs_names[np.flatnonzero(column.isna())[0]]
+        raise ValueError(
+            f"mdata.obs[{key!r}] must have a value for every cell; found {int(column.isna().sum())} missing, the first "
+            f"in cell {cell!r}. Fill them, for instance with {UNKNOWN_LABEL!r} for unlabeled cells."
+        )
+    return column.astype(str)

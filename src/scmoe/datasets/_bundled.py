@@ -1,0 +1,30 @@
+"""Data that ship inside the package."""
+
+from importlib import resources
+
+from mudata import MuData
+
+from scmoe.datasets._read import read
+
+
+def bmmc_cite() -> MuData:
+    """600 human bone-marrow cells with RNA and surface proteins (CITE-seq); works offline.
+
+    A subset of site 1 of the NeurIPS 2021 multimodal single-cell benchmark :cite:p:`luecken2021` (GEO accession
+    GSE194122), redistributed by Open Problems in Single-Cell Analysis under the MIT License.
+
+    Returns
+    -------
+    MuData
+        ``rna``: 600 cells x 1000 genes, ``adt``: 600 cells x 134 surface proteins, both raw counts (CSR, float32);
+        ``obs["cell_type"]``: 41 types, 32 of them in fewer than 3 % of the cells; ``obs["batch"]``: 2 donors.
+
+    Examples
+    --------
+    >>> import scmoe
+    >>> mdata = scmoe.datasets.bmmc_cite()
+    >>> mdata.shape
+    (600, 1134)
+    """
+    with resources.as_file(resources.files("scmoe.datasets") / "files" / "bmmc_cite.h5mu") as path:
+        return read(path)

@@ -1,0 +1,73 @@
+"""Which experts serve which modality and which group of cells."""
+
+from collections.abc import Mapping
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from scmoe.explain._groups import group_indicator, group_sums
+
+COLUMNS = ["layer", "modality", "group", "expert", "hard", "soft", "n_cells"]
+
+
+def usage_table(
+    soft: Mapping[str, NDArray[np.floating]],
+    hard: Mapping[str, NDArray[np.floating]],
+    groups: pd.Series | None = None,
+) -> pd.DataFrame:
+    """Average the experts' shares over the cells of each group.
+
+    Parameters
+    ----------
+    soft
+        Share of the routing weight, modality -> ``(n_cells, n_layers, n_experts)``; each row sums to 1, or is NaN
+        where the cell lacks the modality.
+    hard
+        Share of the routed tokens, in the same form.
+    groups
+        Group of every cell, ``(n_cells,)`` in the order of the arrays; cells without a group count in ``"all"`` only.
+
+    Returns
+    -------
+    A tidy frame with columns ``layer``, ``modality``, ``group``, ``expert``, ``hard``, ``soft`` and ``n_cells`` (cells of
+    the group that have the modality). Rows of the group ``"all"`` come first. Over the experts of one layer, modality
+    and group both shares sum to 1; groups without a cell that has the modality are left out. No preference is
+    ``1 / n_experts``.
+
+    Raises
+    ------
+    ValueError
+        If `soft` and `hard` differ in modalities or shapes, or `groups` does not fit the cells.
+    """
+    if list(soft) != list(hard):
+        raise ValueError(f"soft and hard must hold the same modalities; found {list(soft)} and {list(hard)}.")
+    tables = [_modality_table(name, soft[name], hard[name], groups) for name in soft]
+    return pd.concat(tables, ignore_index=True)[COLUMNS] if tables else pd.DataFrame(columns=COLUMNS)
+
+
+def _modality_table(
+    modality: str, soft: NDArray[np.floating], hard: NDArray[np.floating], groups: pd.Series | None
+) -> pd.DataFrame:
+    if soft.shape != hard.shape or soft.ndim != 3:
+        raise ValueError(
+            f"Modality {modality!r}: soft and hard must both be cells x layers x experts; "
+            f"found {soft.shape} and {hard.shape}."
+        )
+    names, membership = group_indicator(len(soft), groups)
+    n_cells = group_sums(membership, np.isfinite(soft).all(axis=(1, 2))).astype(int)
+    kept = np.flatnonzero(n_cells)
+    _, n_layers, n_experts = soft.shape
+    size = n_cells[kept, None, None]
+    group, layer, expert = (axis.ravel() for axis in np.indices((len(kept), n_layers, n_experts)))
+    return pd.DataFrame(
+        {
+            "layer": layer,
+            "modality": modality,
+            "group": np.array(names, dtype=object)[kept][group],
+            "expert": expert,
+            "hard": (group_sums(membership, hard)[kept] / size).ravel(),
+            "soft": (group_sums(membership, soft)[kept] / size).ravel(),
+            "n_cells": n_cells[kept][group],
+        }
+    )

@@ -1,0 +1,114 @@
+"""A model as a folder: weights in safetensors, everything else in JSON."""
+
+import hashlib
+import json
+from dataclasses import asdict
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+from mudata import MuData
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+
+from scmoe._io import atomic_dir
+from scmoe.data._dataset import MosaicDataset
+from scmoe.data._manager import SetupField
+from scmoe.data._setup import Setup
+
+if TYPE_CHECKING:
+    from scmoe.model._scmoe import SCMOE
+
+FORMAT = 1
+"""Raised when the files change in a way that older versions of scmoe cannot read."""
+WEIGHTS, SETTINGS = "weights.safetensors", "settings.json"
+PACKAGES = ("scmoe", "torch", "lightning", "scvi-tools", "anndata", "mudata", "numpy")
+
+
+def versions() -> dict[str, str]:
+    """Versions of the packages that matter for a result."""
+    return {name: version(name) for name in PACKAGES}
+
+
+def save_model(model: "SCMOE", path: Path, *, overwrite: bool) -> None:
+    """See `scmoe.model.SCMOE.save`."""
+    if not model.is_trained_:
+        raise ValueError("This model is not trained yet: there is nothing to save. Call model.train() first.")
+    with atomic_dir(path, overwrite=overwrite) as folder:
+        state = {name: tensor.detach().cpu().contiguous() for name, tensor in model.module.state_dict().items()}
+        save_file(state, folder / WEIGHTS)
+        settings = {
+            "format": FORMAT,
+            "model": type(model).__name__,
+            "versions": versions(),
+            "weights_sha256": _digest(folder / WEIGHTS),
+            "seed": model.seed,
+            "train_seconds": model.train_seconds_,
+            "config": asdict(model.config),
+            "setup": model.setup.to_dict(),
+            "train_indices": model.train_indices_.tolist(),
+            "validation_indices": model.validation_indices_.tolist(),
+            "history": model.history_.reset_index().to_dict("list"),
+        }
+        (folder / SETTINGS).write_text(json.dumps(settings, indent=1))
+
+
+def load_model(cls: type["SCMOE"], path: Path, adata: MuData | None) -> "SCMOE":
+    """See `scmoe.model.SCMOE.load`."""
+    settings, state = _read(cls, path)
+    setup = Setup(**settings["setup"])
+    if adata is not None:
+        MosaicDataset(adata, setup)  # raises if the data do not fit
+    registry = {
+        "scvi_version": settings["versions"]["scvi-tools"],
+        "model_name": cls.__name__,
+        "setup_args": {},
+        "setup_method_name": "setup_mudata",
+        "field_registries": {
+            SetupField.registry_key: {"data_registry": {}, "state_registry": setup.to_dict(), "summary_stats": {}}
+        },
+    }
+    model = cls(registry=registry, seed=settings["seed"], **settings["config"])
+    try:
+        model.module.load_state_dict(state)
+    except RuntimeError as error:
+        raise ValueError(f"The weights in {path} do not belong to its settings. Save the model again.") from error
+    model._adata = adata
+    model.is_trained_ = True
+    model.train_seconds_ = settings["train_seconds"]
+    model.train_indices_ = np.array(settings["train_indices"], dtype=int)
+    model.validation_indices_ = np.array(settings["validation_indices"], dtype=int)
+    model.history_ = pd.DataFrame(settings["history"]).set_index("epoch")
+    return model
+
+
+def _read(cls: type, path: Path) -> tuple[dict[str, Any], dict]:
+    """Settings and weights, or a ValueError that says what is wrong with the folder."""
+    remedy = "Copy or save the model again."
+    for name in (SETTINGS, WEIGHTS):
+        if not (path / name).is_file():
+            raise ValueError(f"{path} is not a model folder: expected {SETTINGS} and {WEIGHTS}, {name} is missing.")
+    try:
+        settings = json.loads((path / SETTINGS).read_text())
+        kind, form = settings["model"], settings["format"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise ValueError(f"{path / SETTINGS} is damaged and cannot be read. {remedy}") from error
+    if kind != cls.__name__:
+        raise ValueError(f"{path} holds a {kind} model, not {cls.__name__}. Load it with scmoe.model.{kind}.load.")
+    if form > FORMAT:
+        raise ValueError(
+            f"{path} was written by scmoe {settings['versions']['scmoe']}, in a newer format than this version reads. "
+            "Update scmoe."
+        )
+    if _digest(path / WEIGHTS) != settings["weights_sha256"]:
+        raise ValueError(f"{path / WEIGHTS} is damaged or cut short: its checksum is not the one saved. {remedy}")
+    try:
+        return settings, load_file(path / WEIGHTS)
+    except SafetensorError as error:
+        raise ValueError(f"{path / WEIGHTS} is damaged and cannot be read. {remedy}") from error
+
+
+def _digest(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()

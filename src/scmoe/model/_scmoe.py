@@ -1,0 +1,328 @@
+"""`SCMOE`: the model class."""
+
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from lightning.pytorch import Callback
+from mudata import MuData
+from scvi.model.base import BaseModelClass
+
+from scmoe._keys import UNKNOWN_LABEL
+from scmoe.data._datamodule import MosaicDataModule, split_cells
+from scmoe.data._dataset import MosaicDataset
+from scmoe.data._manager import MosaicManager, SetupField
+from scmoe.data._setup import Setup
+from scmoe.data._statistics import fit_statistics
+from scmoe.model._inference import Inference
+from scmoe.model._save import load_model, save_model
+from scmoe.nn._config import NetworkConfig
+from scmoe.nn._network import Network
+from scmoe.train._config import TrainConfig
+from scmoe.train._fit import default_epochs, fit
+
+
+class SCMOE(Inference, BaseModelClass):
+    """Sparse mixture-of-experts transformer for multi-modal single-cell data.
+
+    Learns a joint embedding of cells of which any may lack any modality, predicts modalities from one another, and
+    clusters or labels cells. After the scMoE paper; the user guide says what differs, and why.
+
+    Parameters
+    ----------
+    adata
+        A MuData set up with `setup_mudata`.
+    registry
+        In place of data: the registry of a saved model. Used by `load`.
+    seed
+        Seed of the initial weights and of the training; on a CPU the same seed gives the same model bit by bit.
+    **network_kwargs
+        Fields of `scmoe.model.NetworkConfig`.
+
+    Raises
+    ------
+    TypeError
+        A keyword that `scmoe.model.NetworkConfig` does not have.
+    ValueError
+        Settings that contradict each other.
+
+    Examples
+    --------
+    >>> import scmoe
+    >>> mdata = scmoe.datasets.bmmc_cite()
+    >>> scmoe.pp.prepare(mdata)
+    >>> scmoe.model.SCMOE.setup_mudata(mdata, batch_key="batch")
+    >>> model = scmoe.model.SCMOE(mdata)
+    >>> model.train()
+    >>> mdata.obsm["X_scmoe"] = model.get_latent_representation()
+    """
+
+    def __init__(
+        self, adata: MuData | None = None, registry: dict | None = None, *, seed: int = 0, **network_kwargs: Any
+    ) -> None:
+        self.config = NetworkConfig(**network_kwargs)
+        super().__init__(adata, registry)
+        state = self.registry["field_registries"][SetupField.registry_key]["state_registry"]
+        self.setup, self.seed = Setup(**state), seed
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            self.module = Network(
+                [len(self.feature_names[name]) for name in self.modalities],
+                [self.setup.likelihoods[name] for name in self.modalities],
+                len(self.setup.batches),
+                len(self.setup.labels),
+                self.config,
+            )
+        self.module.eval()
+        self.history_ = pd.DataFrame()
+        self.train_seconds_ = 0.0
+
+    @classmethod
+    def setup_mudata(
+        cls,
+        mdata: MuData,
+        *,
+        modalities: Sequence[str] | None = None,
+        layers: Mapping[str, str | None] | None = None,
+        likelihoods: Mapping[str, str] | None = None,
+        batch_key: str | None = None,
+        labels_key: str | None = None,
+        unlabeled_category: str = UNKNOWN_LABEL,
+    ) -> None:
+        """Tell scmoe where the data are.
+
+        Writes scvi-tools' identifiers to ``mdata.uns["_scvi_uuid"]`` and ``mdata.uns["_scvi_manager_uuid"]``, and
+        nothing else.
+
+        Parameters
+        ----------
+        mdata
+            Multi-modal data; cells may lack modalities, and values may be NaN (except in counts).
+        modalities
+            Names of the modalities to use, in this order; None: all.
+        layers
+            Layer with the values of a modality; ``X`` for those left out, or the raw counts in ``layers["counts"]``
+            where the likelihood is one of counts.
+        likelihoods
+            Of each modality: ``"gaussian"`` (the default; for normalized values), ``"nb"``, ``"poisson"`` (raw counts)
+            or ``"bernoulli"`` (whether a count is above zero).
+        batch_key
+            Column of ``mdata.obs`` with the batch, a covariate of the decoders.
+        labels_key
+            Column of ``mdata.obs`` with labels to learn.
+        unlabeled_category
+            The label of cells that have none.
+
+        Raises
+        ------
+        TypeError
+            Not a MuData.
+        KeyError
+            A modality, layer or column that does not exist.
+        ValueError
+            Data that cannot be modeled; the message names modality, cell and feature, and the remedy.
+        """
+        arguments = {
+            "modalities": modalities,
+            "layers": layers,
+            "likelihoods": likelihoods,
+            "batch_key": batch_key,
+            "labels_key": labels_key,
+            "unlabeled_category": unlabeled_category,
+        }
+        manager = MosaicManager([SetupField(arguments)], cls._get_setup_method_args(cls=cls, mdata=mdata, **arguments))
+        manager.register_fields(mdata)
+        cls.register_manager(manager)
+
+    @classmethod
+    def setup_anndata(cls, adata: Any, **kwargs: Any) -> None:
+        """Refuse an AnnData: use `setup_mudata`, with ``mudata.MuData({"rna": adata})`` for a single modality."""
+        raise TypeError('SCMOE reads a MuData. Wrap the AnnData as mudata.MuData({"rna": adata}) and call setup_mudata.')
+
+    @property
+    def modalities(self) -> list[str]:
+        """Names of the modalities, in the model's order."""
+        return self.setup.modalities
+
+    @property
+    def feature_names(self) -> dict[str, list[str]]:
+        """Features of each modality, in the model's order."""
+        return self.setup.feature_names
+
+    def train(
+        self,
+        max_epochs: int | None = None,
+        *,
+        accelerator: str = "auto",
+        devices: int | list[int] | str = "auto",
+        strategy: str = "auto",
+        precision: str = "32-true",
+        batch_size: int = 128,
+        train_size: float = 0.9,
+        early_stopping: bool = False,
+        checkpoint_dir: str | Path | None = None,
+        resume: bool = False,
+        plan_kwargs: Mapping[str, Any] | None = None,
+        callbacks: Sequence[Callback] = (),
+        enable_progress_bar: bool = True,
+        **trainer_kwargs: Any,
+    ) -> None:
+        """Train the model.
+
+        Means, spreads and programs are computed from the training cells first. The validation cells are never learned
+        from; their loss (no labels in it, unless there is a `labels_key`) is in `history`.
+
+        Parameters
+        ----------
+        max_epochs
+            Passes over the training cells; None: as many as make about 300 steps, within 12 to 60.
+        accelerator, devices, strategy, precision
+            Passed to `lightning.pytorch.Trainer`; by default a GPU is used when there is one.
+        batch_size
+            Cells a step.
+        train_size
+            Share of the cells to train on; the others are for validation.
+        early_stopping
+            Whether to stop when the validation loss has not improved for ten epochs.
+        checkpoint_dir
+            Folder for ``last.ckpt``, the state of the training after each epoch.
+        resume
+            Go on from ``last.ckpt`` if there is one. The result is that of a run without interruption.
+        plan_kwargs
+            Fields of `scmoe.model.TrainConfig`.
+        callbacks
+            More Lightning callbacks.
+        enable_progress_bar
+            Whether to show progress.
+        **trainer_kwargs
+            More arguments of `lightning.pytorch.Trainer`, such as ``logger``.
+
+        Raises
+        ------
+        ValueError
+            Settings that contradict each other or the data.
+        FloatingPointError
+            The loss is not a number any more.
+        """
+        config = TrainConfig(**(plan_kwargs or {}))
+        dataset = self._dataset(None)
+        train, validation = split_cells(len(dataset), train_size, self.seed)
+        self._check_training(dataset, train, validation, early_stopping=early_stopping)
+        if resume and checkpoint_dir is None:
+            raise ValueError("resume=True needs the checkpoint_dir of the run to go on with.")
+        start = time.perf_counter()
+        if not self.is_trained_:
+            self._set_statistics(dataset, train)
+        self.history_ = fit(
+            self.module,
+            MosaicDataModule(dataset, train, validation, batch_size=batch_size, seed=self.seed),
+            config,
+            seed=self.seed,
+            max_epochs=default_epochs(len(train), batch_size) if max_epochs is None else max_epochs,
+            early_stopping=early_stopping,
+            checkpoint_dir=checkpoint_dir,
+            resume=resume,
+            callbacks=callbacks,
+            enable_progress_bar=enable_progress_bar,
+            accelerator=accelerator,
+            devices=devices,
+            strategy=strategy,
+            precision=precision,
+            **trainer_kwargs,
+        )
+        self.train_indices_, self.validation_indices_ = train, validation
+        self.is_trained_ = True
+        self.train_seconds_ = time.perf_counter() - start
+
+    def _check_training(
+        self, dataset: MosaicDataset, train: np.ndarray, validation: np.ndarray, *, early_stopping: bool
+    ) -> None:
+        if early_stopping and not len(validation):
+            raise ValueError("early_stopping needs validation cells; found none. Lower train_size below 1.")
+        if self.setup.labels and len(np.unique(dataset.label[train][dataset.label[train] >= 0])) < 2:
+            raise ValueError(
+                f"The {len(train)} training cells have fewer than two classes of {self.setup.labels_key!r}. "
+                "Raise train_size, label more cells, or leave labels_key out."
+            )
+
+    def _set_statistics(self, dataset: MosaicDataset, train: np.ndarray) -> None:
+        for v, decoder in enumerate(self.module.decoders):
+            standardizer, tokenizer = self.module.standardizers[v], self.module.tokenizers[v]
+            n_programs = min(self.config.n_programs, len(standardizer.mean))
+            found = fit_statistics(dataset, train, v, n_programs, self.seed)
+            mean, std, loadings, bias = map(torch.from_numpy, (found.mean, found.std, found.loadings, found.bias))
+            standardizer.mean.copy_(mean)
+            standardizer.std.copy_(std)
+            if self.config.tokenizer == "program":
+                tokenizer.set_programs(loadings, found.unit)
+            decoder.set_statistics(loadings, found.unit, bias, std, found.library)
+
+    def _dataset(self, mdata: MuData | None) -> MosaicDataset:
+        """The model's own data or a query's; nothing is written to either."""
+        if mdata is not None and mdata is not self.adata:
+            return MosaicDataset(mdata, self.setup)
+        if self.adata is None:
+            raise ValueError("This model was loaded without data. Pass the MuData: adata=mdata.")
+        return MosaicDataset(self.adata, self.setup)
+
+    def save(self, dir_path: str | Path, *, overwrite: bool = False) -> None:  # type: ignore[override]
+        """Write the model to a folder: ``weights.safetensors`` and ``settings.json``, all or nothing.
+
+        The settings hold configuration, modalities, feature names, categories, seed, history, the split and the versions
+        in use; scaling and programs are among the weights. Neither file can run code when it is loaded.
+
+        Parameters
+        ----------
+        dir_path
+            The folder.
+        overwrite
+            Whether to replace a model that is there.
+
+        Raises
+        ------
+        scmoe._io.WriteError
+            (an `OSError` and `ValueError`) The folder exists, or cannot be written.
+        """
+        save_model(self, Path(dir_path), overwrite=overwrite)
+
+    @classmethod
+    def load(cls, dir_path: str | Path, adata: MuData | None = None) -> "SCMOE":  # type: ignore[override]
+        """Read a model that `save` wrote.
+
+        Parameters
+        ----------
+        dir_path
+            The folder.
+        adata
+            Data to attach: the training data or a query. Without it, pass data to each method.
+
+        Returns
+        -------
+        SCMOE
+            On the CPU; ``model.to_device("cuda")`` moves it.
+
+        Raises
+        ------
+        ValueError
+            The folder is not a whole model, or `adata` does not fit it.
+        """
+        return load_model(cls, Path(dir_path), adata)
+
+    def __repr__(self) -> str:
+        setup = self.setup
+        sizes = ", ".join(f"{m} ({len(self.feature_names[m])}, {setup.likelihoods[m]})" for m in self.modalities)
+        state = f"trained for {len(self.history_)} epochs" if self.is_trained_ else "not trained"
+        c = self.config
+        lines = [
+            f"SCMOE: sparse mixture-of-experts transformer, {state}",
+            f"  modalities: {sizes}",
+            f"  network: {c.n_layers} block(s), {c.n_tokens} {c.tokenizer} tokens per modality, width {c.n_hidden}, "
+            f"{c.n_experts} experts (top {c.top_k}, {c.router} router)",
+            f"  batches: {len(setup.batches) if setup.batch_key else 'none'}; "
+            f"labels: {len(setup.labels) or 'none'}; clusters: {c.n_clusters or 'none'}; seed: {self.seed}",
+        ]
+        return "\n".join(lines)

@@ -1,0 +1,107 @@
+"""The network's hyper-parameters: written once, here."""
+
+from dataclasses import dataclass, fields
+from typing import Any, Literal, get_args, get_type_hints
+
+
+def check_choices(config: Any) -> None:
+    """Raise a ValueError if a field annotated as `Literal` holds another value."""
+    hints = get_type_hints(type(config))
+    for field in fields(config):
+        options = get_args(hints[field.name])
+        value = getattr(config, field.name)
+        if options and all(isinstance(option, str) for option in options) and value not in options:
+            raise ValueError(f"{field.name} must be one of {', '.join(map(repr, options))}; found {value!r}.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class NetworkConfig:
+    """Size and form of the network; every field is a keyword of `scmoe.model.SCMOE` and `scmoe.tl.train`.
+
+    Parameters
+    ----------
+    tokenizer
+        ``"program"``: each token is a linear map of the modality's gene programs, the leading singular vectors of the
+        training cells, so that training starts from PCA. ``"patch"``: the scMoE paper's, consecutive features through
+        one linear layer.
+    n_tokens
+        Tokens per modality.
+    n_programs
+        Programs per modality (at most its number of features and of training cells less one).
+    train_programs
+        Whether the programs are trained with the rest. Frozen programs keep the embedding close to the data's
+        principal components; trained ones predict slightly better.
+    n_hidden
+        Width of tokens, states and embedding; a multiple of `n_heads`.
+    n_layers
+        Transformer blocks.
+    n_heads
+        Attention heads.
+    n_experts
+        Experts of each sparse feed-forward layer.
+    top_k
+        Experts that each token uses; at most `n_experts`.
+    expert_hidden
+        Hidden width of one expert.
+    router
+        ``"shared"``: one router for all modalities; ``"per_modality"``: one each.
+    gate
+        ``"softmax_after_topk"``: weights of the chosen experts sum to one (the reference code);
+        ``"topk_of_softmax"``: softmax over all experts, the chosen ones kept as they are (the paper's equation 1).
+    residual
+        ``"prenorm"``: h + f(norm(h)); ``"paper"``: norm(h) + f(norm(h)) (Algorithm 1); ``"reference"``: the published
+        code, which has no skip connection around attention.
+    dropout
+        Dropout after attention and experts.
+    feature_dropout
+        Share of input features hidden from a training cell.
+    decoder_hidden
+        Hidden width of the decoders.
+    decoder_dropout
+        Dropout of the states before they are decoded.
+    n_clusters
+        Size of the deep divergence-based clustering head; None: no such head.
+    """
+
+    tokenizer: Literal["program", "patch"] = "program"
+    n_tokens: int = 4
+    n_programs: int = 50
+    train_programs: bool = False
+    n_hidden: int = 64
+    n_layers: int = 1
+    n_heads: int = 4
+    n_experts: int = 8
+    top_k: int = 2
+    expert_hidden: int = 128
+    router: Literal["shared", "per_modality"] = "shared"
+    gate: Literal["softmax_after_topk", "topk_of_softmax"] = "softmax_after_topk"
+    residual: Literal["prenorm", "paper", "reference"] = "prenorm"
+    dropout: float = 0.1
+    feature_dropout: float = 0.3
+    decoder_hidden: int = 64
+    decoder_dropout: float = 0.2
+    n_clusters: int | None = None
+
+    def __post_init__(self) -> None:
+        """Check the fields against each other."""
+        check_choices(self)
+        sizes = ("n_tokens", "n_programs", "n_hidden", "n_layers", "n_heads", "n_experts", "top_k", "expert_hidden")
+        for name in (*sizes, "decoder_hidden"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be at least 1; found {getattr(self, name)}.")
+        for name in ("dropout", "feature_dropout", "decoder_dropout"):
+            if not 0 <= getattr(self, name) < 1:
+                raise ValueError(f"{name} must be in [0, 1); found {getattr(self, name)}.")
+        if self.top_k > self.n_experts:
+            raise ValueError(
+                f"top_k={self.top_k} experts per token were asked for, but n_experts={self.n_experts}. "
+                "Lower top_k or raise n_experts."
+            )
+        if self.n_hidden % self.n_heads:
+            raise ValueError(
+                f"n_hidden={self.n_hidden} must be a multiple of n_heads={self.n_heads}, "
+                f"so that every head gets the same width; {self.n_hidden - self.n_hidden % self.n_heads or self.n_heads} "
+                "would do."
+            )
+        if self.n_clusters is not None and self.n_clusters < 2:
+            raise ValueError(f"n_clusters must be None or at least 2; found {self.n_clusters}.")

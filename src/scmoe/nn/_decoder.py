@@ -1,0 +1,127 @@
+"""Decoders: a modality's features from a state, under that modality's likelihood."""
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+
+class Head(nn.Module):
+    """State (B, d) and batch to K scores: Linear, + batch effect, GELU, Linear.
+
+    Parameters
+    ----------
+    n_hidden, width, n_scores, n_batches
+        d, hidden width, K and number of batches.
+    """
+
+    def __init__(self, n_hidden: int, width: int, n_scores: int, n_batches: int) -> None:
+        super().__init__()
+        self.hidden = nn.Linear(n_hidden, width)
+        self.batch_effect = nn.Parameter(torch.zeros(n_batches, width))
+        self.out = nn.Linear(width, n_scores)
+
+    def forward(self, state: Tensor, batch: Tensor) -> Tensor:
+        """States (..., B, d) and batch weights (B, n_batches) to scores (..., B, K)."""
+        return self.out(F.gelu(self.hidden(state) + batch @ self.batch_effect))
+
+
+class Decoder(nn.Module):
+    """All that is needed to decode one target modality.
+
+    One head reads the modality's own state, another the states of other modalities, which never saw the target. Scores
+    y = head(state) become standardized features x = u y Lᵀ through the programs' fixed loadings L (D x K), or through a
+    learned linear map when there are no programs. The likelihood turns x into its parameters:
+
+    - ``gaussian``: mean x (in standard deviations)
+    - ``nb``, ``poisson``: rate ℓ exp(b + a x), ℓ the cell's total count, a and b (D) learned; ``nb`` has a learned
+      inverse dispersion θ (D)
+    - ``bernoulli``: logit b + a x
+
+    Parameters
+    ----------
+    likelihood
+        One of the above.
+    n_features, n_hidden, width, n_batches
+        D, d, hidden width and number of batches.
+    n_programs
+        K, or None for a learned map.
+    dropout
+        Dropout of the states.
+    """
+
+    loadings: Tensor
+    loss_scale: Tensor
+    library: Tensor
+
+    def __init__(
+        self,
+        likelihood: str,
+        *,
+        n_features: int,
+        n_hidden: int,
+        width: int,
+        n_batches: int,
+        n_programs: int | None,
+        dropout: float,
+    ) -> None:
+        super().__init__()
+        self.likelihood = likelihood
+        self.has_programs = n_programs is not None
+        self.dropout = nn.Dropout(dropout)
+        self.norm = nn.LayerNorm(n_hidden)
+        n_scores = n_programs if n_programs is not None else n_features
+        self.own = Head(n_hidden, width, n_scores, n_batches)
+        self.cross = Head(n_hidden, width, n_scores, n_batches)
+        nn.init.zeros_(self.cross.out.weight)  # predictions start at the mean
+        if self.has_programs:
+            self.register_buffer("loadings", torch.zeros(n_features, n_scores))
+        # Squared error in units of the variance that the programs explain, so that modalities weigh alike.
+        self.register_buffer("loss_scale", torch.ones(()))
+        self.register_buffer("library", torch.ones(()))
+        if likelihood != "gaussian":
+            self.bias = nn.Parameter(torch.zeros(n_features))
+            self.scale = nn.Parameter(torch.ones(n_features))
+        if likelihood == "nb":
+            self.log_theta = nn.Parameter(torch.zeros(n_features))
+
+    @torch.no_grad()
+    def set_statistics(self, loadings_DK: Tensor, unit: float, bias: Tensor, std: Tensor, library: float) -> None:
+        """Take over what the training cells say: programs, log-rate or logit of the mean, spread, median total count."""
+        self.library.fill_(library)
+        if self.has_programs:
+            self.loadings.copy_(unit * loadings_DK)
+            explained = float(self.loadings.square().sum())
+            self.loss_scale.fill_(len(loadings_DK) / max(explained, 1e-8))
+        if self.likelihood != "gaussian":
+            self.bias.copy_(bias)
+            self.scale.copy_(std)
+
+    def forward(self, state: Tensor, batch: Tensor, *, own: bool) -> Tensor:
+        """Decode.
+
+        Parameters
+        ----------
+        state
+            States (..., B, d).
+        batch
+            One-hot batch of each cell (B, n_batches); uniform for a batch that the model has not seen.
+        own
+            Whether `state` is the target's own state (which saw the target) or another modality's.
+
+        Returns
+        -------
+        Tensor (..., B, D): standardized mean, log rate per unit of library size, or logit.
+        """
+        state = self.dropout(state if own else self.norm(state))
+        x = (self.own if own else self.cross)(state, batch)
+        if self.has_programs:
+            x = x @ self.loadings.T
+        return x if self.likelihood == "gaussian" else self.bias + self.scale * x
+
+    def expected(self, decoded: Tensor) -> Tensor:
+        """Expected value of what `forward` returned: standardized mean, counts at the median library, or probability."""
+        if self.likelihood == "gaussian":
+            return decoded
+        if self.likelihood == "bernoulli":
+            return decoded.sigmoid()
+        return decoded.exp() * self.library

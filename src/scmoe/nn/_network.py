@@ -1,0 +1,183 @@
+"""The whole network: standardize, tokenize, attend and mix, pool, decode."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from scmoe.data._transform import CLIP
+from scmoe.nn._block import Block, Tokens
+from scmoe.nn._config import NetworkConfig
+from scmoe.nn._decoder import Decoder
+from scmoe.nn._router import Routing
+from scmoe.nn._tokenizer import PatchTokenizer, ProgramTokenizer
+
+
+class Encoded(NamedTuple):
+    """What the encoder says about a batch of cells."""
+
+    states: Tensor
+    """(B, V, d): state of each modality; zeros where absent."""
+    joint: Tensor
+    """(B, d): mean of the states of the modalities that the cell has."""
+    routing: tuple[Routing, ...]
+    """Routing of each block, over the tokens that exist."""
+    tokens: Tokens
+    """Where these tokens are."""
+    attention: tuple[Tensor, ...]
+    """(B, H, N, N) of each block, when asked for; else empty."""
+
+
+class Standardizer(nn.Module):
+    """z = clip((x - mean) / std), with the training cells' statistics; a missing entry becomes 0, the mean.
+
+    Parameters
+    ----------
+    n_features
+        D.
+    """
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, n_features: int) -> None:
+        super().__init__()
+        self.register_buffer("mean", torch.zeros(n_features))
+        self.register_buffer("std", torch.ones(n_features))
+
+    def forward(self, x_BD: Tensor, observed: Tensor | None) -> Tensor:
+        """Values (B, D) and which of them are observed to standardized values."""
+        z = ((x_BD - self.mean) / self.std).clamp(-CLIP, CLIP)
+        return z if observed is None else z * observed
+
+    def inverse(self, z_BD: Tensor) -> Tensor:
+        """Standardized values back to the units of the data."""
+        return z_BD * self.std + self.mean
+
+
+class Network(nn.Module):
+    """The scMoE network over V modalities.
+
+    Parameters
+    ----------
+    n_features
+        Features of each modality.
+    likelihoods
+        Likelihood of each modality.
+    n_batches
+        Batches (1 when there is no batch covariate).
+    n_labels
+        Label classes; 0: no label head.
+    config
+        See `NetworkConfig`.
+    """
+
+    def __init__(
+        self, n_features: Sequence[int], likelihoods: Sequence[str], n_batches: int, n_labels: int, config: NetworkConfig
+    ) -> None:
+        super().__init__()
+        self.config = config
+        self.n_modalities, self.n_batches = len(n_features), n_batches
+        d = config.n_hidden
+        programs = [min(config.n_programs, D) if config.tokenizer == "program" else None for D in n_features]
+        # Lists by position: a modality's name may hold anything, a parameter's name may not.
+        self.standardizers = nn.ModuleList([Standardizer(D) for D in n_features])
+        self.tokenizers = nn.ModuleList(
+            [
+                PatchTokenizer(D, config.n_tokens, d)
+                if K is None
+                else ProgramTokenizer(D, K, config.n_tokens, d, config.train_programs)
+                for D, K in zip(n_features, programs, strict=True)
+            ]
+        )
+        self.blocks = nn.ModuleList([Block(self.n_modalities, config) for _ in range(config.n_layers)])
+        self.decoders = nn.ModuleList(
+            [
+                Decoder(
+                    likelihood,
+                    n_features=D,
+                    n_hidden=d,
+                    width=config.decoder_hidden,
+                    n_batches=n_batches,
+                    n_programs=K,
+                    dropout=config.decoder_dropout,
+                )
+                for likelihood, D, K in zip(likelihoods, n_features, programs, strict=True)
+            ]
+        )
+        if n_labels:
+            self.label_head = nn.Sequential(nn.LayerNorm(d), nn.Dropout(config.decoder_dropout), nn.Linear(d, n_labels))
+        if config.n_clusters is not None:
+            self.cluster_head = nn.Linear(d, config.n_clusters, bias=False)
+            self.cluster_projection = nn.Linear(d * self.n_modalities, d, bias=False)
+
+    def standardize(self, values: Sequence[Tensor], observed: Sequence[Tensor | None]) -> list[Tensor]:
+        """Standardized features (B, D) of each modality, from its values and which of them are observed."""
+        return [s(x, o) for s, x, o in zip(self.standardizers, values, observed, strict=True)]
+
+    def encode(
+        self, z: Sequence[Tensor], present: Tensor, group: Tensor | None = None, *, return_attention: bool = False
+    ) -> Encoded:
+        """Encode a batch.
+
+        Parameters
+        ----------
+        z
+            Standardized features (B, D) of each modality.
+        present
+            (B, V) boolean: which modalities a cell has. The others get no token: they are not routed, and nobody
+            attends to them.
+        group
+            (B, V) integers: modalities of a cell attend to each other only within a group; None: all do.
+        return_attention
+            Whether to compute the attention weights as well.
+
+        Returns
+        -------
+        Encoded
+        """
+        B, V, P = len(present), self.n_modalities, self.config.n_tokens
+        embedded = [
+            tokenizer(F.dropout(x, self.config.feature_dropout, self.training))
+            for tokenizer, x in zip(self.tokenizers, z, strict=True)
+        ]
+        h = torch.cat(embedded, dim=1)
+        tokens = locate_tokens(present, group, P)
+        routing, attention = [], []
+        for block in self.blocks:
+            if return_attention:
+                attention.append(block.attention_weights(h, tokens))
+            h, chosen = block(h, tokens)
+            routing.append(chosen)
+        states = h.view(B, V, P, -1).mean(2) * present[..., None]
+        joint = states.sum(1) / present.sum(1, keepdim=True).clamp(min=1)
+        return Encoded(states, joint, tuple(routing), tokens, tuple(attention))
+
+    def batch_weights(self, batch: Tensor) -> Tensor:
+        """One-hot (B, n_batches) of batch codes (B); a code of -1 (unseen batch) becomes the mean of all batches."""
+        known = F.one_hot(batch.clamp(min=0), self.n_batches).float()
+        return torch.where(batch[:, None] >= 0, known, 1 / self.n_batches)
+
+    def cluster_logits(self, encoded: Encoded) -> tuple[Tensor, Tensor]:
+        """Logits (B, C) and kernel input u (B, d) of the clustering head."""
+        return self.cluster_head(encoded.joint), self.cluster_projection(encoded.states.flatten(1))
+
+
+def locate_tokens(present: Tensor, group: Tensor | None, n_tokens: int) -> Tokens:
+    """Find the tokens that exist, their modality, and who may attend to whom."""
+    B, V = present.shape
+    modality = torch.arange(V, device=present.device).repeat_interleave(n_tokens).repeat(B)
+    complete = bool(present.all())
+    index = None
+    if not complete:
+        index = present.repeat_interleave(n_tokens, dim=1).flatten().nonzero()[:, 0]
+        modality = modality[index]
+    if complete and group is None:
+        return Tokens(index, modality, None)
+    pair = present[:, None, :].expand(B, V, V)
+    if group is not None:
+        pair = pair & (group[:, :, None] == group[:, None, :])
+    allowed = pair.repeat_interleave(n_tokens, dim=1).repeat_interleave(n_tokens, dim=2)[:, None]
+    return Tokens(index, modality, allowed)

@@ -1,0 +1,85 @@
+"""Tokenizers: the standardized features of one modality become a few tokens.
+
+Dimension suffixes, used in all of `scmoe.nn`: B cells, V modalities, P tokens per modality, N = V·P, d width, D features
+of a modality, K programs, T routed tokens, E experts, k experts chosen per token.
+"""
+
+import math
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+
+class ProgramTokenizer(nn.Module):
+    """Tokens as linear maps of gene programs.
+
+    s = z L / u, token_p = s W_p + b_p, where z (D) are standardized features, L (D x K) the program loadings (orthonormal
+    columns), u the overall standard deviation of the scores, W_p (K x d).
+
+    The mean of the W_p is an isometry at the start, so the mean of the tokens has the geometry of the principal
+    components; each W_p departs from it by a random map of mean zero.
+
+    Parameters
+    ----------
+    n_features, n_programs, n_tokens, n_hidden
+        D, K, P and d.
+    train_programs
+        Whether L is a parameter instead of a buffer.
+    """
+
+    loadings: Tensor
+    unit: Tensor
+
+    def __init__(self, n_features: int, n_programs: int, n_tokens: int, n_hidden: int, train_programs: bool) -> None:
+        super().__init__()
+        loadings = torch.zeros(n_features, n_programs)
+        if train_programs:
+            self.loadings = nn.Parameter(loadings)
+        else:
+            self.register_buffer("loadings", loadings)
+        self.register_buffer("unit", torch.ones(()))
+        isometry = torch.zeros(n_programs, n_hidden)
+        rank = min(n_programs, n_hidden)  # with fewer dimensions than programs, the leading programs are kept
+        isometry[:rank] = nn.init.orthogonal_(torch.empty(rank, n_hidden))
+        spread = torch.randn(n_tokens, n_programs, n_hidden) / math.sqrt(n_hidden)
+        self.weight = nn.Parameter(isometry + spread - spread.mean(0))
+        # One bias per modality and token: position and modality embedding in one.
+        self.position = nn.Parameter(0.02 * torch.randn(n_tokens, n_hidden))
+
+    @torch.no_grad()
+    def set_programs(self, loadings_DK: Tensor, unit: float) -> None:
+        """Take over the programs found in the training cells."""
+        self.loadings.copy_(loadings_DK)
+        self.unit.fill_(unit)
+
+    def forward(self, z_BD: Tensor) -> Tensor:
+        """Standardized features (B, D) to tokens (B, P, d)."""
+        score_BK = z_BD @ self.loadings / self.unit
+        return torch.einsum("bk,pkd->bpd", score_BK, self.weight) + self.position
+
+
+class PatchTokenizer(nn.Module):
+    """The paper's tokens: patches of s = ceil(D / P) consecutive features, zero-padded, through one shared Linear(s, d).
+
+    Parameters
+    ----------
+    n_features, n_tokens, n_hidden
+        D, P and d.
+    """
+
+    def __init__(self, n_features: int, n_tokens: int, n_hidden: int) -> None:
+        super().__init__()
+        self.n_tokens = n_tokens
+        self.patch_size = math.ceil(n_features / n_tokens)
+        self.padding = n_tokens * self.patch_size - n_features
+        self.projection = nn.Linear(self.patch_size, n_hidden)
+        self.position = nn.Parameter(torch.zeros(n_tokens, n_hidden))
+
+    def patches(self, z_BD: Tensor) -> Tensor:
+        """Cut (B, D) features into (B, P, s) patches."""
+        return F.pad(z_BD, (0, self.padding)).view(len(z_BD), self.n_tokens, self.patch_size)
+
+    def forward(self, z_BD: Tensor) -> Tensor:
+        """Standardized features (B, D) to tokens (B, P, d)."""
+        return self.projection(self.patches(z_BD)) + self.position

@@ -1,0 +1,116 @@
+"""Heat map of which experts serve what."""
+
+from pathlib import Path
+from typing import Literal
+
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.colors import Normalize
+from mudata import MuData
+
+from scmoe._keys import DEFAULT_KEY, EXPERT_USAGE
+from scmoe.pl._heatmap import heatmap
+from scmoe.pl._save import show_or_save
+from scmoe.pl._tables import at_layer, one_of, stored_table
+
+FUNCTION = "scmoe.tl.expert_usage"
+ALL_CELLS = "all"
+VALUES = {"soft": "routing weight", "hard": "routed tokens"}
+
+
+def expert_usage(
+    mdata: MuData,
+    *,
+    by: Literal["modality", "group"] = "modality",
+    value: Literal["soft", "hard"] = "soft",
+    view: Literal["row", "column"] = "row",
+    modality: str | None = None,
+    layer: int = -1,
+    key: str = DEFAULT_KEY,
+    ax: Axes | None = None,
+    show: bool | None = None,
+    save: str | Path | None = None,
+) -> Axes | None:
+    """Draw the share of each expert for every modality or group of cells.
+
+    Parameters
+    ----------
+    mdata
+        Data with results of `scmoe.tl.expert_usage`.
+    by
+        Rows of the heat map: modalities, or the groups that `scmoe.tl.expert_usage` was given.
+    value
+        Share of the routing weight (``"soft"``) or of the routed tokens (``"hard"``).
+    view
+        ``"row"``: which experts serve a row, rows sum to 1, no preference is 1 / experts. ``"column"``: which rows an
+        expert serves, columns sum to 1, no preference is 1 / rows.
+    modality
+        With ``by="group"``, the tokens of this modality only; default all of a group's cells and modalities.
+    layer
+        Layer with experts, counted from 0; negative numbers count from the last.
+    key
+        The ``key_added`` of the results.
+    ax
+        Axes to draw into; a new figure if None.
+    show
+        Show the figure and return nothing.
+    save
+        File to write the figure to.
+
+    Returns
+    -------
+    The axes, unless `show` is True.
+
+    Raises
+    ------
+    KeyError
+        If the table, its groups, the layer or the modality is not there.
+    ValueError
+        If `by`, `value` or `view` is none of its options.
+    """
+    one_of(by, ("modality", "group"), "by")
+    one_of(value, tuple(VALUES), "value")
+    one_of(view, ("row", "column"), "view")
+    table = at_layer(stored_table(mdata, key, EXPERT_USAGE, FUNCTION), layer).astype({"modality": str, "group": str})
+    if modality is not None and modality not in set(table["modality"]):
+        raise KeyError(f"There is no modality {modality!r}; the table has {', '.join(table['modality'].unique())}.")
+    shares = _shares(table, by, value, modality)
+    rows = "modality"
+    if by == "group":
+        n_cells = table.groupby("group", sort=False)["n_cells"].max()
+        shares = shares.rename(index=lambda name: f"{name} ({n_cells[name]})")
+        rows = str(mdata.uns[key].get("expert_usage_groupby") or "group").replace("_", " ") + " (cells)"
+    shares = shares.rename_axis(index=rows, columns="expert")
+    if view == "column":
+        shares = shares / shares.sum(axis=0)
+    baseline = 1 / shares.shape[1 if view == "row" else 0]
+    ax = heatmap(
+        shares,
+        cmap="viridis",
+        norm=Normalize(0, max(float(shares.max().max()), 1.5 * baseline)),
+        colorbar=f"share of {VALUES[value]}, {view}s sum to 1\n(line: no preference, {baseline:.3g})",
+        baseline=baseline,
+        title=_title(by, view, modality),
+        ax=ax,
+    )
+    return None if show_or_save(ax.figure, show=show, save=save) else ax
+
+
+def _shares(table: pd.DataFrame, by: str, value: str, modality: str | None) -> pd.DataFrame:
+    """Rows x experts; several modalities of a group are averaged by their numbers of cells."""
+    kept = table["group"] == ALL_CELLS if by == "modality" else table["group"] != ALL_CELLS
+    if modality is not None:
+        kept &= table["modality"] == modality
+    table = table[kept].astype({"expert": int})
+    if table.empty:
+        raise KeyError(f"The table has no groups of cells; run {FUNCTION}(..., groupby=...) first.")
+    weighted = table.assign(weight=table[value] * table["n_cells"])
+    sums = weighted.groupby([by, "expert"], sort=False)[["weight", "n_cells"]].sum()
+    shares = (sums["weight"] / sums["n_cells"]).unstack("expert")
+    return shares.loc[table[by].unique()].sort_index(axis=1)
+
+
+def _title(by: str, view: str, modality: str | None) -> str:
+    rows = "modality" if by == "modality" else "group of cells"
+    text = f"Which experts serve each {rows}" if view == "row" else f"Which {rows} each expert serves"
+    return text if modality is None else f"{text} ({modality} tokens)"

@@ -1,0 +1,64 @@
+"""Every figure of a result, written to a folder."""
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+
+import matplotlib.pyplot as plt
+import scanpy as sc
+from mudata import MuData
+
+from scmoe._keys import ATTENTION, DEFAULT_KEY, EXPERT_USAGE, HISTORY
+from scmoe.pl._attention import attention
+from scmoe.pl._expert_usage import expert_usage
+from scmoe.pl._history import history
+from scmoe.pl._save import show_or_save
+from scmoe.tl._umap import UMAP
+
+
+def save_figures(
+    mdata: MuData, folder: str | Path, *, color: Sequence[str] = (), key: str = DEFAULT_KEY
+) -> dict[str, Path]:
+    """Write a figure for every result that is stored, and nothing for those that are not.
+
+    Parameters
+    ----------
+    mdata
+        Data with results of `scmoe.tl`.
+    folder
+        Folder for the PNG files; created if needed.
+    color
+        Columns of ``mdata.obs`` for one UMAP each, if ``mdata.obsm["X_umap"]`` is there.
+    key
+        The ``key_added`` of the results.
+
+    Returns
+    -------
+    Name of each figure -> its file.
+    """
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    stored = mdata.uns.get(key, {})
+    plots: dict[str, Callable[[Path], object]] = {}
+    if HISTORY in stored:
+        plots["history"] = lambda file: history(mdata, key=key, save=file)
+    if EXPERT_USAGE in stored:
+        plots["expert_usage"] = lambda file: expert_usage(mdata, key=key, save=file)
+        if stored.get("expert_usage_groupby"):
+            plots["expert_usage_by_group"] = lambda file: expert_usage(mdata, by="group", key=key, save=file)
+    if ATTENTION in stored:
+        plots["attention"] = lambda file: attention(mdata, key=key, save=file)
+    if UMAP in mdata.obsm:
+        for name in color:
+            plots[f"umap_{name}"] = partial(_umap, mdata, name)
+    files = {name: folder / f"{name}.png" for name in plots}
+    for name, plot in plots.items():
+        plot(files[name])
+        plt.close()
+    return files
+
+
+def _umap(mdata: MuData, color: str, file: Path) -> None:
+    figure, ax = plt.subplots(figsize=(5, 4.5))
+    sc.pl.umap(mdata, color=color, ax=ax, show=False, frameon=False, title=color.replace("_", " "))
+    show_or_save(figure, show=False, save=file)

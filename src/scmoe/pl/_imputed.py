@@ -1,0 +1,159 @@
+"""Predicted against observed values, feature by feature."""
+
+from collections.abc import Sequence
+from difflib import get_close_matches
+from pathlib import Path
+from typing import cast
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from mudata import MuData
+from numpy.typing import NDArray
+from scipy.sparse import issparse
+
+from scmoe._keys import DEFAULT_KEY, Keys
+from scmoe.metrics._features import feature_scores
+from scmoe.pl._save import show_or_save
+
+
+def imputed(
+    mdata: MuData,
+    *,
+    source: str | Sequence[str],
+    target: str,
+    features: str | Sequence[str],
+    layer: str | None = None,
+    cells: str | NDArray[np.bool_] | pd.Series | None = None,
+    key: str = DEFAULT_KEY,
+    ncols: int = 4,
+    show: bool | None = None,
+    save: str | Path | None = None,
+) -> Figure | None:
+    """Draw predicted against observed values of some features, one panel each.
+
+    Only cells that have the target modality and a prediction are drawn; the title gives their Pearson correlation.
+
+    Parameters
+    ----------
+    mdata
+        Data with results of `scmoe.tl.impute`.
+    source
+        Modality or modalities predicted from.
+    target
+        Modality that was predicted.
+    features
+        Features of the target to draw.
+    layer
+        Layer of the target with the observed values; default ``X``. It must be in the units of the prediction.
+    cells
+        Cells to draw: a boolean mask over all cells or the name of a boolean column of ``mdata.obs``, for example the
+        cells held out of training.
+    key
+        The ``key_added`` of the results.
+    ncols
+        Panels in a row.
+    show
+        Show the figure and return nothing.
+    save
+        File to write the figure to.
+
+    Returns
+    -------
+    The figure, unless `show` is True.
+
+    Raises
+    ------
+    KeyError
+        If the prediction, a feature (close matches are listed), the layer or the column of cells is not there.
+    ValueError
+        If no feature is given, or no cell can be drawn.
+    """
+    names = [features] if isinstance(features, str) else list(features)
+    sources = source if isinstance(source, str) else "+".join(source)
+    predicted = _prediction(mdata, sources, target, names, key)
+    observed = _observed(mdata, target, names, layer)
+    kept = _mask(mdata, cells) & mdata.obs_names.isin(observed.index) & predicted.notna().all(axis=1).to_numpy()
+    if not kept.any():
+        raise ValueError(f"None of the chosen cells has modality {target!r} and a prediction from {sources!r}.")
+    predicted = predicted[kept]
+    observed = observed.loc[predicted.index]
+    pearson = feature_scores(observed, predicted)["pearson"].to_numpy()
+    n_columns = min(ncols, len(names))
+    n_rows = -(-len(names) // n_columns)
+    figure, grid = plt.subplots(
+        n_rows, n_columns, figsize=(2.5 * n_columns, 2.6 * n_rows + 0.4), squeeze=False, layout="constrained"
+    )
+    for number, (ax, name) in enumerate(zip(grid.flat, names, strict=False)):
+        _panel(ax, observed[name].to_numpy(), predicted[name].to_numpy())
+        ax.set_title(f"{name}   r = {pearson[number]:.2f}", fontsize="medium")
+    for ax in grid.flat[len(names) :]:
+        ax.set_visible(False)
+    figure.supxlabel(f"observed ({target})", fontsize="medium")
+    figure.supylabel(f"predicted from {sources}", fontsize="medium")
+    return None if show_or_save(figure, show=show, save=save) else figure
+
+
+def _panel(ax: Axes, observed: NDArray[np.floating], predicted: NDArray[np.floating]) -> None:
+    both = np.concatenate([observed, predicted])
+    low, high = float(np.nanmin(both)), float(np.nanmax(both))
+    margin = 0.05 * (high - low) or 0.5
+    limits = (low - margin, high + margin)
+    ax.plot(limits, limits, color="0.6", linewidth=1, zorder=1)
+    # Many cells need small, faint dots for density to show.
+    size = float(np.clip(2000 / len(observed), 3, 14))
+    ax.scatter(observed, predicted, s=size, alpha=0.6 if len(observed) < 2000 else 0.2, linewidths=0, rasterized=True)
+    ax.set(xlim=limits, ylim=limits, aspect="equal")
+    ax.locator_params(nbins=4)
+    ax.spines[["top", "right"]].set_visible(False)
+
+
+def _prediction(mdata: MuData, sources: str, target: str, names: list[str], key: str) -> pd.DataFrame:
+    """Predicted values of `names` for all cells."""
+    if not names:
+        raise ValueError("features must name at least one feature of the target.")
+    stored = Keys(name=key).imputed(target, sources)
+    if stored not in mdata.obsm:
+        raise KeyError(
+            f"mdata.obsm[{stored!r}] does not exist; run "
+            f"scmoe.tl.impute(..., source={sources!r}, target={target!r}, key_added={key!r}) first."
+        )
+    frame = mdata.obsm[stored]
+    if not isinstance(frame, pd.DataFrame):
+        frame = pd.DataFrame(np.asarray(frame), index=mdata.obs_names, columns=mdata.mod[target].var_names)
+    for name in names:
+        if name not in frame:
+            folded = {str(column).lower(): str(column) for column in frame}
+            close = [folded[match] for match in get_close_matches(name.lower(), folded, n=5)]
+            hint = f"did you mean {', '.join(map(repr, close))}?" if close else f"see mdata[{target!r}].var_names."
+            raise KeyError(f"Modality {target!r} has no feature {name!r}; {hint}")
+    return frame[names].astype(float)
+
+
+def _observed(mdata: MuData, target: str, names: list[str], layer: str | None) -> pd.DataFrame:
+    """Observed values of `names` for the cells that have the target."""
+    adata = mdata.mod[target]
+    if layer is not None and layer not in adata.layers:
+        raise KeyError(f"mdata[{target!r}] has no layer {layer!r}; it has {', '.join(adata.layers) or 'none'}.")
+    columns = [adata.var_names.get_loc(name) for name in names]
+    matrix = adata.X if layer is None else adata.layers[layer]
+    values = matrix[:, columns]
+    values = values.toarray() if issparse(values) else np.asarray(values)
+    return pd.DataFrame(values.astype(float), index=adata.obs_names, columns=names)
+
+
+def _mask(mdata: MuData, cells: str | NDArray[np.bool_] | pd.Series | None) -> NDArray[np.bool_]:
+    if cells is None:
+        return np.ones(mdata.n_obs, dtype=bool)
+    if isinstance(cells, str):
+        if cells not in mdata.obs:
+            raise KeyError(f"mdata.obs has no column {cells!r}; it has {', '.join(mdata.obs.columns)}.")
+        cells = cast(pd.Series, mdata.obs[cells])
+    mask = np.asarray(cells)
+    if mask.shape != (mdata.n_obs,) or mask.dtype != bool:
+        raise ValueError(
+            f"cells must be one boolean for each of the {mdata.n_obs} cells; found {mask.dtype} {mask.shape}."
+        )
+    return mask

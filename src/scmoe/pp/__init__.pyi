@@ -1,0 +1,3 @@
+from ._prepare import prepare
+
+__all__ = ["prepare"]

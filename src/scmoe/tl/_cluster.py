@@ -1,0 +1,91 @@
+"""`cluster`: write clusters."""
+
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+import pandas as pd
+import scanpy as sc
+from mudata import MuData
+from sklearn.cluster import KMeans
+
+from scmoe._keys import DEFAULT_KEY, Keys
+from scmoe.tl._neighbors import neighbor_graph, stored_embedding
+
+if TYPE_CHECKING:
+    from scmoe.model import SCMOE
+
+def cluster(
+    mdata: MuData,
+    model: "SCMOE | None" = None,
+    *,
+    method: Literal["leiden", "kmeans", "ddc"] | None = None,
+    n_clusters: int | None = None,
+    resolution: float = 1.0,
+    seed: int = 0,
+    key_added: str = DEFAULT_KEY,
+) -> None:
+    """Cluster the cells.
+
+    Parameters
+    ----------
+    mdata
+        Data with an embedding (see `scmoe.tl.embed`).
+    model
+        A trained model; only ``method="ddc"`` needs it.
+    method
+        ``"leiden"``: Leiden on the 15-nearest-neighbor graph of the embedding; ``"kmeans"``: k-means on it; ``"ddc"``: the
+        model's clustering head. None: k-means if `n_clusters` is given, else Leiden.
+    n_clusters
+        Number of clusters, exactly; for ``"kmeans"`` only (that of the head is fixed in training).
+    resolution
+        Of Leiden.
+    seed
+        Of Leiden and k-means.
+    key_added
+        Name of the results.
+
+    Returns
+    -------
+    None
+        Writes ``mdata.obs["{key_added}_cluster"]``, a categorical; clusters are numbered by size, largest first.
+
+    Raises
+    ------
+    KeyError
+        There is no embedding.
+    ValueError
+        Arguments that contradict each other.
+    """
+    method = method or ("leiden" if n_clusters is None else "kmeans")
+    if method not in ("leiden", "kmeans", "ddc"):
+        raise ValueError(f"method must be 'leiden', 'kmeans' or 'ddc'; found {method!r}.")
+    if (method == "kmeans") != (n_clusters is not None):
+        raise ValueError(f"n_clusters goes with method='kmeans' and only with it; found {n_clusters} and {method!r}.")
+    if method == "ddc":
+        if model is None:
+            raise ValueError("method='ddc' needs the model: scmoe.tl.cluster(mdata, model, method='ddc').")
+        found = model.predict_clusters(mdata)
+    else:
+        embedding = stored_embedding(mdata, key_added)
+        found = leiden(embedding, resolution, seed) if method == "leiden" else kmeans(embedding, n_clusters, seed)
+    mdata.obs[Keys(name=key_added).cluster] = by_size(found)
+
+
+def leiden(embedding: np.ndarray, resolution: float, seed: int) -> np.ndarray:
+    """Leiden clusters of (n, d) points."""
+    points = neighbor_graph(embedding, seed)
+    sc.tl.leiden(points, resolution=resolution, flavor="igraph", n_iterations=2, directed=False, random_state=seed)
+    return points.obs["leiden"].to_numpy()
+
+
+def kmeans(embedding: np.ndarray, n_clusters: int | None, seed: int) -> np.ndarray:
+    """k-means clusters of (n, d) points."""
+    if n_clusters is None or not 1 <= n_clusters <= len(embedding):
+        raise ValueError(f"n_clusters must be between 1 and the number of cells, {len(embedding)}; found {n_clusters}.")
+    return KMeans(n_clusters, n_init=10, random_state=seed).fit_predict(embedding)
+
+
+def by_size(found: np.ndarray) -> pd.Categorical:
+    """Clusters renamed "0", "1", ... from the largest to the smallest."""
+    order = pd.Series(found).value_counts().index
+    return pd.Categorical(pd.Series(found).map({name: str(i) for i, name in enumerate(order)}), map(str, range(len(order))))

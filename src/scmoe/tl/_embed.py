@@ -1,0 +1,46 @@
+"""`embed`: write the embedding."""
+
+from typing import TYPE_CHECKING
+
+from mudata import MuData
+
+from scmoe._keys import DEFAULT_KEY, Keys
+
+if TYPE_CHECKING:
+    from scmoe.model import SCMOE
+
+
+def embed(mdata: MuData, model: "SCMOE", *, key_added: str = DEFAULT_KEY) -> None:
+    """Write the joint embedding of the cells, and the state of each of their modalities.
+
+    Parameters
+    ----------
+    mdata
+        Training data or a query.
+    model
+        A trained model.
+    key_added
+        Name of the results.
+
+    Returns
+    -------
+    None
+        Writes ``mdata.obsm["X_{key_added}"]`` (cells x n_hidden, float32) and, for each modality,
+        ``mdata.mod[m].obsm["X_{key_added}"]`` (its cells x n_hidden).
+
+    Raises
+    ------
+    KeyError, ValueError
+        The data do not fit the model.
+    """
+    keys = Keys(name=key_added)
+    joint = model.get_latent_representation(mdata)
+    states = {name: model.get_latent_representation(mdata, modality=name) for name in model.modalities if name in mdata.mod}
+    mdata.obsm[keys.embedding] = joint
+    for name, state in states.items():
+        mdata.mod[name].obsm[keys.embedding] = rows_of(mdata, name, state)
+
+
+def rows_of(mdata: MuData, modality: str, values):
+    """The rows of an array over all cells that belong to a modality's cells, in its order."""
+    return values[mdata.obs_names.get_indexer(mdata.mod[modality].obs_names)]

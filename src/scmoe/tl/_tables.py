@@ -1,0 +1,25 @@
+"""What the table-writing verbs share."""
+
+import pandas as pd
+from mudata import MuData
+
+from scmoe._io import to_uns
+
+
+def groups_of(mdata: MuData, groupby: str | None) -> pd.Series | None:
+    """The column to group by."""
+    if groupby is None:
+        return None
+    if groupby not in mdata.obs:
+        raise KeyError(f"groupby={groupby!r} is not a column of mdata.obs; found {', '.join(map(str, mdata.obs))}.")
+    return mdata.obs[groupby]
+
+
+def write_uns(mdata: MuData, key: str, **entries: object) -> None:
+    """Add entries to ``mdata.uns[key]``, in a form that both h5mu and zarr can hold."""
+    mdata.uns[key] = {**mdata.uns.get(key, {}), **{name: to_uns(value) for name, value in entries.items()}}
+
+
+def write_table(mdata: MuData, key: str, name: str, table: pd.DataFrame, groupby: str | None) -> None:
+    """Write a table and the column it was split by."""
+    write_uns(mdata, key, **{name: table, f"{name}_groupby": groupby or ""})

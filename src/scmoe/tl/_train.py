@@ -1,0 +1,97 @@
+"""`train`: setup, fit and results in one call."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+from mudata import MuData
+
+from scmoe._keys import DEFAULT_KEY, HISTORY, PARAMS
+from scmoe.nn._config import NetworkConfig
+from scmoe.tl._annotate import annotate
+from scmoe.tl._cluster import cluster
+from scmoe.tl._embed import embed
+from scmoe.tl._tables import write_uns
+from scmoe.train._config import TrainConfig
+
+if TYPE_CHECKING:
+    from scmoe.model import SCMOE
+
+
+def train(
+    mdata: MuData,
+    *,
+    modalities: Sequence[str] | None = None,
+    layers: Mapping[str, str | None] | None = None,
+    likelihoods: Mapping[str, str] | None = None,
+    batch_key: str | None = None,
+    labels_key: str | None = None,
+    max_epochs: int | None = None,
+    seed: int = 0,
+    key_added: str = DEFAULT_KEY,
+    train_kwargs: Mapping[str, Any] | None = None,
+    **model_kwargs: Any,
+) -> "SCMOE":
+    """Train a model and write what it found.
+
+    Parameters
+    ----------
+    mdata
+        Prepared data (see `scmoe.pp.prepare`).
+    modalities, layers, likelihoods, batch_key, labels_key
+        See `scmoe.model.SCMOE.setup_mudata`.
+    max_epochs
+        Passes over the training cells; None: chosen by size.
+    seed
+        Of everything random.
+    key_added
+        Name of the results.
+    train_kwargs
+        More arguments of `scmoe.model.SCMOE.train`.
+    **model_kwargs
+        Fields of `scmoe.model.NetworkConfig`.
+
+    Returns
+    -------
+    SCMOE
+        The trained model. Writes what `scmoe.tl.embed` and `scmoe.tl.cluster` (exactly `n_clusters` clusters, from the
+        clustering head, where that is given; else Leiden) and, with `labels_key`, `scmoe.tl.annotate` write, and to
+        ``mdata.uns[key_added]`` ``"history"`` (losses by epoch) and ``"params"`` (settings, seed, versions, seconds).
+
+    Raises
+    ------
+    KeyError, ValueError
+        Data or settings that cannot be used; nothing has been written then.
+    """
+    from scmoe.model._save import versions
+    from scmoe.model._scmoe import SCMOE
+
+    # Settings are checked before anything is written.
+    NetworkConfig(**model_kwargs)
+    TrainConfig(**(train_kwargs or {}).get("plan_kwargs", {}))
+    SCMOE.setup_mudata(
+        mdata,
+        modalities=modalities,
+        layers=layers,
+        likelihoods=likelihoods,
+        batch_key=batch_key,
+        labels_key=labels_key,
+    )
+    model = SCMOE(mdata, seed=seed, **model_kwargs)
+    model.train(max_epochs, **(train_kwargs or {}))
+    embed(mdata, model, key_added=key_added)
+    cluster(mdata, model, method="leiden" if model.config.n_clusters is None else "ddc", seed=seed, key_added=key_added)
+    if labels_key is not None:
+        annotate(mdata, model, key_added=key_added)
+    setup = {name: value for name, value in model.setup.to_dict().items() if name != "feature_names"}
+    params = {
+        "network": asdict(model.config),
+        "setup": setup,
+        "train": dict(train_kwargs or {}),
+        "seed": seed,
+        "seconds": model.train_seconds_,
+        "versions": versions(),
+        "n_train": len(model.train_indices),
+    }
+    write_uns(mdata, key_added, **{HISTORY: model.history.reset_index(), PARAMS: params})
+    return model

@@ -1,0 +1,1 @@
+"""Training: the objective, the Lightning plan and its callbacks."""

@@ -1,0 +1,101 @@
+"""One fit: plan, callbacks and trainer put together."""
+
+import logging
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import torch
+from lightning.pytorch import Callback, Trainer
+from lightning.pytorch.callbacks import EarlyStopping
+
+from scmoe._io import check_writable
+from scmoe.data._datamodule import MosaicDataModule
+from scmoe.nn._network import Network
+from scmoe.train._callbacks import EpochCheckpoint, Progress
+from scmoe.train._config import TrainConfig
+from scmoe.train._plan import TrainingPlan
+
+CHECKPOINT = "last.ckpt"
+PATIENCE = 10
+"""Epochs without a better validation loss before early stopping stops."""
+
+
+def default_epochs(n_cells: int, batch_size: int) -> int:
+    """About 300 steps, in 12 to 60 epochs: more over-fits small data, and large data need every cell seen often."""
+    return min(max(round(300 / -(-n_cells // batch_size)), 12), 60)
+
+
+def fit(
+    network: Network,
+    data: MosaicDataModule,
+    config: TrainConfig,
+    *,
+    seed: int,
+    max_epochs: int,
+    early_stopping: bool = False,
+    checkpoint_dir: str | Path | None = None,
+    resume: bool = False,
+    callbacks: Sequence[Callback] = (),
+    enable_progress_bar: bool = True,
+    **trainer_kwargs: Any,
+) -> pd.DataFrame:
+    """Train `network` in place; see `scmoe.model.SCMOE.train` for the arguments.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Mean losses, one row an epoch.
+    """
+    plan = TrainingPlan(network, config, seed).train()
+    callbacks = list(callbacks)
+    if enable_progress_bar:
+        callbacks.append(Progress())
+    if early_stopping:
+        callbacks.append(EarlyStopping("validation_loss", patience=PATIENCE))
+    checkpoint = None
+    if checkpoint_dir is not None:
+        checkpoint = check_writable(checkpoint_dir) / CHECKPOINT
+        callbacks.append(EpochCheckpoint(checkpoint))
+    with isolated():
+        trainer = Trainer(
+            max_epochs=max_epochs,
+            callbacks=callbacks,
+            enable_progress_bar=False,
+            enable_checkpointing=checkpoint is not None,
+            enable_model_summary=False,
+            num_sanity_val_steps=0,
+            use_distributed_sampler=False,
+            **{"logger": False, **trainer_kwargs},
+        )
+        start = str(checkpoint) if resume and checkpoint is not None and checkpoint.exists() else None
+        try:
+            trainer.fit(plan, datamodule=data, ckpt_path=start, weights_only=True)
+        except SystemExit as error:  # Lightning ends the whole program on Ctrl-C; the caller may have other plans
+            hint = f" Call it again with resume=True to go on from {checkpoint}." if checkpoint else ""
+            raise KeyboardInterrupt(f"Training was interrupted.{hint}") from error
+    plan.keep_average()
+    network.eval()
+    return pd.DataFrame(plan.history).set_index("epoch")
+
+
+@contextmanager
+def isolated() -> Iterator[None]:
+    """Leave the caller's random state, loggers and warning filters as they were."""
+    chatter = logging.getLogger("lightning.pytorch")
+    level = chatter.level
+    devices = range(torch.cuda.device_count())
+    with torch.random.fork_rng(devices=devices), warnings.catch_warnings():
+        # Batches are sliced in memory: worker processes would only copy them.
+        warnings.filterwarnings("ignore", message=".*does not have many workers.*")
+        warnings.filterwarnings("ignore", message=".*is smaller than the logging interval.*")
+        warnings.filterwarnings("ignore", message=".*`isinstance\\(treespec, LeafSpec\\)` is deprecated.*")
+        warnings.filterwarnings("ignore", message=".*exists and is not empty.*")
+        try:
+            chatter.setLevel(logging.WARNING)
+            yield
+        finally:
+            chatter.setLevel(level)

@@ -1,0 +1,124 @@
+"""The loss of a batch: decode what is there, from states that saw it and from states that did not."""
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from scmoe.data._dataset import Batch
+from scmoe.losses._balance import balance_by_modality, balance_loss, z_loss
+from scmoe.losses._ddc import ddc
+from scmoe.losses._likelihood import (
+    bernoulli_nll,
+    log_library,
+    mean_over_observed,
+    nb_nll,
+    poisson_nll,
+    squared_error,
+)
+from scmoe.nn._network import Encoded, Network
+from scmoe.train._config import TrainConfig
+
+
+def draw_groups(n_cells: int, n_modalities: int, p_split: float, device: torch.device) -> Tensor:
+    """Random attention groups (B, V): modalities of a cell see each other only within a group.
+
+    A share `p_split` of the cells is split: each modality for itself, or, in half of these when there are more than two
+    modalities, into two random groups, so that prediction from several sources is learned too. The others are fused.
+    """
+    alone = torch.arange(n_modalities, device=device).expand(n_cells, -1)
+    group = alone
+    if n_modalities > 2:
+        two = torch.randint(0, 2, (n_cells, n_modalities), device=device)
+        group = torch.where(torch.rand(n_cells, 1, device=device) < 0.5, two, alone)
+    split = torch.rand(n_cells, 1, device=device) < p_split
+    return torch.where(split, group, 0)
+
+
+def reconstruction(network: Network, v: int, decoded: Tensor, z: Tensor, batch: Batch) -> Tensor:
+    """Negative log-likelihood of modality `v` given what its decoder returned, (..., B), in comparable units."""
+    decoder = network.decoders[v]
+    if decoder.likelihood == "gaussian":
+        loss = squared_error(z, decoded)
+    elif decoder.likelihood == "bernoulli":
+        loss = bernoulli_nll((batch.counts[v] > 0).float(), decoded)
+    else:
+        log_rate = decoded + log_library(batch.counts[v])
+        if decoder.likelihood == "nb":
+            loss = nb_nll(batch.counts[v], log_rate, decoder.log_theta)
+        else:
+            loss = poisson_nll(batch.counts[v], log_rate)
+    return mean_over_observed(loss, batch.observed[v]) * decoder.loss_scale
+
+
+def decode_losses(
+    network: Network, encoded: Encoded, z: list[Tensor], batch: Batch, group: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Mean loss of decoding each modality from its own state, and from those of other groups (the target unseen)."""
+    weights = network.batch_weights(batch.batch)
+    own, cross = [], []
+    for target in range(network.n_modalities):
+        decoder, here = network.decoders[target], batch.present[:, target]
+        decoded = decoder(encoded.states[:, target], weights, own=True)
+        own.append(masked_mean(reconstruction(network, target, decoded, z[target], batch), here))
+        sources = [source for source in range(network.n_modalities) if source != target]
+        if not sources:
+            continue
+        decoded = decoder(encoded.states[:, sources].transpose(0, 1), weights, own=False)
+        loss = reconstruction(network, target, decoded, z[target], batch)
+        unseen = (group[:, sources] != group[:, [target]]) & batch.present[:, sources] & here[:, None]
+        cross.extend(masked_mean(row, mask) for row, mask in zip(loss, unseen.T, strict=True))
+    zero = encoded.joint.new_zeros(())
+    return torch.stack(own).mean(), torch.stack(cross).mean() if cross else zero
+
+
+def masked_mean(x: Tensor, mask: Tensor) -> Tensor:
+    """Mean of x (B) over the cells where `mask` holds; 0 where none does."""
+    return (x * mask).sum() / mask.sum().clamp(min=1)
+
+
+def router_losses(encoded: Encoded, n_modalities: int, scope: str) -> tuple[Tensor, Tensor]:
+    """Balance loss and z-loss, summed over the blocks."""
+    modality = encoded.tokens.modality
+    if scope == "per_modality":
+        balance = [balance_by_modality(routing, modality, n_modalities) for routing in encoded.routing]
+    else:
+        balance = [balance_loss(routing) for routing in encoded.routing]
+    return torch.stack(balance).sum(), torch.stack([z_loss(routing) for routing in encoded.routing]).sum()
+
+
+def objective(network: Network, batch: Batch, config: TrainConfig) -> dict[str, Tensor]:
+    """All losses of a batch.
+
+    In training mode the attention groups are random; in evaluation every modality is alone, so that the validation loss
+    is deterministic and measures prediction of what was not seen.
+
+    Returns
+    -------
+    dict
+        Scalars: ``loss`` (the weighted sum), ``own``, ``cross``, ``balance``, ``z``, and ``label`` and ``cluster`` where
+        there are such heads.
+    """
+    n_cells, n_modalities = batch.present.shape
+    p_split = config.p_split if network.training else 1.0
+    device = batch.present.device
+    if network.training:
+        group = draw_groups(n_cells, n_modalities, p_split, device)
+    else:
+        group = torch.arange(n_modalities, device=device).expand(n_cells, -1)
+    z = network.standardize(batch.values, batch.observed)
+    encoded = network.encode(z, batch.present, group)
+    own, cross = decode_losses(network, encoded, z, batch, group)
+    balance, z_term = router_losses(encoded, n_modalities, config.balance_scope)
+    terms = {"own": own, "cross": cross, "balance": balance, "z": z_term}
+    loss = config.own_weight * own + config.cross_weight * cross
+    if network.training:  # what regularizes the router is no measure of fit
+        loss = loss + config.balance_weight * balance + config.z_weight * z_term
+    if hasattr(network, "label_head"):
+        known = batch.label >= 0
+        entropy = F.cross_entropy(network.label_head(encoded.joint), batch.label.clamp(min=0), reduction="none")
+        terms["label"] = masked_mean(entropy, known)
+        loss = loss + config.label_weight * terms["label"]
+    if hasattr(network, "cluster_head"):
+        terms["cluster"] = torch.stack(ddc(*network.cluster_logits(encoded))).sum()
+        loss = loss + config.cluster_weight * terms["cluster"]
+    return {"loss": loss, **terms}

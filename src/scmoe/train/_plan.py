@@ -1,0 +1,138 @@
+"""The Lightning module."""
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from lightning.pytorch import LightningModule
+from torch import Tensor
+from torch.optim.swa_utils import AveragedModel
+
+from scmoe.data._dataset import Batch
+from scmoe.nn._network import Network
+from scmoe.train._config import TrainConfig
+from scmoe.train._objective import objective
+
+
+def ramped_average(decay: float) -> Callable[[Tensor, Tensor, Tensor], Tensor]:
+    """Exponential average whose decay rises to `decay` with the number of updates, so that short runs forget their start."""
+
+    def average(mean: Tensor, current: Tensor, n: Tensor) -> Tensor:
+        return mean.lerp(current, 1 - torch.clamp((1 + n) / (10 + n), max=decay).to(mean))
+
+    return average
+
+
+class TrainingPlan(LightningModule):
+    """AdamW with warm-up and cosine, gradient clipping, running average of the weights, one log an epoch.
+
+    Losses are accumulated on the device and read once an epoch.
+
+    Parameters
+    ----------
+    network
+        Trained in place.
+    config
+        See `TrainConfig`.
+    seed
+        The random numbers of an epoch are a function of the seed and the epoch, so that a resumed run repeats them.
+    """
+
+    def __init__(self, network: Network, config: TrainConfig, seed: int) -> None:
+        super().__init__()
+        self.network, self.config, self.seed = network, config, seed
+        self.average = AveragedModel(network, avg_fn=ramped_average(config.ema))
+        self.average.requires_grad_(False)
+        self.history: list[dict[str, float]] = []
+        self._means: dict[str, float] = {}
+        self._sums: dict[str, dict[str, Tensor]] = {}
+        self._steps: dict[str, int] = {}
+
+    def configure_optimizers(self) -> dict:
+        """AdamW and its schedule, one update a step."""
+        matrices = [p for name, p in self.network.named_parameters() if p.ndim > 1 and "position" not in name]
+        chosen = {id(p) for p in matrices}
+        others = [p for p in self.network.parameters() if id(p) not in chosen]
+        groups = [{"params": matrices, "weight_decay": self.config.weight_decay}, {"params": others, "weight_decay": 0.0}]
+        optimizer = torch.optim.AdamW(groups, lr=self.config.lr, fused=True)
+        total = max(int(self.trainer.estimated_stepping_batches), 1)
+        warm = max(self.config.warmup * total, 1)
+
+        def factor(step: int) -> float:
+            done = min(max(step - warm, 0) / max(total - warm, 1), 1)
+            return min((step + 1) / warm, 0.5 * (1 + math.cos(math.pi * done)) + 0.01)
+
+        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, factor)
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+    def configure_gradient_clipping(self, optimizer: torch.optim.Optimizer, *_: object, **__: object) -> None:
+        """Clip the norm of the gradient."""
+        self.clip_gradients(optimizer, gradient_clip_val=self.config.gradient_clip, gradient_clip_algorithm="norm")
+
+    def on_train_epoch_start(self) -> None:
+        """Seed the epoch."""
+        torch.manual_seed((self.seed * 1_000_003 + self.current_epoch) % 2**63)
+        self.network.train()
+        self._reset("train")
+
+    def training_step(self, batch: Batch, _: int) -> Tensor:
+        """One step."""
+        terms = objective(self.network, batch, self.config)
+        self._add("train", terms)
+        return terms["loss"]
+
+    def on_train_batch_end(self, *_: object) -> None:
+        """Move the running average."""
+        self.average.update_parameters(self.network)
+
+    def on_train_epoch_end(self) -> None:
+        """Keep the epoch's mean losses (validation has run by now); stop if they are not numbers."""
+        self._log("train")
+        self.history.append({"epoch": self.current_epoch, **self._means})
+        loss = self._means["train_loss"]
+        if not math.isfinite(loss):
+            raise FloatingPointError(
+                f"The training loss became {loss} in epoch {self.current_epoch + 1}. Lower the learning rate "
+                "(plan_kwargs={'lr': ...}) and look for extreme values in the data."
+            )
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Save the history with the rest."""
+        checkpoint["history"] = self.history
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Go on from the saved history."""
+        self.history = list(checkpoint["history"])
+
+    def on_validation_epoch_start(self) -> None:
+        """Start the sums."""
+        self._reset("validation")
+
+    def validation_step(self, batch: Batch, _: int) -> None:
+        """Losses of the averaged network, which is the one that will be kept."""
+        self.average.eval()
+        self._add("validation", objective(self.average.module, batch, self.config))
+
+    def on_validation_epoch_end(self) -> None:
+        """Log the means."""
+        self._log("validation")
+
+    def keep_average(self) -> None:
+        """Replace the network's weights by their running average."""
+        if int(self.average.n_averaged):
+            self.network.load_state_dict(self.average.module.state_dict())
+
+    def _reset(self, stage: str) -> None:
+        self._sums[stage], self._steps[stage] = {}, 0
+
+    def _add(self, stage: str, terms: dict[str, Tensor]) -> None:
+        sums = self._sums[stage]
+        for name, value in terms.items():
+            sums[name] = sums.get(name, 0) + value.detach()
+        self._steps[stage] += 1
+
+    def _log(self, stage: str) -> None:
+        means = {f"{stage}_{name}": float(total) / self._steps[stage] for name, total in self._sums[stage].items()}
+        self._means.update(means)
+        self.log_dict(means)

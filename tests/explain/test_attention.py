@@ -1,0 +1,75 @@
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from scmoe.explain import attention_table
+
+NAMES = ["rna", "adt", "atac"]
+
+
+def mosaic_blocks(seed: int, n_cells: int = 9, n_layers: int = 2) -> tuple[np.ndarray, np.ndarray]:
+    """Attention blocks of cells that each lack some modalities, and who has what."""
+    rng = np.random.default_rng(seed)
+    present = rng.random((n_cells, 3)) < 0.6
+    present[np.arange(n_cells), rng.integers(3, size=n_cells)] = True
+    blocks = np.full((n_cells, n_layers, 3, 3), np.nan)
+    for cell in range(n_cells):
+        kept = np.flatnonzero(present[cell])
+        for layer in range(n_layers):
+            blocks[cell, layer][np.ix_(kept, kept)] = rng.dirichlet(np.ones(len(kept)), size=len(kept))
+    return blocks, present
+
+
+@settings(max_examples=25, deadline=None)
+@given(seed=st.integers(0, 10_000))
+def test_against_loops_over_cells(seed):
+    blocks, present = mosaic_blocks(seed)
+    groups = pd.Series(list("ababababa"))
+    n_tokens = [4, 2, 1]
+    for row in attention_table(blocks, NAMES, groups, n_tokens=n_tokens).itertuples():
+        query, key = NAMES.index(row.query), NAMES.index(row.key)
+        cells = [c for c in range(9) if present[c, query] and row.group in ("all", groups[c])]
+        attention = np.mean([np.nan_to_num(blocks[c, row.layer, query, key]) for c in cells])
+        uniform = np.mean([n_tokens[key] * present[c, key] / (present[c] * n_tokens).sum() for c in cells])
+        assert row.n_cells == len(cells)
+        assert row.attention == pytest.approx(attention)
+        assert np.isnan(row.ratio) if uniform == 0 else row.ratio == pytest.approx(attention / uniform)
+
+
+@settings(max_examples=25, deadline=None)
+@given(seed=st.integers(0, 10_000))
+def test_rows_sum_to_one(seed):
+    table = attention_table(mosaic_blocks(seed)[0], NAMES)
+    np.testing.assert_allclose(table.groupby(["layer", "group", "query"])["attention"].sum(), 1)
+
+
+def test_uniform_attention_has_ratio_one_in_a_mosaic():
+    blocks, present = mosaic_blocks(3)
+    uniform = present[:, None, :, None] * present[:, None, None, :] / present.sum(axis=1)[:, None, None, None]
+    blocks = np.where(present[:, None, :, None], np.broadcast_to(uniform, blocks.shape), np.nan)
+    np.testing.assert_allclose(attention_table(blocks, NAMES)["ratio"].dropna(), 1)
+
+
+def test_absent_keys_may_be_nan_or_zero():
+    blocks, present = mosaic_blocks(4)
+    zeroed = np.where(present[:, None, :, None], np.nan_to_num(blocks), np.nan)
+    pd.testing.assert_frame_equal(attention_table(blocks, NAMES), attention_table(zeroed, NAMES))
+
+
+def test_modality_in_no_cell_has_no_rows():
+    blocks = np.full((4, 1, 2, 2), np.nan)
+    blocks[:, :, 0, 0] = 1
+    table = attention_table(blocks, ["rna", "adt"])
+    assert set(table["query"]) == {"rna"}
+    assert table.set_index("key")["attention"].to_dict() == {"rna": 1.0, "adt": 0.0}
+
+
+@pytest.mark.parametrize(
+    ("shape", "n_tokens", "match"),
+    [((4, 1, 2, 2), None, r"found the shape \(4, 1, 2, 2\)"), ((4, 1, 3, 3), [1, 2], "n_tokens must list")],
+)
+def test_bad_input(shape, n_tokens, match):
+    with pytest.raises(ValueError, match=match):
+        attention_table(np.zeros(shape), NAMES, n_tokens=n_tokens)

@@ -1,0 +1,73 @@
+import numpy as np
+import pytest
+
+import scmoe.pl
+
+
+def drawn(ax) -> np.ndarray:
+    return np.asarray(ax.images[0].get_array())
+
+
+def labels(axis) -> list[str]:
+    return [label.get_text() for label in axis.get_ticklabels()]
+
+
+def test_modality_rows_are_the_stored_shares(mdata):
+    ax = scmoe.pl.expert_usage(mdata)
+    table = mdata.uns["scmoe"]["expert_usage"].query("layer == 1 and group == 'all'")
+    expected = table.pivot(index="modality", columns="expert", values="soft").loc[["rna", "adt"]]
+    np.testing.assert_allclose(drawn(ax), expected)
+    assert labels(ax.yaxis) == ["rna", "adt"]
+
+
+@pytest.mark.parametrize(("view", "axis"), [("row", 1), ("column", 0)])
+@pytest.mark.parametrize("by", ["modality", "group"])
+def test_view_normalizes_its_direction(mdata, view, axis, by):
+    np.testing.assert_allclose(drawn(scmoe.pl.expert_usage(mdata, by=by, view=view)).sum(axis=axis), 1)
+
+
+def test_group_averages_modalities_by_their_cells(mdata):
+    ax = scmoe.pl.expert_usage(mdata, by="group", value="hard")
+    table = mdata.uns["scmoe"]["expert_usage"].query("layer == 1 and group == 'NK' and expert == 2")
+    expected = np.average(table["hard"], weights=table["n_cells"])
+    assert drawn(ax)[labels(ax.yaxis).index("NK (10)"), 2] == pytest.approx(expected)
+    assert ax.get_ylabel() == "cell type (cells)"
+
+
+def test_one_modality_of_a_group(mdata):
+    ax = scmoe.pl.expert_usage(mdata, by="group", modality="adt", layer=0)
+    table = mdata.uns["scmoe"]["expert_usage"].query("layer == 0 and group == 'B' and modality == 'adt'")
+    np.testing.assert_allclose(drawn(ax)[labels(ax.yaxis).index("B (10)")], table["soft"])
+
+
+def test_numbers_are_written_where_there_is_room(mdata):
+    assert len(scmoe.pl.expert_usage(mdata).texts) == 8
+
+
+def test_color_bar_states_the_view(mdata):
+    ax = scmoe.pl.expert_usage(mdata)
+    label = ax.figure.axes[-1].get_ylabel()
+    assert "share of routing weight, rows sum to 1" in label
+    assert "0.25" in label
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "match"),
+    [
+        ({"modality": "atac"}, KeyError, "no modality 'atac'; the table has rna, adt"),
+        ({"layer": 7}, KeyError, "no layer 7; the table has 2 layers"),
+        ({"by": "cell"}, ValueError, "by must be one of 'modality', 'group'; found 'cell'"),
+        ({"view": "both"}, ValueError, "view must be"),
+        ({"value": "medium"}, ValueError, "value must be"),
+    ],
+)
+def test_bad_arguments(mdata, arguments, error, match):
+    with pytest.raises(error, match=match):
+        scmoe.pl.expert_usage(mdata, **arguments)
+
+
+def test_table_without_groups(mdata):
+    table = mdata.uns["scmoe"]["expert_usage"]
+    mdata.uns["scmoe"]["expert_usage"] = table[table["group"] == "all"]
+    with pytest.raises(KeyError, match="groupby"):
+        scmoe.pl.expert_usage(mdata, by="group")

@@ -1,0 +1,25 @@
+import numpy as np
+import pytest
+
+import scmoe.pl
+
+
+def test_draws_the_stored_losses(mdata):
+    ax = scmoe.pl.history(mdata)
+    lines = {line.get_label(): line for line in ax.get_lines()}
+    np.testing.assert_allclose(lines["train loss"].get_ydata(), mdata.uns["scmoe"]["history"]["train_loss"])
+    assert lines["validation loss"].get_xdata().tolist() == [0, 1, 2, 3, 5]
+
+
+def test_dot_marks_the_lowest_validation_loss(mdata):
+    dot = scmoe.pl.history(mdata).get_lines()[-1]
+    assert (dot.get_xdata()[0], dot.get_ydata()[0]) == (2, 1.0)
+
+
+def test_chosen_losses(mdata):
+    assert [line.get_label() for line in scmoe.pl.history(mdata, losses=["ddc"]).get_lines()] == ["ddc"]
+
+
+def test_unknown_loss_lists_the_columns(mdata):
+    with pytest.raises(KeyError, match="train_loss, validation_loss, ddc"):
+        scmoe.pl.history(mdata, losses=["kl"])

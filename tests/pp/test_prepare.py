@@ -1,0 +1,250 @@
+"""`prepare`: what each modality is taken for, what is written, and that errors write nothing."""
+
+import os
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+
+import anndata as ad
+import mudata
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import sparse
+
+from scmoe._io import quiet_mudata
+from scmoe.datasets import read
+from scmoe.pp import prepare
+from scmoe.pp._normalize import clr, log_normalize
+
+SHARED = Path(os.environ.get("SCMOE_SHARED", Path(__file__).parents[3] / "shared")) / "data"
+
+
+@pytest.fixture(autouse=True)
+def no_warnings() -> Iterator[None]:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        yield
+
+
+def counts(n_features: int = 4, n_cells: int = 6, mean: float = 3.0) -> np.ndarray:
+    values = np.random.default_rng(0).poisson(mean, (n_cells, n_features))
+    values[0, 0] = 2
+    return values
+
+
+def modality(values, prefix: str = "f") -> ad.AnnData:
+    obs = pd.DataFrame(index=[f"cell{i}" for i in range(values.shape[0])])
+    return ad.AnnData(values, obs=obs, var=pd.DataFrame(index=[f"{prefix}{i}" for i in range(values.shape[1])]))
+
+
+def build(**mods) -> mudata.MuData:
+    with quiet_mudata():
+        return mudata.MuData({k: v if isinstance(v, ad.AnnData) else modality(v, k) for k, v in mods.items()})
+
+
+def dense(matrix) -> np.ndarray:
+    return matrix.toarray() if sparse.issparse(matrix) else np.asarray(matrix)
+
+
+def record(mdata: mudata.MuData, name: str) -> dict:
+    return mdata.uns["scmoe"]["prepare"][name]
+
+
+def snapshot(mdata: mudata.MuData) -> dict:
+    mods = {k: (type(a.X), a.X.dtype, dense(a.X).copy(), sorted(a.layers)) for k, a in mdata.mod.items()}
+    return {"mods": mods, "uns": dict(mdata.uns)}
+
+
+def test_choice_is_logged_and_recorded(caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("scmoe.pp._prepare.logger.propagate", True)
+    mdata = build(x=counts(10))
+    prepare(mdata)
+    # A set: some versions of pytest also listen to loggers that do not propagate.
+    (line,) = set(caplog.messages)
+    assert line == f"x is taken for protein ({record(mdata, 'x')['reason']}): log1p, minus the cell's mean"
+
+
+@pytest.mark.parametrize("convert", [np.asarray, sparse.csr_matrix, sparse.csc_matrix, sparse.csr_array])
+@pytest.mark.parametrize("dtype", [np.int32, np.uint8, np.float32, np.float64])
+@pytest.mark.parametrize("name", ["rna", "adt", "atac"])
+def test_formats_and_types(convert, dtype, name: str) -> None:
+    values = counts().astype(dtype)
+    mdata = build(**{name: convert(values)})
+    prepare(mdata)
+    adata = mdata[name]
+    np.testing.assert_array_equal(dense(adata.layers["counts"]), values)
+    assert adata.layers["counts"].dtype == dtype
+    assert adata.X.dtype == np.float32
+    if convert is not np.asarray:
+        assert adata.layers["counts"].format == "csr"
+        assert name == "adt" or adata.X.format == "csr"
+    expected = clr(values) if name == "adt" else log_normalize(values)
+    np.testing.assert_allclose(dense(adata.X), expected, rtol=1e-6)
+
+
+def test_second_call_changes_nothing() -> None:
+    mdata = build(rna=sparse.csr_matrix(counts()), adt=counts(), ephys=counts() * 0.1)
+    prepare(mdata)
+    first = {name: dense(adata.X).copy() for name, adata in mdata.mod.items()}
+    prepare(mdata)
+    for name, adata in mdata.mod.items():
+        np.testing.assert_array_equal(dense(adata.X), first[name])
+    assert record(mdata, "rna")["source"] == "layers['counts']"
+
+
+def test_existing_counts_are_the_source() -> None:
+    adata = modality(np.full((6, 4), -7.5), "rna")
+    adata.layers["counts"] = counts()
+    mdata = build(rna=adata)
+    prepare(mdata)
+    np.testing.assert_allclose(mdata["rna"].X, log_normalize(counts()))
+
+
+def test_continuous_and_lognormalized_are_left_as_they_are() -> None:
+    mdata = build(ephys=np.where(np.eye(6, 4), np.nan, 0.5), rna=np.log1p(counts()))
+    before = {name: adata.X for name, adata in mdata.mod.items()}
+    prepare(mdata)
+    assert all(adata.X is before[name] and not adata.layers for name, adata in mdata.mod.items())
+
+
+def test_kind_can_be_overridden() -> None:
+    mdata = build(rna=counts(), adt=counts())
+    prepare(mdata, kinds={"rna": "protein", "adt": "continuous"})
+    np.testing.assert_allclose(mdata["rna"].X, clr(counts()))
+    np.testing.assert_array_equal(mdata["adt"].X, counts())
+    assert "kinds" in record(mdata, "rna")["reason"]
+
+
+def test_copy_leaves_the_original() -> None:
+    mdata = build(rna=counts(), adt=sparse.csr_matrix(counts()))
+    before = snapshot(mdata)
+    result = prepare(mdata, copy=True)
+    np.testing.assert_equal(snapshot(mdata), before)
+    assert record(result, "rna")["kind"] == "rna"
+
+
+def test_modality_that_is_a_view() -> None:
+    whole = modality(counts(8), "rna")
+    mdata = build(rna=whole[:, :4])
+    prepare(mdata)
+    assert mdata["rna"].shape == (6, 4)
+    np.testing.assert_allclose(mdata["rna"].X, log_normalize(counts(8)[:, :4]))
+    np.testing.assert_array_equal(whole.X, counts(8))
+
+
+def test_view_of_mudata_is_prepared_as_a_copy() -> None:
+    mdata = build(rna=counts())
+    with quiet_mudata():
+        view = mdata[:3]
+    with pytest.raises(ValueError, match="is a view of another one"):
+        prepare(view)
+    assert prepare(view, copy=True).n_obs == 3
+    np.testing.assert_array_equal(mdata["rna"].X, counts())
+
+
+def test_missing_cells_are_fine() -> None:
+    mdata = build(rna=counts(), adt=modality(counts())[2:].copy())
+    prepare(mdata)
+    assert (record(mdata, "rna")["n_cells"], record(mdata, "adt")["n_cells"]) == (6, 4)
+
+
+def test_other_entries_of_uns_stay() -> None:
+    mdata = build(rna=counts())
+    mdata.uns["scmoe"] = {"params": 1}
+    prepare(mdata)
+    assert set(mdata.uns["scmoe"]) == {"params", "prepare"}
+
+
+@pytest.mark.parametrize("suffix", ["h5mu", "zarr"])
+def test_record_survives_disk(tmp_path: Path, suffix: str) -> None:
+    mdata = build(rna=sparse.csr_matrix(counts()), adt=counts(), ephys=counts() * 0.1)
+    prepare(mdata)
+    with quiet_mudata():
+        (mdata.write_h5mu if suffix == "h5mu" else mdata.write_zarr)(tmp_path / f"a.{suffix}")
+    again = read(tmp_path / f"a.{suffix}")
+    for name in mdata.mod:
+        for key, value in record(mdata, name).items():
+            np.testing.assert_array_equal(record(again, name)[key], value)
+    assert (record(again, "rna")["kind"], record(again, "ephys")["kind"]) == ("rna", "continuous")
+
+
+def damaged(value: float, n_cells: int = 6) -> np.ndarray:
+    values = counts(10, n_cells).astype(float)
+    values[3, 2] = value
+    return values
+
+
+def with_layer(layer: np.ndarray) -> ad.AnnData:
+    adata = modality(counts(), "rna")
+    adata.layers["counts"] = layer
+    return adata
+
+
+@pytest.mark.parametrize(
+    ("mods", "kinds", "error", "match"),
+    [
+        ({"rna": counts()}, {"atac": "peaks"}, KeyError, r"modality 'atac'; the MuData has \['adt', 'rna'\]"),
+        ({"rna": counts()}, {"rna": "genes"}, ValueError, r"kinds\['rna'\] must be one of rna, protein, .*'genes'"),
+        (
+            {"rna": damaged(-1)},
+            None,
+            ValueError,
+            r"\['rna'\].X must hold raw counts .* -1 for .*'rna2' in cell 'cell3'",
+        ),
+        ({"rna": damaged(0.5)}, None, ValueError, "found 0.5 for feature 'rna2' in cell 'cell3'"),
+        ({"rna": sparse.csc_matrix(damaged(0.5))}, None, ValueError, "found 0.5 for feature 'rna2' in cell 'cell3'"),
+        ({"rna": damaged(np.nan)}, None, ValueError, "NaN for feature 'rna2' in cell 'cell3'; only continuous"),
+        ({"rna": damaged(np.inf)}, None, ValueError, "found inf for feature 'rna2' in cell 'cell3'"),
+        ({"x": counts() * 0.5}, {"x": "peaks"}, ValueError, r"mdata\['x'\].X must hold raw counts"),
+        ({"x": damaged(np.nan)}, {"x": "lognormalized"}, ValueError, "NaN for feature 'x2' in cell 'cell3'"),
+        ({"x": damaged(np.inf)}, {"x": "continuous"}, ValueError, "found inf"),
+        ({"rna": with_layer(counts() * 0.5)}, None, ValueError, r"layers\['counts'\] must hold raw counts"),
+        ({"a.b": counts()}, None, ValueError, "Rename the modality"),
+    ],
+)
+def test_errors_name_the_place_and_write_nothing(mods, kinds, error, match: str) -> None:
+    mdata = build(adt=sparse.csr_matrix(counts()), **mods)
+    before = snapshot(mdata)
+    with pytest.raises(error, match=match):
+        prepare(mdata, kinds=kinds)
+    np.testing.assert_equal(snapshot(mdata), before)
+
+
+def test_foreign_uns_entry_is_refused() -> None:
+    mdata = build(rna=counts())
+    mdata.uns["scmoe"] = "mine"
+    with pytest.raises(ValueError, match="must be a mapping, found str"):
+        prepare(mdata)
+    assert not mdata["rna"].layers
+
+
+def test_backed_data_are_refused(tmp_path: Path) -> None:
+    with quiet_mudata():
+        build(rna=counts()).write_h5mu(tmp_path / "a.h5mu")
+        mdata = mudata.read_h5mu(tmp_path / "a.h5mu", backed="r")
+    with pytest.raises(ValueError, match="without backed="):
+        prepare(mdata)
+
+
+@pytest.mark.parametrize(
+    ("name", "kinds"),
+    [
+        ("bmmc_cite", {"rna": "rna", "adt": "protein"}),
+        ("pbmc10k_cite", {"rna": "rna", "adt": "protein"}),
+        ("patchseq_m1", {"ephys": "continuous", "morph": "continuous"}),
+    ],
+)
+def test_shared_data(name: str, kinds: dict[str, str]) -> None:
+    path = SHARED / f"{name}.h5mu"
+    if not path.exists():
+        pytest.skip(f"{path.name} is not here; set SCMOE_SHARED to the folder that holds data/{path.name}")
+    mdata = read(path)
+    prepare(mdata)
+    assert {m: record(mdata, m)["kind"] for m in mdata.mod} == kinds
+    # The same without names to go by.
+    with quiet_mudata():
+        anonymous = mudata.MuData({f"m{i}": adata.copy() for i, adata in enumerate(read(path).mod.values())})
+    prepare(anonymous)
+    for original, nameless in zip(mdata.mod.values(), anonymous.mod.values(), strict=True):
+        np.testing.assert_array_equal(dense(original.X), dense(nameless.X))

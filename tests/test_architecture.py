@@ -1,0 +1,158 @@
+"""What docs/architecture.md promises: imports point one way, keys live in one file, public names are documented."""
+
+import ast
+import graphlib
+import importlib
+import inspect
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from functools import cache
+from importlib import metadata
+from pathlib import Path
+
+import pytest
+from numpydoc.validate import validate
+
+import scmoe
+
+SOURCE = Path(scmoe.__file__).parent
+API_PAGE = SOURCE.parents[1] / "docs" / "api.md"
+HELPERS = "_version _keys _log _check _io".split()
+FOLDERS = "datasets pp data tokens nn metrics losses train model explain tl pl benchmark cli".split()
+STORES = {"obs", "obsm", "uns", "layers"}
+MODULES = sorted(path for path in SOURCE.rglob("*.py") if path.name != "__init__.py")
+
+
+def _name(path: Path) -> str:
+    return ".".join(("scmoe", *path.relative_to(SOURCE).with_suffix("").parts))
+
+
+@cache
+def _tree(path: Path) -> ast.Module:
+    return ast.parse(path.read_text(encoding="utf-8"))
+
+
+def _typing_only(tree: ast.Module) -> Iterator[ast.AST]:
+    for node in ast.walk(tree):
+        if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
+            yield from ast.walk(node)
+
+
+def _imported(path: Path, *, typing: bool = True) -> Iterator[str]:
+    """Names of the scmoe modules imported anywhere in a file, with or without those for type checkers."""
+    skipped = set() if typing else set(_typing_only(_tree(path)))
+    for node in set(ast.walk(_tree(path))) - skipped:
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names if alias.name.split(".")[0] == "scmoe")
+        elif isinstance(node, ast.ImportFrom) and node.level:
+            yield "." * node.level + (node.module or "")
+        elif isinstance(node, ast.ImportFrom) and node.module and node.module.split(".")[0] == "scmoe":
+            yield node.module
+
+
+def _rank(module: str) -> int:
+    """Root helpers come first, then the folders in their order."""
+    part = module.split(".")[1]
+    return -1 if part in HELPERS else FOLDERS.index(part)
+
+
+@pytest.mark.parametrize("path", MODULES, ids=_name)
+def test_imports_come_from_defining_files(path: Path) -> None:
+    allowed = {_name(other) for other in MODULES}
+    assert not [module for module in _imported(path) if module not in allowed], "import from the file that defines it"
+
+
+@pytest.mark.parametrize("path", MODULES, ids=_name)
+def test_imports_point_upwards_in_the_list_of_folders(path: Path) -> None:
+    assert not [module for module in _imported(path) if _rank(module) > _rank(_name(path))]
+
+
+def test_there_is_no_import_cycle() -> None:
+    graphlib.TopologicalSorter({_name(path): set(_imported(path, typing=False)) for path in MODULES}).prepare()
+
+
+def test_imported_libraries_are_dependencies() -> None:
+    declared = {re.match(r"[\w-]+", each)[0] for each in metadata.requires("scmoe")}
+    provided_by = metadata.packages_distributions()
+    for path in MODULES:
+        nodes = list(ast.walk(_tree(path)))
+        names = {alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names}
+        names |= {node.module for node in nodes if isinstance(node, ast.ImportFrom) and node.module}
+        libraries = {name.split(".")[0] for name in names} - sys.stdlib_module_names - {"scmoe"}
+        assert not [name for name in libraries if declared.isdisjoint(provided_by[name])], path
+
+
+def _key_values() -> set[str]:
+    """The strings that `_keys.py` assigns to a name."""
+    assigned = (node.value for node in _tree(SOURCE / "_keys.py").body if isinstance(node, ast.Assign))
+    return {node.value for node in assigned if isinstance(node, ast.Constant) and isinstance(node.value, str)}
+
+
+def _reads_store(node: ast.expr) -> bool:
+    """Whether an expression such as ``mdata.uns[key]`` starts at one of the stores."""
+    while isinstance(node, ast.Subscript):
+        node = node.value
+    return isinstance(node, ast.Attribute) and node.attr in STORES
+
+
+def _literal_keys(tree: ast.Module) -> Iterator[tuple[int, str]]:
+    """Line and text of each storage key that is written out rather than taken from `_keys`."""
+    known = _key_values()
+    for node in ast.walk(tree):
+        if not isinstance(node, ast.Subscript) or not _reads_store(node.value):
+            continue
+        key = node.slice
+        if isinstance(key, ast.JoinedStr):
+            yield node.lineno, ast.unparse(key)
+        if isinstance(key, ast.Constant) and isinstance(key.value, str):
+            if key.value in known or key.value.startswith(("scmoe", "X_scmoe")):
+                yield node.lineno, key.value
+
+
+@pytest.mark.parametrize("path", [path for path in MODULES if path.name != "_keys.py"], ids=_name)
+def test_storage_keys_come_from_keys_module(path: Path) -> None:
+    assert not list(_literal_keys(_tree(path)))
+
+
+@pytest.mark.parametrize("code", ['m.obsm["X_scmoe"]', 'm.uns[key]["history"]', 'm.mod[t].layers[f"a_{t}"]'])
+def test_literal_storage_key_is_found(code: str) -> None:
+    assert list(_literal_keys(ast.parse(code)))
+
+
+def _public() -> Iterator[str]:
+    """``subpackage.name`` for every name that the stub of a public subpackage lists."""
+    for package in scmoe._subpackages:
+        for node in _tree(SOURCE / package / "__init__.pyi").body:
+            if isinstance(node, ast.ImportFrom):
+                yield from (f"{package}.{alias.name}" for alias in node.names)
+
+
+PUBLIC = sorted(_public())
+
+
+@pytest.mark.parametrize("name", PUBLIC)
+def test_public_name_documents_its_parameters(name: str) -> None:
+    package, attribute = name.split(".")
+    thing = getattr(importlib.import_module(f"scmoe.{package}"), attribute)
+    routines = inspect.getmembers(thing, inspect.isroutine) if inspect.isclass(thing) else ()
+    own = [key for key, member in routines if str(getattr(member, "__module__", "")).startswith("scmoe.")]
+    methods = [f"scmoe.{name}.{key}" for key in own if not key.startswith("_")]
+    problems = {each: validate(each)["errors"] for each in (f"scmoe.{name}", *methods)}
+    checked = {"GL08", "PR01", "PR02", "PR03"}  # no docstring; parameters missing, unknown, out of order
+    assert not [(each, text) for each, errors in problems.items() for code, text in errors if code in checked]
+
+
+@pytest.mark.parametrize("name", PUBLIC)
+def test_public_name_is_listed_in_api_page(name: str) -> None:
+    if not API_PAGE.exists():
+        pytest.skip("the documentation is not beside the tests")
+    assert name in API_PAGE.read_text(encoding="utf-8").split()
+
+
+def test_import_loads_no_heavy_library() -> None:
+    heavy = {"torch", "lightning", "scvi", "scanpy", "anndata", "mudata", "pandas", "matplotlib"}
+    code = f"import sys, scmoe; print(*({heavy!r} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == []

@@ -1,0 +1,162 @@
+import subprocess
+import sys
+from pathlib import Path
+from time import perf_counter
+
+import anndata as ad
+import numpy as np
+import pandas as pd
+import pytest
+from mudata import MuData, read_h5mu
+from typer.testing import CliRunner
+
+import scmoe
+from scmoe._io import quiet_mudata, write_h5mu
+from scmoe.cli import INTERRUPTED, app
+
+N_CELLS = 48
+
+
+def run(*arguments: object):
+    return CliRunner().invoke(app, [str(argument) for argument in arguments])
+
+
+def read(path: Path) -> MuData:
+    with quiet_mudata():
+        return read_h5mu(path)
+
+
+def counts(rng: np.random.Generator, n_features: int, prefix: str) -> ad.AnnData:
+    """Counts of two kinds of cells that differ in half of the features."""
+    rate = np.where((np.arange(N_CELLS)[:, None] + np.arange(n_features)) % 2, 2.0, 6.0)
+    cells, features = (pd.DataFrame(index=[f"{p}{i}" for i in range(n)]) for p, n in (("c", N_CELLS), (prefix, n_features)))
+    return ad.AnnData(rng.poisson(rate).astype(np.float32), obs=cells, var=features)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory) -> Path:
+    return tmp_path_factory.mktemp("cli")
+
+
+@pytest.fixture(scope="module")
+def data(folder) -> Path:
+    rng = np.random.default_rng(0)
+    with quiet_mudata():
+        mdata = MuData({"rna": counts(rng, 30, "gene"), "adt": counts(rng, 10, "protein")})
+    mdata.obs["kind"] = np.resize(["even", "odd"], N_CELLS)
+    write_h5mu(mdata, folder / "data.h5mu")
+    return folder / "data.h5mu"
+
+
+@pytest.fixture(scope="module")
+def trained(data, folder) -> Path:
+    result = run("train", data, "-o", folder / "run", "--labels-key", "kind", "--epochs", 1, "--accelerator", "cpu")
+    assert result.exit_code == 0, result.stderr
+    assert str(folder / "run") in result.stdout
+    return folder / "run"
+
+
+def test_version():
+    assert run("--version").stdout.strip() == f"scmoe {scmoe.__version__}"
+
+
+def test_help_loads_nothing_heavy():
+    code = (
+        "import sys\nfrom typer.testing import CliRunner\nfrom scmoe.cli import app\n"
+        "assert CliRunner().invoke(app, ['train', '--help']).exit_code == 0\n"
+        "print([m for m in ('torch', 'scanpy', 'anndata', 'pandas', 'matplotlib') if m in sys.modules])"
+    )
+    start = perf_counter()
+    output = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert output.strip() == "[]"
+    assert perf_counter() - start < 5  # 0.2 s on an idle machine
+
+
+@pytest.mark.parametrize("arguments", [["train"], ["fly"], ["demo", "--epochs", "0"]])
+def test_wrong_usage_is_2(arguments):
+    assert run(*arguments).exit_code == 2
+
+
+def test_train_writes_results_model_and_figures(trained):
+    assert {path.name for path in trained.iterdir()} == {"result.h5mu", "model", "figures"}
+    mdata = read(trained / "result.h5mu")
+    assert {"X_scmoe", "X_umap"} <= set(mdata.obsm)
+    assert {"scmoe_cluster", "scmoe_label"} <= set(mdata.obs)
+    figures = {path.stem for path in (trained / "figures").iterdir()}
+    assert {"history", "expert_usage", "expert_usage_by_group", "attention", "umap_kind"} <= figures
+
+
+def test_annotate(trained, data, folder):
+    result = run("annotate", data, "--model", trained, "-o", folder / "labels.h5mu")
+    assert result.exit_code == 0, result.stderr
+    assert set(read(folder / "labels.h5mu").obs["scmoe_label"]) <= {"even", "odd"}
+
+
+def test_impute(trained, data, folder):
+    options = ["--model", trained / "model", "--source", "rna", "--target", "adt"]
+    result = run("impute", data, *options, "-o", folder / "imputed.h5mu")
+    assert result.exit_code == 0, result.stderr
+    predicted = read(folder / "imputed.h5mu").obsm["scmoe_adt_from_rna"]
+    assert predicted.shape == (N_CELLS, 10)
+    assert np.isfinite(predicted).all(axis=None)
+
+
+def test_impute_needs_no_target(trained, data, folder):
+    with quiet_mudata():
+        write_h5mu(MuData({"rna": read(data)["rna"]}), folder / "rna.h5mu")
+    options = ["--model", trained, "--source", "rna", "--target", "adt"]
+    result = run("impute", folder / "rna.h5mu", *options, "-o", folder / "new.h5mu")
+    assert result.exit_code == 0, result.stderr
+    assert read(folder / "new.h5mu").obsm["scmoe_adt_from_rna"].shape == (N_CELLS, 10)
+
+
+def test_results_are_not_overwritten_by_accident(trained, data):
+    before = (trained / "result.h5mu").stat().st_mtime_ns
+    result = run("train", data, "-o", trained, "--epochs", 1)
+    assert result.exit_code == 1
+    assert "--overwrite" in result.stderr
+    assert (trained / "result.h5mu").stat().st_mtime_ns == before
+
+
+BAD_INPUT = {
+    "no file": (["train", "{folder}/none.h5mu", "-o", "{folder}/x"], "none.h5mu"),
+    "no column": (["train", "{data}", "-o", "{folder}/x", "--batch-key", "donor"], "donor"),
+    "bad kind": (["train", "{data}", "-o", "{folder}/x", "--kind", "rna"], "rna=lognormalized"),
+    "unknown kind": (["train", "{data}", "-o", "{folder}/x", "--kind", "rna=dna"], "dna"),
+    "nothing to resume": (["train", "{data}", "-o", "{folder}/x", "--resume"], "interrupted training"),
+    "output is a file": (["train", "{data}", "-o", "{data}"], "data.h5mu"),
+    "no model": (["annotate", "{data}", "--model", "{folder}/none", "-o", "{folder}/y.h5mu"], "no model folder"),
+    "not a model": (["annotate", "{data}", "--model", "{folder}", "-o", "{folder}/y.h5mu"], "settings.json"),
+    "wrong suffix": (["annotate", "{data}", "--model", "{folder}", "-o", "{folder}/y.csv"], r".h5mu"),
+}
+
+
+@pytest.mark.parametrize("case", BAD_INPUT)
+def test_bad_input_is_one_readable_block(case, data, folder):
+    arguments, words = BAD_INPUT[case]
+    result = run(*[argument.format(data=data, folder=folder) for argument in arguments])
+    assert result.exit_code == 1
+    blocks = result.stderr.split("Error: ")
+    assert len(blocks) == 2 and words in blocks[1]
+    assert "Traceback" not in result.output
+    assert result.stdout == ""
+
+
+def test_ctrl_c_says_how_to_go_on(data, folder, monkeypatch):
+    import scmoe.tl._train
+
+    def interrupted(*args, **kwargs):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(scmoe.tl._train, "train", interrupted)
+    result = run("train", data, "-o", folder / "stopped")
+    assert result.exit_code == INTERRUPTED == 130
+    assert "--resume" in result.stderr
+
+
+def test_h5ad_is_one_modality(folder):
+    adata = counts(np.random.default_rng(1), 20, "gene")
+    adata.write_h5ad(folder / "one.h5ad")
+    result = run("train", folder / "one.h5ad", "-o", folder / "one", "--modality", "spleen", "--epochs", 1)
+    assert result.exit_code == 0, result.stderr
+    assert list(read(folder / "one" / "result.h5mu").mod) == ["spleen"]

@@ -1,0 +1,45 @@
+import anndata as ad
+import numpy as np
+import pytest
+from mudata import MuData
+
+from scmoe._io import quiet_mudata
+from scmoe.tl._umap import umap
+
+
+def make(n_cells: int) -> MuData:
+    rng = np.random.default_rng(0)
+    with quiet_mudata():
+        mdata = MuData({"rna": ad.AnnData(rng.normal(size=(n_cells, 3)))})
+    mdata.obsm["X_scmoe"] = rng.normal(size=(n_cells, 8)) + 10 * (np.arange(n_cells) % 2)[:, None]
+    return mdata
+
+
+def test_writes_only_the_coordinates():
+    mdata = make(40)
+    umap(mdata)
+    assert mdata.obsm["X_umap"].shape == (40, 2)
+    assert set(mdata.obsm) == {"X_scmoe", "X_umap", "rna"}
+    assert len(mdata.uns) == 0 and len(mdata.obsp) == 0
+
+
+def test_separates_separate_clusters():
+    mdata = make(40)
+    umap(mdata)
+    even, odd = mdata.obsm["X_umap"][::2], mdata.obsm["X_umap"][1::2]
+    gap = np.linalg.norm(even.mean(axis=0) - odd.mean(axis=0))
+    assert gap > 2 * max(even.std(axis=0).max(), odd.std(axis=0).max())
+
+
+def test_same_seed_same_map():
+    first, second = make(30), make(30)
+    umap(first, seed=3)
+    umap(second, seed=3)
+    np.testing.assert_array_equal(first.obsm["X_umap"], second.obsm["X_umap"])
+
+
+def test_bad_input():
+    with pytest.raises(KeyError, match=r"scmoe\.tl\.train"):
+        umap(make(10), key_added="other")
+    with pytest.raises(ValueError, match="at least 4 cells; found 3"):
+        umap(make(3))
