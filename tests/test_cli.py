@@ -29,7 +29,9 @@ def read(path: Path) -> MuData:
 def counts(rng: np.random.Generator, n_features: int, prefix: str) -> ad.AnnData:
     """Counts of two kinds of cells that differ in half of the features."""
     rate = np.where((np.arange(N_CELLS)[:, None] + np.arange(n_features)) % 2, 2.0, 6.0)
-    cells, features = (pd.DataFrame(index=[f"{p}{i}" for i in range(n)]) for p, n in (("c", N_CELLS), (prefix, n_features)))
+    cells, features = (
+        pd.DataFrame(index=[f"{p}{i}" for i in range(n)]) for p, n in (("c", N_CELLS), (prefix, n_features))
+    )
     return ad.AnnData(rng.poisson(rate).astype(np.float32), obs=cells, var=features)
 
 

@@ -128,10 +128,10 @@ def train(
         from scmoe._io import check_writable
         from scmoe.tl._train import train as fit
 
+        _check_accelerator(accelerator)
         mdata = _prepared(file, kind, modality)
         checkpoints = check_writable(output) / "checkpoints"
         _check_output(output, checkpoints, overwrite, resume)
-        _check_accelerator(accelerator)
         options: dict[str, Any] = {} if n_clusters is None else {"n_clusters": n_clusters}
         model = fit(
             mdata,
@@ -186,12 +186,16 @@ def _prepared(file: Path, kinds: list[str] | None, modality: list[str] | None = 
     from scmoe.datasets._read import read
     from scmoe.pp._prepare import prepare
 
+    mdata = read(file, modality=modality[0]) if modality and len(modality) == 1 else read(file)
+    prepare(mdata, kinds=_parse_kinds(kinds))
+    return mdata
+
+
+def _parse_kinds(kinds: list[str] | None) -> dict[str, str]:
     for kind in kinds or []:
         if "=" not in kind:
             raise ValueError(f"--kind must look like rna=lognormalized; found {kind!r}.")
-    mdata = read(file, modality=modality[0]) if modality and len(modality) == 1 else read(file)
-    prepare(mdata, kinds=dict(kind.split("=", 1) for kind in kinds or []))
-    return mdata
+    return dict(kind.split("=", 1) for kind in kinds or [])
 
 
 def _check_output(folder: Path, checkpoints: Path, overwrite: bool, resume: bool) -> None:
@@ -213,17 +217,22 @@ def _check_accelerator(accelerator: Accelerator) -> None:
 
 
 def _load(file: Path, kinds: list[str] | None, folder: Path, output: Path) -> "tuple[MuData, SCMOE]":
-    """Check the output, then read data and model."""
+    """Check the output, then read the model, and the data prepared as the model's were."""
     from scmoe._io import check_writable
+    from scmoe.datasets._read import read
     from scmoe.model._scmoe import SCMOE
+    from scmoe.pp._prepare import prepare
 
     if output.suffix != ".h5mu":
         raise ValueError(f"The output must end in .h5mu; found {output}.")
     if not folder.is_dir():
         raise ValueError(f"There is no model folder {folder}; it is what 'scmoe train' or model.save() wrote.")
-    mdata = _prepared(file, kinds)
+    model = SCMOE.load(folder / "model" if (folder / "model").is_dir() else folder)
+    mdata = read(file)
+    learned = {name: kind for name, kind in model.setup.kinds.items() if name in mdata.mod}
+    prepare(mdata, kinds={**learned, **_parse_kinds(kinds)})
     check_writable(output.parent)
-    return mdata, SCMOE.load(folder / "model" if (folder / "model").is_dir() else folder, mdata)
+    return mdata, model
 
 
 def _write_results(mdata: "MuData", model: "SCMOE", folder: Path, labels_key: str | None, seed: int) -> None:

@@ -39,7 +39,7 @@ def test_same_seed_same_map():
 
 
 def test_bad_input():
-    with pytest.raises(KeyError, match=r"scmoe\.tl\.train"):
+    with pytest.raises(KeyError, match=r"scmoe\.tl\.embed"):
         umap(make(10), key_added="other")
     with pytest.raises(ValueError, match="at least 4 cells; found 3"):
         umap(make(3))

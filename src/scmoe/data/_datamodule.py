@@ -6,9 +6,11 @@ from collections.abc import Iterator
 import numpy as np
 import torch
 from lightning.pytorch import LightningDataModule
-from torch.utils.data import DataLoader, Sampler
+from scipy import sparse
+from torch.utils.data import DataLoader, Dataset, Sampler
 
 from scmoe.data._dataset import Batch, MosaicDataset
+from scmoe.data._graph import draw_neighbors
 
 
 class EpochBatches(Sampler[np.ndarray]):
@@ -24,10 +26,14 @@ class EpochBatches(Sampler[np.ndarray]):
         Cells a batch at most; the batches of an epoch are of (nearly) equal size.
     seed
         Of the shuffling; None: in order.
+    graph
+        If given, every cell of a batch brings a random neighbor along, so that a batch holds neighbors at all.
     """
 
-    def __init__(self, cells: np.ndarray, batch_size: int, seed: int | None) -> None:
-        self.cells, self.seed, self.epoch = cells, seed, 0
+    def __init__(
+        self, cells: np.ndarray, batch_size: int, seed: int | None, graph: sparse.csr_matrix | None = None
+    ) -> None:
+        self.cells, self.seed, self.graph, self.epoch = cells, seed, graph, 0
         self.n_batches = math.ceil(len(cells) / batch_size)
 
     def set_epoch(self, epoch: int) -> None:
@@ -38,11 +44,15 @@ class EpochBatches(Sampler[np.ndarray]):
         return len(self._mine())
 
     def __iter__(self) -> Iterator[np.ndarray]:
-        cells = self.cells
-        if self.seed is not None:
-            cells = np.random.default_rng([self.seed, self.epoch]).permutation(cells)
+        # A generator, so that the epoch is read with the first batch: a resumed Lightning makes the iterator before it
+        # tells the epoch.
+        rng = None if self.seed is None else np.random.default_rng([self.seed, self.epoch])
+        cells = self.cells if rng is None else rng.permutation(self.cells)
         batches = np.array_split(cells, self.n_batches)
-        return (batches[i] for i in self._mine())
+        if rng is not None and self.graph is not None:
+            batches = [np.union1d(batch, draw_neighbors(self.graph, batch, rng)) for batch in batches]
+        for i in self._mine():
+            yield batches[i]
 
     def _mine(self) -> list[int]:
         """Batches of this process: every n-th of n processes, the same number for each."""
@@ -61,6 +71,29 @@ def split_cells(n_cells: int, train_size: float, seed: int) -> tuple[np.ndarray,
     return np.sort(order[:n_train]), np.sort(order[n_train:])
 
 
+class GraphDataset(Dataset[Batch]):
+    """A data set whose batches know the similarities of their cells.
+
+    Parameters
+    ----------
+    dataset
+        The data.
+    graph
+        (all cells, all cells), see `scmoe.data._graph.neighbor_graph`.
+    """
+
+    def __init__(self, dataset: MosaicDataset, graph: sparse.csr_matrix) -> None:
+        self.dataset, self.graph = dataset, graph
+
+    def __len__(self) -> int:
+        return len(self.dataset)
+
+    def __getitem__(self, cells: np.ndarray) -> Batch:
+        """Read the cells at these positions."""
+        similarity = torch.from_numpy(self.graph[cells][:, cells].toarray())
+        return self.dataset[cells]._replace(similarity=similarity)
+
+
 class MosaicDataModule(LightningDataModule):
     """Training and validation batches of a `MosaicDataset`.
 
@@ -74,18 +107,28 @@ class MosaicDataModule(LightningDataModule):
         Cells a batch.
     seed
         Of the shuffling.
+    graph
+        Neighbor graph of the training cells, if it is to be taught.
     """
 
     def __init__(
-        self, dataset: MosaicDataset, train: np.ndarray, validation: np.ndarray, *, batch_size: int, seed: int
+        self,
+        dataset: MosaicDataset,
+        train: np.ndarray,
+        validation: np.ndarray,
+        *,
+        batch_size: int,
+        seed: int,
+        graph: sparse.csr_matrix | None = None,
     ) -> None:
         super().__init__()
         self.dataset, self.train, self.validation = dataset, train, validation
-        self.batch_size, self.seed = batch_size, seed
+        self.batch_size, self.seed, self.graph = batch_size, seed, graph
 
     def train_dataloader(self) -> DataLoader[Batch]:
-        """Shuffled batches of the training cells."""
-        return index_loader(self.dataset, EpochBatches(self.train, self.batch_size, self.seed))
+        """Shuffled batches of the training cells, with neighbors if there is a graph."""
+        dataset = self.dataset if self.graph is None else GraphDataset(self.dataset, self.graph)
+        return index_loader(dataset, EpochBatches(self.train, self.batch_size, self.seed, self.graph))
 
     def val_dataloader(self) -> DataLoader[Batch] | list:
         """Batches of the validation cells, in order."""
@@ -94,6 +137,7 @@ class MosaicDataModule(LightningDataModule):
         return index_loader(self.dataset, EpochBatches(self.validation, self.batch_size, None))
 
 
-def index_loader(dataset: MosaicDataset, batches: EpochBatches) -> DataLoader[Batch]:
+def index_loader(dataset: Dataset[Batch], batches: EpochBatches) -> DataLoader[Batch]:
     """A loader that reads a whole index batch at once."""
-    return DataLoader(dataset, sampler=batches, batch_size=None)
+    # The loader draws a seed for workers, which there are none of: not from the generator of the dropout.
+    return DataLoader(dataset, sampler=batches, batch_size=None, generator=torch.Generator())

@@ -10,8 +10,16 @@ from scipy import sparse
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from scmoe._check import check_mdata
-from scmoe.data._setup import COUNT_LIKELIHOODS, Setup, check_modality, column_of, values_of
+from scmoe._check import check_mdata, looks_like_counts
+from scmoe.data._setup import (
+    COUNT_LIKELIHOODS,
+    Setup,
+    check_modality,
+    column_of,
+    describe_layer,
+    prepared_kinds,
+    values_of,
+)
 from scmoe.data._transform import log_normalize
 
 
@@ -30,6 +38,8 @@ class Batch(NamedTuple):
     """(B,) code of the batch; -1: not one of the model's."""
     label: Tensor
     """(B,) code of the label; -1: unlabeled."""
+    similarity: Tensor | None = None
+    """(B, B) similarities of the cells in the neighbor graph; in training only."""
 
 
 class MosaicDataset(Dataset[Batch]):
@@ -65,6 +75,7 @@ class MosaicDataset(Dataset[Batch]):
                 self._matrices.append(None)
                 continue
             check_modality(mdata, name, setup.layers[name], setup.likelihoods[name])
+            check_preparation(mdata, name, setup)
             self._matrices.append(read_matrix(mdata, name, setup))
             self._rows[v] = mdata.mod[name].obs_names.get_indexer(mdata.obs_names)
         self._has_missing = [has_nan(matrix) for matrix in self._matrices]
@@ -111,6 +122,22 @@ class MosaicDataset(Dataset[Batch]):
         full = np.zeros((len(cells), n_features), np.float32)
         full[here] = block
         return full
+
+
+def check_preparation(mdata: MuData, name: str, setup: Setup) -> None:
+    """Raise if the values of a query were not prepared as those of the training data."""
+    expected = setup.kinds.get(name)
+    if expected is None or setup.likelihoods[name] != "gaussian":
+        return
+    remedy = f"Run scmoe.pp.prepare(mdata, kinds={{{name!r}: {expected!r}}}) on the raw counts first."
+    found = prepared_kinds(mdata, [name]).get(name)
+    if found is not None and found != expected:
+        raise ValueError(
+            f"mdata[{name!r}] was prepared as {found!r}, but the model learned from {expected!r}. {remedy}"
+        )
+    if found is None and expected != "continuous" and looks_like_counts(values_of(mdata, name, setup.layers[name])):
+        where = describe_layer(setup.layers[name])
+        raise ValueError(f"mdata[{name!r}].{where} holds raw counts; the model learned from prepared values. {remedy}")
 
 
 def read_matrix(mdata: MuData, name: str, setup: Setup) -> np.ndarray | sparse.csr_matrix:

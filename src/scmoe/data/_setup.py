@@ -10,7 +10,7 @@ from mudata import MuData
 from scipy.sparse import spmatrix
 
 from scmoe._check import check_array, check_counts, check_mdata, check_values, looks_like_counts
-from scmoe._keys import COUNTS_LAYER, UNKNOWN_LABEL
+from scmoe._keys import COUNTS_LAYER, PREPARE, UNKNOWN_LABEL, UNS_ROOT
 
 COUNT_LIKELIHOODS = ("nb", "poisson", "bernoulli")
 """Likelihoods of raw counts (``bernoulli``: of a count being above zero)."""
@@ -31,6 +31,8 @@ class Setup:
         Likelihood of each modality.
     feature_names
         Features of each modality, in the model's order.
+    kinds
+        What `scmoe.pp.prepare` took each modality for; absent where the modality was not prepared by it.
     batch_key, batches
         Column of ``mdata.obs`` with the batch, and its categories; None and one nameless batch without it.
     labels_key, labels, unlabeled_category
@@ -41,6 +43,7 @@ class Setup:
     layers: dict[str, str | None]
     likelihoods: dict[str, str]
     feature_names: dict[str, list[str]]
+    kinds: dict[str, str]
     batch_key: str | None = None
     batches: list[str]
     labels_key: str | None = None
@@ -80,6 +83,7 @@ class Setup:
             layers=where,
             likelihoods=chosen,
             feature_names={name: mdata.mod[name].var_names.astype(str).tolist() for name in names},
+            kinds=prepared_kinds(mdata, names),
             batch_key=batch_key,
             batches=categories(mdata, batch_key, "batch_key") or [""],
             labels_key=labels_key,
@@ -110,6 +114,12 @@ def describe_layer(layer: str | None) -> str:
     return "X" if layer is None else f"layers[{layer!r}]"
 
 
+def prepared_kinds(mdata: MuData, modalities: Sequence[str]) -> dict[str, str]:
+    """What `scmoe.pp.prepare` took the modalities for, as far as it was run."""
+    record = mdata.uns.get(UNS_ROOT, {}).get(PREPARE, {})
+    return {name: str(record[name]["kind"]) for name in modalities if name in record}
+
+
 def choose_likelihood(mdata: MuData, modality: str, layer: str | None, likelihood: str | None) -> str:
     """The likelihood asked for; Gaussian by default, refused for raw counts, for which it would be wrong."""
     if likelihood is None:
@@ -123,7 +133,9 @@ def choose_likelihood(mdata: MuData, modality: str, layer: str | None, likelihoo
             )
         return "gaussian"
     if likelihood not in LIKELIHOODS:
-        raise ValueError(f"The likelihood of {modality!r} must be one of {', '.join(LIKELIHOODS)}; found {likelihood!r}.")
+        raise ValueError(
+            f"The likelihood of {modality!r} must be one of {', '.join(LIKELIHOODS)}; found {likelihood!r}."
+        )
     return likelihood
 
 

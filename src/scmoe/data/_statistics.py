@@ -1,5 +1,6 @@
 """What the network takes over from the training cells: means, spreads and programs."""
 
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -32,9 +33,7 @@ class Statistics(NamedTuple):
     """Median total count of a cell."""
 
 
-def fit_statistics(
-    dataset: MosaicDataset, cells: np.ndarray, modality: int, n_programs: int, seed: int
-) -> Statistics:
+def fit_statistics(dataset: MosaicDataset, cells: np.ndarray, modality: int, n_programs: int, seed: int) -> Statistics:
     """Fit the statistics of one modality.
 
     Parameters
@@ -63,13 +62,30 @@ def fit_statistics(
     return Statistics(mean, std, loadings, unit, bias, library)
 
 
-def _chunks(dataset: MosaicDataset, cells: np.ndarray, modality: int):
+def program_scores(dataset: MosaicDataset, cells: np.ndarray, modality: int, found: Statistics) -> np.ndarray:
+    """Scores (n, K) of the cells in the programs of a modality that they all have."""
+    return np.concatenate(
+        [
+            (np.clip((x - found.mean) / found.std, -CLIP, CLIP) * seen) @ found.loadings
+            for x, seen, _ in _chunks(dataset, cells, modality)
+        ]
+    )
+
+
+def _chunks(
+    dataset: MosaicDataset, cells: np.ndarray, modality: int
+) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray | None]]:
+    """Values, which of them are observed, and raw counts, of some cells at a time."""
     for start in range(0, len(cells), CHUNK):
         batch = dataset[cells[start : start + CHUNK]]
         values = batch.values[modality].numpy()
         observed = batch.observed[modality]
         counts = batch.counts[modality]
-        yield values, np.ones_like(values, bool) if observed is None else observed.numpy(), counts
+        yield (
+            values,
+            np.ones_like(values, bool) if observed is None else observed.numpy(),
+            None if counts is None else counts.numpy(),
+        )
 
 
 def _moments(dataset: MosaicDataset, cells: np.ndarray, modality: int) -> tuple[np.ndarray, np.ndarray]:
@@ -117,9 +133,10 @@ def _offsets(dataset: MosaicDataset, cells: np.ndarray, modality: int) -> tuple[
         return np.zeros(n_features, np.float32), 1.0
     total, positive, library = np.zeros(n_features), np.zeros(n_features), []
     for _, _, counts in _chunks(dataset, cells, modality):
-        total += counts.numpy().sum(0, dtype=np.float64)
-        positive += (counts > 0).numpy().sum(0)
-        library.append(counts.numpy().sum(1, dtype=np.float64))
+        assert counts is not None
+        total += counts.sum(0, dtype=np.float64)
+        positive += (counts > 0).sum(0)
+        library.append(counts.sum(1, dtype=np.float64))
     if likelihood == "bernoulli":
         share = (positive + 0.5) / (len(cells) + 1)
         bias = np.log(share / (1 - share))

@@ -6,6 +6,9 @@ from torch.nn import functional as F
 
 LOG_RATE_MAX = 15.0
 """Log rates are capped here (3 million counts of one feature), so that one bad step cannot overflow."""
+LOG_THETA_MAX = 10.0
+"""Log inverse dispersions are kept within ± this: beyond it the distribution is Poisson for any practical purpose, and the
+difference of two lgamma has no digits left in float32."""
 
 
 def squared_error(target: Tensor, mean: Tensor) -> Tensor:
@@ -22,9 +25,10 @@ def poisson_nll(count: Tensor, log_rate: Tensor) -> Tensor:
 def nb_nll(count: Tensor, log_rate: Tensor, log_theta: Tensor) -> Tensor:
     """-log NB(x; μ, θ), mean μ = exp(log_rate), variance μ + μ²/θ.
 
-    Computed through log(θ + μ) = logaddexp(log θ, log μ), which neither overflows nor cancels for large θ.
+    Computed through log(θ + μ) = logaddexp(log θ, log μ), which does not overflow.
     """
     log_rate = log_rate.clamp(max=LOG_RATE_MAX)
+    log_theta = log_theta.clamp(-LOG_THETA_MAX, LOG_THETA_MAX)
     theta = log_theta.exp()
     log_total = torch.logaddexp(log_theta.expand_as(log_rate), log_rate)
     log_binomial = torch.lgamma(count + theta) - torch.lgamma(theta) - torch.lgamma(count + 1)
@@ -46,5 +50,3 @@ def mean_over_observed(loss: Tensor, observed: Tensor | None) -> Tensor:
 def log_library(count: Tensor) -> Tensor:
     """Log of each cell's total count, (..., 1); a cell without counts is taken to have one."""
     return count.sum(-1, keepdim=True).clamp(min=1).log()
-
-

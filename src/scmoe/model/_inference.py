@@ -1,33 +1,47 @@
 """What a trained model can be asked. Batched, without gradients, each result written into one array."""
 
-from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Literal
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 import pandas as pd
 import torch
+from lightning.fabric.utilities import move_data_to_device
 from mudata import MuData
+from scvi.model.base import BaseModelClass
 from torch import Tensor
 
 from scmoe.data._dataset import Batch, MosaicDataset
-from scmoe.nn._network import Encoded
-
-if TYPE_CHECKING:
-    from scmoe.model._scmoe import SCMOE
+from scmoe.data._setup import Setup
+from scmoe.nn._config import NetworkConfig
+from scmoe.nn._network import Encoded, Network
 
 BATCH_SIZE = 512
 
 
-class Inference:
+class Inference(BaseModelClass):
     """The methods of `scmoe.model.SCMOE` that use the trained network.
 
     In all of them `adata` is a MuData (None: the model's own), which stays unchanged; `indices` are positions of cells
     (None: all); n is their number.
     """
 
+    module: Network
+    config: NetworkConfig
+    setup: Setup
+
+    @property
+    def modalities(self) -> list[str]:
+        """Names of the modalities, in the model's order."""
+        return self.setup.modalities
+
+    @property
+    def feature_names(self) -> dict[str, list[str]]:
+        """Features of each modality, in the model's order."""
+        return self.setup.feature_names
+
     @torch.no_grad()
     def get_latent_representation(
-        self: "SCMOE",
+        self,
         adata: MuData | None = None,
         indices: Sequence[int] | None = None,
         batch_size: int = BATCH_SIZE,
@@ -55,12 +69,12 @@ class Inference:
         for rows, batch, encoded in self._encode(dataset, cells, batch_size):
             state = encoded.joint if v is None else encoded.states[:, v]
             here = batch.present.any(1) if v is None else batch.present[:, v]
-            out[rows] = _where(here, state)
+            out[rows] = nan_where_absent(here, state)
         return out
 
     @torch.no_grad()
     def predict(
-        self: "SCMOE",
+        self,
         adata: MuData | None = None,
         indices: Sequence[int] | None = None,
         soft: bool = False,
@@ -96,7 +110,7 @@ class Inference:
 
     @torch.no_grad()
     def predict_clusters(
-        self: "SCMOE",
+        self,
         adata: MuData | None = None,
         indices: Sequence[int] | None = None,
         soft: bool = False,
@@ -124,14 +138,16 @@ class Inference:
             The model has no clustering head.
         """
         if self.config.n_clusters is None:
-            raise ValueError("This model has no clustering head. Train one with n_clusters=..., or use scmoe.tl.cluster.")
+            raise ValueError(
+                "This model has no clustering head. Train one with n_clusters=..., or use scmoe.tl.cluster."
+            )
         names = [str(i) for i in range(self.config.n_clusters)]
         frame = self._head_probabilities(adata, indices, batch_size, lambda e: self.module.cluster_logits(e)[0], names)
         return frame if soft else frame.columns.to_numpy()[frame.to_numpy().argmax(1)]
 
     @torch.no_grad()
     def impute(
-        self: "SCMOE",
+        self,
         source: str | Sequence[str],
         target: str,
         adata: MuData | None = None,
@@ -184,92 +200,23 @@ class Inference:
             expected = self.module.decoders[t].expected(decoded)
             if self.setup.likelihoods[target] == "gaussian":
                 expected = self.module.standardizers[t].inverse(expected)
-            out[rows] = _where(seen.any(1), expected)
+            out[rows] = nan_where_absent(seen.any(1), expected)
         return out
 
-    @torch.no_grad()
-    def get_router_activations(
-        self: "SCMOE",
-        adata: MuData | None = None,
-        indices: Sequence[int] | None = None,
-        kind: Literal["soft", "hard"] = "soft",
-        batch_size: int = BATCH_SIZE,
-    ) -> dict[str, np.ndarray]:
-        """Which experts the cells use, by modality.
-
-        Parameters
-        ----------
-        adata, indices
-            Which cells.
-        kind
-            ``"soft"``: mean weight of each expert over the modality's tokens; ``"hard"``: share of the tokens' choices.
-        batch_size
-            Cells at once.
-
-        Returns
-        -------
-        dict
-            Of each modality an array (n, layers, experts) float32; rows sum to one (soft ones to less with
-            ``gate="topk_of_softmax"``) and are NaN in cells that lack the modality.
-        """
-        if kind not in ("soft", "hard"):
-            raise ValueError(f"kind must be 'soft' or 'hard'; found {kind!r}.")
-        dataset, cells = self._query(adata, indices)
-        c, V = self.config, len(self.modalities)
-        out = np.full((V, len(cells), c.n_layers, c.n_experts), np.nan, np.float32)
-        for rows, batch, encoded in self._encode(dataset, cells, batch_size):
-            cell, modality = batch.present.cpu().numpy().nonzero()
-            for layer, routing in enumerate(encoded.routing):
-                gates = routing.gates()
-                use = gates if kind == "soft" else (gates > 0) / c.top_k
-                out[modality, rows.start + cell, layer] = use.unflatten(0, (-1, c.n_tokens)).mean(1).float().cpu()
-        return dict(zip(self.modalities, out, strict=True))
-
-    @torch.no_grad()
-    def get_attention(
-        self: "SCMOE",
-        adata: MuData | None = None,
-        indices: Sequence[int] | None = None,
-        batch_size: int = BATCH_SIZE,
-    ) -> np.ndarray:
-        """How much modalities attend to each other.
-
-        Parameters
-        ----------
-        adata, indices
-            Which cells.
-        batch_size
-            Cells at once.
-
-        Returns
-        -------
-        numpy.ndarray
-            (n, layers, V, V) float32: attention of the tokens of a modality (third axis) to all tokens of another
-            (fourth), mean over heads and query tokens. Rows sum to one; NaN in rows of absent modalities, 0 in columns.
-        """
-        dataset, cells = self._query(adata, indices)
-        V, P = len(self.modalities), self.config.n_tokens
-        out = np.full((len(cells), self.config.n_layers, V, V), np.nan, np.float32)
-        for rows, batch, encoded in self._encode(dataset, cells, batch_size, return_attention=True):
-            for layer, attention in enumerate(encoded.attention):
-                blocks = attention.mean(1).unflatten(2, (V, P)).sum(3).unflatten(1, (V, P)).mean(2)
-                out[rows, layer] = _where(batch.present, blocks)
-        return out
-
-    def _query(self: "SCMOE", adata: MuData | None, indices: Sequence[int] | None) -> tuple[MosaicDataset, np.ndarray]:
+    def _query(self, adata: MuData | None, indices: Sequence[int] | None) -> tuple[MosaicDataset, np.ndarray]:
         if not self.is_trained_:
             raise RuntimeError("This model is not trained yet. Call model.train() first.")
         dataset = self._dataset(adata)
         cells = np.arange(len(dataset))
         return dataset, cells if indices is None else cells[np.asarray(indices)]
 
-    def _position(self: "SCMOE", modality: str) -> int:
+    def _position(self, modality: str) -> int:
         if modality not in self.modalities:
             raise KeyError(f"This model has no modality {modality!r}; it has {', '.join(self.modalities)}.")
         return self.modalities.index(modality)
 
     def _encode(
-        self: "SCMOE",
+        self,
         dataset: MosaicDataset,
         cells: np.ndarray,
         batch_size: int,
@@ -277,11 +224,11 @@ class Inference:
         return_attention: bool = False,
     ) -> Iterator[tuple[slice, Batch, Encoded]]:
         """Batches of the cells, encoded; with `only`, the modalities elsewhere are hidden."""
-        network, device = self.module, self.module.standardizers[0].mean.device
+        network = self.module
         network.eval()
         for start in range(0, len(cells), batch_size):
             rows = slice(start, min(start + batch_size, len(cells)))
-            batch = to_device(dataset[cells[rows]], device)
+            batch = move_data_to_device(dataset[cells[rows]], self.module.device)
             if only is not None:
                 shown = torch.zeros_like(batch.present)
                 shown[:, only] = batch.present[:, only]
@@ -289,26 +236,30 @@ class Inference:
             z = network.standardize(batch.values, batch.observed)
             yield rows, batch, network.encode(z, batch.present, return_attention=return_attention)
 
-    def _head_probabilities(self: "SCMOE", adata, indices, batch_size, logits, names) -> pd.DataFrame:
+    def _head_probabilities(
+        self,
+        adata: MuData | None,
+        indices: Sequence[int] | None,
+        batch_size: int,
+        logits: Callable[[Encoded], Tensor],
+        names: list[str],
+    ) -> pd.DataFrame:
         dataset, cells = self._query(adata, indices)
         out = np.empty((len(cells), len(names)), np.float32)
         for rows, _, encoded in self._encode(dataset, cells, batch_size):
             out[rows] = logits(encoded).softmax(1).float().cpu()
         return pd.DataFrame(out, index=dataset.obs_names[cells], columns=names)
 
-
-def to_device(batch: Batch, device: torch.device) -> Batch:
-    """The batch on a device."""
-
-    def move(x: Tensor | list[Tensor | None] | None) -> Tensor | list | None:
-        if isinstance(x, list):
-            return [move(item) for item in x]
-        return None if x is None else x.to(device)
-
-    return Batch(*(move(field) for field in batch))
+    def _dataset(self, mdata: MuData | None) -> MosaicDataset:
+        """The model's own data or a query's; nothing is written to either."""
+        if mdata is None:
+            mdata = self.adata
+        if mdata is None:
+            raise ValueError("This model was loaded without data. Pass the MuData: adata=mdata.")
+        return MosaicDataset(mdata, self.setup)
 
 
-def _where(here: Tensor, values: Tensor) -> Tensor:
+def nan_where_absent(here: Tensor, values: Tensor) -> Tensor:
     """Values on the CPU, NaN where `here` is false."""
     here = here.reshape(here.shape + (1,) * (values.ndim - here.ndim))
     return values.float().masked_fill(~here, float("nan")).cpu()

@@ -10,23 +10,24 @@ import pandas as pd
 import torch
 from lightning.pytorch import Callback
 from mudata import MuData
-from scvi.model.base import BaseModelClass
 
 from scmoe._keys import UNKNOWN_LABEL
 from scmoe.data._datamodule import MosaicDataModule, split_cells
 from scmoe.data._dataset import MosaicDataset
+from scmoe.data._graph import neighbor_graph
 from scmoe.data._manager import MosaicManager, SetupField
 from scmoe.data._setup import Setup
-from scmoe.data._statistics import fit_statistics
-from scmoe.model._inference import Inference
+from scmoe.data._statistics import Statistics, fit_statistics
+from scmoe.model._introspection import Introspection
 from scmoe.model._save import load_model, save_model
 from scmoe.nn._config import NetworkConfig
 from scmoe.nn._network import Network
+from scmoe.nn._tokenizer import ProgramTokenizer
 from scmoe.train._config import TrainConfig
 from scmoe.train._fit import default_epochs, fit
 
 
-class SCMOE(Inference, BaseModelClass):
+class SCMOE(Introspection):
     """Sparse mixture-of-experts transformer for multi-modal single-cell data.
 
     Learns a joint embedding of cells of which any may lack any modality, predicts modalities from one another, and
@@ -78,6 +79,7 @@ class SCMOE(Inference, BaseModelClass):
                 self.config,
             )
         self.module.eval()
+        self.is_trained_ = False
         self.history_ = pd.DataFrame()
         self.train_seconds_ = 0.0
 
@@ -140,18 +142,23 @@ class SCMOE(Inference, BaseModelClass):
 
     @classmethod
     def setup_anndata(cls, adata: Any, **kwargs: Any) -> None:
-        """Refuse an AnnData: use `setup_mudata`, with ``mudata.MuData({"rna": adata})`` for a single modality."""
-        raise TypeError('SCMOE reads a MuData. Wrap the AnnData as mudata.MuData({"rna": adata}) and call setup_mudata.')
+        """Refuse an AnnData: use `setup_mudata`, with ``mudata.MuData({"rna": adata})`` for a single modality.
 
-    @property
-    def modalities(self) -> list[str]:
-        """Names of the modalities, in the model's order."""
-        return self.setup.modalities
+        Parameters
+        ----------
+        adata
+            Single-modality data.
+        **kwargs
+            Ignored.
 
-    @property
-    def feature_names(self) -> dict[str, list[str]]:
-        """Features of each modality, in the model's order."""
-        return self.setup.feature_names
+        Raises
+        ------
+        TypeError
+            Always.
+        """
+        raise TypeError(
+            'SCMOE reads a MuData. Wrap the AnnData as mudata.MuData({"rna": adata}) and call setup_mudata.'
+        )
 
     def train(
         self,
@@ -209,17 +216,22 @@ class SCMOE(Inference, BaseModelClass):
             The loss is not a number any more.
         """
         config = TrainConfig(**(plan_kwargs or {}))
+        for name, value in (("max_epochs", max_epochs), ("batch_size", batch_size)):
+            if value is not None and value < 1:
+                raise ValueError(f"{name} must be at least 1; found {value}.")
         dataset = self._dataset(None)
         train, validation = split_cells(len(dataset), train_size, self.seed)
         self._check_training(dataset, train, validation, early_stopping=early_stopping)
         if resume and checkpoint_dir is None:
             raise ValueError("resume=True needs the checkpoint_dir of the run to go on with.")
         start = time.perf_counter()
+        statistics = self._fit_statistics(dataset, train)
         if not self.is_trained_:
-            self._set_statistics(dataset, train)
+            self._set_statistics(statistics)
+        graph = neighbor_graph(dataset, train, statistics) if config.graph_weight else None
         self.history_ = fit(
             self.module,
-            MosaicDataModule(dataset, train, validation, batch_size=batch_size, seed=self.seed),
+            MosaicDataModule(dataset, train, validation, batch_size=batch_size, seed=self.seed, graph=graph),
             config,
             seed=self.seed,
             max_epochs=default_epochs(len(train), batch_size) if max_epochs is None else max_epochs,
@@ -249,27 +261,21 @@ class SCMOE(Inference, BaseModelClass):
                 "Raise train_size, label more cells, or leave labels_key out."
             )
 
-    def _set_statistics(self, dataset: MosaicDataset, train: np.ndarray) -> None:
-        for v, decoder in enumerate(self.module.decoders):
-            standardizer, tokenizer = self.module.standardizers[v], self.module.tokenizers[v]
-            n_programs = min(self.config.n_programs, len(standardizer.mean))
-            found = fit_statistics(dataset, train, v, n_programs, self.seed)
+    def _fit_statistics(self, dataset: MosaicDataset, train: np.ndarray) -> list[Statistics]:
+        sizes = [min(self.config.n_programs, len(self.feature_names[name])) for name in self.modalities]
+        return [fit_statistics(dataset, train, v, size, self.seed) for v, size in enumerate(sizes)]
+
+    def _set_statistics(self, statistics: list[Statistics]) -> None:
+        for v, found in enumerate(statistics):
             mean, std, loadings, bias = map(torch.from_numpy, (found.mean, found.std, found.loadings, found.bias))
+            standardizer, tokenizer = self.module.standardizers[v], self.module.tokenizers[v]
             standardizer.mean.copy_(mean)
             standardizer.std.copy_(std)
-            if self.config.tokenizer == "program":
+            if isinstance(tokenizer, ProgramTokenizer):
                 tokenizer.set_programs(loadings, found.unit)
-            decoder.set_statistics(loadings, found.unit, bias, std, found.library)
+            self.module.decoders[v].set_statistics(loadings, found.unit, bias, std, found.library)
 
-    def _dataset(self, mdata: MuData | None) -> MosaicDataset:
-        """The model's own data or a query's; nothing is written to either."""
-        if mdata is not None and mdata is not self.adata:
-            return MosaicDataset(mdata, self.setup)
-        if self.adata is None:
-            raise ValueError("This model was loaded without data. Pass the MuData: adata=mdata.")
-        return MosaicDataset(self.adata, self.setup)
-
-    def save(self, dir_path: str | Path, *, overwrite: bool = False) -> None:  # type: ignore[override]
+    def save(self, dir_path: str | Path, *, overwrite: bool = False) -> None:
         """Write the model to a folder: ``weights.safetensors`` and ``settings.json``, all or nothing.
 
         The settings hold configuration, modalities, feature names, categories, seed, history, the split and the versions
@@ -290,7 +296,7 @@ class SCMOE(Inference, BaseModelClass):
         save_model(self, Path(dir_path), overwrite=overwrite)
 
     @classmethod
-    def load(cls, dir_path: str | Path, adata: MuData | None = None) -> "SCMOE":  # type: ignore[override]
+    def load(cls, dir_path: str | Path, adata: MuData | None = None) -> "SCMOE":
         """Read a model that `save` wrote.
 
         Parameters

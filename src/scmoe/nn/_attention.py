@@ -36,7 +36,7 @@ class SelfAttention(nn.Module):
             Tokens (B, N, d).
         allowed
             Boolean, broadcastable to (B, 1, N, N): which key a query may look at; None: all. A query without any
-            key gets zeros.
+            key gets zeros, hence the bias of the linear map.
 
         Returns
         -------

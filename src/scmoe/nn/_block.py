@@ -14,7 +14,7 @@ from scmoe.nn._router import Routing
 class Tokens(NamedTuple):
     """Where the tokens of a batch are, the same for all blocks."""
 
-    index: Tensor | None
+    row: Tensor | None
     """(T,): rows of the flattened (B·N) tokens that exist; None: all do."""
     modality: Tensor
     """(T,): modality of each of them."""
@@ -69,9 +69,9 @@ class Block(nn.Module):
 
     def _mix(self, x_BNd: Tensor, tokens: Tokens) -> tuple[Tensor, Routing]:
         flat = x_BNd.flatten(0, 1)
-        if tokens.index is None:
+        if tokens.row is None:
             mixed, routing = self.moe(flat, tokens.modality)
             return mixed.view_as(x_BNd), routing
-        mixed, routing = self.moe(flat[tokens.index], tokens.modality)
-        full = torch.zeros_like(flat, dtype=mixed.dtype).index_copy(0, tokens.index, mixed)
+        mixed, routing = self.moe(flat[tokens.row], tokens.modality)
+        full = torch.zeros_like(flat, dtype=mixed.dtype).index_copy(0, tokens.row, mixed)
         return full.view_as(x_BNd), routing

@@ -29,8 +29,7 @@ class NetworkConfig:
     n_programs
         Programs per modality (at most its number of features and of training cells less one).
     train_programs
-        Whether the programs are trained with the rest. Frozen programs keep the embedding close to the data's
-        principal components; trained ones predict slightly better.
+        Whether the programs are trained with the rest, from where the singular vectors put them.
     n_hidden
         Width of tokens, states and embedding; a multiple of `n_heads`.
     n_layers
@@ -66,7 +65,7 @@ class NetworkConfig:
     tokenizer: Literal["program", "patch"] = "program"
     n_tokens: int = 4
     n_programs: int = 50
-    train_programs: bool = False
+    train_programs: bool = True
     n_hidden: int = 64
     n_layers: int = 1
     n_heads: int = 4

@@ -72,7 +72,8 @@ class Decoder(nn.Module):
         n_scores = n_programs if n_programs is not None else n_features
         self.own = Head(n_hidden, width, n_scores, n_batches)
         self.cross = Head(n_hidden, width, n_scores, n_batches)
-        nn.init.zeros_(self.cross.out.weight)  # predictions start at the mean
+        for parameter in self.cross.out.parameters():  # predictions start at the mean
+            nn.init.zeros_(parameter)
         if self.has_programs:
             self.register_buffer("loadings", torch.zeros(n_features, n_scores))
         # Squared error in units of the variance that the programs explain, so that modalities weigh alike.

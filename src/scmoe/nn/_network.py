@@ -11,8 +11,12 @@ from scmoe.data._transform import CLIP
 from scmoe.nn._block import Block, Tokens
 from scmoe.nn._config import NetworkConfig
 from scmoe.nn._decoder import Decoder
+from scmoe.nn._modules import Modules
 from scmoe.nn._router import Routing
-from scmoe.nn._tokenizer import PatchTokenizer, ProgramTokenizer
+from scmoe.nn._tokenizer import PatchTokenizer, ProgramTokenizer, modality_frames
+
+GRAPH_WIDTH = 16
+"""Width of the map in which cells are compared with their neighbor graph."""
 
 
 class Encoded(NamedTuple):
@@ -75,25 +79,29 @@ class Network(nn.Module):
     """
 
     def __init__(
-        self, n_features: Sequence[int], likelihoods: Sequence[str], n_batches: int, n_labels: int, config: NetworkConfig
+        self,
+        n_features: Sequence[int],
+        likelihoods: Sequence[str],
+        n_batches: int,
+        n_labels: int,
+        config: NetworkConfig,
     ) -> None:
         super().__init__()
         self.config = config
         self.n_modalities, self.n_batches = len(n_features), n_batches
         d = config.n_hidden
         programs = [min(config.n_programs, D) if config.tokenizer == "program" else None for D in n_features]
-        # Lists by position: a modality's name may hold anything, a parameter's name may not.
-        self.standardizers = nn.ModuleList([Standardizer(D) for D in n_features])
-        self.tokenizers = nn.ModuleList(
+        self.standardizers = Modules[Standardizer]([Standardizer(D) for D in n_features])
+        self.tokenizers = Modules[PatchTokenizer | ProgramTokenizer](
             [
                 PatchTokenizer(D, config.n_tokens, d)
                 if K is None
-                else ProgramTokenizer(D, K, config.n_tokens, d, config.train_programs)
-                for D, K in zip(n_features, programs, strict=True)
+                else ProgramTokenizer(D, K, config.n_tokens, frame, train_programs=config.train_programs)
+                for D, K, frame in zip(n_features, programs, modality_frames(self.n_modalities, d), strict=True)
             ]
         )
-        self.blocks = nn.ModuleList([Block(self.n_modalities, config) for _ in range(config.n_layers)])
-        self.decoders = nn.ModuleList(
+        self.blocks = Modules[Block]([Block(self.n_modalities, config) for _ in range(config.n_layers)])
+        self.decoders = Modules[Decoder](
             [
                 Decoder(
                     likelihood,
@@ -107,6 +115,7 @@ class Network(nn.Module):
                 for likelihood, D, K in zip(likelihoods, n_features, programs, strict=True)
             ]
         )
+        self.graph_head = nn.Sequential(nn.LayerNorm(d), nn.Linear(d, d), nn.GELU(), nn.Linear(d, GRAPH_WIDTH))
         if n_labels:
             self.label_head = nn.Sequential(nn.LayerNorm(d), nn.Dropout(config.decoder_dropout), nn.Linear(d, n_labels))
         if config.n_clusters is not None:
@@ -154,6 +163,11 @@ class Network(nn.Module):
         states = h.view(B, V, P, -1).mean(2) * present[..., None]
         joint = states.sum(1) / present.sum(1, keepdim=True).clamp(min=1)
         return Encoded(states, joint, tuple(routing), tokens, tuple(attention))
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        return self.standardizers[0].mean.device
 
     def batch_weights(self, batch: Tensor) -> Tensor:
         """One-hot (B, n_batches) of batch codes (B); a code of -1 (unseen batch) becomes the mean of all batches."""

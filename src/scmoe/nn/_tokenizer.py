@@ -11,6 +11,19 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 
+def modality_frames(n_modalities: int, n_hidden: int) -> list[Tensor]:
+    """Orthonormal directions for the programs of each modality, (d, d), the first row for its leading program.
+
+    All modalities use the rows of one random rotation, in different orders: each starts with rows of its own, dealt out in
+    turn, and ends with those of the others. So the leading programs of different modalities start in orthogonal
+    directions, and the mean of the modalities' states has the geometry of their concatenation.
+    """
+    rotation = nn.init.orthogonal_(torch.empty(n_hidden, n_hidden))
+    rows = torch.arange(n_hidden)
+    orders = [torch.cat([rows[v::n_modalities], rows[rows % n_modalities != v].flip(0)]) for v in range(n_modalities)]
+    return [rotation[order] for order in orders]
+
+
 class ProgramTokenizer(nn.Module):
     """Tokens as linear maps of gene programs.
 
@@ -22,8 +35,10 @@ class ProgramTokenizer(nn.Module):
 
     Parameters
     ----------
-    n_features, n_programs, n_tokens, n_hidden
-        D, K, P and d.
+    n_features, n_programs, n_tokens
+        D, K and P.
+    frame
+        Where the programs start, (d, d); see `modality_frames`.
     train_programs
         Whether L is a parameter instead of a buffer.
     """
@@ -31,8 +46,9 @@ class ProgramTokenizer(nn.Module):
     loadings: Tensor
     unit: Tensor
 
-    def __init__(self, n_features: int, n_programs: int, n_tokens: int, n_hidden: int, train_programs: bool) -> None:
+    def __init__(self, n_features: int, n_programs: int, n_tokens: int, frame: Tensor, *, train_programs: bool) -> None:
         super().__init__()
+        n_hidden = len(frame)
         loadings = torch.zeros(n_features, n_programs)
         if train_programs:
             self.loadings = nn.Parameter(loadings)
@@ -41,7 +57,7 @@ class ProgramTokenizer(nn.Module):
         self.register_buffer("unit", torch.ones(()))
         isometry = torch.zeros(n_programs, n_hidden)
         rank = min(n_programs, n_hidden)  # with fewer dimensions than programs, the leading programs are kept
-        isometry[:rank] = nn.init.orthogonal_(torch.empty(rank, n_hidden))
+        isometry[:rank] = frame[:rank]
         spread = torch.randn(n_tokens, n_programs, n_hidden) / math.sqrt(n_hidden)
         self.weight = nn.Parameter(isometry + spread - spread.mean(0))
         # One bias per modality and token: position and modality embedding in one.

@@ -1,5 +1,6 @@
 """Every figure of a result, written to a folder."""
 
+import warnings
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
@@ -60,5 +61,10 @@ def save_figures(
 
 def _umap(mdata: MuData, color: str, file: Path) -> None:
     figure, ax = plt.subplots(figsize=(5, 4.5))
-    sc.pl.umap(mdata, color=color, ax=ax, show=False, frameon=False, title=color.replace("_", " "))
+    size = min(max(30_000 / mdata.n_obs, 4), 40)
+    with warnings.catch_warnings():
+        # scanpy 1.11 calls what anndata and matplotlib are about to retire; users of scmoe can do nothing about it.
+        warnings.filterwarnings("ignore", category=FutureWarning, module="scanpy")
+        warnings.filterwarnings("ignore", category=PendingDeprecationWarning, module="scanpy")
+        sc.pl.umap(mdata, color=color, ax=ax, size=size, show=False, frameon=False, title=color.replace("_", " "))
     show_or_save(figure, show=False, save=file)

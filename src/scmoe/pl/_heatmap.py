@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 
 MAX_ANNOTATED = 120
 """Cells of a matrix up to which the numbers are written into it; more are unreadable."""
-MAX_UNROTATED = 4
+MAX_UNROTATED = 6
 """Characters of the longest column label up to which labels stay horizontal."""
 
 

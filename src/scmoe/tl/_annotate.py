@@ -8,7 +8,7 @@ from mudata import MuData
 from scmoe._keys import DEFAULT_KEY, Keys
 
 if TYPE_CHECKING:
-    from scmoe.model import SCMOE
+    from scmoe.model._scmoe import SCMOE
 
 
 def annotate(mdata: MuData, model: "SCMOE", *, key_added: str = DEFAULT_KEY) -> None:

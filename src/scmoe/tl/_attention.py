@@ -9,7 +9,7 @@ from scmoe.explain._attention import attention_table
 from scmoe.tl._tables import groups_of, write_table
 
 if TYPE_CHECKING:
-    from scmoe.model import SCMOE
+    from scmoe.model._scmoe import SCMOE
 
 
 def attention(mdata: MuData, model: "SCMOE", *, groupby: str | None = None, key_added: str = DEFAULT_KEY) -> None:

@@ -12,7 +12,8 @@ from scmoe._keys import DEFAULT_KEY, Keys
 from scmoe.tl._neighbors import neighbor_graph, stored_embedding
 
 if TYPE_CHECKING:
-    from scmoe.model import SCMOE
+    from scmoe.model._scmoe import SCMOE
+
 
 def cluster(
     mdata: MuData,
@@ -88,4 +89,6 @@ def kmeans(embedding: np.ndarray, n_clusters: int | None, seed: int) -> np.ndarr
 def by_size(found: np.ndarray) -> pd.Categorical:
     """Clusters renamed "0", "1", ... from the largest to the smallest."""
     order = pd.Series(found).value_counts().index
-    return pd.Categorical(pd.Series(found).map({name: str(i) for i, name in enumerate(order)}), map(str, range(len(order))))
+    return pd.Categorical(
+        pd.Series(found).map({name: str(i) for i, name in enumerate(order)}), map(str, range(len(order)))
+    )

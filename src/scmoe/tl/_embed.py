@@ -2,12 +2,13 @@
 
 from typing import TYPE_CHECKING
 
+import numpy as np
 from mudata import MuData
 
 from scmoe._keys import DEFAULT_KEY, Keys
 
 if TYPE_CHECKING:
-    from scmoe.model import SCMOE
+    from scmoe.model._scmoe import SCMOE
 
 
 def embed(mdata: MuData, model: "SCMOE", *, key_added: str = DEFAULT_KEY) -> None:
@@ -35,12 +36,14 @@ def embed(mdata: MuData, model: "SCMOE", *, key_added: str = DEFAULT_KEY) -> Non
     """
     keys = Keys(name=key_added)
     joint = model.get_latent_representation(mdata)
-    states = {name: model.get_latent_representation(mdata, modality=name) for name in model.modalities if name in mdata.mod}
+    states = {
+        name: model.get_latent_representation(mdata, modality=name) for name in model.modalities if name in mdata.mod
+    }
     mdata.obsm[keys.embedding] = joint
     for name, state in states.items():
         mdata.mod[name].obsm[keys.embedding] = rows_of(mdata, name, state)
 
 
-def rows_of(mdata: MuData, modality: str, values):
+def rows_of(mdata: MuData, modality: str, values: np.ndarray) -> np.ndarray:
     """The rows of an array over all cells that belong to a modality's cells, in its order."""
     return values[mdata.obs_names.get_indexer(mdata.mod[modality].obs_names)]

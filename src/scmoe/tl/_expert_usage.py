@@ -2,7 +2,6 @@
 
 from typing import TYPE_CHECKING
 
-import pandas as pd
 from mudata import MuData
 
 from scmoe._keys import DEFAULT_KEY, EXPERT_USAGE, Keys
@@ -11,7 +10,7 @@ from scmoe.tl._embed import rows_of
 from scmoe.tl._tables import groups_of, write_table
 
 if TYPE_CHECKING:
-    from scmoe.model import SCMOE
+    from scmoe.model._scmoe import SCMOE
 
 
 def expert_usage(mdata: MuData, model: "SCMOE", *, groupby: str | None = None, key_added: str = DEFAULT_KEY) -> None:

@@ -10,7 +10,7 @@ from scmoe._keys import DEFAULT_KEY, Keys
 from scmoe.tl._embed import rows_of
 
 if TYPE_CHECKING:
-    from scmoe.model import SCMOE
+    from scmoe.model._scmoe import SCMOE
 
 
 def impute(

@@ -14,7 +14,9 @@ def stored_embedding(mdata: MuData, key_added: str) -> np.ndarray:
     """The embedding that `scmoe.tl.embed` wrote, cells x width."""
     key = Keys(name=key_added).embedding
     if key not in mdata.obsm:
-        raise KeyError(f"mdata.obsm[{key!r}] is not there. Run scmoe.tl.embed(mdata, model, key_added={key_added!r}) first.")
+        raise KeyError(
+            f"mdata.obsm[{key!r}] is not there. Run scmoe.tl.embed(mdata, model, key_added={key_added!r}) first."
+        )
     return np.asarray(mdata.obsm[key])
 
 

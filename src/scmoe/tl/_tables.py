@@ -1,5 +1,8 @@
 """What the table-writing verbs share."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import pandas as pd
 from mudata import MuData
 
@@ -23,3 +26,17 @@ def write_uns(mdata: MuData, key: str, **entries: object) -> None:
 def write_table(mdata: MuData, key: str, name: str, table: pd.DataFrame, groupby: str | None) -> None:
     """Write a table and the column it was split by."""
     write_uns(mdata, key, **{name: table, f"{name}_groupby": groupby or ""})
+
+
+@contextmanager
+def uns_kept_on_error(mdata: MuData) -> Iterator[None]:
+    """Take back what was added to ``mdata.uns`` (scvi-tools' identifiers, at setup) if what follows fails."""
+    uns = getattr(mdata, "uns", {})
+    before = dict(uns)
+    try:
+        yield
+    except BaseException:
+        for key in set(uns) - set(before):
+            del uns[key]
+        uns.update(before)
+        raise

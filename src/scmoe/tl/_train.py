@@ -7,15 +7,13 @@ from typing import TYPE_CHECKING, Any
 from mudata import MuData
 
 from scmoe._keys import DEFAULT_KEY, HISTORY, PARAMS
-from scmoe.nn._config import NetworkConfig
 from scmoe.tl._annotate import annotate
 from scmoe.tl._cluster import cluster
 from scmoe.tl._embed import embed
-from scmoe.tl._tables import write_uns
-from scmoe.train._config import TrainConfig
+from scmoe.tl._tables import uns_kept_on_error, write_uns
 
 if TYPE_CHECKING:
-    from scmoe.model import SCMOE
+    from scmoe.model._scmoe import SCMOE
 
 
 def train(
@@ -66,19 +64,17 @@ def train(
     from scmoe.model._save import versions
     from scmoe.model._scmoe import SCMOE
 
-    # Settings are checked before anything is written.
-    NetworkConfig(**model_kwargs)
-    TrainConfig(**(train_kwargs or {}).get("plan_kwargs", {}))
-    SCMOE.setup_mudata(
-        mdata,
-        modalities=modalities,
-        layers=layers,
-        likelihoods=likelihoods,
-        batch_key=batch_key,
-        labels_key=labels_key,
-    )
-    model = SCMOE(mdata, seed=seed, **model_kwargs)
-    model.train(max_epochs, **(train_kwargs or {}))
+    with uns_kept_on_error(mdata):
+        SCMOE.setup_mudata(
+            mdata,
+            modalities=modalities,
+            layers=layers,
+            likelihoods=likelihoods,
+            batch_key=batch_key,
+            labels_key=labels_key,
+        )
+        model = SCMOE(mdata, seed=seed, **model_kwargs)
+        model.train(max_epochs, **(train_kwargs or {}))
     embed(mdata, model, key_added=key_added)
     cluster(mdata, model, method="leiden" if model.config.n_clusters is None else "ddc", seed=seed, key_added=key_added)
     if labels_key is not None:

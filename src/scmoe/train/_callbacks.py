@@ -8,13 +8,13 @@ from lightning.pytorch.callbacks import Checkpoint
 from tqdm.auto import tqdm
 
 from scmoe._io import atomic_path
+from scmoe.train._plan import TrainingPlan
 
 
 class Progress(Callback):
     """A progress bar over epochs on stderr, with the losses of the last complete epoch."""
 
-    def __init__(self) -> None:
-        self.bar: tqdm | None = None
+    bar: tqdm
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Open the bar."""
@@ -36,10 +36,11 @@ class Progress(Callback):
 
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
         """Leave the bar where it is."""
-        if self.bar is not None:
+        if hasattr(self, "bar"):
             self.bar.close()
 
     def _show(self, plan: LightningModule) -> None:
+        assert isinstance(plan, TrainingPlan)
         if plan.history:
             last = plan.history[-1]
             shown = {name: f"{last[name]:.3f}" for name in ("train_loss", "validation_loss") if name in last}

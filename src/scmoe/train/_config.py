@@ -27,6 +27,8 @@ class TrainConfig:
         (the modality dropout of this model); the others learn to fuse.
     own_weight, cross_weight
         Weights of decoding a modality from its own state, and from the states of modalities that never saw it.
+    graph_weight
+        Weight of the loss that keeps neighbors, over all modalities, close in the embedding; 0: no graph is built.
     balance_weight, z_weight
         Weights of the router's balance loss and z-loss.
     balance_scope
@@ -46,6 +48,7 @@ class TrainConfig:
     p_split: float = 0.5
     own_weight: float = 1.0
     cross_weight: float = 4.0
+    graph_weight: float = 1.0
     balance_weight: float = 0.01
     z_weight: float = 1e-3
     balance_scope: Literal["pooled", "per_modality"] = "pooled"

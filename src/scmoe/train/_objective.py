@@ -7,6 +7,7 @@ from torch.nn import functional as F
 from scmoe.data._dataset import Batch
 from scmoe.losses._balance import balance_by_modality, balance_loss, z_loss
 from scmoe.losses._ddc import ddc
+from scmoe.losses._graph import graph_loss
 from scmoe.losses._likelihood import (
     bernoulli_nll,
     log_library,
@@ -36,17 +37,17 @@ def draw_groups(n_cells: int, n_modalities: int, p_split: float, device: torch.d
 
 def reconstruction(network: Network, v: int, decoded: Tensor, z: Tensor, batch: Batch) -> Tensor:
     """Negative log-likelihood of modality `v` given what its decoder returned, (..., B), in comparable units."""
-    decoder = network.decoders[v]
+    decoder, counts = network.decoders[v], batch.counts[v]
     if decoder.likelihood == "gaussian":
         loss = squared_error(z, decoded)
-    elif decoder.likelihood == "bernoulli":
-        loss = bernoulli_nll((batch.counts[v] > 0).float(), decoded)
     else:
-        log_rate = decoded + log_library(batch.counts[v])
-        if decoder.likelihood == "nb":
-            loss = nb_nll(batch.counts[v], log_rate, decoder.log_theta)
+        assert counts is not None
+        if decoder.likelihood == "bernoulli":
+            loss = bernoulli_nll((counts > 0).float(), decoded)
+        elif decoder.likelihood == "poisson":
+            loss = poisson_nll(counts, decoded + log_library(counts))
         else:
-            loss = poisson_nll(batch.counts[v], log_rate)
+            loss = nb_nll(counts, decoded + log_library(counts), decoder.log_theta)
     return mean_over_observed(loss, batch.observed[v]) * decoder.loss_scale
 
 
@@ -55,7 +56,8 @@ def decode_losses(
 ) -> tuple[Tensor, Tensor]:
     """Mean loss of decoding each modality from its own state, and from those of other groups (the target unseen)."""
     weights = network.batch_weights(batch.batch)
-    own, cross = [], []
+    own: list[Tensor] = []
+    cross: list[Tensor] = []
     for target in range(network.n_modalities):
         decoder, here = network.decoders[target], batch.present[:, target]
         decoded = decoder(encoded.states[:, target], weights, own=True)
@@ -95,14 +97,13 @@ def objective(network: Network, batch: Batch, config: TrainConfig) -> dict[str, 
     Returns
     -------
     dict
-        Scalars: ``loss`` (the weighted sum), ``own``, ``cross``, ``balance``, ``z``, and ``label`` and ``cluster`` where
-        there are such heads.
+        Scalars: ``loss`` (the weighted sum), ``own``, ``cross``, ``balance``, ``z``, and ``graph``, ``label`` and
+        ``cluster`` where there is a neighbor graph or such a head.
     """
     n_cells, n_modalities = batch.present.shape
-    p_split = config.p_split if network.training else 1.0
     device = batch.present.device
     if network.training:
-        group = draw_groups(n_cells, n_modalities, p_split, device)
+        group = draw_groups(n_cells, n_modalities, config.p_split, device)
     else:
         group = torch.arange(n_modalities, device=device).expand(n_cells, -1)
     z = network.standardize(batch.values, batch.observed)
@@ -113,6 +114,10 @@ def objective(network: Network, batch: Batch, config: TrainConfig) -> dict[str, 
     loss = config.own_weight * own + config.cross_weight * cross
     if network.training:  # what regularizes the router is no measure of fit
         loss = loss + config.balance_weight * balance + config.z_weight * z_term
+    if batch.similarity is not None:
+        fused = (group == 0).all(1)
+        terms["graph"] = graph_loss(network.graph_head(encoded.joint), batch.similarity, fused)
+        loss = loss + config.graph_weight * terms["graph"]
     if hasattr(network, "label_head"):
         known = batch.label >= 0
         entropy = F.cross_entropy(network.label_head(encoded.joint), batch.label.clamp(min=0), reduction="none")

@@ -2,10 +2,11 @@
 
 import math
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 import torch
 from lightning.pytorch import LightningModule
+from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor
 from torch.optim.swa_utils import AveragedModel
 
@@ -15,11 +16,12 @@ from scmoe.train._config import TrainConfig
 from scmoe.train._objective import objective
 
 
-def ramped_average(decay: float) -> Callable[[Tensor, Tensor, Tensor], Tensor]:
+def ramped_average(decay: float) -> Callable[[Tensor, Tensor, Tensor | int], Tensor]:
     """Exponential average whose decay rises to `decay` with the number of updates, so that short runs forget their start."""
 
-    def average(mean: Tensor, current: Tensor, n: Tensor) -> Tensor:
-        return mean.lerp(current, 1 - torch.clamp((1 + n) / (10 + n), max=decay).to(mean))
+    def average(mean: Tensor, current: Tensor, n: Tensor | int) -> Tensor:
+        ramp = torch.as_tensor((1 + n) / (10 + n)).clamp(max=decay)
+        return mean.lerp(current, (1 - ramp).to(mean))
 
     return average
 
@@ -49,13 +51,18 @@ class TrainingPlan(LightningModule):
         self._sums: dict[str, dict[str, Tensor]] = {}
         self._steps: dict[str, int] = {}
 
-    def configure_optimizers(self) -> dict:
+    def configure_optimizers(self) -> OptimizerLRScheduler:
         """AdamW and its schedule, one update a step."""
         matrices = [p for name, p in self.network.named_parameters() if p.ndim > 1 and "position" not in name]
         chosen = {id(p) for p in matrices}
         others = [p for p in self.network.parameters() if id(p) not in chosen]
-        groups = [{"params": matrices, "weight_decay": self.config.weight_decay}, {"params": others, "weight_decay": 0.0}]
-        optimizer = torch.optim.AdamW(groups, lr=self.config.lr, fused=True)
+        groups = [
+            {"params": matrices, "weight_decay": self.config.weight_decay},
+            {"params": others, "weight_decay": 0.0},
+        ]
+        # With mixed precision a fused optimizer unscales the gradients itself, too late to clip them.
+        fused = "mixed" not in str(self.trainer.precision)
+        optimizer = torch.optim.AdamW(groups, lr=self.config.lr, fused=fused)
         total = max(int(self.trainer.estimated_stepping_batches), 1)
         warm = max(self.config.warmup * total, 1)
 
@@ -74,6 +81,7 @@ class TrainingPlan(LightningModule):
         """Seed the epoch."""
         torch.manual_seed((self.seed * 1_000_003 + self.current_epoch) % 2**63)
         self.network.train()
+        self._means = {}  # an epoch without validation has no validation loss
         self._reset("train")
 
     def training_step(self, batch: Batch, _: int) -> Tensor:
@@ -112,16 +120,20 @@ class TrainingPlan(LightningModule):
     def validation_step(self, batch: Batch, _: int) -> None:
         """Losses of the averaged network, which is the one that will be kept."""
         self.average.eval()
-        self._add("validation", objective(self.average.module, batch, self.config))
+        self._add("validation", objective(self._averaged, batch, self.config))
 
     def on_validation_epoch_end(self) -> None:
         """Log the means."""
         self._log("validation")
 
+    @property
+    def _averaged(self) -> Network:
+        return cast("Network", self.average.module)
+
     def keep_average(self) -> None:
         """Replace the network's weights by their running average."""
         if int(self.average.n_averaged):
-            self.network.load_state_dict(self.average.module.state_dict())
+            self.network.load_state_dict(self._averaged.state_dict())
 
     def _reset(self, stage: str) -> None:
         self._sums[stage], self._steps[stage] = {}, 0

@@ -1,0 +1,85 @@
+"""Which cells come when."""
+
+import numpy as np
+import pytest
+import torch
+
+from scmoe.data._datamodule import EpochBatches, MosaicDataModule, split_cells
+from scmoe.data._dataset import MosaicDataset
+from scmoe.data._setup import Setup
+
+
+def epoch(sampler, number):
+    sampler.set_epoch(number)
+    return list(sampler)
+
+
+@pytest.mark.parametrize("batch_size", [1, 7, 32, 100, 1000])
+def test_every_cell_once_an_epoch(batch_size):
+    cells = np.arange(5, 105)
+    batches = epoch(EpochBatches(cells, batch_size, seed=0), 3)
+    np.testing.assert_array_equal(np.sort(np.concatenate(batches)), cells)
+    sizes = [len(batch) for batch in batches]
+    assert max(sizes) <= batch_size and max(sizes) - min(sizes) <= 1
+
+
+def test_length_is_the_number_of_batches():
+    sampler = EpochBatches(np.arange(10), 4, seed=0)
+    assert len(sampler) == len(list(sampler)) == 3
+
+
+def test_order_depends_on_the_epoch_and_the_seed_alone():
+    cells = np.arange(50)
+    first, second = EpochBatches(cells, 8, seed=1), EpochBatches(cells, 8, seed=1)
+    epoch(second, 0)
+    for a, b in zip(epoch(first, 5), epoch(second, 5), strict=True):
+        np.testing.assert_array_equal(a, b)
+    orders = {np.concatenate(epoch(EpochBatches(cells, 8, seed), e)).tobytes() for seed in (1, 2) for e in (0, 1)}
+    assert len(orders) == 4
+
+
+def test_without_a_seed_in_order():
+    np.testing.assert_array_equal(np.concatenate(epoch(EpochBatches(np.arange(9), 4, None), 1)), np.arange(9))
+
+
+@pytest.mark.parametrize("rank", [0, 1])
+def test_processes_share_the_batches(monkeypatch, rank):
+    sampler = EpochBatches(np.arange(20), 4, seed=0)
+    everything = list(sampler)
+    monkeypatch.setattr(torch.distributed, "is_initialized", lambda: True)
+    monkeypatch.setattr(torch.distributed, "get_rank", lambda: rank)
+    monkeypatch.setattr(torch.distributed, "get_world_size", lambda: 2)
+    mine = [everything[i] for i in ((0, 2, 4) if rank == 0 else (1, 3, 0))]
+    for a, b in zip(sampler, mine, strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+@pytest.mark.parametrize("train_size", [0.001, 0.5, 0.9, 1.0])
+def test_split_is_disjoint_and_complete(train_size):
+    train, validation = split_cells(101, train_size, seed=0)
+    assert len(train) == max(round(train_size * 101), 1)
+    np.testing.assert_array_equal(np.sort(np.concatenate([train, validation])), np.arange(101))
+
+
+def test_split_depends_on_the_seed():
+    assert not np.array_equal(split_cells(100, 0.5, seed=0)[0], split_cells(100, 0.5, seed=1)[0])
+
+
+@pytest.mark.parametrize("train_size", [0, -0.1, 1.1, float("nan")])
+def test_a_share_that_is_none_is_refused(train_size):
+    with pytest.raises(ValueError, match=r"train_size must be in \(0, 1\]"):
+        split_cells(10, train_size, seed=0)
+
+
+def test_loaders_read_whole_batches(paired):
+    dataset = MosaicDataset(paired, Setup.from_mudata(paired))
+    train, validation = split_cells(len(dataset), 0.75, seed=0)
+    module = MosaicDataModule(dataset, train, validation, batch_size=40, seed=0)
+    assert [len(batch.present) for batch in module.train_dataloader()] == [30, 30, 30]
+    (batch,) = module.val_dataloader()
+    assert torch.equal(batch.values[1], dataset[validation].values[1])
+
+
+def test_no_validation_cells_no_loader(paired):
+    dataset = MosaicDataset(paired, Setup.from_mudata(paired))
+    assert MosaicDataModule(dataset, np.arange(120), np.arange(0), batch_size=40, seed=0).val_dataloader() == []

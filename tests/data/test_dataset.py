@@ -1,0 +1,148 @@
+"""Mini-batches against a slow reference that looks every cell and feature up by name."""
+
+import numpy as np
+import pytest
+import torch
+from mudata import MuData
+from scipy import sparse
+
+from scmoe._io import quiet_mudata
+from scmoe.data._dataset import MosaicDataset
+from scmoe.data._setup import Setup
+
+
+def dense(adata, layer=None):
+    values = adata.X if layer is None else adata.layers[layer]
+    return values.toarray() if sparse.issparse(values) else np.asarray(values)
+
+
+def by_name(mdata, setup, v, cell, layer=None):
+    """The values of one cell, feature by feature; None if it lacks the modality."""
+    adata = mdata.mod[setup.modalities[v]]
+    if cell not in adata.obs_names:
+        return None
+    row = dense(adata, layer)[list(adata.obs_names).index(cell)]
+    return np.array([row[list(adata.var_names).index(f)] for f in setup.feature_names[setup.modalities[v]]], np.float32)
+
+
+def dataset_of(mdata, **arguments):
+    return MosaicDataset(mdata, Setup.from_mudata(mdata, **arguments))
+
+
+def everything(dataset):
+    return dataset[np.arange(len(dataset))]
+
+
+def test_rows_belong_to_their_cells(mosaic):
+    for name in list(mosaic.mod):
+        order = np.random.default_rng(len(name)).permutation(mosaic[name].n_obs)
+        mosaic.mod[name] = mosaic[name][order].copy()
+    with quiet_mudata():
+        mosaic.update()
+    dataset = dataset_of(mosaic)
+    cells = np.random.default_rng(0).permutation(len(dataset))[:40]
+    batch = dataset[cells]
+    for v in range(3):
+        for i, cell in enumerate(mosaic.obs_names[cells]):
+            expected = by_name(mosaic, dataset.setup, v, cell)
+            assert bool(batch.present[i, v]) == (expected is not None)
+            expected = np.zeros(batch.values[v].shape[1], np.float32) if expected is None else expected
+            np.testing.assert_array_equal(batch.values[v][i], np.nan_to_num(expected, nan=0))
+
+
+def test_missing_values_are_marked_where_they_are(mosaic):
+    dataset = dataset_of(mosaic, modalities=["ephys", "rna", "adt"])
+    batch = everything(dataset)
+    assert batch.observed[1] is None and batch.observed[2] is None
+    for i, cell in enumerate(mosaic.obs_names):
+        values = by_name(mosaic, dataset.setup, 0, cell)
+        if values is not None:
+            np.testing.assert_array_equal(batch.observed[0][i], ~np.isnan(values))
+
+
+def test_batches_hold_no_nan(mosaic):
+    assert all(torch.isfinite(values).all() for values in everything(dataset_of(mosaic)).values)
+
+
+def test_reading_leaves_the_data_alone(mosaic, contents):
+    before = contents(mosaic)
+    batch = everything(dataset_of(mosaic, likelihoods={"rna": "nb"}))
+    for values in (*batch.values, batch.counts[0]):
+        values.fill_(7)
+    assert contents(mosaic) == before
+
+
+def test_counts_come_raw_and_log_normalized(paired):
+    batch = everything(dataset_of(paired, likelihoods={"rna": "nb"}))
+    counts = dense(paired["rna"], "counts")
+    np.testing.assert_array_equal(batch.counts[0], counts)
+    expected = np.log1p(1e4 * counts / counts.sum(1, keepdims=True))
+    np.testing.assert_allclose(batch.values[0], expected, rtol=1e-6)
+    assert batch.counts[1] is None
+
+
+def test_a_cell_without_counts_is_zero(paired):
+    paired["rna"].layers["counts"] = paired["rna"].layers["counts"].toarray()
+    paired["rna"].layers["counts"][5] = 0
+    batch = everything(dataset_of(paired, likelihoods={"rna": "nb"}))
+    assert not batch.values[0][5].any()
+
+
+@pytest.mark.parametrize(
+    "form",
+    [sparse.csc_matrix, sparse.csr_array, sparse.csc_array, np.asfortranarray, lambda x: x.astype(np.int64)],
+    ids=["csc_matrix", "csr_array", "csc_array", "fortran", "int64"],
+)
+def test_every_matrix_form_gives_the_same_batch(raw, form):
+    likelihoods = {"rna": "nb", "adt": "poisson"}
+    expected = everything(dataset_of(raw, likelihoods=likelihoods))
+    for name in raw.mod:
+        raw[name].X = form(dense(raw[name]))
+    found = everything(dataset_of(raw, likelihoods=likelihoods))
+    for v in range(2):
+        assert found.values[v].dtype == found.counts[v].dtype == torch.float32
+        assert torch.equal(found.values[v], expected.values[v]) and torch.equal(found.counts[v], expected.counts[v])
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.int16, np.uint32, np.float64])
+def test_every_number_type_gives_the_same_batch(raw, dtype):
+    expected = everything(dataset_of(raw, likelihoods={"rna": "nb"}, modalities=["rna"]))
+    raw["rna"].X = raw["rna"].X.astype(dtype)
+    found = everything(dataset_of(raw, likelihoods={"rna": "nb"}, modalities=["rna"]))
+    assert torch.equal(found.counts[0], expected.counts[0]) and torch.equal(found.values[0], expected.values[0])
+
+
+@pytest.mark.parametrize("to", [sparse.csr_matrix, sparse.csc_matrix, sparse.csr_matrix.toarray])
+def test_permuted_features_are_put_in_order(paired, to):
+    setup = Setup.from_mudata(paired)
+    expected = everything(MosaicDataset(paired, setup))
+    order = np.random.default_rng(0).permutation(paired["rna"].n_vars)
+    paired.mod["rna"] = paired["rna"][:, order].copy()
+    paired["rna"].X = to(paired["rna"].X)
+    with quiet_mudata():
+        paired.update()
+    assert torch.equal(everything(MosaicDataset(paired, setup)).values[0], expected.values[0])
+
+
+def test_codes_of_batches_and_labels(paired):
+    paired.obs["cell_type"] = paired.obs["cell_type"].cat.rename_categories({"NK": "Unknown"})
+    batch = everything(dataset_of(paired, batch_key="batch", labels_key="cell_type"))
+    for i in range(len(paired.obs)):
+        assert int(batch.batch[i]) == {"donor1": 0, "donor2": 1}[paired.obs["batch"].iloc[i]]
+        assert int(batch.label[i]) == {"B": 0, "Unknown": -1, "T": 1}[paired.obs["cell_type"].iloc[i]]
+
+
+def test_without_keys_one_batch_and_no_label(paired):
+    batch = everything(dataset_of(paired))
+    assert (batch.batch == 0).all() and (batch.label == -1).all()
+
+
+def test_a_query_may_have_new_categories_no_labels_and_fewer_modalities(paired):
+    setup = Setup.from_mudata(paired, batch_key="batch", labels_key="cell_type")
+    with quiet_mudata():
+        query = MuData({"adt": paired["adt"].copy()})
+    query.obs["batch"] = "donor9"
+    batch = everything(MosaicDataset(query, setup))
+    assert batch.present.tolist() == [[False, True]] * len(query.obs)
+    assert batch.values[0].shape == (120, 60) and not batch.values[0].any()
+    assert (batch.batch == -1).all() and (batch.label == -1).all()

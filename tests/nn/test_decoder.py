@@ -1,0 +1,102 @@
+import pytest
+import torch
+
+from scmoe.nn._decoder import Decoder
+
+B, D, K, d, N_BATCHES = 5, 7, 3, 4, 3
+UNIT, LIBRARY = 2.0, 100.0
+LIKELIHOODS = ["gaussian", "nb", "poisson", "bernoulli"]
+
+
+def make(likelihood: str = "gaussian", n_programs: int | None = K) -> Decoder:
+    decoder = Decoder(
+        likelihood,
+        n_features=D,
+        n_hidden=d,
+        width=6,
+        n_batches=N_BATCHES,
+        n_programs=n_programs,
+        dropout=0.5,
+    )
+    loadings = torch.nn.init.orthogonal_(torch.empty(D, n_programs or 1))
+    decoder.set_statistics(loadings, UNIT, torch.linspace(-3, -1, D), torch.linspace(0.5, 2, D), LIBRARY)
+    return decoder.eval()
+
+
+@pytest.fixture
+def state() -> torch.Tensor:
+    return torch.randn(B, d)
+
+
+@pytest.fixture
+def batch() -> torch.Tensor:
+    return torch.eye(N_BATCHES)[torch.arange(B) % N_BATCHES]
+
+
+@pytest.mark.parametrize("likelihood", LIKELIHOODS)
+@pytest.mark.parametrize("n_programs", [K, None])
+def test_untrained_prediction_from_others_is_the_mean(likelihood, n_programs, state, batch):
+    decoder = make(likelihood, n_programs)
+    mean = torch.zeros(D) if likelihood == "gaussian" else torch.linspace(-3, -1, D)
+    torch.testing.assert_close(decoder(state, batch, own=False), mean.expand(B, D))
+
+
+def test_scores_become_features_through_the_programs(state, batch, shake):
+    decoder = make()
+    shake(decoder)
+    expected = UNIT * decoder.own(state, batch) @ (decoder.loadings / UNIT).T
+    torch.testing.assert_close(decoder(state, batch, own=True), expected)
+    torch.testing.assert_close(decoder.loadings.T @ decoder.loadings, UNIT**2 * torch.eye(K))
+
+
+@pytest.mark.parametrize("likelihood", LIKELIHOODS[1:])
+def test_log_rate_is_offset_plus_scaled_features(likelihood, state, batch, shake):
+    decoder = make(likelihood)
+    shake(decoder)
+    features = decoder.own(state, batch) @ decoder.loadings.T
+    torch.testing.assert_close(decoder(state, batch, own=True), decoder.bias + decoder.scale * features)
+
+
+@pytest.mark.parametrize(
+    ("likelihood", "expected"),
+    [("gaussian", -0.5), ("bernoulli", 0.37754), ("poisson", 60.6531), ("nb", 60.6531)],
+)
+def test_expected_value(likelihood, expected):
+    found = make(likelihood).expected(torch.full((B, D), -0.5))
+    torch.testing.assert_close(found, torch.full((B, D), expected), rtol=1e-4, atol=0)
+
+
+def test_loss_scale_is_features_per_explained_variance():
+    assert make().loss_scale.item() == pytest.approx(D / (UNIT**2 * K))
+
+
+def test_other_modalities_are_decoded_regardless_of_their_scale(state, batch, shake):
+    decoder = make()
+    shake(decoder)
+    torch.testing.assert_close(decoder(1e3 * state, batch, own=False), decoder(2e3 * state, batch, own=False))
+
+
+@pytest.mark.parametrize("own", [False, True])
+def test_each_way_of_decoding_has_its_own_head(own, state, batch, shake):
+    decoder = make()
+    shake(decoder)
+    before = decoder(state, batch, own=own)
+    shake(decoder.cross if own else decoder.own)
+    assert torch.equal(decoder(state, batch, own=own), before)
+
+
+def test_batch_moves_the_prediction_of_its_cells_only(state, batch, shake):
+    decoder = make()
+    shake(decoder)
+    before = decoder(state, batch, own=True)
+    with torch.no_grad():
+        decoder.own.batch_effect[0] += 1
+    changed = (decoder(state, batch, own=True) - before).abs().sum(1) > 1e-4
+    assert torch.equal(changed, batch[:, 0] == 1)
+
+
+def test_states_of_several_sources_are_decoded_at_once(batch, shake):
+    decoder, states = make(), torch.randn(2, B, d)
+    shake(decoder)
+    expected = torch.stack([decoder(state, batch, own=False) for state in states])
+    torch.testing.assert_close(decoder(states, batch, own=False), expected)

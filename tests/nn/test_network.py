@@ -1,0 +1,182 @@
+import pytest
+import torch
+from torch import Tensor
+
+from scmoe.data._transform import CLIP
+from scmoe.nn._config import NetworkConfig
+from scmoe.nn._network import Network, Standardizer, locate_tokens
+
+N_FEATURES, V, P, B, d, H = (7, 5, 9), 3, 2, 6, 8, 2
+PRESENT = torch.tensor([[1, 1, 1], [1, 1, 0], [0, 1, 1], [1, 0, 0], [1, 1, 1], [0, 0, 1]]).bool()
+COMPLETE = torch.ones(B, V, dtype=torch.bool)
+SPLIT = torch.arange(V).expand(B, V)
+
+
+@pytest.fixture(params=["program", "patch"])
+def network(request, shake) -> Network:
+    config = NetworkConfig(
+        tokenizer=request.param,
+        n_tokens=P,
+        n_programs=4,
+        n_hidden=d,
+        n_layers=2,
+        n_heads=H,
+        n_experts=3,
+        expert_hidden=6,
+        decoder_hidden=6,
+    )
+    network = Network(N_FEATURES, ("gaussian", "nb", "bernoulli"), n_batches=4, n_labels=0, config=config)
+    shake(network)
+    for tokenizer, D in zip(network.tokenizers, N_FEATURES, strict=True):
+        if request.param == "program":
+            tokenizer.set_programs(torch.randn(D, 4), 1.0)
+    return network.eval()
+
+
+@pytest.fixture
+def z() -> list[Tensor]:
+    return [torch.randn(B, D) for D in N_FEATURES]
+
+
+def test_values_of_an_absent_modality_change_nothing(network, z):
+    changed = [torch.where(PRESENT[:, [v]], x, 9.0) for v, x in enumerate(z)]
+    before, after = network.encode(z, PRESENT), network.encode(changed, PRESENT)
+    torch.testing.assert_close(before.states, after.states)
+    torch.testing.assert_close(before.routing[1].logits, after.routing[1].logits)
+
+
+def test_absent_modality_is_as_good_as_none(network, z):
+    """A cell's states do not depend on what the other cells of the batch have."""
+    together = network.encode(z, PRESENT).states
+    for cell in range(B):
+        alone = network.encode([x[[cell]] for x in z], PRESENT[[cell]]).states
+        torch.testing.assert_close(together[[cell]], alone)
+
+
+def test_absent_modality_gets_no_gradient(network, z):
+    z = [x.requires_grad_() for x in z]
+    network.encode(z, PRESENT).joint.square().sum().backward()
+    for v, x in enumerate(z):
+        assert torch.equal(x.grad.any(1), PRESENT[:, v])
+
+
+def test_states_are_zero_exactly_where_absent(network, z):
+    assert torch.equal(network.encode(z, PRESENT).states.any(2), PRESENT)
+
+
+def test_joint_is_the_mean_of_the_present_states(network, z):
+    encoded = network.encode(z, PRESENT)
+    for cell in range(B):
+        torch.testing.assert_close(encoded.joint[cell], encoded.states[cell, PRESENT[cell]].mean(0))
+
+
+@pytest.mark.parametrize(
+    ("group", "influenced"),
+    [(None, [0, 1, 2]), ([0, 0, 0], [0, 1, 2]), ([0, 1, 2], [0]), ([1, 0, 1], [0, 2]), ([1, 1, 0], [0, 1])],
+)
+def test_state_depends_on_the_modalities_of_its_group(network, z, group, influenced):
+    group = None if group is None else torch.tensor(group).expand(B, V)
+    before = network.encode(z, COMPLETE, group).states
+    after = network.encode([z[0] + 1, *z[1:]], COMPLETE, group).states
+    changed = ((before - after).abs().amax(2) > 1e-5).all(0)
+    assert changed.nonzero()[:, 0].tolist() == influenced
+    untouched = [v for v in range(V) if v not in influenced]
+    torch.testing.assert_close(before[:, untouched], after[:, untouched])
+
+
+def test_groups_of_one_equal_single_modalities(network, z):
+    split = network.encode(z, COMPLETE, SPLIT).states
+    for v in range(V):
+        only = torch.arange(V).expand(B, V) == v
+        torch.testing.assert_close(split[:, v], network.encode(z, only).states[:, v])
+
+
+def test_modality_without_a_key_leaves_gradients_finite(network, z):
+    encoded = network.encode(z, PRESENT, SPLIT)
+    encoded.states.square().sum().backward()
+    gradients = [parameter.grad for parameter in network.parameters() if parameter.grad is not None]
+    assert len(gradients) > 20
+    assert all(gradient.isfinite().all() for gradient in gradients)
+
+
+def test_permuting_cells_permutes_outputs(network, z):
+    order = torch.randperm(B)
+    encoded = network.encode(z, PRESENT)
+    permuted = network.encode([x[order] for x in z], PRESENT[order])
+    torch.testing.assert_close(permuted.states, encoded.states[order])
+
+
+@pytest.mark.parametrize("group", [None, SPLIT])
+def test_attention_sums_to_one_over_what_may_be_seen(network, z, group):
+    encoded = network.encode(z, PRESENT, group, return_attention=True)
+    assert len(encoded.attention) == 2
+    exists = PRESENT.repeat_interleave(P, 1)
+    for weights in encoded.attention:
+        torch.testing.assert_close(weights.sum(-1).transpose(1, 2)[exists], torch.ones(int(exists.sum()), H))
+        assert not weights.transpose(1, 3)[~exists].any()
+
+
+def test_returning_attention_changes_nothing_else(network, z):
+    with_attention = network.encode(z, PRESENT, return_attention=True).states
+    assert torch.equal(with_attention, network.encode(z, PRESENT).states)
+
+
+def test_features_are_hidden_in_training_only(network, z):
+    assert torch.equal(network.encode(z, COMPLETE).states, network.encode(z, COMPLETE).states)
+    for module in network.blocks:
+        module.eval()
+    network.training = True
+    assert not torch.equal(network.encode(z, COMPLETE).states, network.encode(z, COMPLETE).states)
+
+
+def test_tokens_of_a_small_batch():
+    tokens = locate_tokens(torch.tensor([[True, True], [False, True]]), None, 2)
+    assert tokens.row.tolist() == [0, 1, 2, 3, 6, 7]
+    assert tokens.modality.tolist() == [0, 0, 1, 1, 1, 1]
+    assert tokens.allowed[0].all()
+    assert tokens.allowed[1, 0].tolist() == [[False, False, True, True]] * 4
+
+
+def test_complete_ungrouped_batch_needs_no_mask():
+    tokens = locate_tokens(COMPLETE, None, P)
+    assert tokens.row is None and tokens.allowed is None
+    assert tokens.modality.tolist() == [0, 0, 1, 1, 2, 2] * B
+
+
+def test_keys_are_present_tokens_of_the_same_group():
+    group = torch.randint(0, 2, (B, V))
+    allowed = locate_tokens(PRESENT, group, P).allowed
+    for cell in range(B):
+        for query in range(V * P):
+            for key in range(V * P):
+                same = group[cell, query // P] == group[cell, key // P]
+                assert allowed[cell, 0, query, key] == (same and PRESENT[cell, key // P])
+
+
+def test_unseen_batch_is_the_mean_of_all(network):
+    weights = network.batch_weights(torch.tensor([-1, 2, 0, 1, 3]))
+    torch.testing.assert_close(weights[0], weights[1:].mean(0))
+    assert weights[1].tolist() == [0, 0, 1, 0]
+
+
+@pytest.fixture
+def standardizer() -> Standardizer:
+    standardizer = Standardizer(3)
+    standardizer.mean.copy_(torch.tensor([1.0, 2, 3]))
+    standardizer.std.copy_(torch.tensor([1.0, 2, 4]))
+    return standardizer
+
+
+def test_standardized_values_are_clipped(standardizer):
+    z = standardizer(torch.tensor([[2.0, 0, 1e6], [-1e6, 2, 7]]), None)
+    assert z.tolist() == [[1, -1, CLIP], [-CLIP, 0, 1]]
+
+
+def test_missing_entry_becomes_the_mean(standardizer):
+    z = standardizer(torch.zeros(1, 3), torch.tensor([[True, False, True]]))
+    assert z.tolist() == [[-1, 0, -0.75]]
+
+
+def test_inverse_returns_to_the_units_of_the_data(standardizer):
+    x = torch.randn(4, 3)
+    torch.testing.assert_close(standardizer.inverse(standardizer(x, None)), x)

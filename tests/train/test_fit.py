@@ -1,0 +1,240 @@
+"""One fit: the same result from the same seed, after an interruption, and whatever it must not look at."""
+
+import logging
+import random
+import subprocess
+import sys
+import warnings
+
+import numpy as np
+import pytest
+import torch
+from lightning.pytorch import Callback
+from pandas.testing import assert_frame_equal
+
+import scmoe
+from scmoe._io import WriteError, write_h5mu
+from scmoe.train._fit import PATIENCE, default_epochs
+
+
+class Stop(Callback):
+    """Raises in the middle of an epoch."""
+
+    def __init__(self, error: BaseException, epoch: int = 2) -> None:
+        self.error, self.epoch = error, epoch
+
+    def on_train_batch_end(self, trainer, pl_module, outputs, batch, batch_idx) -> None:
+        if trainer.current_epoch == self.epoch and batch_idx == 1:
+            raise self.error
+
+
+def assert_same(first, second):
+    """Weights and history agree bit by bit."""
+    a, b = first.module.state_dict(), second.module.state_dict()
+    assert a.keys() == b.keys()
+    assert [name for name in a if not torch.equal(a[name], b[name])] == []
+    assert_frame_equal(first.history, second.history, check_exact=True)
+
+
+def differ(first, second):
+    a, b = first.module.state_dict(), second.module.state_dict()
+    return any(not torch.equal(a[name], b[name]) for name in a)
+
+
+@pytest.mark.parametrize("data", ["paired", "mosaic", "single"])
+def test_same_seed_same_model(fresh, fit_model, data):
+    assert_same(fit_model(fresh(data), seed=3), fit_model(fresh(data), seed=3))
+
+
+def test_another_seed_another_model(fresh, fit_model):
+    assert differ(fit_model(fresh("paired"), seed=3), fit_model(fresh("paired"), seed=4))
+
+
+def test_the_loss_falls(fresh, fit_model):
+    history = fit_model(fresh("paired"), max_epochs=8).history
+    assert history["validation_loss"].iloc[-1] < 0.9 * history["validation_loss"].iloc[0]
+
+
+def test_history_has_one_row_an_epoch_and_the_parts_of_the_loss(trained):
+    assert trained.history.index.tolist() == list(range(15))
+    terms = {"loss", "own", "cross", "balance", "z", "label"}
+    assert {f"{stage}_{term}" for stage in ("train", "validation") for term in terms} <= set(trained.history)
+    assert np.isfinite(trained.history.to_numpy()).all()
+
+
+def test_without_validation_cells_no_validation_loss(paired, fit_model):
+    model = fit_model(paired, train_size=1.0)
+    assert len(model.train_indices) == 120 and len(model.validation_indices) == 0
+    assert not any(name.startswith("validation") for name in model.history)
+
+
+def test_epochs_without_validation_have_no_validation_loss(paired, fit_model):
+    history = fit_model(paired, max_epochs=4, check_val_every_n_epoch=2).history
+    assert history["validation_loss"].isna().tolist() == [True, False, True, False]
+
+
+@pytest.mark.parametrize("data", ["paired", "mosaic"])
+def test_resumed_after_an_error_in_mid_epoch_as_if_never_stopped(fresh, fit_model, tmp_path, data):
+    settings = {"max_epochs": 4, "checkpoint_dir": tmp_path}
+    with pytest.raises(RuntimeError, match="power cut"):
+        fit_model(fresh(data), callbacks=[Stop(RuntimeError("power cut"))], **settings)
+    resumed = fit_model(fresh(data), resume=True, **settings)
+    assert_same(resumed, fit_model(fresh(data), max_epochs=4))
+
+
+def test_a_killed_process_is_resumed_as_if_never_stopped(fresh, fit_model, tmp_path, tiny):
+    write_h5mu(fresh("paired"), tmp_path / "data.h5mu")
+    script = f"""
+import os, scmoe
+from lightning.pytorch import Callback
+
+class Kill(Callback):
+    def on_train_batch_end(self, trainer, pl_module, outputs, batch, batch_idx):
+        if trainer.current_epoch == 2 and batch_idx == 1:
+            os._exit(9)
+
+mdata = scmoe.datasets.read({str(tmp_path / "data.h5mu")!r})
+scmoe.model.SCMOE.setup_mudata(mdata)
+model = scmoe.model.SCMOE(mdata, **{tiny!r})
+model.train(4, accelerator="cpu", batch_size=32, checkpoint_dir={str(tmp_path)!r}, callbacks=[Kill()])
+"""
+    assert subprocess.run([sys.executable, "-c", script], check=False, capture_output=True).returncode == 9
+    resumed = fit_model(fresh("paired"), max_epochs=4, checkpoint_dir=tmp_path, resume=True)
+    assert_same(resumed, fit_model(fresh("paired"), max_epochs=4))
+
+
+def test_early_stopping_goes_on_counting_after_an_interruption(fresh, fit_model, tmp_path):
+    settings = {"max_epochs": 20, "early_stopping": True, "plan_kwargs": {"lr": 1e-30}, "train_size": 0.5}
+    with pytest.raises(RuntimeError, match="power cut"):
+        fit_model(fresh("single"), checkpoint_dir=tmp_path, callbacks=[Stop(RuntimeError("power cut"), 5)], **settings)
+    resumed = fit_model(fresh("single"), checkpoint_dir=tmp_path, resume=True, **settings)
+    assert_same(resumed, fit_model(fresh("single"), **settings))
+
+
+def test_resuming_a_finished_run_changes_nothing(fresh, fit_model, tmp_path):
+    finished = fit_model(fresh("paired"), checkpoint_dir=tmp_path)
+    assert_same(fit_model(fresh("paired"), checkpoint_dir=tmp_path, resume=True), finished)
+
+
+def test_resuming_without_a_checkpoint_starts(fresh, fit_model, tmp_path):
+    assert_same(fit_model(fresh("paired"), checkpoint_dir=tmp_path / "new", resume=True), fit_model(fresh("paired")))
+
+
+def test_ctrl_c_is_a_keyboard_interrupt_that_tells_how_to_go_on(paired, fit_model, tmp_path):
+    with pytest.raises(KeyboardInterrupt, match=r"resume=True to go on from .*last\.ckpt"):
+        fit_model(paired, max_epochs=4, checkpoint_dir=tmp_path, callbacks=[Stop(KeyboardInterrupt())])
+
+
+def test_checkpoint_folder_that_is_a_file(paired, fit_model, tmp_path):
+    (tmp_path / "file").write_text("precious")
+    with pytest.raises(WriteError, match="a file is in the way"):
+        fit_model(paired, checkpoint_dir=tmp_path / "file")
+    assert (tmp_path / "file").read_text() == "precious"
+
+
+def test_global_random_states_are_left_alone(paired, fit_model):
+    torch.manual_seed(5)
+    states = torch.get_rng_state(), np.random.get_state()[1].copy(), random.getstate()
+    fit_model(paired)
+    assert torch.equal(torch.get_rng_state(), states[0])
+    np.testing.assert_array_equal(np.random.get_state()[1], states[1])
+    assert random.getstate() == states[2]
+
+
+def test_global_random_states_do_not_matter(fresh, fit_model):
+    first = fit_model(fresh("paired"))
+    torch.manual_seed(1234)
+    assert_same(first, fit_model(fresh("paired")))
+
+
+def test_log_level_and_warning_filters_are_left_alone(paired, fit_model):
+    logger = logging.getLogger("lightning.pytorch")
+    before = logger.level, list(warnings.filters)
+    fit_model(paired)
+    assert (logger.level, list(warnings.filters)) == before
+
+
+def test_early_stopping_stops(paired, fit_model):
+    model = fit_model(paired, max_epochs=40, early_stopping=True, plan_kwargs={"lr": 1e-30})
+    assert len(model.history) == PATIENCE + 1
+
+
+def test_an_unsupervised_run_sees_no_labels(fresh, fit_model):
+    permuted = fresh("paired")
+    permuted.obs["cell_type"] = np.random.default_rng(0).permutation(permuted.obs["cell_type"])
+    settings = {"early_stopping": True, "network": {"n_clusters": 3}}
+    assert_same(fit_model(fresh("paired"), **settings), fit_model(permuted, **settings))
+
+
+def test_labels_of_validation_cells_are_not_learned(fresh, fit_model):
+    setup = {"labels_key": "cell_type"}
+    first = fit_model(fresh("paired"), setup=setup)
+    changed = fresh("paired")
+    changed.obs.iloc[first.validation_indices, changed.obs.columns.get_loc("cell_type")] = "B"
+    assert not differ(first, fit_model(changed, setup=setup))
+
+
+def test_validation_cells_do_not_influence_the_weights(fresh, fit_model):
+    first = fit_model(fresh("paired"))
+    changed = fresh("paired")
+    for name in changed.mod:
+        values = changed[name].X if name == "adt" else changed[name].X.toarray()
+        values[changed[name].obs_names.isin(changed.obs_names[first.validation_indices])] += 2.5
+        changed[name].X = values
+    second = fit_model(changed)
+    assert not differ(first, second)
+    assert (first.history["validation_loss"] != second.history["validation_loss"]).all()
+
+
+def test_a_loss_that_is_no_number_is_an_error(paired, fit_model):
+    with pytest.raises(FloatingPointError, match=r"Lower the learning rate"):
+        fit_model(paired, max_epochs=3, plan_kwargs={"lr": 1e38})
+
+
+def test_user_callbacks_run(paired, fit_model):
+    class Count(Callback):
+        batches = 0
+
+        def on_train_batch_end(self, *_) -> None:
+            self.batches += 1
+
+    count = Count()
+    fit_model(paired, max_epochs=3, callbacks=[count])
+    assert count.batches == 3 * 4  # 108 training cells in batches of at most 32
+
+
+def test_mixed_precision(paired, fit_model):
+    model = fit_model(paired, max_epochs=8, precision="bf16-mixed")
+    assert model.history["validation_loss"].iloc[-1] < 0.9 * model.history["validation_loss"].iloc[0]
+    assert {p.dtype for p in model.module.parameters()} == {torch.float32}
+
+
+def test_progress_is_shown_on_stderr(paired, fit_model, capfd):
+    fit_model(paired, enable_progress_bar=True)
+    out, err = capfd.readouterr()
+    assert "2/2" in err and "validation_loss" in err and out == ""
+
+
+def test_without_progress_nothing_is_shown(paired, fit_model, capfd):
+    fit_model(paired)
+    assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize("train_size", [0.9, 1.0])
+def test_training_does_not_warn(mosaic, fit_model, tmp_path, train_size):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        fit_model(mosaic, checkpoint_dir=tmp_path, train_size=train_size)
+        fit_model(mosaic, checkpoint_dir=tmp_path, train_size=train_size)
+
+
+@pytest.mark.parametrize(("n_cells", "epochs"), [(10, 60), (540, 60), (3000, 12), (10**6, 12), (1280, 30)])
+def test_default_epochs(n_cells, epochs):
+    assert default_epochs(n_cells, 128) == epochs
+
+
+def test_epochs_are_chosen_by_size(paired, tiny):
+    scmoe.model.SCMOE.setup_mudata(paired)
+    model = scmoe.model.SCMOE(paired, **tiny)
+    model.train(accelerator="cpu", batch_size=8, enable_progress_bar=False)
+    assert len(model.history) == default_epochs(108, 8)

@@ -1,0 +1,229 @@
+from collections.abc import Sequence
+
+import pytest
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from scmoe.data._dataset import Batch
+from scmoe.nn._config import NetworkConfig
+from scmoe.nn._network import Network
+from scmoe.train._config import TrainConfig
+from scmoe.train._objective import decode_losses, draw_groups, objective, reconstruction
+
+B, N_FEATURES, LIKELIHOODS = 8, (7, 5, 6, 4), ("gaussian", "nb", "bernoulli", "poisson")
+V = len(N_FEATURES)
+COMPLETE = torch.ones(B, V, dtype=torch.bool)
+SPLIT = torch.arange(V).expand(B, V)
+CPU = torch.device("cpu")
+
+
+@pytest.fixture(autouse=True)
+def _seed() -> None:
+    torch.manual_seed(0)
+
+
+@pytest.fixture
+def network() -> Network:
+    """Random throughout: much of an untrained network is zero, and would hide mistakes."""
+    config = NetworkConfig(
+        tokenizer="patch",
+        n_tokens=2,
+        n_hidden=8,
+        n_heads=2,
+        n_experts=3,
+        expert_hidden=6,
+        decoder_hidden=6,
+        n_clusters=3,
+    )
+    network = Network(N_FEATURES, LIKELIHOODS, n_batches=2, n_labels=3, config=config)
+    for parameter in network.parameters():
+        torch.nn.init.normal_(parameter, std=0.3)
+    return network.eval()
+
+
+def make_batch(present: Tensor = COMPLETE, label: Sequence[int] = (0, 1, 2, 0, -1, -1, 1, -1)) -> Batch:
+    """Zeros where absent; a third of the first modality's entries is missing."""
+    counts = [torch.poisson(torch.full((B, D), 2.0)) for D in N_FEATURES]
+    observed = torch.rand(B, N_FEATURES[0]) < 0.7
+    values = [torch.randn(B, D) * present[:, [v]] for v, D in enumerate(N_FEATURES)]
+    values[0] = values[0] * observed
+    return Batch(
+        values,
+        [observed, None, None, None],
+        [None if v == 0 else count * present[:, [v]] for v, count in enumerate(counts)],
+        present,
+        torch.arange(B) % 2,
+        torch.tensor(label),
+    )
+
+
+def some_absent() -> Tensor:
+    """Every cell has the last modality at least."""
+    present = torch.rand(B, V) < 0.6
+    present[:, -1] = True
+    return present
+
+
+def cross_gradient(network: Network, target: int, group: Tensor) -> list[Tensor]:
+    """Gradient of the loss of predicting `target` from the others, with respect to each modality's input."""
+    batch = make_batch()
+    for v, decoder in enumerate(network.decoders):
+        decoder.loss_scale.fill_(v == target)
+    z = network.standardize(batch.values, batch.observed)
+    inputs = [x.clone().requires_grad_() for x in z]
+    encoded = network.encode(inputs, batch.present, group)
+    _, cross = decode_losses(network, encoded, z, batch, group)
+    return list(torch.autograd.grad(cross, inputs, materialize_grads=True))
+
+
+@pytest.mark.parametrize("target", range(V))
+def test_prediction_of_split_cells_never_saw_the_target(network, target):
+    for v, gradient in enumerate(cross_gradient(network, target, SPLIT)):
+        assert torch.equal(gradient.any(1), torch.full((B,), v != target))
+
+
+@pytest.mark.parametrize("target", range(V))
+def test_prediction_in_any_groups_never_saw_the_target(network, target):
+    group = draw_groups(B, V, 0.7, CPU)
+    has_source = (group != group[:, [target]]).any(1)
+    assert has_source.any() and not has_source.all()
+    gradients = cross_gradient(network, target, group)
+    assert not gradients[target].any()
+    others = torch.cat([gradients[v] for v in range(V) if v != target], 1)
+    assert torch.equal(others.any(1), has_source)
+
+
+@pytest.mark.parametrize("mosaic", [False, True])
+def test_decoding_losses_equal_the_loop_over_cells(network, mosaic):
+    batch = make_batch(some_absent() if mosaic else COMPLETE)
+    group = draw_groups(B, V, 0.7, CPU)
+    z = network.standardize(batch.values, batch.observed)
+    encoded = network.encode(z, batch.present, group)
+    weights = network.batch_weights(batch.batch)
+    own, cross = [], []
+    for target in range(V):
+        for source in range(V):
+            state = encoded.states[:, source]
+            decoded = network.decoders[target](state, weights, own=source == target)
+            loss = reconstruction(network, target, decoded, z[target], batch)
+            cells = [c for c in range(B) if batch.present[c, target] and batch.present[c, source]]
+            if source != target:
+                cells = [c for c in cells if group[c, source] != group[c, target]]
+            mean = torch.stack([loss[c] for c in cells]).mean() if cells else torch.tensor(0.0)
+            (own if source == target else cross).append(mean)
+    expected = (sum(own) / V, sum(cross) / (V * (V - 1)))
+    torch.testing.assert_close(decode_losses(network, encoded, z, batch, group), expected)
+
+
+@pytest.mark.parametrize(("v", "likelihood"), list(enumerate(LIKELIHOODS)))
+def test_reconstruction_follows_the_likelihood(network, v, likelihood):
+    batch, decoded = make_batch(), torch.randn(B, N_FEATURES[v])
+    network.decoders[v].loss_scale.fill_(2.0)
+    found = reconstruction(network, v, decoded, batch.values[v], batch)
+    if likelihood == "gaussian":
+        loss = torch.where(batch.observed[0], (batch.values[0] - decoded) ** 2, torch.nan)
+    elif likelihood == "bernoulli":
+        loss = -torch.distributions.Bernoulli(logits=decoded).log_prob((batch.counts[v] > 0).float())
+    else:
+        rate = decoded.exp() * batch.counts[v].sum(1, keepdim=True)
+        theta = network.decoders[v].log_theta.exp() if likelihood == "nb" else None
+        distribution = (
+            torch.distributions.Poisson(rate)
+            if theta is None
+            else torch.distributions.NegativeBinomial(theta.expand_as(rate), logits=(rate / theta).log())
+        )
+        loss = -distribution.log_prob(batch.counts[v])
+    torch.testing.assert_close(found, 2 * loss.nanmean(1), rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("n_modalities", [1, 2, 3, 4])
+@pytest.mark.parametrize("p_split", [0.0, 0.3, 1.0])
+def test_share_of_cells_whose_modalities_are_all_alone(n_modalities, p_split):
+    group = draw_groups(20_000, n_modalities, p_split, CPU)
+    alone = torch.tensor([len(set(row)) == n_modalities for row in group.tolist()]).float().mean()
+    expected = {1: 1.0, 2: p_split}.get(n_modalities, p_split / 2)
+    assert alone.item() == pytest.approx(expected, abs=0.015)
+
+
+@pytest.mark.parametrize("p_split", [0.0, 0.3, 1.0])
+def test_share_of_cells_in_two_random_groups(p_split):
+    group = draw_groups(20_000, 4, p_split, CPU)
+    two = torch.tensor([len(set(row)) == 2 for row in group.tolist()]).float().mean()
+    both_used = 1 - 2 / 2**4
+    assert two.item() == pytest.approx(p_split / 2 * both_used, abs=0.015)
+
+
+def test_missing_entries_change_nothing(network):
+    batch = make_batch()
+    other = batch._replace(values=[torch.where(batch.observed[0], batch.values[0], 7.0), *batch.values[1:]])
+    torch.testing.assert_close(objective(network, batch, TrainConfig()), objective(network, other, TrainConfig()))
+
+
+def test_absent_modalities_change_nothing(network):
+    batch = make_batch(some_absent())
+    there = [batch.present[:, [v]] for v in range(V)]
+    values = [torch.where(here, x, 7.0) for x, here in zip(batch.values, there, strict=True)]
+    counts = [None, *(torch.where(here, x, 7.0) for x, here in zip(batch.counts[1:], there[1:], strict=True))]
+    other = batch._replace(values=values, counts=counts)
+    torch.testing.assert_close(objective(network, batch, TrainConfig()), objective(network, other, TrainConfig()))
+
+
+@pytest.mark.parametrize("training", [False, True])
+def test_absent_modalities_leave_gradients_finite(network, training):
+    objective(network.train(training), make_batch(some_absent()), TrainConfig())["loss"].backward()
+    gradients = [parameter.grad for parameter in network.parameters() if parameter.grad is not None]
+    assert len(gradients) > 40
+    assert all(gradient.isfinite().all() for gradient in gradients)
+
+
+def test_modality_that_no_cell_has_learns_nothing(network):
+    present = COMPLETE.clone()
+    present[:, 1] = False
+    objective(network, make_batch(present), TrainConfig())["loss"].backward()
+    for module in (network.tokenizers[1], network.decoders[1]):
+        assert not any(parameter.grad.any() for parameter in module.parameters() if parameter.grad is not None)
+    assert network.decoders[0].own.out.weight.grad.any()
+
+
+def test_label_loss_is_the_mean_over_labeled_cells(network):
+    batch = make_batch()
+    encoded = network.encode(network.standardize(batch.values, batch.observed), batch.present, SPLIT)
+    logits, labeled = network.label_head(encoded.joint), batch.label >= 0
+    expected = F.cross_entropy(logits[labeled], batch.label[labeled])
+    torch.testing.assert_close(objective(network, batch, TrainConfig())["label"], expected)
+
+
+def test_no_labeled_cell_gives_no_label_loss(network):
+    loss = objective(network, make_batch(label=[-1] * B), TrainConfig())["label"]
+    loss.backward()
+    assert loss.item() == 0
+    assert not network.label_head[-1].weight.grad.any()
+
+
+WEIGHTS = {"own": "own_weight", "cross": "cross_weight", "label": "label_weight", "cluster": "cluster_weight"}
+ROUTER_WEIGHTS = {"balance": "balance_weight", "z": "z_weight"}
+
+
+@pytest.mark.parametrize(("training", "weights"), [(False, WEIGHTS), (True, WEIGHTS | ROUTER_WEIGHTS)])
+def test_loss_is_the_weighted_sum_of_its_terms(network, training, weights):
+    config = TrainConfig(**{field: 0.5 + i for i, field in enumerate((WEIGHTS | ROUTER_WEIGHTS).values())})
+    terms = objective(network.train(training), make_batch(), config)
+    expected = sum(terms[term] * getattr(config, field) for term, field in weights.items())
+    torch.testing.assert_close(terms["loss"], expected)
+
+
+def test_evaluation_is_deterministic(network):
+    batch = make_batch()
+    first, second = (objective(network, batch, TrainConfig())["loss"] for _ in range(2))
+    assert torch.equal(first, second)
+
+
+@pytest.mark.parametrize("term", ["cross", "loss"])
+def test_single_modality_needs_no_other(term):
+    config = NetworkConfig(n_hidden=8, n_heads=2, n_programs=3)
+    network = Network([6], ["gaussian"], n_batches=1, n_labels=0, config=config)
+    there, zeros = torch.ones(B, 1, dtype=torch.bool), torch.zeros(B, dtype=torch.long)
+    terms = objective(network, Batch([torch.randn(B, 6)], [None], [None], there, zeros, zeros - 1), TrainConfig())
+    assert terms[term].isfinite()
+    assert (terms["cross"] == 0) and "label" not in terms
