@@ -208,7 +208,7 @@ def flatten(value: Any, path: str = "") -> dict[str, Any]:
         value = {part: getattr(value, part) for part in parts}
     elif isinstance(value, pd.DataFrame) and path.endswith(("obs", "var")):
         value = {"index": value.index, **value}
-    elif isinstance(value, pd.DataFrame) or not hasattr(value, "items"):
+    elif isinstance(value, pd.DataFrame | pd.Series) or not hasattr(value, "items"):
         return {path: leaf(value)}
     found = {}
     for name, item in value.items():

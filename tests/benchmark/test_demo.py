@@ -16,7 +16,7 @@ def test_demo_leaves_everything_it_promises(tmp_path):
     assert json.loads((tmp_path / "demo" / "comparison.json").read_text()) == result
     assert "ridge on PCA" in (tmp_path / "demo" / "comparison.md").read_text()
     figures = {path.stem for path in (tmp_path / "demo" / "figures").iterdir()}
-    assert {"history", "expert_usage", "expert_usage_by_group", "attention", "imputed", "umap_cell_type"} <= figures
+    assert {"history", "expert_usage", "expert_usage_by_group", "attention", "imputed", "overview"} <= figures
     with quiet_mudata():
         mdata = read_h5mu(tmp_path / "demo" / "result.h5mu")
     assert {"X_scmoe", "X_umap", "scmoe_adt_from_rna"} <= set(mdata.obsm)

@@ -40,6 +40,13 @@ def test_one_modality_of_a_group(mdata):
     np.testing.assert_allclose(drawn(ax)[labels(ax.yaxis).index("B (10)")], table["soft"])
 
 
+def test_small_groups_can_be_left_out(mdata):
+    table = mdata.uns["scmoe"]["expert_usage"]
+    table.loc[table["group"] == "B", "n_cells"] = 4
+    ax = scmoe.pl.expert_usage(mdata, by="group", min_cells=5)
+    assert [name.split()[0] for name in labels(ax.yaxis)] == ["NK", "T"]
+
+
 def test_numbers_are_written_where_there_is_room(mdata):
     assert len(scmoe.pl.expert_usage(mdata).texts) == 8
 
@@ -58,6 +65,7 @@ def test_color_bar_states_the_view(mdata):
         ({"layer": 7}, KeyError, "no layer 7; the table has 2 layers"),
         ({"by": "cell"}, ValueError, "by must be one of 'modality', 'group'; found 'cell'"),
         ({"view": "both"}, ValueError, "view must be"),
+        ({"by": "group", "min_cells": 99}, ValueError, "the largest has 10"),
         ({"value": "medium"}, ValueError, "value must be"),
     ],
 )

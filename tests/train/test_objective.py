@@ -6,6 +6,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from scmoe.data._dataset import Batch
+from scmoe.losses._balance import balance_by_modality, balance_loss
 from scmoe.nn._config import NetworkConfig
 from scmoe.nn._network import Network
 from scmoe.train._config import TrainConfig
@@ -211,6 +212,26 @@ def test_loss_is_the_weighted_sum_of_its_terms(network, training, weights):
     terms = objective(network.train(training), make_batch(), config)
     expected = sum(terms[term] * getattr(config, field) for term, field in weights.items())
     torch.testing.assert_close(terms["loss"], expected)
+
+
+def test_neighbors_are_kept_in_fused_cells_whatever_their_group_is_called(network, monkeypatch):
+    similarity = torch.rand(B, B).fill_diagonal_(0)
+    batch, found = make_batch()._replace(similarity=similarity), {}
+    for name, group in {"first": 0 * SPLIT, "second": 0 * SPLIT + 1, "split": SPLIT}.items():
+        monkeypatch.setattr("scmoe.train._objective.draw_groups", lambda *_, group=group: group)
+        torch.manual_seed(0)
+        found[name] = objective(network.train(), batch, TrainConfig())["graph"].item()
+    assert found["first"] == found["second"] > 0
+    assert found["split"] == 0
+
+
+@pytest.mark.parametrize("scope", ["pooled", "per_modality"])
+def test_scope_of_the_balance(network, scope):
+    batch = make_batch()
+    encoded = network.encode(network.standardize(batch.values, batch.observed), batch.present, SPLIT)
+    routing, modality = encoded.routing[0], encoded.tokens.modality
+    expected = balance_loss(routing) if scope == "pooled" else balance_by_modality(routing, modality, V)
+    torch.testing.assert_close(objective(network, batch, TrainConfig(balance_scope=scope))["balance"], expected)
 
 
 def test_evaluation_is_deterministic(network):

@@ -15,6 +15,7 @@ from scmoe._io import atomic_path, check_writable, write_h5mu
 from scmoe._keys import Keys
 from scmoe._log import logger
 from scmoe.benchmark._compare import compare_clusters, compare_imputation, to_markdown
+from scmoe.benchmark._overview import save_overview
 from scmoe.datasets._bundled import bmmc_cite
 from scmoe.model._scmoe import SCMOE
 from scmoe.pl._figures import save_figures
@@ -30,6 +31,9 @@ SOURCE, TARGET, LABELS, BATCH = "rna", "adt", "cell_type", "batch"
 TRAIN_SIZE = 0.8
 SHOWN_PROTEINS = ["CD3", "CD4", "CD8", "CD14", "CD16", "CD19", "CD38", "CD56"]
 """Proteins every immunologist knows, chosen before looking at any score."""
+
+OVERVIEW_PROTEINS = ["CD3", "CD8", "CD19", "CD56"]
+"""One for each of the large lineages of lymphocytes."""
 
 
 def run_demo(output: str | Path, seed: int = 0, max_epochs: int | None = None) -> dict[str, Any]:
@@ -97,6 +101,15 @@ def _figures(mdata: MuData, folder: Path, held_out: NDArray[np.bool_]) -> None:
     shown = [name for name in SHOWN_PROTEINS if name in mdata.mod[TARGET].var_names]
     figure = imputed(mdata, source=SOURCE, target=TARGET, features=shown, cells=held_out, save=folder / "imputed.png")
     plt.close(figure)
+    save_overview(
+        mdata,
+        folder / "overview.png",
+        labels=LABELS,
+        source=SOURCE,
+        target=TARGET,
+        features=OVERVIEW_PROTEINS,
+        cells=held_out,
+    )
 
 
 def _write_text(path: Path, text: str) -> None:

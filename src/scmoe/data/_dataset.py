@@ -1,9 +1,10 @@
 """Mini-batches of a MuData whose cells may lack modalities and whose modalities may lack values."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
+import pandas as pd
 import torch
 from mudata import MuData
 from scipy import sparse
@@ -51,8 +52,8 @@ class MosaicDataset(Dataset[Batch]):
     Parameters
     ----------
     mdata
-        Training or query data. A query may lack modalities as a whole, the batch column and the labels; its features
-        may come in another order.
+        Training or query data. A query may lack modalities as a whole and the labels; its features may come in another
+        order, and its batches may be new.
     setup
         What the model expects.
 
@@ -80,9 +81,11 @@ class MosaicDataset(Dataset[Batch]):
             self._rows[v] = mdata.mod[name].obs_names.get_indexer(mdata.obs_names)
         self._has_missing = [has_nan(matrix) for matrix in self._matrices]
         self.present = (self._rows >= 0).T
-        self.batch = encode(mdata, setup.batch_key, setup.batches, "batch_key")
-        labels_here = setup.labels_key is not None and setup.labels_key in mdata.obs
-        self.label = encode(mdata, setup.labels_key if labels_here else None, setup.labels, "labels_key")
+        one_batch = np.zeros(mdata.n_obs, np.int64)
+        self.batch = encode(column_of(mdata, setup.batch_key, "batch_key"), setup.batches) if setup.batch_key else one_batch
+        # A query needs no labels; those of training data were checked at setup.
+        labels = mdata.obs.get(setup.labels_key)
+        self.label = np.full(mdata.n_obs, -1) if labels is None else encode(labels.astype(str), setup.labels)
 
     def __len__(self) -> int:
         return len(self.obs_names)
@@ -175,9 +178,6 @@ def has_nan(matrix: np.ndarray | sparse.csr_matrix | None) -> bool:
     return bool(np.isnan(matrix.data if sparse.issparse(matrix) else matrix).any())
 
 
-def encode(mdata: MuData, key: str | None, categories: Sequence[str], argument: str) -> np.ndarray:
-    """Codes of a column of ``mdata.obs`` (-1: not among `categories`); without a key 0, or -1 without categories."""
-    if key is None:
-        return np.full(mdata.n_obs, 0 if len(categories) == 1 else -1)
-    code: Mapping[str, int] = {category: i for i, category in enumerate(categories)}
-    return column_of(mdata, key, argument).map(lambda value: code.get(value, -1)).to_numpy(np.int64)
+def encode(column: pd.Series, categories: Sequence[str]) -> np.ndarray:
+    """Codes of the strings in a column; -1: not among `categories`."""
+    return pd.Index(categories).get_indexer(pd.Index(column)).astype(np.int64)

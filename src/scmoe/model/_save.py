@@ -16,13 +16,13 @@ from safetensors.torch import load_file, save_file
 from scmoe._io import atomic_dir
 from scmoe.data._dataset import MosaicDataset
 from scmoe.data._manager import SetupField
-from scmoe.data._setup import Setup
 
 if TYPE_CHECKING:
     from scmoe.model._scmoe import SCMOE
 
 FORMAT = 1
 """Raised when the files change in a way that older versions of scmoe cannot read."""
+REMEDY = "Copy or save the model again."
 WEIGHTS, SETTINGS = "weights.safetensors", "settings.json"
 PACKAGES = ("scmoe", "torch", "lightning", "scvi-tools", "anndata", "mudata", "numpy")
 
@@ -57,25 +57,34 @@ def save_model(model: "SCMOE", path: Path, *, overwrite: bool) -> None:
 
 def load_model(cls: type["SCMOE"], path: Path, adata: MuData | None) -> "SCMOE":
     """See `scmoe.model.SCMOE.load`."""
+    path = path.expanduser()
     settings, state = _read(cls, path)
-    setup = Setup(**settings["setup"])
+    try:
+        model = _restore(cls, settings)
+    except (KeyError, TypeError) as error:
+        raise ValueError(f"{path / SETTINGS} is damaged and cannot be used ({error}). {REMEDY}") from error
+    try:
+        model.module.load_state_dict(state)
+    except RuntimeError as error:
+        raise ValueError(f"The weights in {path} do not belong to its settings. {REMEDY}") from error
     if adata is not None:
-        MosaicDataset(adata, setup)  # raises if the data do not fit
+        MosaicDataset(adata, model.setup)  # raises if the data do not fit
+        model._adata = adata
+    return model
+
+
+def _restore(cls: type["SCMOE"], settings: dict[str, Any]) -> "SCMOE":
+    """The model without its weights."""
     registry = {
         "scvi_version": settings["versions"]["scvi-tools"],
         "model_name": cls.__name__,
         "setup_args": {},
         "setup_method_name": "setup_mudata",
         "field_registries": {
-            SetupField.registry_key: {"data_registry": {}, "state_registry": setup.to_dict(), "summary_stats": {}}
+            SetupField.registry_key: {"data_registry": {}, "state_registry": settings["setup"], "summary_stats": {}}
         },
     }
     model = cls(registry=registry, seed=settings["seed"], **settings["config"])
-    try:
-        model.module.load_state_dict(state)
-    except RuntimeError as error:
-        raise ValueError(f"The weights in {path} do not belong to its settings. Save the model again.") from error
-    model._adata = adata
     model.is_trained_ = True
     model.train_seconds_ = settings["train_seconds"]
     model.train_indices_ = np.array(settings["train_indices"], dtype=int)
@@ -86,15 +95,14 @@ def load_model(cls: type["SCMOE"], path: Path, adata: MuData | None) -> "SCMOE":
 
 def _read(cls: type, path: Path) -> tuple[dict[str, Any], dict]:
     """Settings and weights, or a ValueError that says what is wrong with the folder."""
-    remedy = "Copy or save the model again."
     for name in (SETTINGS, WEIGHTS):
         if not (path / name).is_file():
             raise ValueError(f"{path} is not a model folder: expected {SETTINGS} and {WEIGHTS}, {name} is missing.")
     try:
         settings = json.loads((path / SETTINGS).read_text())
-        kind, form = settings["model"], settings["format"]
+        kind, form, checksum = settings["model"], settings["format"], settings["weights_sha256"]
     except (ValueError, KeyError, TypeError) as error:
-        raise ValueError(f"{path / SETTINGS} is damaged and cannot be read. {remedy}") from error
+        raise ValueError(f"{path / SETTINGS} is damaged and cannot be read. {REMEDY}") from error
     if kind != cls.__name__:
         raise ValueError(f"{path} holds a {kind} model, not {cls.__name__}. Load it with scmoe.model.{kind}.load.")
     if form > FORMAT:
@@ -102,12 +110,12 @@ def _read(cls: type, path: Path) -> tuple[dict[str, Any], dict]:
             f"{path} was written by scmoe {settings['versions']['scmoe']}, in a newer format than this version reads. "
             "Update scmoe."
         )
-    if _digest(path / WEIGHTS) != settings["weights_sha256"]:
-        raise ValueError(f"{path / WEIGHTS} is damaged or cut short: its checksum is not the one saved. {remedy}")
+    if _digest(path / WEIGHTS) != checksum:
+        raise ValueError(f"{path / WEIGHTS} is damaged or cut short: its checksum is not the one saved. {REMEDY}")
     try:
         return settings, load_file(path / WEIGHTS)
     except SafetensorError as error:
-        raise ValueError(f"{path / WEIGHTS} is damaged and cannot be read. {remedy}") from error
+        raise ValueError(f"{path / WEIGHTS} is damaged and cannot be read. {REMEDY}") from error
 
 
 def _digest(path: Path) -> str:

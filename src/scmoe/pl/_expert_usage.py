@@ -25,6 +25,7 @@ def expert_usage(
     value: Literal["soft", "hard"] = "soft",
     view: Literal["row", "column"] = "row",
     modality: str | None = None,
+    min_cells: int = 1,
     layer: int = -1,
     key: str = DEFAULT_KEY,
     ax: Axes | None = None,
@@ -46,6 +47,8 @@ def expert_usage(
         expert serves, columns sum to 1, no preference is 1 / rows.
     modality
         With ``by="group"``, the tokens of this modality only; default all of a group's cells and modalities.
+    min_cells
+        With ``by="group"``, leave out groups of fewer cells: the share of a handful of cells is mostly chance.
     layer
         Layer with experts, counted from 0; negative numbers count from the last.
     key
@@ -66,7 +69,7 @@ def expert_usage(
     KeyError
         If the table, its groups, the layer or the modality is not there.
     ValueError
-        If `by`, `value` or `view` is none of its options.
+        If `by`, `value` or `view` is none of its options, or no group has `min_cells` cells.
     """
     one_of(by, ("modality", "group"), "by")
     one_of(value, tuple(VALUES), "value")
@@ -78,6 +81,11 @@ def expert_usage(
     rows = "modality"
     if by == "group":
         n_cells = table.groupby("group", sort=False)["n_cells"].max()
+        shares = shares[(n_cells[shares.index] >= min_cells).to_numpy()]
+        if shares.empty:
+            raise ValueError(
+                f"No group has min_cells={min_cells} cells; the largest has {n_cells.drop(ALL_CELLS).max()}."
+            )
         shares = shares.rename(index=lambda name: f"{name} ({n_cells[name]})")
         rows = str(mdata.uns[key].get("expert_usage_groupby") or "group").replace("_", " ") + " (cells)"
     shares = shares.rename_axis(index=rows, columns="expert")

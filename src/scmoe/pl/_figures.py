@@ -16,6 +16,9 @@ from scmoe.pl._history import history
 from scmoe.pl._save import show_or_save
 from scmoe.tl._umap import UMAP
 
+MAX_LARGE_LEGEND = 14
+"""Categories beyond which the legend has several columns, in small print."""
+
 
 def save_figures(
     mdata: MuData, folder: str | Path, *, color: Sequence[str] = (), key: str = DEFAULT_KEY
@@ -62,9 +65,11 @@ def save_figures(
 def _umap(mdata: MuData, color: str, file: Path) -> None:
     figure, ax = plt.subplots(figsize=(5, 4.5))
     size = min(max(30_000 / mdata.n_obs, 4), 40)
+    many = mdata.obs[color].nunique() > MAX_LARGE_LEGEND
+    style = {"frameon": False, "title": color.replace("_", " "), "legend_fontsize": 7 if many else None}
     with warnings.catch_warnings():
         # scanpy 1.11 calls what anndata and matplotlib are about to retire; users of scmoe can do nothing about it.
         warnings.filterwarnings("ignore", category=FutureWarning, module="scanpy")
         warnings.filterwarnings("ignore", category=PendingDeprecationWarning, module="scanpy")
-        sc.pl.umap(mdata, color=color, ax=ax, size=size, show=False, frameon=False, title=color.replace("_", " "))
+        sc.pl.umap(mdata, color=color, ax=ax, size=size, show=False, **style)
     show_or_save(figure, show=False, save=file)

@@ -49,7 +49,8 @@ def heatmap(
     if ax.figure is not None:
         # A bar as tall as forty rows is a slab; about 3 inches are enough to read it.
         shrink = min(1.0, 3.2 / ax.figure.get_figheight()) if isinstance(ax.figure, Figure) else 1.0
-        bar = ax.figure.colorbar(image, ax=ax, label=colorbar, pad=0.02, shrink=shrink, aspect=18)
+        bar = ax.figure.colorbar(image, ax=ax, pad=0.02, shrink=shrink, aspect=18)
+        bar.set_label(colorbar, fontsize="small")
         bar.outline.set_visible(False)
         bar.ax.axhline(baseline, color="black", linewidth=1.5)
     if matrix.size <= MAX_ANNOTATED:

@@ -1,6 +1,6 @@
 """Predicted against observed values, feature by feature."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
 from pathlib import Path
 from typing import cast
@@ -73,27 +73,45 @@ def imputed(
     """
     names = [features] if isinstance(features, str) else list(features)
     sources = source if isinstance(source, str) else "+".join(source)
+    observed, predicted = matched_values(mdata, sources, target, names, layer, cells, key)
+    n_columns = min(ncols, len(names))
+    n_rows = -(-len(names) // n_columns)
+    figure, grid = plt.subplots(
+        n_rows, n_columns, figsize=(2.5 * n_columns, 2.6 * n_rows + 0.4), squeeze=False, layout="constrained"
+    )
+    draw_panels(grid.flat[: len(names)], observed, predicted)
+    for ax in grid.flat[len(names) :]:
+        ax.set_visible(False)
+    figure.supxlabel(f"observed ({target})", fontsize="medium")
+    figure.supylabel(f"predicted from {sources}", fontsize="medium")
+    return None if show_or_save(figure, show=show, save=save) else figure
+
+
+def matched_values(
+    mdata: MuData,
+    sources: str,
+    target: str,
+    names: Sequence[str],
+    layer: str | None,
+    cells: str | NDArray[np.bool_] | pd.Series | None,
+    key: str,
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Observed and predicted values of the features `names` for the same cells; see `imputed` for the arguments."""
     predicted = _prediction(mdata, sources, target, names, key)
     observed = _observed(mdata, target, names, layer)
     kept = _mask(mdata, cells) & mdata.obs_names.isin(observed.index) & predicted.notna().all(axis=1).to_numpy()
     if not kept.any():
         raise ValueError(f"None of the chosen cells has modality {target!r} and a prediction from {sources!r}.")
     predicted = predicted[kept]
-    observed = observed.loc[predicted.index]
-    pearson = feature_scores(observed, predicted)["pearson"].to_numpy()
-    n_columns = min(ncols, len(names))
-    n_rows = -(-len(names) // n_columns)
-    figure, grid = plt.subplots(
-        n_rows, n_columns, figsize=(2.5 * n_columns, 2.6 * n_rows + 0.4), squeeze=False, layout="constrained"
-    )
-    for number, (ax, name) in enumerate(zip(grid.flat, names, strict=False)):
+    return observed.loc[predicted.index], predicted
+
+
+def draw_panels(axes: Iterable[Axes], observed: pd.DataFrame, predicted: pd.DataFrame) -> None:
+    """One panel a feature, with its Pearson correlation as title."""
+    pearson = feature_scores(observed, predicted)["pearson"]
+    for ax, name in zip(axes, observed, strict=True):
         _panel(ax, observed[name].to_numpy(), predicted[name].to_numpy())
-        ax.set_title(f"{name}   r = {pearson[number]:.2f}", fontsize="medium")
-    for ax in grid.flat[len(names) :]:
-        ax.set_visible(False)
-    figure.supxlabel(f"observed ({target})", fontsize="medium")
-    figure.supylabel(f"predicted from {sources}", fontsize="medium")
-    return None if show_or_save(figure, show=show, save=save) else figure
+        ax.set_title(f"{name}   r = {pearson[name]:.2f}", fontsize="medium")
 
 
 def _panel(ax: Axes, observed: NDArray[np.floating], predicted: NDArray[np.floating]) -> None:
@@ -110,7 +128,7 @@ def _panel(ax: Axes, observed: NDArray[np.floating], predicted: NDArray[np.float
     ax.spines[["top", "right"]].set_visible(False)
 
 
-def _prediction(mdata: MuData, sources: str, target: str, names: list[str], key: str) -> pd.DataFrame:
+def _prediction(mdata: MuData, sources: str, target: str, names: Sequence[str], key: str) -> pd.DataFrame:
     """Predicted values of `names` for all cells."""
     if not names:
         raise ValueError("features must name at least one feature of the target.")
@@ -129,10 +147,10 @@ def _prediction(mdata: MuData, sources: str, target: str, names: list[str], key:
             close = [folded[match] for match in get_close_matches(name.lower(), folded, n=5)]
             hint = f"did you mean {', '.join(map(repr, close))}?" if close else f"see mdata[{target!r}].var_names."
             raise KeyError(f"Modality {target!r} has no feature {name!r}; {hint}")
-    return frame[names].astype(float)
+    return frame[list(names)].astype(float)
 
 
-def _observed(mdata: MuData, target: str, names: list[str], layer: str | None) -> pd.DataFrame:
+def _observed(mdata: MuData, target: str, names: Sequence[str], layer: str | None) -> pd.DataFrame:
     """Observed values of `names` for the cells that have the target."""
     adata = mdata.mod[target]
     if layer is not None and layer not in adata.layers:
@@ -141,7 +159,7 @@ def _observed(mdata: MuData, target: str, names: list[str], layer: str | None) -
     matrix = adata.X if layer is None else adata.layers[layer]
     values = matrix[:, columns]
     values = values.toarray() if issparse(values) else np.asarray(values)
-    return pd.DataFrame(values.astype(float), index=adata.obs_names, columns=names)
+    return pd.DataFrame(values.astype(float), index=adata.obs_names, columns=list(names))
 
 
 def _mask(mdata: MuData, cells: str | NDArray[np.bool_] | pd.Series | None) -> NDArray[np.bool_]:

@@ -115,7 +115,7 @@ def objective(network: Network, batch: Batch, config: TrainConfig) -> dict[str, 
     if network.training:  # what regularizes the router is no measure of fit
         loss = loss + config.balance_weight * balance + config.z_weight * z_term
     if batch.similarity is not None:
-        fused = (group == 0).all(1)
+        fused = (group == group[:, :1]).all(1)
         terms["graph"] = graph_loss(network.graph_head(encoded.joint), batch.similarity, fused)
         loss = loss + config.graph_weight * terms["graph"]
     if hasattr(network, "label_head"):

@@ -1,0 +1,96 @@
+"""The whole way, with a file between any two steps."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+import matplotlib.pyplot as plt
+import mudata
+import numpy as np
+import pandas as pd
+import pytest
+import scanpy as sc
+from mudata import MuData
+
+import scmoe
+from scmoe._io import quiet_mudata, write_h5mu
+
+matplotlib.use("Agg")
+
+
+def through_h5mu(mdata: MuData, folder: Path) -> MuData:
+    write_h5mu(mdata, folder / "data.h5mu")
+    return scmoe.datasets.read(folder / "data.h5mu")
+
+
+def through_zarr(mdata: MuData, folder: Path) -> MuData:
+    with quiet_mudata():
+        mdata.write_zarr(folder / "data.zarr")
+        return mudata.read_zarr(folder / "data.zarr")
+
+
+def stay(mdata: MuData, folder: Path) -> MuData:
+    return mdata
+
+
+@pytest.mark.parametrize("between", [stay, through_h5mu, through_zarr])
+@pytest.mark.parametrize(("data", "source", "target"), [("single", None, None), ("mosaic", "rna", "adt")])
+def test_the_whole_way(
+    fresh: Callable[[str], MuData],
+    tl_train: Callable[..., Any],
+    contents: Callable[[Any], dict[str, Any]],
+    tmp_path: Path,
+    data: str,
+    source: str | None,
+    target: str | None,
+    between: Callable[[MuData, Path], MuData],
+) -> None:
+    mdata = between(fresh(data), tmp_path)
+    scmoe.pp.prepare(mdata)
+    mdata = between(mdata, tmp_path)
+    model = tl_train(mdata, labels_key="cell_type", batch_key="batch")
+    mdata = between(mdata, tmp_path)
+    model.save(tmp_path / "model")
+    loaded = scmoe.model.SCMOE.load(tmp_path / "model", mdata)
+    np.testing.assert_array_equal(loaded.get_latent_representation(), mdata.obsm["X_scmoe"])
+    if source and target:
+        scmoe.tl.impute(mdata, loaded, source=source, target=target)
+    scmoe.tl.expert_usage(mdata, loaded, groupby="cell_type")
+    scmoe.tl.attention(mdata, loaded)
+    scmoe.tl.umap(mdata)
+    results = contents(mdata)
+    mdata = between(mdata, tmp_path)
+    kept = contents(mdata)
+    assert [path for path in results if "scmoe" in path and path not in kept] == []
+    for axes in (scmoe.pl.history, scmoe.pl.expert_usage, scmoe.pl.attention):
+        axes(mdata, show=False)
+    if source and target:
+        scmoe.pl.imputed(mdata, source=source, target=target, features=list(mdata[target].var_names[:2]), show=False)
+    sc.pl.umap(mdata, color=["scmoe_cluster", "scmoe_label"], show=False)
+    plt.close("all")
+
+
+@pytest.mark.parametrize("through", [through_h5mu, through_zarr])
+def test_every_result_survives_a_file(
+    mosaic: MuData, tl_train: Callable[..., Any], tmp_path: Path, through: Callable[[MuData, Path], MuData]
+) -> None:
+    model = tl_train(mosaic, labels_key="cell_type", likelihoods={"rna": "nb"}, n_clusters=3)
+    scmoe.tl.impute(mosaic, model, source=["rna", "ephys"], target="adt")
+    scmoe.tl.expert_usage(mosaic, model, groupby="cell_type")
+    scmoe.tl.attention(mosaic, model, groupby="batch")
+    back = through(mosaic, tmp_path)
+    for key in mosaic.obsm:
+        np.testing.assert_array_equal(np.asarray(back.obsm[key]), np.asarray(mosaic.obsm[key]), err_msg=key)
+    for column in ("scmoe_cluster", "scmoe_label", "scmoe_label_confidence"):
+        pd.testing.assert_series_equal(back.obs[column], mosaic.obs[column], check_names=False)
+    for name in mosaic.mod:
+        for key in ("X_scmoe", "scmoe_router"):
+            np.testing.assert_array_equal(back[name].obsm[key], mosaic[name].obsm[key])
+    layer = "scmoe_adt_from_rna+ephys"
+    np.testing.assert_array_equal(back["adt"].layers[layer], mosaic["adt"].layers[layer])
+    for table in ("history", "expert_usage", "attention"):
+        stored, kept = mosaic.uns["scmoe"][table], back.uns["scmoe"][table]
+        pd.testing.assert_frame_equal(kept, stored, check_index_type=False, check_dtype=False, check_names=False)
+    params, kept = mosaic.uns["scmoe"]["params"], back.uns["scmoe"]["params"]
+    assert params["network"] == kept["network"] and params["setup"]["likelihoods"] == kept["setup"]["likelihoods"]

@@ -1,0 +1,56 @@
+import numpy as np
+import pandas as pd
+
+import scmoe
+from scmoe._io import quiet_mudata, write_h5mu
+
+
+def test_writes_all_cells_and_those_of_the_target(mosaic, trained_mosaic, contents, written):
+    before = contents(mosaic)
+    scmoe.tl.impute(mosaic, trained_mosaic, source="rna", target="adt", key_added="a")
+    assert written(before, mosaic) == {"obsm/a_adt_from_rna", "mod/adt/layers/a_adt_from_rna"}
+
+
+def test_several_sources_are_joined_in_the_key(mosaic, trained_mosaic, contents, written):
+    before = contents(mosaic)
+    scmoe.tl.impute(mosaic, trained_mosaic, source=["rna", "ephys"], target="adt")
+    key = "scmoe_adt_from_rna+ephys"
+    assert written(before, mosaic) == {f"obsm/{key}", f"mod/adt/layers/{key}"}
+
+
+def test_frame_and_layer_hold_the_model_s_prediction(mosaic, trained_mosaic):
+    scmoe.tl.impute(mosaic, trained_mosaic, source="ephys", target="rna")
+    frame = mosaic.obsm["scmoe_rna_from_ephys"]
+    assert isinstance(frame, pd.DataFrame)
+    assert list(frame.columns) == list(mosaic["rna"].var_names) and list(frame.index) == list(mosaic.obs_names)
+    np.testing.assert_array_equal(frame, trained_mosaic.impute("ephys", "rna", mosaic))
+    layer = pd.DataFrame(mosaic["rna"].layers["scmoe_rna_from_ephys"], mosaic["rna"].obs_names, frame.columns)
+    pd.testing.assert_frame_equal(layer, frame.loc[mosaic["rna"].obs_names])
+
+
+def test_the_layer_follows_the_order_of_the_query_s_features(paired, trained):
+    order = np.random.default_rng(0).permutation(12)
+    paired.mod["adt"] = paired["adt"][:, order].copy()
+    with quiet_mudata():
+        paired.update()
+    scmoe.tl.impute(paired, trained, source="rna", target="adt")
+    frame, adt = paired.obsm["scmoe_adt_from_rna"], paired["adt"]
+    expected = frame.loc[adt.obs_names, adt.var_names].to_numpy()
+    np.testing.assert_array_equal(adt.layers["scmoe_adt_from_rna"], expected)
+
+
+def test_a_target_that_the_query_lacks(single, trained):
+    scmoe.tl.impute(single, trained, source="rna", target="adt")
+    assert single.obsm["scmoe_adt_from_rna"].shape == (120, 12)
+    assert list(single.mod) == ["rna"]
+
+
+def test_features_with_slashes_survive_a_file(paired, tl_train, tmp_path):
+    names = paired["adt"].var_names.to_list()
+    paired["adt"].var_names = ["HLA-A/B/C", "CD16/32", *names[2:]]
+    with quiet_mudata():
+        paired.update()
+    scmoe.tl.impute(paired, tl_train(paired), source="rna", target="adt")
+    write_h5mu(paired, tmp_path / "data.h5mu")
+    back = scmoe.datasets.read(tmp_path / "data.h5mu")
+    pd.testing.assert_frame_equal(back.obsm["scmoe_adt_from_rna"], paired.obsm["scmoe_adt_from_rna"])

@@ -1,0 +1,84 @@
+"""`tl.train`: what it writes where, and nothing else."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import scmoe
+
+EMBEDDED = {"obsm/X_scmoe", "mod/rna/obsm/X_scmoe", "mod/adt/obsm/X_scmoe", "obs/scmoe_cluster"}
+LABELED = {"obs/scmoe_label", "obs/scmoe_label_confidence", "obsm/scmoe_label_probability"}
+
+
+def outside_uns(paths):
+    return {path for path in paths if not path.startswith("uns/")}
+
+
+def test_writes_embedding_and_clusters(paired, tl_train, contents, written):
+    before = contents(paired)
+    tl_train(paired)
+    changed = written(before, paired)
+    assert outside_uns(changed) == EMBEDDED
+    roots = {"/".join(path.split("/")[:3]) for path in changed - outside_uns(changed)}
+    assert {root.removeprefix("uns/").split("/")[0] for root in roots} == {"scmoe", "_scvi_uuid", "_scvi_manager_uuid"}
+    assert {root.split("/")[2] for root in roots if root.startswith("uns/scmoe")} == {"history", "params"}
+
+
+def test_labels_are_written_as_well(paired, tl_train, contents, written):
+    before = contents(paired)
+    tl_train(paired, labels_key="cell_type")
+    assert outside_uns(written(before, paired)) == EMBEDDED | LABELED
+
+
+def test_what_is_written_is_what_the_model_says(mosaic, tl_train):
+    model = tl_train(mosaic, batch_key="batch")
+    np.testing.assert_array_equal(mosaic.obsm["X_scmoe"], model.get_latent_representation())
+    stored = mosaic.uns["scmoe"]["history"]
+    pd.testing.assert_frame_equal(
+        stored.set_index("epoch").reset_index(drop=True), model.history.reset_index(drop=True), check_names=False
+    )
+    params = mosaic.uns["scmoe"]["params"]
+    assert params["seed"] == 0 and params["n_train"] == 108 and params["network"]["n_experts"] == 4
+    assert params["setup"]["batch_key"] == "batch" and params["versions"]["scmoe"] == scmoe.__version__
+
+
+def test_another_key_leaves_the_first_results(paired, tl_train, contents, written):
+    tl_train(paired, labels_key="cell_type")
+    before = contents(paired)
+    tl_train(paired, key_added="second", seed=1)
+    changed = {path for path in written(before, paired) if not path.startswith("uns/")}
+    assert changed == {path.replace("scmoe", "second") for path in EMBEDDED}
+    assert not any(path.startswith("uns/scmoe/") for path in written(before, paired))
+
+
+def test_training_again_replaces_the_results(paired, tl_train, contents, written):
+    tl_train(paired)
+    before = contents(paired)
+    tl_train(paired)
+    volatile = {"uns/scmoe/params/seconds", "uns/_scvi_manager_uuid"}
+    assert written(before, paired) <= volatile
+
+
+def test_a_clustering_head_clusters(paired, tl_train):
+    model = tl_train(paired, n_clusters=3, max_epochs=6)
+    assert (paired.obs["scmoe_cluster"].value_counts() > 0).all()
+    assert pd.crosstab(paired.obs["scmoe_cluster"], model.predict_clusters()).astype(bool).to_numpy().sum() == len(
+        paired.obs["scmoe_cluster"].cat.categories
+    )
+
+
+def test_settings_of_all_kinds_can_be_stored(paired, tl_train, tmp_path):
+    from lightning.pytorch import Callback
+
+    settings = {"callbacks": [Callback()], "checkpoint_dir": tmp_path, "plan_kwargs": None, "resume": True}
+    tl_train(paired, likelihoods={"rna": "nb"}, layers={"adt": None}, train_kwargs=settings)
+    paired.write_h5mu(tmp_path / "data.h5mu")
+
+
+@pytest.mark.parametrize("data", ["mosaic", "single"])
+def test_prepared_choices_are_kept(fresh, tl_train, data, contents, written):
+    mdata = fresh(data)
+    mdata.uns["scmoe"] = {"prepare": {"rna": {"kind": "rna"}}}
+    before = contents(mdata)
+    tl_train(mdata)
+    assert "uns/scmoe/prepare/rna/kind" not in written(before, mdata)
