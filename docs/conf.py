@@ -38,6 +38,7 @@ extensions = [
 needs_sphinx = "8.1"
 nitpicky = True
 nitpick_ignore = [("py:exc", name) for name in ("WriteError", "scmoe._io.WriteError")]  # private; users catch OSError
+nitpick_ignore_regex = [("py:class", r"scmoe\.(nn|data)\._.*")]  # types of attributes; internal
 default_role = "literal"
 templates_path = ["_templates"]
 exclude_patterns = ["_build", "Thumbs.db", "**.ipynb_checkpoints"]
@@ -65,13 +66,15 @@ for notebook in sorted((HERE.parent / "tutorials").glob("*.ipynb")):
     shutil.copy(notebook, HERE / "tutorials")
 
 # Classes appear under the public module that offers them, not under the private file that defines them, and without the
-# members that they inherit from other libraries and the fields that the class docstring lists as parameters.
+# members that they inherit from other libraries (but for these) and the fields that the class docstring lists as parameters.
+INHERITED = {"history", "is_trained", "train_indices", "validation_indices"}
 hidden_members = {}
 for package in scmoe._subpackages:
     module = import_module(f"scmoe.{package}")
     for name in module.__all__:
         if inspect.isclass(member := getattr(module, name)):
             own = {key for base in member.__mro__ if base.__module__.startswith("scmoe.") for key in vars(base)}
+            own |= INHERITED
             parameters = {field.name for field in fields(member)} if is_dataclass(member) else set()
             hidden_members[f"scmoe.{package}.{name}"] = set(dir(member)) - own | parameters
             member.__module__ = module.__name__
@@ -107,7 +110,7 @@ if _online():
     intersphinx_mapping = {name: (url, None) for name, url in _inventories.items()}
 else:  # only links into other projects go unchecked; links within scmoe stay checked
     intersphinx_mapping = {}
-    nitpick_ignore_regex = [("py:.*", r"(?!scmoe\b).*")]
+    nitpick_ignore_regex += [("py:.*", r"(?!scmoe\b).*")]
 
 html_theme = "sphinx_book_theme"
 html_static_path = ["_static"]

@@ -28,6 +28,11 @@ class Keys:
 
     name: str = DEFAULT_KEY
 
+    def __post_init__(self) -> None:
+        """Refuse names that files cannot hold."""
+        if not self.name or "/" in self.name:
+            raise ValueError(f"key_added must be a name without '/'; found {self.name!r}.")
+
     @property
     def embedding(self) -> str:
         """``mdata.obsm`` and ``mdata.mod[m].obsm``: joint and per-modality states, cells x width."""
@@ -61,6 +66,11 @@ class Keys:
     def imputed(self, target: str, source: str) -> str:
         """``mdata.obsm`` (all cells) and ``mdata.mod[target].layers`` (its cells): predicted features of `target`."""
         return f"{self.name}_{target}_from_{source}"
+
+
+def column_name(name: str) -> str:
+    """The name of a feature or label as a column of a stored frame, where files allow no ``/`` (as in HLA-A/B/C)."""
+    return name.replace("/", "_")
 
 
 HISTORY = "history"

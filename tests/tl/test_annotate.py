@@ -1,7 +1,10 @@
+import mudata
 import numpy as np
 import pandas as pd
+import pytest
 
 import scmoe
+from scmoe._io import quiet_mudata
 
 
 def test_writes_label_confidence_and_probabilities(paired, trained, contents, written):
@@ -35,9 +38,12 @@ def test_cells_without_a_label_get_one(paired, fit_model):
     assert (paired.obs["scmoe_label"].astype(str) == truth)[1::2].mean() > 0.8
 
 
-def test_labels_with_slashes_survive_a_file(paired, tl_train, tmp_path):
-    paired.obs["cell_type"] = paired.obs["cell_type"].cat.rename_categories({"NK": "NK/ILC"})
-    tl_train(paired, labels_key="cell_type")
-    scmoe._io.write_h5mu(paired, tmp_path / "data.h5mu")
-    back = scmoe.datasets.read(tmp_path / "data.h5mu")
+@pytest.mark.parametrize("form", ["h5mu", "zarr"])
+def test_labels_with_slashes_survive_a_file(paired, fit_model, tmp_path, form):
+    paired.obs["cell_type"] = paired.obs["cell_type"].cat.rename_categories({"NK": "B/NK"})
+    scmoe.tl.annotate(paired, fit_model(paired, setup={"labels_key": "cell_type"}))
+    with quiet_mudata():
+        getattr(paired, f"write_{form}")(tmp_path / "data")
+        back = getattr(mudata, f"read_{form}")(tmp_path / "data")
     pd.testing.assert_frame_equal(back.obsm["scmoe_label_probability"], paired.obsm["scmoe_label_probability"])
+    assert list(back.obs["scmoe_label"].cat.categories) == ["B", "B/NK", "T"]

@@ -1,39 +1,16 @@
-"""One fit: the same result from the same seed, after an interruption, and whatever it must not look at."""
+"""One fit: the same result from the same seed, and what it must not look at."""
 
 import logging
 import random
-import subprocess
-import sys
 import warnings
 
 import numpy as np
 import pytest
 import torch
 from lightning.pytorch import Callback
-from pandas.testing import assert_frame_equal
 
 import scmoe
-from scmoe._io import WriteError, write_h5mu
 from scmoe.train._fit import PATIENCE, default_epochs
-
-
-class Stop(Callback):
-    """Raises in the middle of an epoch."""
-
-    def __init__(self, error: BaseException, epoch: int = 2) -> None:
-        self.error, self.epoch = error, epoch
-
-    def on_train_batch_end(self, trainer, pl_module, outputs, batch, batch_idx) -> None:
-        if trainer.current_epoch == self.epoch and batch_idx == 1:
-            raise self.error
-
-
-def assert_same(first, second):
-    """Weights and history agree bit by bit."""
-    a, b = first.module.state_dict(), second.module.state_dict()
-    assert a.keys() == b.keys()
-    assert [name for name in a if not torch.equal(a[name], b[name])] == []
-    assert_frame_equal(first.history, second.history, check_exact=True)
 
 
 def differ(first, second):
@@ -42,7 +19,7 @@ def differ(first, second):
 
 
 @pytest.mark.parametrize("data", ["paired", "mosaic", "single"])
-def test_same_seed_same_model(fresh, fit_model, data):
+def test_same_seed_same_model(fresh, fit_model, data, assert_same):
     assert_same(fit_model(fresh(data), seed=3), fit_model(fresh(data), seed=3))
 
 
@@ -73,65 +50,6 @@ def test_epochs_without_validation_have_no_validation_loss(paired, fit_model):
     assert history["validation_loss"].isna().tolist() == [True, False, True, False]
 
 
-@pytest.mark.parametrize("data", ["paired", "mosaic"])
-def test_resumed_after_an_error_in_mid_epoch_as_if_never_stopped(fresh, fit_model, tmp_path, data):
-    settings = {"max_epochs": 4, "checkpoint_dir": tmp_path}
-    with pytest.raises(RuntimeError, match="power cut"):
-        fit_model(fresh(data), callbacks=[Stop(RuntimeError("power cut"))], **settings)
-    resumed = fit_model(fresh(data), resume=True, **settings)
-    assert_same(resumed, fit_model(fresh(data), max_epochs=4))
-
-
-def test_a_killed_process_is_resumed_as_if_never_stopped(fresh, fit_model, tmp_path, tiny):
-    write_h5mu(fresh("paired"), tmp_path / "data.h5mu")
-    script = f"""
-import os, scmoe
-from lightning.pytorch import Callback
-
-class Kill(Callback):
-    def on_train_batch_end(self, trainer, pl_module, outputs, batch, batch_idx):
-        if trainer.current_epoch == 2 and batch_idx == 1:
-            os._exit(9)
-
-mdata = scmoe.datasets.read({str(tmp_path / "data.h5mu")!r})
-scmoe.model.SCMOE.setup_mudata(mdata)
-model = scmoe.model.SCMOE(mdata, **{tiny!r})
-model.train(4, accelerator="cpu", batch_size=32, checkpoint_dir={str(tmp_path)!r}, callbacks=[Kill()])
-"""
-    assert subprocess.run([sys.executable, "-c", script], check=False, capture_output=True).returncode == 9
-    resumed = fit_model(fresh("paired"), max_epochs=4, checkpoint_dir=tmp_path, resume=True)
-    assert_same(resumed, fit_model(fresh("paired"), max_epochs=4))
-
-
-def test_early_stopping_goes_on_counting_after_an_interruption(fresh, fit_model, tmp_path):
-    settings = {"max_epochs": 20, "early_stopping": True, "plan_kwargs": {"lr": 1e-30}, "train_size": 0.5}
-    with pytest.raises(RuntimeError, match="power cut"):
-        fit_model(fresh("single"), checkpoint_dir=tmp_path, callbacks=[Stop(RuntimeError("power cut"), 5)], **settings)
-    resumed = fit_model(fresh("single"), checkpoint_dir=tmp_path, resume=True, **settings)
-    assert_same(resumed, fit_model(fresh("single"), **settings))
-
-
-def test_resuming_a_finished_run_changes_nothing(fresh, fit_model, tmp_path):
-    finished = fit_model(fresh("paired"), checkpoint_dir=tmp_path)
-    assert_same(fit_model(fresh("paired"), checkpoint_dir=tmp_path, resume=True), finished)
-
-
-def test_resuming_without_a_checkpoint_starts(fresh, fit_model, tmp_path):
-    assert_same(fit_model(fresh("paired"), checkpoint_dir=tmp_path / "new", resume=True), fit_model(fresh("paired")))
-
-
-def test_ctrl_c_is_a_keyboard_interrupt_that_tells_how_to_go_on(paired, fit_model, tmp_path):
-    with pytest.raises(KeyboardInterrupt, match=r"resume=True to go on from .*last\.ckpt"):
-        fit_model(paired, max_epochs=4, checkpoint_dir=tmp_path, callbacks=[Stop(KeyboardInterrupt())])
-
-
-def test_checkpoint_folder_that_is_a_file(paired, fit_model, tmp_path):
-    (tmp_path / "file").write_text("precious")
-    with pytest.raises(WriteError, match="a file is in the way"):
-        fit_model(paired, checkpoint_dir=tmp_path / "file")
-    assert (tmp_path / "file").read_text() == "precious"
-
-
 def test_global_random_states_are_left_alone(paired, fit_model):
     torch.manual_seed(5)
     states = torch.get_rng_state(), np.random.get_state()[1].copy(), random.getstate()
@@ -141,7 +59,7 @@ def test_global_random_states_are_left_alone(paired, fit_model):
     assert random.getstate() == states[2]
 
 
-def test_global_random_states_do_not_matter(fresh, fit_model):
+def test_global_random_states_do_not_matter(fresh, fit_model, assert_same):
     first = fit_model(fresh("paired"))
     torch.manual_seed(1234)
     assert_same(first, fit_model(fresh("paired")))
@@ -159,7 +77,7 @@ def test_early_stopping_stops(paired, fit_model):
     assert len(model.history) == PATIENCE + 1
 
 
-def test_an_unsupervised_run_sees_no_labels(fresh, fit_model):
+def test_an_unsupervised_run_sees_no_labels(fresh, fit_model, assert_same):
     permuted = fresh("paired")
     permuted.obs["cell_type"] = np.random.default_rng(0).permutation(permuted.obs["cell_type"])
     settings = {"early_stopping": True, "network": {"n_clusters": 3}}

@@ -189,7 +189,7 @@ def test_modality_that_no_cell_has_learns_nothing(network):
 
 def test_label_loss_is_the_mean_over_labeled_cells(network):
     batch = make_batch()
-    encoded = network.encode(network.standardize(batch.values, batch.observed), batch.present, SPLIT)
+    encoded = network.encode(network.standardize(batch.values, batch.observed), batch.present)
     logits, labeled = network.label_head(encoded.joint), batch.label >= 0
     expected = F.cross_entropy(logits[labeled], batch.label[labeled])
     torch.testing.assert_close(objective(network, batch, TrainConfig())["label"], expected)

@@ -51,8 +51,8 @@ def save_overview(
         The ``key_added`` of the results.
     """
     figure = plt.figure(figsize=(14, 4.4), layout="constrained")
-    left, middle, right = figure.subfigures(1, 3, width_ratios=[4.7, 3.8, 5.5])
-    left.suptitle("Joint embedding: clusters and their commonest cell type", weight="bold", fontsize="medium")
+    left, middle, right = figure.subfigures(1, 3, squeeze=False, width_ratios=[4.7, 3.8, 5.5])[0]
+    left.suptitle("Joint embedding: clusters and their most common cell type", weight="bold", fontsize="medium")
     middle.suptitle(f"{target} predicted from {source} alone, held-out cells", weight="bold", fontsize="medium")
     right.suptitle("Experts that cell types use", weight="bold", fontsize="medium")
     _map(mdata, Keys(name=key).cluster, labels, left.subplots())
@@ -71,11 +71,11 @@ def save_overview(
 def _map(mdata: MuData, cluster: str, labels: str, ax: Axes) -> None:
     """UMAP of the clusters."""
     frame = pd.DataFrame(mdata.obsm[UMAP], index=mdata.obs_names, columns=["x", "y"])
-    colors = plt.get_cmap("tab20").colors  # strong and pale in turn: first all strong ones
+    colors = plt.get_cmap("tab20")(range(20))  # strong and pale in turn: first all strong ones
     for number, (name, members) in enumerate(frame.groupby(mdata.obs[cluster], observed=True)):
         color = colors[(2 * number + number // 10) % 20]
-        commonest = mdata.obs.loc[members.index, labels].mode()[0]
-        ax.scatter(members.x, members.y, s=12, linewidths=0, color=color, label=f"{name}  {commonest}")
+        most_common = mdata.obs.loc[members.index, labels].mode()[0]
+        ax.scatter(members.x, members.y, s=12, linewidths=0, color=color, label=f"{name}  {most_common}")
         ax.annotate(str(name), members.median(), ha="center", va="center", weight="bold")
     ax.legend(loc="center left", bbox_to_anchor=(1, 0.5), frameon=False, fontsize="small", markerscale=1.5)
     ax.set_axis_off()

@@ -82,7 +82,9 @@ class MosaicDataset(Dataset[Batch]):
         self._has_missing = [has_nan(matrix) for matrix in self._matrices]
         self.present = (self._rows >= 0).T
         one_batch = np.zeros(mdata.n_obs, np.int64)
-        self.batch = encode(column_of(mdata, setup.batch_key, "batch_key"), setup.batches) if setup.batch_key else one_batch
+        self.batch = (
+            encode(column_of(mdata, setup.batch_key, "batch_key"), setup.batches) if setup.batch_key else one_batch
+        )
         # A query needs no labels; those of training data were checked at setup.
         labels = mdata.obs.get(setup.labels_key)
         self.label = np.full(mdata.n_obs, -1) if labels is None else encode(labels.astype(str), setup.labels)

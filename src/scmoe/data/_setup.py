@@ -69,7 +69,7 @@ class Setup:
             if unknown := set(mapping) - set(names):
                 raise KeyError(f"{argument} names the modality {min(unknown)!r}; this model has {', '.join(names)}.")
         chosen = {name: choose_likelihood(mdata, name, layers.get(name), likelihoods.get(name)) for name in names}
-        where = {name: choose_layer(mdata, name, layers.get(name), chosen[name]) for name in names}
+        where = {name: layers[name] if name in layers else default_layer(mdata, name, chosen[name]) for name in names}
         for name in names:
             check_modality(mdata, name, where[name], chosen[name])
         labels = [c for c in categories(mdata, labels_key, "labels_key") if c != unlabeled_category]
@@ -139,11 +139,9 @@ def choose_likelihood(mdata: MuData, modality: str, layer: str | None, likelihoo
     return likelihood
 
 
-def choose_layer(mdata: MuData, modality: str, layer: str | None, likelihood: str) -> str | None:
-    """The layer asked for; without one, the raw counts for the likelihoods that model counts, else ``X``."""
-    if layer is None and likelihood != "gaussian" and COUNTS_LAYER in mdata.mod[modality].layers:
-        return COUNTS_LAYER
-    return layer
+def default_layer(mdata: MuData, modality: str, likelihood: str) -> str | None:
+    """The raw counts that `scmoe.pp.prepare` kept, for the likelihoods that model counts; else ``X``."""
+    return COUNTS_LAYER if likelihood != "gaussian" and COUNTS_LAYER in mdata.mod[modality].layers else None
 
 
 def check_modality(mdata: MuData, modality: str, layer: str | None, likelihood: str) -> None:

@@ -23,6 +23,7 @@ class DDC(NamedTuple):
 
 def gaussian_kernel(u_Bd: Tensor) -> Tensor:
     """K_ab = exp(-‖u_a - u_b‖² / 2σ²), σ² = 0.15 median over all B² pairs (lower median, with the zero diagonal)."""
+    u_Bd = u_Bd - u_Bd.mean(0)  # the kernel does not see a shift, but the digits of the squares do
     norm = u_Bd.square().sum(1)
     squared = (norm[:, None] + norm[None] - 2 * u_Bd @ u_Bd.T).clamp(min=0)
     sigma2 = (KERNEL_WIDTH * squared.detach().median()).clamp(min=FLOOR)
@@ -52,6 +53,13 @@ def ddc(logits_BC: Tensor, u_Bd: Tensor) -> DDC:
     DDC
         Scalars L1, L2 and L3 (UnitedNet and scMoE leave L2 out).
     """
+    with torch.autocast(logits_BC.device.type, enabled=False):
+        if logits_BC.dtype != torch.float64:
+            logits_BC, u_Bd = logits_BC.float(), u_Bd.float()
+        return _terms(logits_BC, u_Bd)
+
+
+def _terms(logits_BC: Tensor, u_Bd: Tensor) -> DDC:
     B, C = logits_BC.shape
     assignment = logits_BC.softmax(1)
     kernel = gaussian_kernel(u_Bd)

@@ -24,6 +24,7 @@ def graph_loss(u_Bd: Tensor, similarity_BB: Tensor, mask_B: Tensor) -> Tensor:
     Tensor
         Scalar; 0 if no cell has a neighbor.
     """
+    u_Bd = u_Bd.float()  # squared distances need more digits than mixed precision has
     pair = mask_B[:, None] & mask_B[None] & ~torch.eye(len(u_Bd), dtype=torch.bool, device=u_Bd.device)
     p = similarity_BB * pair
     total = p.sum(1, keepdim=True)

@@ -4,8 +4,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-LOG_RATE_MAX = 15.0
-"""Log rates are capped here (3 million counts of one feature), so that one bad step cannot overflow."""
+from scmoe.nn._decoder import LOG_RATE_MAX
+
 LOG_THETA_MAX = 10.0
 """Log inverse dispersions are kept within ± this: beyond it the distribution is Poisson for any practical purpose, and the
 difference of two lgamma has no digits left in float32."""

@@ -26,8 +26,11 @@ class Inference(BaseModelClass):
     """
 
     module: Network
+    """The network, a `torch.nn.Module`."""
     config: NetworkConfig
+    """The network's settings."""
     setup: Setup
+    """Where the model finds its data in a MuData, and the names of features, batches and labels."""
 
     @property
     def modalities(self) -> list[str]:
@@ -208,7 +211,9 @@ class Inference(BaseModelClass):
             raise RuntimeError("This model is not trained yet. Call model.train() first.")
         dataset = self._dataset(adata)
         cells = np.arange(len(dataset))
-        return dataset, cells if indices is None else cells[np.asarray(indices)]
+        if indices is None:
+            return dataset, cells
+        return dataset, cells[np.asarray(indices)] if len(indices) else cells[:0]
 
     def _position(self, modality: str) -> int:
         if modality not in self.modalities:

@@ -1,5 +1,6 @@
 """`SCMOE`: the model class."""
 
+import copy
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -25,6 +26,9 @@ from scmoe.nn._network import Network
 from scmoe.nn._tokenizer import ProgramTokenizer
 from scmoe.train._config import TrainConfig
 from scmoe.train._fit import default_epochs, fit
+
+MIN_CELLS = 4
+"""Fewer cells have neither programs nor neighbors."""
 
 
 class SCMOE(Introspection):
@@ -181,7 +185,8 @@ class SCMOE(Introspection):
         """Train the model.
 
         Means, spreads and programs are computed from the training cells first. The validation cells are never learned
-        from; their loss (no labels in it, unless there is a `labels_key`) is in `history`.
+        from; their loss (no labels in it, unless there is a `labels_key`) is in `history`. A second call goes on from the first
+        one's weights, with its statistics and its split. If training fails, the model is as it was before.
 
         Parameters
         ----------
@@ -220,7 +225,7 @@ class SCMOE(Introspection):
             if value is not None and value < 1:
                 raise ValueError(f"{name} must be at least 1; found {value}.")
         dataset = self._dataset(None)
-        train, validation = split_cells(len(dataset), train_size, self.seed)
+        train, validation = self._split(len(dataset), train_size)
         self._check_training(dataset, train, validation, early_stopping=early_stopping)
         if resume and checkpoint_dir is None:
             raise ValueError("resume=True needs the checkpoint_dir of the run to go on with.")
@@ -229,30 +234,43 @@ class SCMOE(Introspection):
         if not self.is_trained_:
             self._set_statistics(statistics)
         graph = neighbor_graph(dataset, train, statistics) if config.graph_weight else None
-        self.history_ = fit(
-            self.module,
-            MosaicDataModule(dataset, train, validation, batch_size=batch_size, seed=self.seed, graph=graph),
-            config,
-            seed=self.seed,
-            max_epochs=default_epochs(len(train), batch_size) if max_epochs is None else max_epochs,
-            early_stopping=early_stopping,
-            checkpoint_dir=checkpoint_dir,
-            resume=resume,
-            callbacks=callbacks,
-            enable_progress_bar=enable_progress_bar,
-            accelerator=accelerator,
-            devices=devices,
-            strategy=strategy,
-            precision=precision,
-            **trainer_kwargs,
-        )
+        before = copy.deepcopy(self.module.state_dict())
+        try:
+            self.history_ = fit(
+                self.module,
+                MosaicDataModule(dataset, train, validation, batch_size=batch_size, seed=self.seed, graph=graph),
+                config,
+                seed=self.seed,
+                max_epochs=default_epochs(len(train), batch_size) if max_epochs is None else max_epochs,
+                early_stopping=early_stopping,
+                checkpoint_dir=checkpoint_dir,
+                resume=resume,
+                callbacks=callbacks,
+                enable_progress_bar=enable_progress_bar,
+                accelerator=accelerator,
+                devices=devices,
+                strategy=strategy,
+                precision=precision,
+                **trainer_kwargs,
+            )
+        except BaseException:
+            self.module.load_state_dict(before)  # no half-trained model
+            raise
         self.train_indices_, self.validation_indices_ = train, validation
         self.is_trained_ = True
         self.train_seconds_ = time.perf_counter() - start
 
+    def _split(self, n_cells: int, train_size: float) -> tuple[np.ndarray, np.ndarray]:
+        """Training and validation cells; those of the first training stay what they were in a second."""
+        if self.is_trained_ and len(self.train_indices_) + len(self.validation_indices_) == n_cells:
+            return self.train_indices_, self.validation_indices_
+        return split_cells(n_cells, train_size, self.seed)
+
     def _check_training(
         self, dataset: MosaicDataset, train: np.ndarray, validation: np.ndarray, *, early_stopping: bool
     ) -> None:
+        if len(train) < MIN_CELLS:
+            raise ValueError(f"Training needs at least {MIN_CELLS} cells; found {len(train)} of {len(dataset)}.")
         if early_stopping and not len(validation):
             raise ValueError("early_stopping needs validation cells; found none. Lower train_size below 1.")
         if self.setup.labels and len(np.unique(dataset.label[train][dataset.label[train] >= 0])) < 2:

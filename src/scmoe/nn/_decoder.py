@@ -4,6 +4,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+LOG_RATE_MAX = 15.0
+"""Log rates are capped here (3 million counts of one feature), so that an outlying cell cannot overflow."""
+
 
 class Head(nn.Module):
     """State (B, d) and batch to K scores: Linear, + batch effect, GELU, Linear.
@@ -125,4 +128,4 @@ class Decoder(nn.Module):
             return decoded
         if self.likelihood == "bernoulli":
             return decoded.sigmoid()
-        return decoded.exp() * self.library
+        return decoded.clamp(max=LOG_RATE_MAX).exp() * self.library

@@ -54,7 +54,7 @@ class Standardizer(nn.Module):
     def forward(self, x_BD: Tensor, observed: Tensor | None) -> Tensor:
         """Values (B, D) and which of them are observed to standardized values."""
         z = ((x_BD - self.mean) / self.std).clamp(-CLIP, CLIP)
-        return z if observed is None else z * observed
+        return z if observed is None else torch.where(observed, z, 0)
 
     def inverse(self, z_BD: Tensor) -> Tensor:
         """Standardized values back to the units of the data."""

@@ -30,10 +30,10 @@ class Routing(NamedTuple):
 
 def route(noisy: Tensor, top_k: int, gate: str) -> tuple[Tensor, Tensor]:
     """Choose the `top_k` largest logits of (T, E) and weigh them; returns weights and experts, both (T, k)."""
+    top, expert = noisy.topk(top_k, dim=-1)
     if gate == "softmax_after_topk":
-        top, expert = noisy.topk(top_k, dim=-1)
         return top.softmax(-1), expert
-    return noisy.softmax(-1).topk(top_k, dim=-1)
+    return noisy.softmax(-1).gather(1, expert), expert
 
 
 class TopKRouter(nn.Module):

@@ -14,7 +14,7 @@ from mudata import MuData
 from numpy.typing import NDArray
 from scipy.sparse import issparse
 
-from scmoe._keys import DEFAULT_KEY, Keys
+from scmoe._keys import DEFAULT_KEY, Keys, column_name
 from scmoe.metrics._features import feature_scores
 from scmoe.pl._save import show_or_save
 
@@ -140,14 +140,15 @@ def _prediction(mdata: MuData, sources: str, target: str, names: Sequence[str], 
         )
     frame = mdata.obsm[stored]
     if not isinstance(frame, pd.DataFrame):
-        frame = pd.DataFrame(np.asarray(frame), index=mdata.obs_names, columns=mdata.mod[target].var_names)
+        columns = mdata.mod[target].var_names.map(column_name)
+        frame = pd.DataFrame(np.asarray(frame), index=mdata.obs_names, columns=columns)
     for name in names:
-        if name not in frame:
+        if column_name(name) not in frame:
             folded = {str(column).lower(): str(column) for column in frame}
             close = [folded[match] for match in get_close_matches(name.lower(), folded, n=5)]
             hint = f"did you mean {', '.join(map(repr, close))}?" if close else f"see mdata[{target!r}].var_names."
             raise KeyError(f"Modality {target!r} has no feature {name!r}; {hint}")
-    return frame[list(names)].astype(float)
+    return frame[[column_name(name) for name in names]].set_axis(list(names), axis=1).astype(float)
 
 
 def _observed(mdata: MuData, target: str, names: Sequence[str], layer: str | None) -> pd.DataFrame:

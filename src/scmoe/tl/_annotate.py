@@ -6,6 +6,7 @@ import pandas as pd
 from mudata import MuData
 
 from scmoe._keys import DEFAULT_KEY, Keys
+from scmoe.tl._tables import storable_frame
 
 if TYPE_CHECKING:
     from scmoe.model._scmoe import SCMOE
@@ -27,7 +28,8 @@ def annotate(mdata: MuData, model: "SCMOE", *, key_added: str = DEFAULT_KEY) -> 
     -------
     None
         Writes ``mdata.obs["{key_added}_label"]`` (categorical), ``mdata.obs["{key_added}_label_confidence"]`` (the
-        probability of that label) and ``mdata.obsm["{key_added}_label_probability"]`` (a frame, cells x labels).
+        probability of that label) and ``mdata.obsm["{key_added}_label_probability"]`` (a frame, cells x labels; ``/``
+        in a label becomes ``_``).
 
     Raises
     ------
@@ -40,4 +42,4 @@ def annotate(mdata: MuData, model: "SCMOE", *, key_added: str = DEFAULT_KEY) -> 
     best = probability.to_numpy().argmax(1)
     mdata.obs[keys.label] = pd.Categorical.from_codes(best, probability.columns)
     mdata.obs[keys.label_confidence] = probability.to_numpy().max(1)
-    mdata.obsm[keys.label_probability] = probability
+    mdata.obsm[keys.label_probability] = storable_frame(probability.to_numpy(), mdata, model.setup.labels)

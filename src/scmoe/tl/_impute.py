@@ -8,6 +8,7 @@ from mudata import MuData
 
 from scmoe._keys import DEFAULT_KEY, Keys
 from scmoe.tl._embed import rows_of
+from scmoe.tl._tables import storable_frame
 
 if TYPE_CHECKING:
     from scmoe.model._scmoe import SCMOE
@@ -36,8 +37,8 @@ def impute(
     None
         Writes ``mdata.obsm["{key_added}_{target}_from_{source}"]``, a frame of all cells x features of the target (NaN
         for cells without source), and the same for the cells that the target has in ``mdata.mod[target].layers`` (if
-        `mdata` has the target, with its features in the order of that modality). Several sources are joined by ``+``.
-        Units: see `scmoe.model.SCMOE.impute`.
+        `mdata` has the target, with its features in the order of that modality). Several sources are joined by ``+``; in
+        the names of the columns ``/`` becomes ``_``. Units: see `scmoe.model.SCMOE.impute`.
 
     Raises
     ------
@@ -53,4 +54,4 @@ def impute(
     if target in mdata.mod:
         adata = mdata.mod[target]
         adata.layers[key] = rows_of(mdata, target, predicted)[:, pd.Index(features).get_indexer(adata.var_names)]
-    mdata.obsm[key] = pd.DataFrame(predicted, index=mdata.obs_names, columns=features)
+    mdata.obsm[key] = storable_frame(predicted, mdata, features)

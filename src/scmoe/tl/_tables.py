@@ -1,12 +1,15 @@
 """What the table-writing verbs share."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
+import numpy as np
 import pandas as pd
+from anndata.utils import make_index_unique
 from mudata import MuData
 
 from scmoe._io import to_uns
+from scmoe._keys import column_name
 
 
 def groups_of(mdata: MuData, groupby: str | None) -> pd.Series | None:
@@ -16,6 +19,12 @@ def groups_of(mdata: MuData, groupby: str | None) -> pd.Series | None:
     if groupby not in mdata.obs:
         raise KeyError(f"groupby={groupby!r} is not a column of mdata.obs; found {', '.join(map(str, mdata.obs))}.")
     return mdata.obs[groupby]
+
+
+def storable_frame(values: np.ndarray, mdata: MuData, names: Sequence[str]) -> pd.DataFrame:
+    """Cells x named columns, in a form that both h5mu and zarr can hold."""
+    columns = make_index_unique(pd.Index([column_name(name) for name in names]))
+    return pd.DataFrame(values, index=mdata.obs_names, columns=columns)
 
 
 def write_uns(mdata: MuData, key: str, **entries: object) -> None:

@@ -52,8 +52,8 @@ def train(
     Returns
     -------
     SCMOE
-        The trained model. Writes what `scmoe.tl.embed` and `scmoe.tl.cluster` (exactly `n_clusters` clusters, from the
-        clustering head, where that is given; else Leiden) and, with `labels_key`, `scmoe.tl.annotate` write, and to
+        The trained model. Writes what `scmoe.tl.embed` and `scmoe.tl.cluster` (exactly `n_clusters` clusters where
+        that is given; else Leiden) and, with `labels_key`, `scmoe.tl.annotate` write, and to
         ``mdata.uns[key_added]`` ``"history"`` (losses by epoch) and ``"params"`` (settings, seed, versions, seconds).
 
     Raises
@@ -76,7 +76,7 @@ def train(
         model = SCMOE(mdata, seed=seed, **model_kwargs)
         model.train(max_epochs, **(train_kwargs or {}))
     embed(mdata, model, key_added=key_added)
-    cluster(mdata, model, method="leiden" if model.config.n_clusters is None else "ddc", seed=seed, key_added=key_added)
+    cluster(mdata, n_clusters=model.config.n_clusters, seed=seed, key_added=key_added)
     if labels_key is not None:
         annotate(mdata, model, key_added=key_added)
     setup = {name: value for name, value in model.setup.to_dict().items() if name != "feature_names"}

@@ -5,7 +5,7 @@ import scanpy as sc
 from mudata import MuData
 
 from scmoe._keys import DEFAULT_KEY
-from scmoe.tl._neighbors import neighbor_graph, stored_embedding
+from scmoe.tl._neighbors import neighbor_graph, stored_embedding, torch_threads_kept
 
 UMAP = "X_umap"
 """``mdata.obsm``: where scanpy looks for the coordinates of `scanpy.pl.umap`."""
@@ -38,5 +38,6 @@ def umap(mdata: MuData, *, seed: int = 0, key_added: str = DEFAULT_KEY) -> None:
         If there are fewer than four cells.
     """
     points = neighbor_graph(stored_embedding(mdata, key_added), seed)
-    sc.tl.umap(points, random_state=seed)
+    with torch_threads_kept():
+        sc.tl.umap(points, random_state=seed)
     mdata.obsm[UMAP] = np.asarray(points.obsm[UMAP])

@@ -1,6 +1,6 @@
 """The training's hyper-parameters: written once, here."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Literal
 
 from scmoe.nn._config import check_choices
@@ -48,7 +48,7 @@ class TrainConfig:
     p_split: float = 0.5
     own_weight: float = 1.0
     cross_weight: float = 4.0
-    graph_weight: float = 1.0
+    graph_weight: float = 2.0
     balance_weight: float = 0.01
     z_weight: float = 1e-3
     balance_scope: Literal["pooled", "per_modality"] = "pooled"
@@ -58,9 +58,13 @@ class TrainConfig:
     def __post_init__(self) -> None:
         """Check the fields."""
         check_choices(self)
-        if self.lr <= 0:
-            raise ValueError(f"lr must be positive; found {self.lr}.")
-        if not 0 <= self.p_split <= 1:
-            raise ValueError(f"p_split must be in [0, 1]; found {self.p_split}.")
+        if self.lr <= 0 or self.gradient_clip <= 0:
+            raise ValueError(f"lr and gradient_clip must be positive; found {self.lr} and {self.gradient_clip}.")
+        for name in ("warmup", "p_split"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ValueError(f"{name} must be in [0, 1]; found {getattr(self, name)}.")
         if not 0 <= self.ema < 1:
             raise ValueError(f"ema must be in [0, 1); found {self.ema}.")
+        for name in (field.name for field in fields(self) if field.name.endswith(("_weight", "_decay"))):
+            if getattr(self, name) < 0:
+                raise ValueError(f"{name} must not be negative; found {getattr(self, name)}.")

@@ -5,6 +5,7 @@ import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any
 
 import pandas as pd
@@ -77,8 +78,10 @@ def fit(
         except SystemExit as error:  # Lightning ends the whole program on Ctrl-C; the caller may have other plans
             hint = f" Call it again with resume=True to go on from {checkpoint}." if checkpoint else ""
             raise KeyboardInterrupt(f"Training was interrupted.{hint}") from error
+        except UnpicklingError as error:
+            raise ValueError(f"{checkpoint} is damaged. Remove it and train again without resume=True.") from error
     plan.keep_average()
-    network.eval()
+    network.to(trainer.strategy.root_device).eval()  # Lightning has moved it to the CPU
     return pd.DataFrame(plan.history).set_index("epoch")
 
 

@@ -24,7 +24,8 @@ def draw_groups(n_cells: int, n_modalities: int, p_split: float, device: torch.d
     """Random attention groups (B, V): modalities of a cell see each other only within a group.
 
     A share `p_split` of the cells is split: each modality for itself, or, in half of these when there are more than two
-    modalities, into two random groups, so that prediction from several sources is learned too. The others are fused.
+    modalities, into two random groups, so that prediction from several sources is learned too (with V modalities, 2 in 2^V
+    of these draws put all into one group, which fuses the cell after all). The others are fused.
     """
     alone = torch.arange(n_modalities, device=device).expand(n_cells, -1)
     group = alone
@@ -58,6 +59,7 @@ def decode_losses(
     weights = network.batch_weights(batch.batch)
     own: list[Tensor] = []
     cross: list[Tensor] = []
+    pairs: list[Tensor] = []  # which of them any cell of the batch can tell about
     for target in range(network.n_modalities):
         decoder, here = network.decoders[target], batch.present[:, target]
         decoded = decoder(encoded.states[:, target], weights, own=True)
@@ -69,12 +71,14 @@ def decode_losses(
         loss = reconstruction(network, target, decoded, z[target], batch)
         unseen = (group[:, sources] != group[:, [target]]) & batch.present[:, sources] & here[:, None]
         cross.extend(masked_mean(row, mask) for row, mask in zip(loss, unseen.T, strict=True))
-    zero = encoded.joint.new_zeros(())
-    return torch.stack(own).mean(), torch.stack(cross).mean() if cross else zero
+        pairs.extend(unseen.T.any(1))
+    if not cross:
+        return torch.stack(own).mean(), encoded.joint.new_zeros(())
+    return torch.stack(own).mean(), masked_mean(torch.stack(cross), torch.stack(pairs))
 
 
 def masked_mean(x: Tensor, mask: Tensor) -> Tensor:
-    """Mean of x (B) over the cells where `mask` holds; 0 where none does."""
+    """Mean of x over where `mask` holds; 0 where it does not at all."""
     return (x * mask).sum() / mask.sum().clamp(min=1)
 
 
@@ -111,19 +115,25 @@ def objective(network: Network, batch: Batch, config: TrainConfig) -> dict[str, 
     own, cross = decode_losses(network, encoded, z, batch, group)
     balance, z_term = router_losses(encoded, n_modalities, config.balance_scope)
     terms = {"own": own, "cross": cross, "balance": balance, "z": z_term}
-    loss = config.own_weight * own + config.cross_weight * cross
-    if network.training:  # what regularizes the router is no measure of fit
-        loss = loss + config.balance_weight * balance + config.z_weight * z_term
     if batch.similarity is not None:
         fused = (group == group[:, :1]).all(1)
         terms["graph"] = graph_loss(network.graph_head(encoded.joint), batch.similarity, fused)
-        loss = loss + config.graph_weight * terms["graph"]
+    if hasattr(network, "label_head") or hasattr(network, "cluster_head"):
+        # Evaluated on fused cells, as the heads are used; trained on both.
+        terms |= head_losses(network, encoded if network.training else network.encode(z, batch.present), batch)
+    weights = {name: getattr(config, f"{name}_weight") for name in terms}
+    if not network.training:  # what regularizes the router is no measure of fit
+        weights |= {"balance": 0.0, "z": 0.0}
+    loss = torch.stack([weights[name] * value for name, value in terms.items()]).sum()
+    return {"loss": loss, **terms}
+
+
+def head_losses(network: Network, encoded: Encoded, batch: Batch) -> dict[str, Tensor]:
+    """Losses of the label and the clustering head, as far as there are any."""
+    terms = {}
     if hasattr(network, "label_head"):
-        known = batch.label >= 0
         entropy = F.cross_entropy(network.label_head(encoded.joint), batch.label.clamp(min=0), reduction="none")
-        terms["label"] = masked_mean(entropy, known)
-        loss = loss + config.label_weight * terms["label"]
+        terms["label"] = masked_mean(entropy, batch.label >= 0)
     if hasattr(network, "cluster_head"):
         terms["cluster"] = torch.stack(ddc(*network.cluster_logits(encoded))).sum()
-        loss = loss + config.cluster_weight * terms["cluster"]
-    return {"loss": loss, **terms}
+    return terms

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from dataclasses import asdict
 from typing import Any, cast
 
 import torch
@@ -106,12 +107,23 @@ class TrainingPlan(LightningModule):
             )
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Save the history with the rest."""
+        """Save the history and the settings with the rest."""
         checkpoint["history"] = self.history
+        checkpoint["settings"] = self._settings()
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Go on from the saved history."""
+        """Go on from the saved history, of a run with the same settings only."""
+        then, now = checkpoint["settings"], self._settings()
+        if changed := [name for name in now if then.get(name) != now[name]]:
+            name = changed[0]
+            raise ValueError(
+                f"The checkpoint is of a run with {name}={then.get(name)}; this one has {name}={now[name]}. "
+                "Resume with the same settings, or choose another checkpoint_dir."
+            )
         self.history = list(checkpoint["history"])
+
+    def _settings(self) -> dict[str, Any]:
+        return {"seed": self.seed, **asdict(self.network.config), **asdict(self.config)}
 
     def on_validation_epoch_start(self) -> None:
         """Start the sums."""
@@ -145,6 +157,7 @@ class TrainingPlan(LightningModule):
         self._steps[stage] += 1
 
     def _log(self, stage: str) -> None:
-        means = {f"{stage}_{name}": float(total) / self._steps[stage] for name, total in self._sums[stage].items()}
+        steps, reduce = self._steps[stage], self.trainer.strategy.reduce  # the mean over the processes, if several
+        means = {f"{stage}_{name}": float(reduce(total / steps)) for name, total in self._sums[stage].items()}
         self._means.update(means)
         self.log_dict(means)

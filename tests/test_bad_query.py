@@ -1,0 +1,128 @@
+"""Queries and questions that a trained model cannot answer: the message says where and what to do, and nothing is written."""
+
+import anndata as ad
+import numpy as np
+import pandas as pd
+import pytest
+from mudata import MuData
+
+import scmoe
+from scmoe._io import quiet_mudata
+
+
+def mudata_of(**mods: ad.AnnData) -> MuData:
+    with quiet_mudata():
+        return MuData(mods)
+
+
+def lacking(query: MuData) -> MuData:
+    query.mod["rna"] = query["rna"][:, 2:].copy()
+    return query
+
+
+def with_more(query: MuData) -> MuData:
+    extra = ad.AnnData(np.ones((120, 1), np.float32), obs=query["adt"].obs, var=pd.DataFrame(index=["CD99"]))
+    query.mod["adt"] = ad.concat([query["adt"], extra], axis=1)
+    return query
+
+
+def infinite(query: MuData) -> MuData:
+    query["adt"].X[0, 2] = np.inf
+    return query
+
+
+def without_batch(query: MuData) -> MuData:
+    del query.obs["batch"]
+    return query
+
+
+QUERIES = {
+    "missing features": (
+        lacking,
+        KeyError,
+        r"mdata\['rna'\] lacks 2 of the model's 60 features: 'gene0', 'gene1'\. Subset",
+    ),
+    "unknown features": (
+        with_more,
+        ValueError,
+        r"mdata\['adt'\] has 1 features that the model does not know: 'CD99'\. Keep",
+    ),
+    "no known modality": (lambda m: mudata_of(atac=m["rna"].copy()), ValueError, r"Choose from \['atac'\]"),
+    "no batch": (without_batch, KeyError, "batch_key='batch' is not a column of mdata.obs; found cell_type"),
+    "infinite value": (infinite, ValueError, "found inf for feature 'protein2'"),
+    "an AnnData": (lambda m: m["rna"], TypeError, "Wrap it"),
+}
+
+
+@pytest.mark.parametrize("name", QUERIES)
+def test_a_query_that_does_not_fit_is_refused(paired, trained, contents, name):
+    change, error, match = QUERIES[name]
+    query = change(paired)
+    before = contents(query)
+    for ask in (scmoe.tl.embed, scmoe.tl.annotate, scmoe.tl.expert_usage, scmoe.tl.attention):
+        with pytest.raises(error, match=match):
+            ask(query, trained)
+    with pytest.raises(error, match=match):
+        scmoe.tl.impute(query, trained, source="rna", target="adt")
+    assert contents(query) == before
+
+
+QUESTIONS = {
+    "target among the sources": (lambda m, o: o.impute("rna", "rna", m), ValueError, "other than itself.*from .*'adt'"),
+    "no source": (lambda m, o: o.impute([], "adt", m), ValueError, r"found \[\]"),
+    "unknown source": (lambda m, o: o.impute("atac", "adt", m), KeyError, "no modality 'atac'; it has rna, adt"),
+    "unknown target": (lambda m, o: o.impute("rna", "atac", m), KeyError, "no modality 'atac'"),
+    "unknown modality": (lambda m, o: o.get_latent_representation(m, modality="x"), KeyError, "no modality 'x'"),
+    "no clustering head": (lambda m, o: o.predict_clusters(m), ValueError, "no clustering head"),
+    "kind of activation": (lambda m, o: o.get_router_activations(m, kind="x"), ValueError, "'soft' or 'hard'"),
+    "clustering method": (lambda m, o: scmoe.tl.cluster(m, o, method="x"), ValueError, "method must be 'leiden'"),
+    "no embedding": (lambda m, o: scmoe.tl.cluster(m), KeyError, r"Run scmoe\.tl\.embed"),
+    "number without k-means": (
+        lambda m, o: scmoe.tl.cluster(m, method="leiden", n_clusters=3),
+        ValueError,
+        "n_clusters",
+    ),
+    "k-means without number": (lambda m, o: scmoe.tl.cluster(m, method="kmeans"), ValueError, "n_clusters"),
+    "clustering head without model": (lambda m, o: scmoe.tl.cluster(m, method="ddc"), ValueError, "needs the model"),
+    "unknown group, usage": (lambda m, o: scmoe.tl.expert_usage(m, o, groupby="x"), KeyError, "groupby='x' is not"),
+    "unknown group, attention": (lambda m, o: scmoe.tl.attention(m, o, groupby="x"), KeyError, "groupby='x' is not"),
+}
+
+
+@pytest.mark.parametrize("name", QUESTIONS)
+def test_a_question_without_an_answer_is_refused(paired, trained, contents, name):
+    ask, error, match = QUESTIONS[name]
+    before = contents(paired)
+    with pytest.raises(error, match=match):
+        ask(paired, trained)
+    assert contents(paired) == before
+
+
+def test_more_clusters_than_cells(paired, trained):
+    scmoe.tl.embed(paired, trained)
+    with pytest.raises(ValueError, match="between 1 and the number of cells, 120; found 121"):
+        scmoe.tl.cluster(paired, n_clusters=121)
+
+
+def test_an_untrained_model_says_so(paired, tiny):
+    scmoe.model.SCMOE.setup_mudata(paired)
+    model = scmoe.model.SCMOE(paired, **tiny)
+    with pytest.raises(RuntimeError, match=r"not trained yet. Call model\.train"):
+        model.get_latent_representation()
+
+
+def test_labels_from_a_model_without_labels(mosaic, trained_mosaic):
+    with pytest.raises(ValueError, match="trained without labels"):
+        scmoe.tl.annotate(mosaic, trained_mosaic)
+
+
+def test_an_anndata_cannot_be_set_up(paired):
+    with pytest.raises(TypeError, match=r"Wrap the AnnData as mudata\.MuData"):
+        scmoe.model.SCMOE.setup_anndata(paired["rna"])
+
+
+def test_the_same_feature_name_in_two_modalities_is_normal(paired, fit_model):
+    paired["adt"].var_names = [f"gene{i}" for i in range(12)]
+    with quiet_mudata():
+        paired.update()
+    assert fit_model(paired).impute("rna", "adt").shape == (120, 12)
