@@ -36,7 +36,21 @@ def without_batch(query: MuData) -> MuData:
     return query
 
 
+def unprepared(query: MuData) -> MuData:
+    query["rna"].X = query["rna"].layers["counts"].copy()
+    del query.uns["scmoe"]
+    return query
+
+
+def prepared_otherwise(query: MuData) -> MuData:
+    query["rna"].X = query["rna"].layers["counts"].copy()
+    scmoe.pp.prepare(query, kinds={"rna": "protein"})
+    return query
+
+
 QUERIES = {
+    "raw counts": (unprepared, ValueError, r"mdata\['rna'\]\.X holds raw counts; the model learned from prepared values"),
+    "prepared otherwise": (prepared_otherwise, ValueError, "prepared as 'protein', but the model learned from 'rna'"),
     "missing features": (
         lacking,
         KeyError,
@@ -47,7 +61,7 @@ QUERIES = {
         ValueError,
         r"mdata\['adt'\] has 1 features that the model does not know: 'CD99'\. Keep",
     ),
-    "no known modality": (lambda m: mudata_of(atac=m["rna"].copy()), ValueError, r"Choose from \['atac'\]"),
+    "no known modality": (lambda m: mudata_of(atac=m["rna"].copy()), ValueError, "none of the model's modalities, rna, adt; found atac"),
     "no batch": (without_batch, KeyError, "batch_key='batch' is not a column of mdata.obs; found cell_type"),
     "infinite value": (infinite, ValueError, "found inf for feature 'protein2'"),
     "an AnnData": (lambda m: m["rna"], TypeError, "Wrap it"),

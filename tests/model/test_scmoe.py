@@ -3,7 +3,10 @@
 import numpy as np
 import pytest
 import torch
+from lightning.pytorch import Callback
 
+import scmoe
+from scmoe._io import quiet_mudata
 from scmoe.model import SCMOE
 
 
@@ -79,3 +82,44 @@ def test_embedding_separates_the_planted_types(paired, fit_model):
     centers = np.stack([joint[types == t].mean(0) for t in range(3)])
     distance = np.square(joint[:, None] - centers).sum(2)
     assert (distance.argmin(1) == types).mean() > 0.95
+
+
+class Failing(Callback):
+    def on_train_epoch_start(self, trainer, pl_module):
+        if trainer.current_epoch == 1:
+            raise OSError("the disk is gone")
+
+
+def test_a_failed_training_leaves_the_model_as_it_was(paired, tiny):
+    SCMOE.setup_mudata(paired)
+    model = SCMOE(paired, **tiny)
+    with pytest.raises(OSError, match="the disk is gone"):
+        model.train(3, callbacks=[Failing()], enable_progress_bar=False)
+    assert not model.is_trained
+    model.train(2, enable_progress_bar=False)
+    before = {name: value.clone() for name, value in model.module.state_dict().items()}
+    with pytest.raises(OSError, match="the disk is gone"):
+        model.train(3, callbacks=[Failing()], enable_progress_bar=False)
+    assert all(torch.equal(value, before[name]) for name, value in model.module.state_dict().items())
+
+
+def test_a_second_training_keeps_the_split(paired, fit_model):
+    model = fit_model(paired, train_size=0.8)
+    split, mean = model.train_indices, model.module.standardizers[0].mean.clone()
+    model.train(1, train_size=0.5, enable_progress_bar=False)
+    assert (model.train_indices == split).all()
+    assert torch.equal(model.module.standardizers[0].mean, mean)
+
+
+def test_three_cells_are_too_few(paired, tiny):
+    with quiet_mudata():
+        few = paired[:3].copy()
+    SCMOE.setup_mudata(few)
+    with pytest.raises(ValueError, match="at least 4 cells; found 3 of 3"):
+        SCMOE(few, **tiny).train(1, train_size=1.0, enable_progress_bar=False)
+
+
+@pytest.mark.parametrize("name", ["", "a/b"])
+def test_a_name_that_files_cannot_hold(paired, trained, name):
+    with pytest.raises(ValueError, match="key_added must be a name without '/'"):
+        scmoe.tl.embed(paired, trained, key_added=name)

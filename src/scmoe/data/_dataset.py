@@ -66,7 +66,7 @@ class MosaicDataset(Dataset[Batch]):
     """
 
     def __init__(self, mdata: MuData, setup: Setup) -> None:
-        here = check_mdata(mdata, [m for m in setup.modalities if m in getattr(mdata, "mod", {})])
+        here = check_mdata(mdata, known_modalities(mdata, setup))
         self.setup = setup
         self.obs_names = mdata.obs_names
         self._matrices: list[np.ndarray | sparse.csr_matrix | None] = []
@@ -127,6 +127,19 @@ class MosaicDataset(Dataset[Batch]):
         full = np.zeros((len(cells), n_features), np.float32)
         full[here] = block
         return full
+
+
+def known_modalities(mdata: MuData, setup: Setup) -> list[str] | None:
+    """The model's modalities that `mdata` has; at least one."""
+    if not isinstance(mdata, MuData):
+        return None  # `check_mdata` says what is wrong with it
+    here = [name for name in setup.modalities if name in mdata.mod]
+    if not here:
+        found = ", ".join(mdata.mod) or "none"
+        raise ValueError(
+            f"The data have none of the model's modalities, {', '.join(setup.modalities)}; found {found}. Rename them."
+        )
+    return here
 
 
 def check_preparation(mdata: MuData, name: str, setup: Setup) -> None:
