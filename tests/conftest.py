@@ -228,6 +228,6 @@ def leaf(value: Any) -> Any:
     if isinstance(value, pd.Categorical):
         return ("categorical", leaf(value.codes), leaf(value.categories), value.ordered)
     value = np.asarray(value)
-    if value.dtype.kind in "OTU":
+    if value.dtype.kind in ("O", "T", "U"):
         return ("text", value.shape, tuple(map(str, value.ravel())))
     return (value.dtype.str, value.shape, value.tobytes())
