@@ -49,7 +49,11 @@ def prepared_otherwise(query: MuData) -> MuData:
 
 
 QUERIES = {
-    "raw counts": (unprepared, ValueError, r"mdata\['rna'\]\.X holds raw counts; the model learned from prepared values"),
+    "raw counts": (
+        unprepared,
+        ValueError,
+        r"mdata\['rna'\]\.X holds raw counts; the model learned from prepared values",
+    ),
     "prepared otherwise": (prepared_otherwise, ValueError, "prepared as 'protein', but the model learned from 'rna'"),
     "missing features": (
         lacking,
@@ -61,7 +65,11 @@ QUERIES = {
         ValueError,
         r"mdata\['adt'\] has 1 features that the model does not know: 'CD99'\. Keep",
     ),
-    "no known modality": (lambda m: mudata_of(atac=m["rna"].copy()), ValueError, "none of the model's modalities, rna, adt; found atac"),
+    "no known modality": (
+        lambda m: mudata_of(atac=m["rna"].copy()),
+        ValueError,
+        "none of the model's modalities, rna, adt; found atac",
+    ),
     "no batch": (without_batch, KeyError, "batch_key='batch' is not a column of mdata.obs; found cell_type"),
     "infinite value": (infinite, ValueError, "found inf for feature 'protein2'"),
     "an AnnData": (lambda m: m["rna"], TypeError, "Wrap it"),

@@ -75,7 +75,7 @@ def test_loaders_read_whole_batches(paired):
     dataset = MosaicDataset(paired, Setup.from_mudata(paired))
     train, validation = split_cells(len(dataset), 0.75, seed=0)
     module = MosaicDataModule(dataset, train, validation, batch_size=40, seed=0)
-    assert [len(batch.present) for batch in module.train_dataloader()] == [30, 30, 30]
+    assert [len(batch.presence.mask) for batch in module.train_dataloader()] == [30, 30, 30]
     (batch,) = module.val_dataloader()
     assert torch.equal(batch.values[1], dataset[validation].values[1])
 

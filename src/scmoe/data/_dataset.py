@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from scmoe._check import check_mdata, looks_like_counts
+from scmoe.data._presence import Presence, locate
 from scmoe.data._setup import (
     COUNT_LIKELIHOODS,
     Setup,
@@ -25,22 +26,35 @@ from scmoe.data._transform import log_normalize
 
 
 class Batch(NamedTuple):
-    """B cells; one entry a modality in the lists, float32 throughout."""
+    """B cells; one entry a modality in the lists, with rows for the n_v cells that have it; float32 throughout."""
 
     values: list[Tensor]
-    """(B, D) input values, 0 where missing."""
+    """(n_v, D) input values, 0 where missing."""
     observed: list[Tensor | None]
-    """(B, D) which values are observed; None: all that the cell's modality has."""
+    """(n_v, D) which values are observed; None: all."""
     counts: list[Tensor | None]
-    """(B, D) raw counts for a likelihood of counts; else None."""
-    present: Tensor
-    """(B, V) which modalities a cell has."""
+    """(n_v, D) raw counts for a likelihood of counts; else None."""
+    presence: Presence
+    """Which cells have which modalities."""
     batch: Tensor
     """(B,) code of the batch; -1: not one of the model's."""
     label: Tensor
     """(B,) code of the label; -1: unlabeled."""
     similarity: Tensor | None = None
     """(B, B) similarities of the cells in the neighbor graph; in training only."""
+
+    def only(self, modalities: Sequence[int]) -> "Batch":
+        """The same cells without their other modalities. On the host, before the batch goes to a GPU."""
+        mask = torch.zeros_like(self.presence.mask)
+        mask[:, modalities] = self.presence.mask[:, modalities]
+
+        hidden = [v not in modalities for v in range(len(self.values))]
+        return self._replace(
+            values=[x[:0] if hide else x for x, hide in zip(self.values, hidden, strict=True)],
+            observed=[None if x is None or hide else x for x, hide in zip(self.observed, hidden, strict=True)],
+            counts=[None if x is None or hide else x for x, hide in zip(self.counts, hidden, strict=True)],
+            presence=locate(mask),
+        )
 
 
 class MosaicDataset(Dataset[Batch]):
@@ -108,25 +122,18 @@ class MosaicDataset(Dataset[Batch]):
             values,
             observed,
             counts,
-            torch.from_numpy(self.present[cells]),
+            locate(torch.from_numpy(self.present[cells])),
             torch.from_numpy(self.batch[cells]),
             torch.from_numpy(self.label[cells]),
         )
 
     def _read(self, v: int, cells: np.ndarray) -> np.ndarray:
-        """(B, D) float32 of modality `v`; zeros for the cells that lack it."""
+        """(n_v, D) float32 of modality `v`: the cells that have it."""
         matrix, rows = self._matrices[v], self._rows[v, cells]
-        n_features = len(self.setup.feature_names[self.setup.modalities[v]])
         if matrix is None:
-            return np.zeros((len(cells), n_features), np.float32)
-        here = rows >= 0
-        block = matrix[rows[here]]
-        block = block.toarray() if sparse.issparse(block) else block
-        if here.all():
-            return np.array(block, np.float32)
-        full = np.zeros((len(cells), n_features), np.float32)
-        full[here] = block
-        return full
+            return np.zeros((0, len(self.setup.feature_names[self.setup.modalities[v]])), np.float32)
+        block = matrix[rows[rows >= 0]]
+        return block.toarray().astype(np.float32, copy=False) if sparse.issparse(block) else block.astype(np.float32)
 
 
 def known_modalities(mdata: MuData, setup: Setup) -> list[str] | None:

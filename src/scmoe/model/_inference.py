@@ -71,7 +71,7 @@ class Inference(BaseModelClass):
         out = np.full((len(cells), self.config.n_hidden), np.nan, np.float32)
         for rows, batch, encoded in self._encode(dataset, cells, batch_size):
             state = encoded.joint if v is None else encoded.states[:, v]
-            here = batch.present.any(1) if v is None else batch.present[:, v]
+            here = batch.presence.mask.any(1) if v is None else batch.presence.mask[:, v]
             out[rows] = nan_where_absent(here, state)
         return out
 
@@ -195,7 +195,7 @@ class Inference(BaseModelClass):
         dataset, cells = self._query(adata, indices)
         out = np.full((len(cells), len(self.feature_names[target])), np.nan, np.float32)
         for rows, batch, encoded in self._encode(dataset, cells, batch_size, only=sources):
-            seen = batch.present[:, sources]
+            seen = batch.presence.mask[:, sources]
             weights = self.module.batch_weights(batch.batch)
             decoded = self.module.decoders[t](encoded.states[:, sources].transpose(0, 1), weights, own=False)
             share = seen / seen.sum(1, keepdim=True).clamp(min=1)
@@ -233,13 +233,10 @@ class Inference(BaseModelClass):
         network.eval()
         for start in range(0, len(cells), batch_size):
             rows = slice(start, min(start + batch_size, len(cells)))
-            batch = move_data_to_device(dataset[cells[rows]], self.module.device)
-            if only is not None:
-                shown = torch.zeros_like(batch.present)
-                shown[:, only] = batch.present[:, only]
-                batch = batch._replace(present=shown)
+            batch = dataset[cells[rows]]
+            batch = move_data_to_device(batch if only is None else batch.only(only), network.device)
             z = network.standardize(batch.values, batch.observed)
-            yield rows, batch, network.encode(z, batch.present, return_attention=return_attention)
+            yield rows, batch, network.encode(z, batch.presence, return_attention=return_attention)
 
     def _head_probabilities(
         self,

@@ -44,7 +44,7 @@ class Introspection(Inference):
         c, V = self.config, len(self.modalities)
         out = np.full((V, len(cells), c.n_layers, c.n_experts), np.nan, np.float32)
         for rows, batch, encoded in self._encode(dataset, cells, batch_size):
-            cell, modality = batch.present.cpu().numpy().nonzero()
+            cell, modality = batch.presence.mask.cpu().numpy().nonzero()
             for layer, routing in enumerate(encoded.routing):
                 gates = routing.gates()
                 use = gates if kind == "soft" else (gates > 0) / c.top_k
@@ -79,5 +79,5 @@ class Introspection(Inference):
         for rows, batch, encoded in self._encode(dataset, cells, batch_size, return_attention=True):
             for layer, attention in enumerate(encoded.attention):
                 blocks = attention.mean(1).unflatten(2, (V, P)).sum(3).unflatten(1, (V, P)).mean(2)
-                out[rows, layer] = nan_where_absent(batch.present, blocks)
+                out[rows, layer] = nan_where_absent(batch.presence.mask, blocks)
         return out

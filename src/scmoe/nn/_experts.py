@@ -1,12 +1,13 @@
-"""Experts, and the dispatch of tokens to them."""
+"""Experts, and the sparse feed-forward layer made of them."""
 
 import math
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from scmoe.nn._config import NetworkConfig
+from scmoe.nn._dispatch import dispatch
+from scmoe.nn._mixture import Mixture, Weights
 from scmoe.nn._router import Routing, TopKRouter
 
 
@@ -29,22 +30,14 @@ class Experts(nn.Module):
         self.b2 = nn.Parameter(torch.zeros(E, d))
 
     def forward(self, x_Td: Tensor, routing: Routing) -> Tensor:
-        """Weighted sum of the chosen experts' outputs, (T, d).
-
-        The slots (token, choice) are sorted by expert, so that each expert sees one contiguous block of rows and only
-        the chosen experts compute.
-        """
-        n_experts, top_k = len(self.w1), routing.expert.shape[1]
-        order = routing.expert.flatten().argsort(stable=True)
-        token = order // top_k
-        counts = torch.bincount(routing.expert.flatten(), minlength=n_experts).tolist()
-        blocks = x_Td[token].split(counts)
-        y = torch.cat([self._expert(e, block) for e, block in enumerate(blocks)])
-        weight = routing.weight.flatten()[order, None].to(y.dtype)
-        return torch.zeros_like(x_Td, dtype=y.dtype).index_add(0, token, weight * y)
-
-    def _expert(self, e: int, x: Tensor) -> Tensor:
-        return F.linear(F.gelu(F.linear(x, self.w1[e], self.b1[e])), self.w2[e], self.b2[e])
+        """Weighted sum of the chosen experts' outputs, (T, d); only the chosen experts compute."""
+        weights = Weights(self.w1, self.b1, self.w2, self.b2)
+        kind = x_Td.device.type
+        if torch.is_autocast_enabled(kind):  # autocast does not reach into our own operation
+            dtype = torch.get_autocast_dtype(kind)
+            x_Td, weights = x_Td.to(dtype), Weights(*(weight.to(dtype) for weight in weights))
+        gate = routing.weight.to(x_Td.dtype)
+        return Mixture.apply(x_Td.contiguous(), gate, dispatch(routing.expert, len(self.w1)), *weights)
 
 
 class SparseMoE(nn.Module):

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from scmoe.data._presence import Presence
 from scmoe.data._transform import CLIP
 from scmoe.nn._block import Block, Tokens
 from scmoe.nn._config import NetworkConfig
@@ -123,21 +124,20 @@ class Network(nn.Module):
             self.cluster_projection = nn.Linear(d * self.n_modalities, d, bias=False)
 
     def standardize(self, values: Sequence[Tensor], observed: Sequence[Tensor | None]) -> list[Tensor]:
-        """Standardized features (B, D) of each modality, from its values and which of them are observed."""
+        """Standardized features (n_v, D) of each modality, from its values and which of them are observed."""
         return [s(x, o) for s, x, o in zip(self.standardizers, values, observed, strict=True)]
 
     def encode(
-        self, z: Sequence[Tensor], present: Tensor, group: Tensor | None = None, *, return_attention: bool = False
+        self, z: Sequence[Tensor], presence: Presence, group: Tensor | None = None, *, return_attention: bool = False
     ) -> Encoded:
         """Encode a batch.
 
         Parameters
         ----------
         z
-            Standardized features (B, D) of each modality.
-        present
-            (B, V) boolean: which modalities a cell has. The others get no token: they are not routed, and nobody
-            attends to them.
+            Standardized features (n_v, D) of each modality, of the cells that have it.
+        presence
+            Which cells these are. The other cells get no token: it is not computed, not routed, and nobody attends to it.
         group
             (B, V) integers: modalities of a cell attend to each other only within a group; None: all do.
         return_attention
@@ -147,21 +147,21 @@ class Network(nn.Module):
         -------
         Encoded
         """
-        B, V, P = len(present), self.n_modalities, self.config.n_tokens
+        B, V, P = len(presence.mask), self.n_modalities, self.config.n_tokens
         embedded = [
-            tokenizer(F.dropout(x, self.config.feature_dropout, self.training))
-            for tokenizer, x in zip(self.tokenizers, z, strict=True)
+            presence.scatter(tokenizer(F.dropout(x, self.config.feature_dropout, self.training)), v)
+            for v, (tokenizer, x) in enumerate(zip(self.tokenizers, z, strict=True))
         ]
         h = torch.cat(embedded, dim=1)
-        tokens = locate_tokens(present, group, P)
+        tokens = locate_tokens(presence, group, P)
         routing, attention = [], []
         for block in self.blocks:
             if return_attention:
                 attention.append(block.attention_weights(h, tokens))
             h, chosen = block(h, tokens)
             routing.append(chosen)
-        states = h.view(B, V, P, -1).mean(2) * present[..., None]
-        joint = states.sum(1) / present.sum(1, keepdim=True).clamp(min=1)
+        states = h.view(B, V, P, -1).mean(2) * presence.mask[..., None]
+        joint = states.sum(1) / presence.mask.sum(1, keepdim=True).clamp(min=1)
         return Encoded(states, joint, tuple(routing), tokens, tuple(attention))
 
     @property
@@ -179,19 +179,21 @@ class Network(nn.Module):
         return self.cluster_head(encoded.joint), self.cluster_projection(encoded.states.flatten(1))
 
 
-def locate_tokens(present: Tensor, group: Tensor | None, n_tokens: int) -> Tokens:
+def locate_tokens(presence: Presence, group: Tensor | None, n_tokens: int) -> Tokens:
     """Find the tokens that exist, their modality, and who may attend to whom."""
-    B, V = present.shape
-    modality = torch.arange(V, device=present.device).repeat_interleave(n_tokens).repeat(B)
-    complete = bool(present.all())
-    index = None
-    if not complete:
-        index = present.repeat_interleave(n_tokens, dim=1).flatten().nonzero()[:, 0]
-        modality = modality[index]
-    if complete and group is None:
-        return Tokens(index, modality, None)
-    pair = present[:, None, :].expand(B, V, V)
+    (B, V), device = presence.mask.shape, presence.mask.device
+    pairs, row = presence.pairs, None
+    if pairs is None:
+        modality = torch.arange(V, device=device).repeat(B)
+    else:
+        modality = pairs % V
+        row = (pairs[:, None] * n_tokens + torch.arange(n_tokens, device=device)).flatten()
+    modality = modality.repeat_interleave(n_tokens, output_size=len(modality) * n_tokens)
+    if pairs is None and group is None:
+        return Tokens(row, modality, None)
+    pair = presence.mask[:, None, :].expand(B, V, V)
     if group is not None:
         pair = pair & (group[:, :, None] == group[:, None, :])
-    allowed = pair.repeat_interleave(n_tokens, dim=1).repeat_interleave(n_tokens, dim=2)[:, None]
-    return Tokens(index, modality, allowed)
+    N = V * n_tokens
+    allowed = pair[:, :, None, :, None].expand(B, V, n_tokens, V, n_tokens).reshape(B, 1, N, N)
+    return Tokens(row, modality, allowed)

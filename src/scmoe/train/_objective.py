@@ -37,7 +37,7 @@ def draw_groups(n_cells: int, n_modalities: int, p_split: float, device: torch.d
 
 
 def reconstruction(network: Network, v: int, decoded: Tensor, z: Tensor, batch: Batch) -> Tensor:
-    """Negative log-likelihood of modality `v` given what its decoder returned, (..., B), in comparable units."""
+    """Negative log-likelihood of modality `v` given what its decoder returned, (..., n_v), in comparable units."""
     decoder, counts = network.decoders[v], batch.counts[v]
     if decoder.likelihood == "gaussian":
         loss = squared_error(z, decoded)
@@ -56,25 +56,28 @@ def decode_losses(
     network: Network, encoded: Encoded, z: list[Tensor], batch: Batch, group: Tensor
 ) -> tuple[Tensor, Tensor]:
     """Mean loss of decoding each modality from its own state, and from those of other groups (the target unseen)."""
-    weights = network.batch_weights(batch.batch)
+    weights, presence = network.batch_weights(batch.batch), batch.presence
     own: list[Tensor] = []
     cross: list[Tensor] = []
-    pairs: list[Tensor] = []  # which of them any cell of the batch can tell about
-    for target in range(network.n_modalities):
-        decoder, here = network.decoders[target], batch.present[:, target]
-        decoded = decoder(encoded.states[:, target], weights, own=True)
-        own.append(masked_mean(reconstruction(network, target, decoded, z[target], batch), here))
+    told: list[Tensor] = []  # whether any cell of the batch can tell about a pair of modalities
+    for target, decoder in enumerate(network.decoders):
+        # Only the cells that have the target are decoded.
+        states, weight, here, groups = (
+            presence.select(x, target) for x in (encoded.states, weights, presence.mask, group)
+        )
+        decoded = decoder(states[:, target], weight, own=True)
+        own.append(masked_mean(reconstruction(network, target, decoded, z[target], batch), here[:, target]))
         sources = [source for source in range(network.n_modalities) if source != target]
         if not sources:
             continue
-        decoded = decoder(encoded.states[:, sources].transpose(0, 1), weights, own=False)
+        decoded = decoder(states[:, sources].transpose(0, 1), weight, own=False)
         loss = reconstruction(network, target, decoded, z[target], batch)
-        unseen = (group[:, sources] != group[:, [target]]) & batch.present[:, sources] & here[:, None]
+        unseen = (groups[:, sources] != groups[:, [target]]) & here[:, sources]
         cross.extend(masked_mean(row, mask) for row, mask in zip(loss, unseen.T, strict=True))
-        pairs.extend(unseen.T.any(1))
+        told.extend(unseen.T.any(1))
     if not cross:
         return torch.stack(own).mean(), encoded.joint.new_zeros(())
-    return torch.stack(own).mean(), masked_mean(torch.stack(cross), torch.stack(pairs))
+    return torch.stack(own).mean(), masked_mean(torch.stack(cross), torch.stack(told))
 
 
 def masked_mean(x: Tensor, mask: Tensor) -> Tensor:
@@ -104,14 +107,13 @@ def objective(network: Network, batch: Batch, config: TrainConfig) -> dict[str, 
         Scalars: ``loss`` (the weighted sum), ``own``, ``cross``, ``balance``, ``z``, and ``graph``, ``label`` and
         ``cluster`` where there is a neighbor graph or such a head.
     """
-    n_cells, n_modalities = batch.present.shape
-    device = batch.present.device
+    (n_cells, n_modalities), device = batch.presence.mask.shape, batch.presence.mask.device
     if network.training:
         group = draw_groups(n_cells, n_modalities, config.p_split, device)
     else:
         group = torch.arange(n_modalities, device=device).expand(n_cells, -1)
     z = network.standardize(batch.values, batch.observed)
-    encoded = network.encode(z, batch.present, group)
+    encoded = network.encode(z, batch.presence, group)
     own, cross = decode_losses(network, encoded, z, batch, group)
     balance, z_term = router_losses(encoded, n_modalities, config.balance_scope)
     terms = {"own": own, "cross": cross, "balance": balance, "z": z_term}
@@ -120,7 +122,7 @@ def objective(network: Network, batch: Batch, config: TrainConfig) -> dict[str, 
         terms["graph"] = graph_loss(network.graph_head(encoded.joint), batch.similarity, fused)
     if hasattr(network, "label_head") or hasattr(network, "cluster_head"):
         # Evaluated on fused cells, as the heads are used; trained on both.
-        terms |= head_losses(network, encoded if network.training else network.encode(z, batch.present), batch)
+        terms |= head_losses(network, encoded if network.training else network.encode(z, batch.presence), batch)
     weights = {name: getattr(config, f"{name}_weight") for name in terms}
     if not network.training:  # what regularizes the router is no measure of fit
         weights |= {"balance": 0.0, "z": 0.0}
