@@ -1,30 +1,20 @@
 """The Lightning module."""
 
+import copy
 import math
-from collections.abc import Callable
 from dataclasses import asdict
-from typing import Any, cast
+from typing import Any
 
 import torch
 from lightning.pytorch import LightningModule
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor
-from torch.optim.swa_utils import AveragedModel
+from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from scmoe.data._dataset import Batch
 from scmoe.nn._network import Network
 from scmoe.train._config import TrainConfig
 from scmoe.train._objective import objective
-
-
-def ramped_average(decay: float) -> Callable[[Tensor, Tensor, Tensor | int], Tensor]:
-    """Exponential average whose decay rises to `decay` with the number of updates, so that short runs forget their start."""
-
-    def average(mean: Tensor, current: Tensor, n: Tensor | int) -> Tensor:
-        ramp = torch.as_tensor((1 + n) / (10 + n)).clamp(max=decay)
-        return mean.lerp(current, (1 - ramp).to(mean))
-
-    return average
 
 
 class TrainingPlan(LightningModule):
@@ -45,8 +35,7 @@ class TrainingPlan(LightningModule):
     def __init__(self, network: Network, config: TrainConfig, seed: int) -> None:
         super().__init__()
         self.network, self.config, self.seed = network, config, seed
-        self.average = AveragedModel(network, avg_fn=ramped_average(config.ema))
-        self.average.requires_grad_(False)
+        self.average = copy.deepcopy(network).requires_grad_(False)
         self.history: list[dict[str, float]] = []
         self._means: dict[str, float] = {}
         self._sums: dict[str, dict[str, Tensor]] = {}
@@ -92,8 +81,10 @@ class TrainingPlan(LightningModule):
         return terms["loss"]
 
     def on_train_batch_end(self, *_: object) -> None:
-        """Move the running average."""
-        self.average.update_parameters(self.network)
+        """Move the running average; its decay rises with the steps, so that short runs forget their start."""
+        step = self.global_step
+        update = get_ema_multi_avg_fn(min(self.config.ema, step / (9 + step)))
+        update(list(self.average.parameters()), list(self.network.parameters()), step)
 
     def on_train_epoch_end(self) -> None:
         """Keep the epoch's mean losses (validation has run by now); stop if they are not numbers."""
@@ -132,20 +123,15 @@ class TrainingPlan(LightningModule):
     def validation_step(self, batch: Batch, _: int) -> None:
         """Losses of the averaged network, which is the one that will be kept."""
         self.average.eval()
-        self._add("validation", objective(self._averaged, batch, self.config))
+        self._add("validation", objective(self.average, batch, self.config))
 
     def on_validation_epoch_end(self) -> None:
         """Log the means."""
         self._log("validation")
 
-    @property
-    def _averaged(self) -> Network:
-        return cast("Network", self.average.module)
-
     def keep_average(self) -> None:
         """Replace the network's weights by their running average."""
-        if int(self.average.n_averaged):
-            self.network.load_state_dict(self._averaged.state_dict())
+        self.network.load_state_dict(self.average.state_dict())
 
     def _reset(self, stage: str) -> None:
         self._sums[stage], self._steps[stage] = {}, 0
