@@ -6,11 +6,10 @@ from collections.abc import Iterator
 import numpy as np
 import torch
 from lightning.pytorch import LightningDataModule
-from scipy import sparse
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from scmoe.data._dataset import Batch, MosaicDataset
-from scmoe.data._graph import draw_neighbors
+from scmoe.data._graph import NeighborGraph
 
 
 class EpochBatches(Sampler[np.ndarray]):
@@ -27,11 +26,11 @@ class EpochBatches(Sampler[np.ndarray]):
     seed
         Of the shuffling; None: in order.
     graph
-        If given, every cell of a batch brings a random neighbor along, so that a batch holds neighbors at all.
+        If given, every cell of a batch brings a random similar cell along, so that a batch holds neighbors at all.
     """
 
     def __init__(
-        self, cells: np.ndarray, batch_size: int, seed: int | None, graph: sparse.csr_matrix | None = None
+        self, cells: np.ndarray, batch_size: int, seed: int | None, graph: NeighborGraph | None = None
     ) -> None:
         self.cells, self.seed, self.graph, self.epoch = cells, seed, graph, 0
         self.n_batches = math.ceil(len(cells) / batch_size)
@@ -50,7 +49,7 @@ class EpochBatches(Sampler[np.ndarray]):
         cells = self.cells if rng is None else rng.permutation(self.cells)
         batches = np.array_split(cells, self.n_batches)
         if rng is not None and self.graph is not None:
-            batches = [np.union1d(batch, draw_neighbors(self.graph, batch, rng)) for batch in batches]
+            batches = [np.union1d(batch, self.graph.draw(batch, rng)) for batch in batches]
         for i in self._mine():
             yield batches[i]
 
@@ -79,10 +78,10 @@ class GraphDataset(Dataset[Batch]):
     dataset
         The data.
     graph
-        (all cells, all cells), see `scmoe.data._graph.neighbor_graph`.
+        Of the training cells.
     """
 
-    def __init__(self, dataset: MosaicDataset, graph: sparse.csr_matrix) -> None:
+    def __init__(self, dataset: MosaicDataset, graph: NeighborGraph) -> None:
         self.dataset, self.graph = dataset, graph
 
     def __len__(self) -> int:
@@ -90,8 +89,7 @@ class GraphDataset(Dataset[Batch]):
 
     def __getitem__(self, cells: np.ndarray) -> Batch:
         """Read the cells at these positions."""
-        similarity = torch.from_numpy(self.graph[cells][:, cells].toarray())
-        return self.dataset[cells]._replace(similarity=similarity)
+        return self.dataset[cells]._replace(similarity=torch.from_numpy(self.graph.similarity(cells)))
 
 
 class MosaicDataModule(LightningDataModule):
@@ -119,7 +117,7 @@ class MosaicDataModule(LightningDataModule):
         *,
         batch_size: int,
         seed: int,
-        graph: sparse.csr_matrix | None = None,
+        graph: NeighborGraph | None = None,
     ) -> None:
         super().__init__()
         self.dataset, self.train, self.validation = dataset, train, validation

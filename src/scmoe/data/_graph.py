@@ -14,64 +14,93 @@ N_PROGRAMS = 30
 """Leading programs of a modality that distances are measured in."""
 
 
-def neighbor_graph(dataset: MosaicDataset, cells: np.ndarray, statistics: Sequence[Statistics]) -> sparse.csr_matrix:
-    """Similarities of the training cells, from the neighbors they share in each modality.
+class NeighborGraph:
+    """Similarities of the training cells, from the neighbors that they share in each modality.
 
-    W = Σ_v S_v S_vᵀ without its diagonal, rows scaled to sum to one, where S_v holds the row-normalized weights
-    exp(-d_ij² / (σ_i σ_j)) of a cell's nearest neighbors in modality v and of the cell itself, and σ_i is its mean
-    distance to them.
+    W = Σ_v S_v S_vᵀ without its diagonal, where S_v (see `transitions`) holds the weights of a cell's nearest neighbors in
+    modality v. Only the S_v are kept, 16 numbers a cell and modality: W itself would have hundreds.
 
     Parameters
     ----------
     dataset
         The data.
     cells
-        Positions of the training cells; no other cell is looked at.
+        Positions of the training cells; no other cell is looked at, and none is linked.
     statistics
         Of each modality.
-
-    Returns
-    -------
-    scipy.sparse.csr_matrix
-        (all cells, all cells); rows of cells outside `cells`, and of cells without a neighbor, are empty.
     """
-    n = len(dataset)
-    total = sparse.csr_matrix((n, n), dtype=np.float32)
-    for v, found in enumerate(statistics):
-        here = cells[dataset.present[cells, v]]
-        if len(here) < 2:
-            continue
-        step = transitions(program_scores(dataset, here, v, found)[:, :N_PROGRAMS])
-        shared = (step @ step.T).tocoo()
-        total += sparse.csr_matrix((shared.data, (here[shared.row], here[shared.col])), shape=(n, n))
-    total.setdiag(0)
-    total.eliminate_zeros()
-    return row_normalized(total)
+
+    def __init__(self, dataset: MosaicDataset, cells: np.ndarray, statistics: Sequence[Statistics]) -> None:
+        self.steps: list[sparse.csr_matrix] = []
+        for v, found in enumerate(statistics):
+            here = cells[dataset.present[cells, v]]
+            if len(here) > 1:
+                step = transitions(program_scores(dataset, here, v, found)[:, :N_PROGRAMS]).tocoo()
+                shape = (len(dataset), len(dataset))
+                self.steps.append(sparse.csr_matrix((step.data, (here[step.row], here[step.col])), shape=shape))
+        self._walks = [(RandomStep(step), RandomStep(step.T.tocsr())) for step in self.steps]
+
+    def similarity(self, cells: np.ndarray) -> np.ndarray:
+        """W between these cells, (B, B) float32."""
+        total = np.zeros((len(cells), len(cells)), np.float32)
+        for step in self.steps:
+            rows = step[cells]
+            total += (rows @ rows.T).toarray()
+        np.fill_diagonal(total, 0)
+        return total
+
+    def draw(self, cells: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        """A random similar cell for each of the cells: in a random modality a step S_v, and a step back along S_vᵀ.
+
+        A cell may draw itself, and does so in a modality that it lacks.
+        """
+        drawn = cells.copy()
+        chosen = rng.integers(len(self._walks), size=len(cells)) if self._walks else np.zeros(0, int)
+        for v, (there, back) in enumerate(self._walks):
+            mine = chosen == v
+            drawn[mine] = back.draw(there.draw(cells[mine], rng), rng)
+        return drawn
+
+
+class RandomStep:
+    """Draws a column of a sparse matrix for each row asked for, by weight.
+
+    Parameters
+    ----------
+    weights
+        Non-negative weights.
+    """
+
+    def __init__(self, weights: sparse.csr_matrix) -> None:
+        self.weights = weights
+        self._until = np.concatenate([[0], np.cumsum(weights.data, dtype=np.float64)])
+
+    def draw(self, rows: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        """One column for each of the rows; an empty row draws its own number."""
+        first, last = self.weights.indptr[rows], self.weights.indptr[rows + 1]
+        lower, upper = self._until[first], self._until[last]
+        entry = np.searchsorted(self._until, lower + rng.random(len(rows)) * (upper - lower), side="right") - 1
+        drawn = rows.copy()
+        some = last > first
+        drawn[some] = self.weights.indices[np.clip(entry, first, last - 1)[some]]
+        return drawn
 
 
 def transitions(points: np.ndarray) -> sparse.csr_matrix:
-    """S of `neighbor_graph` for (n, d) points."""
+    """Neighbor weights of (n, d) points, rows summing to one.
+
+    exp(-d_ij² / (σ_i σ_j)) for the nearest neighbors j of i, with σ_i the mean distance of i to its neighbors, and 1 for
+    the cell itself.
+    """
     n = len(points)
     k = min(N_NEIGHBORS, n - 1)
     distance, neighbor = NearestNeighbors(n_neighbors=k).fit(points).kneighbors()
     scale = distance.mean(1) + 1e-12
     weight = np.exp(-np.square(distance) / (scale[:, None] * scale[neighbor]))
-    graph = sparse.csr_matrix((weight.ravel(), neighbor.ravel(), np.arange(0, n * k + 1, k)), shape=(n, n))
-    return row_normalized((graph + sparse.identity(n)).astype(np.float32))
-
-
-def row_normalized(graph: sparse.csr_matrix) -> sparse.csr_matrix:
-    """Rows divided by their sums; empty rows stay empty."""
-    total = np.asarray(graph.sum(1)).ravel()
-    scale = np.divide(1, total, where=total > 0, out=np.zeros_like(total))
-    return (sparse.diags(scale) @ graph).tocsr().astype(np.float32)
-
-
-def draw_neighbors(graph: sparse.csr_matrix, cells: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """One random neighbor for each of the cells, by weight; a cell without a neighbor draws itself."""
-    until = np.concatenate([[0], np.cumsum(graph.data, dtype=np.float64)])
-    first, last = until[graph.indptr[cells]], until[graph.indptr[cells + 1]]
-    picked = np.searchsorted(until, first + rng.random(len(cells)) * (last - first), side="right") - 1
-    picked = np.clip(picked, graph.indptr[cells], np.maximum(graph.indptr[cells + 1] - 1, graph.indptr[cells]))
-    has_neighbor = graph.indptr[cells + 1] > graph.indptr[cells]
-    return np.where(has_neighbor, graph.indices[np.minimum(picked, graph.nnz - 1)] if graph.nnz else cells, cells)
+    columns = np.column_stack([np.arange(n), neighbor])
+    weight = np.column_stack([np.ones(n), weight])
+    weight /= weight.sum(1, keepdims=True)
+    shape = (n, n)
+    return sparse.csr_matrix(
+        (weight.ravel().astype(np.float32), columns.ravel(), np.arange(n + 1) * (k + 1)), shape=shape
+    )

@@ -15,7 +15,7 @@ from mudata import MuData
 from scmoe._keys import UNKNOWN_LABEL
 from scmoe.data._datamodule import MosaicDataModule, split_cells
 from scmoe.data._dataset import MosaicDataset
-from scmoe.data._graph import neighbor_graph
+from scmoe.data._graph import NeighborGraph
 from scmoe.data._manager import MosaicManager, SetupField
 from scmoe.data._setup import Setup
 from scmoe.data._statistics import Statistics, fit_statistics
@@ -233,7 +233,7 @@ class SCMOE(Introspection):
         statistics = self._fit_statistics(dataset, train)
         if not self.is_trained_:
             self._set_statistics(statistics)
-        graph = neighbor_graph(dataset, train, statistics) if config.graph_weight else None
+        graph = NeighborGraph(dataset, train, statistics) if config.graph_weight else None
         before = copy.deepcopy(self.module.state_dict())
         try:
             self.history_ = fit(

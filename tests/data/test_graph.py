@@ -1,0 +1,80 @@
+import numpy as np
+import pytest
+from scipy import sparse
+
+from scmoe.data._dataset import MosaicDataset
+from scmoe.data._graph import N_NEIGHBORS, NeighborGraph, RandomStep, transitions
+from scmoe.data._setup import Setup
+from scmoe.data._statistics import fit_statistics, program_scores
+
+
+@pytest.fixture
+def dataset(mosaic) -> MosaicDataset:
+    return MosaicDataset(mosaic, Setup.from_mudata(mosaic))
+
+
+def graph_of(dataset: MosaicDataset, cells: np.ndarray) -> NeighborGraph:
+    return NeighborGraph(dataset, cells, [fit_statistics(dataset, cells, v, 5, seed=0) for v in range(3)])
+
+
+def slow_transitions(points: np.ndarray) -> np.ndarray:
+    distance = np.linalg.norm(points[:, None] - points[None], axis=2)
+    k, n = min(N_NEIGHBORS, len(points) - 1), len(points)
+    nearest = [sorted(set(range(n)) - {i}, key=lambda j, i=i: distance[i, j])[:k] for i in range(n)]
+    scale = [np.mean([distance[i, j] for j in nearest[i]]) for i in range(n)]
+    weight = np.eye(n)
+    for i in range(n):
+        for j in nearest[i]:
+            weight[i, j] = np.exp(-(distance[i, j] ** 2) / (scale[i] * scale[j]))
+    return weight / weight.sum(1, keepdims=True)
+
+
+@pytest.mark.parametrize("n", [2, 10, 40])
+def test_transitions_equal_the_slow_form(n):
+    points = np.random.default_rng(0).normal(size=(n, 3))
+    np.testing.assert_allclose(transitions(points).toarray(), slow_transitions(points), rtol=1e-5)
+
+
+def test_graph_is_the_sum_over_the_modalities_of_the_cells_that_have_them(dataset):
+    cells = np.arange(10, 110)
+    expected = np.zeros((len(dataset), len(dataset)))
+    for v in range(3):
+        here = cells[dataset.present[cells, v]]
+        step = slow_transitions(program_scores(dataset, here, v, fit_statistics(dataset, cells, v, 5, seed=0)))
+        expected[np.ix_(here, here)] += step @ step.T
+    np.fill_diagonal(expected, 0)
+    some = np.array([5, 100, 20, 70, 21])
+    np.testing.assert_allclose(graph_of(dataset, cells).similarity(some), expected[np.ix_(some, some)], atol=1e-6)
+
+
+def test_other_cells_are_neither_looked_at_nor_linked(dataset, mosaic):
+    cells, every = np.arange(60), np.arange(len(dataset))
+    found = graph_of(dataset, cells).similarity(every)
+    assert not found[60:].any() and not found[:, 60:].any() and found.any()
+    other = mosaic.obs_names[60:]
+    for adata in mosaic.mod.values():
+        adata.X[adata.obs_names.isin(other)] *= 3
+    changed = graph_of(MosaicDataset(mosaic, dataset.setup), cells).similarity(every)
+    np.testing.assert_array_equal(changed, found)
+
+
+def test_a_step_is_drawn_by_weight():
+    weights = np.array([[0, 3, 1, 0], [1, 0, 0, 0], [0, 0, 0, 0], [2, 1, 1, 0]], np.float32)
+    step, rng = RandomStep(sparse.csr_matrix(weights)), np.random.default_rng(0)
+    drawn = np.stack([step.draw(np.arange(4), rng) for _ in range(4000)])
+    share = np.stack([(drawn == j).mean(0) for j in range(4)], axis=1)
+    expected = np.array([[0, 0.75, 0.25, 0], [1, 0, 0, 0], [0, 0, 1, 0], [0.5, 0.25, 0.25, 0]])
+    np.testing.assert_allclose(share, expected, atol=0.03)
+
+
+def test_drawn_cells_are_similar(dataset):
+    cells, rng = np.arange(len(dataset)), np.random.default_rng(0)
+    graph = graph_of(dataset, cells)
+    drawn, similar = graph.draw(cells, rng), graph.similarity(cells) > 0
+    assert (similar[cells, drawn] | (drawn == cells)).all()
+    assert (drawn != cells).mean() > 0.5
+
+
+def test_a_cell_outside_the_graph_draws_itself(dataset):
+    graph = graph_of(dataset, np.arange(60))
+    assert graph.draw(np.array([90, 61]), np.random.default_rng(0)).tolist() == [90, 61]
