@@ -100,3 +100,13 @@ def test_states_of_several_sources_are_decoded_at_once(batch, shake):
     shake(decoder)
     expected = torch.stack([decoder(state, batch, own=False) for state in states])
     torch.testing.assert_close(decoder(states, batch, own=False), expected)
+
+
+@pytest.mark.parametrize("rank", [K, K - 1])
+def test_error_in_scores_is_the_error_in_features(rank, batch, shake):
+    decoder = make()
+    shake(decoder)
+    decoder.loadings[:, rank:] = 0
+    states, z = torch.randn(2, B, d), torch.randn(B, D)
+    expected = (z - decoder(states, batch, own=True)).square().mean(-1)
+    torch.testing.assert_close(decoder.mean_squared_error(decoder.scores(states, batch, own=True), z), expected)

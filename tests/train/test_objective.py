@@ -107,10 +107,12 @@ def test_decoding_losses_equal_the_loop_over_cells(network, mosaic):
     for target in range(V):
         for source in range(V):
             state = encoded.states[:, source]
-            decoded = network.decoders[target](state, weights, own=source == target)
+            decoder = network.decoders[target]
             mask = batch.presence.mask
             loss = torch.zeros(B)
-            loss[mask[:, target]] = reconstruction(network, target, decoded[mask[:, target]], z[target], batch)
+            scores = decoder.scores(state, weights, own=source == target)[mask[:, target]]
+            parts = (z[target], batch.counts[target], batch.observed[target])
+            loss[mask[:, target]] = reconstruction(decoder, scores, *parts)
             cells = [c for c in range(B) if mask[c, target] and mask[c, source]]
             if source != target:
                 cells = [c for c in cells if group[c, source] != group[c, target]]
@@ -122,9 +124,10 @@ def test_decoding_losses_equal_the_loop_over_cells(network, mosaic):
 
 @pytest.mark.parametrize(("v", "likelihood"), list(enumerate(LIKELIHOODS)))
 def test_reconstruction_follows_the_likelihood(network, v, likelihood):
-    batch, decoded = make_batch(), torch.randn(B, N_FEATURES[v])
-    network.decoders[v].loss_scale.fill_(2.0)
-    found = reconstruction(network, v, decoded, batch.values[v], batch)
+    batch, decoder, scores = make_batch(), network.decoders[v], torch.randn(B, N_FEATURES[v])
+    decoder.loss_scale.fill_(2.0)
+    found = reconstruction(decoder, scores, batch.values[v], batch.counts[v], batch.observed[v])
+    decoded = decoder.parameters_of(scores)
     if likelihood == "gaussian":
         loss = torch.where(batch.observed[0], (batch.values[0] - decoded) ** 2, torch.nan)
     elif likelihood == "bernoulli":

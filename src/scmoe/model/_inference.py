@@ -197,10 +197,10 @@ class Inference(BaseModelClass):
         for rows, batch, encoded in self._encode(dataset, cells, batch_size, only=sources):
             seen = batch.presence.mask[:, sources]
             weights = self.module.batch_weights(batch.batch)
-            decoded = self.module.decoders[t](encoded.states[:, sources].transpose(0, 1), weights, own=False)
+            decoder = self.module.decoders[t]
+            scores = decoder.scores(encoded.states[:, sources].transpose(0, 1), weights, own=False)
             share = seen / seen.sum(1, keepdim=True).clamp(min=1)
-            decoded = (decoded * share.T[..., None]).sum(0)
-            expected = self.module.decoders[t].expected(decoded)
+            expected = decoder.expected(decoder.parameters_of((scores * share.T[..., None]).sum(0)))
             if self.setup.likelihoods[target] == "gaussian":
                 expected = self.module.standardizers[t].inverse(expected)
             out[rows] = nan_where_absent(seen.any(1), expected)

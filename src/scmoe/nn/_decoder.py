@@ -100,8 +100,8 @@ class Decoder(nn.Module):
             self.bias.copy_(bias)
             self.scale.copy_(std)
 
-    def forward(self, state: Tensor, batch: Tensor, *, own: bool) -> Tensor:
-        """Decode.
+    def scores(self, state: Tensor, batch: Tensor, *, own: bool) -> Tensor:
+        """Decode to program scores.
 
         Parameters
         ----------
@@ -114,18 +114,34 @@ class Decoder(nn.Module):
 
         Returns
         -------
-        Tensor (..., B, D): standardized mean, log rate per unit of library size, or logit.
+        Tensor (..., B, K); (..., B, D) without programs.
         """
         state = self.dropout(state if own else self.norm(state))
-        x = (self.own if own else self.cross)(state, batch)
-        if self.has_programs:
-            x = x @ self.loadings.T
+        return (self.own if own else self.cross)(state, batch)
+
+    def parameters_of(self, scores: Tensor) -> Tensor:
+        """Likelihood parameters (..., B, D) of scores: standardized mean, log rate per unit of library size, or logit."""
+        x = scores @ self.loadings.T if self.has_programs else scores
         return x if self.likelihood == "gaussian" else self.bias + self.scale * x
 
-    def expected(self, decoded: Tensor) -> Tensor:
-        """Expected value of what `forward` returned: standardized mean, counts at the median library, or probability."""
+    def forward(self, state: Tensor, batch: Tensor, *, own: bool) -> Tensor:
+        """Likelihood parameters (..., B, D) of states; the arguments are those of `scores`."""
+        return self.parameters_of(self.scores(state, batch, own=own))
+
+    def mean_squared_error(self, scores: Tensor, z_BD: Tensor) -> Tensor:
+        """Mean over the D features of (z - x)², (..., B), without making x.
+
+        With orthonormal loadings, ‖z - u L y‖² = ‖z‖² - ‖Lᵀz‖² + ‖Lᵀz - u y‖² (Pythagoras): K numbers a cell in place of D.
+        """
+        length = self.loadings.square().sum(0).sqrt()  # u, and 0 for columns beyond the rank
+        target = z_BD @ self.loadings / length.clamp(min=1e-12)
+        unexplained = z_BD.square().sum(-1) - target.square().sum(-1)
+        return (unexplained + (target - length * scores).square().sum(-1)) / z_BD.shape[-1]
+
+    def expected(self, parameters: Tensor) -> Tensor:
+        """Expected value under likelihood parameters: standardized mean, counts at the median library, or probability."""
         if self.likelihood == "gaussian":
-            return decoded
+            return parameters
         if self.likelihood == "bernoulli":
-            return decoded.sigmoid()
-        return decoded.clamp(max=LOG_RATE_MAX).exp() * self.library
+            return parameters.sigmoid()
+        return parameters.clamp(max=LOG_RATE_MAX).exp() * self.library

@@ -16,6 +16,7 @@ from scmoe.losses._likelihood import (
     poisson_nll,
     squared_error,
 )
+from scmoe.nn._decoder import Decoder
 from scmoe.nn._network import Encoded, Network
 from scmoe.train._config import TrainConfig
 
@@ -36,20 +37,36 @@ def draw_groups(n_cells: int, n_modalities: int, p_split: float, device: torch.d
     return torch.where(split, group, 0)
 
 
-def reconstruction(network: Network, v: int, decoded: Tensor, z: Tensor, batch: Batch) -> Tensor:
-    """Negative log-likelihood of modality `v` given what its decoder returned, (..., n_v), in comparable units."""
-    decoder, counts = network.decoders[v], batch.counts[v]
+def reconstruction(decoder: Decoder, scores: Tensor, z: Tensor, counts: Tensor | None, seen: Tensor | None) -> Tensor:
+    """Negative log-likelihood of a modality given decoded scores, mean over features, in comparable units.
+
+    Parameters
+    ----------
+    decoder
+        Of the modality.
+    scores
+        (..., n_v, K) from `Decoder.scores`.
+    z, counts, seen
+        Standardized values, raw counts, and which values are observed, each (n_v, D); see `Batch`.
+
+    Returns
+    -------
+    Tensor (..., n_v).
+    """
     if decoder.likelihood == "gaussian":
-        loss = squared_error(z, decoded)
+        if seen is None and decoder.has_programs:
+            return decoder.mean_squared_error(scores, z) * decoder.loss_scale
+        loss = squared_error(z, decoder.parameters_of(scores))
     else:
         assert counts is not None
+        parameters = decoder.parameters_of(scores)
         if decoder.likelihood == "bernoulli":
-            loss = bernoulli_nll((counts > 0).float(), decoded)
+            loss = bernoulli_nll((counts > 0).float(), parameters)
         elif decoder.likelihood == "poisson":
-            loss = poisson_nll(counts, decoded + log_library(counts))
+            loss = poisson_nll(counts, parameters + log_library(counts))
         else:
-            loss = nb_nll(counts, decoded + log_library(counts), decoder.log_theta)
-    return mean_over_observed(loss, batch.observed[v]) * decoder.loss_scale
+            loss = nb_nll(counts, parameters + log_library(counts), decoder.log_theta)
+    return mean_over_observed(loss, seen) * decoder.loss_scale
 
 
 def decode_losses(
@@ -65,15 +82,14 @@ def decode_losses(
         states, weight, here, groups = (
             presence.select(x, target) for x in (encoded.states, weights, presence.mask, group)
         )
-        decoded = decoder(states[:, target], weight, own=True)
-        own.append(masked_mean(reconstruction(network, target, decoded, z[target], batch), here[:, target]))
         sources = [source for source in range(network.n_modalities) if source != target]
-        if not sources:
-            continue
-        decoded = decoder(states[:, sources].transpose(0, 1), weight, own=False)
-        loss = reconstruction(network, target, decoded, z[target], batch)
+        scores = [decoder.scores(states[:, [target]].transpose(0, 1), weight, own=True)]
+        if sources:
+            scores.append(decoder.scores(states[:, sources].transpose(0, 1), weight, own=False))
+        loss = reconstruction(decoder, torch.cat(scores), z[target], batch.counts[target], batch.observed[target])
+        own.append(masked_mean(loss[0], here[:, target]))
         unseen = (groups[:, sources] != groups[:, [target]]) & here[:, sources]
-        cross.extend(masked_mean(row, mask) for row, mask in zip(loss, unseen.T, strict=True))
+        cross.extend(masked_mean(row, mask) for row, mask in zip(loss[1:], unseen.T, strict=True))
         told.extend(unseen.T.any(1))
     if not cross:
         return torch.stack(own).mean(), encoded.joint.new_zeros(())
