@@ -12,8 +12,8 @@ from scmoe.data._transform import CLIP
 
 CHUNK = 2048
 """Cells that are dense at once."""
-SVD_ENTRIES = 100_000_000
-"""Largest matrix that the programs are computed from (400 MB); beyond it, from a random subset of the training cells."""
+SVD_ENTRIES = 50_000_000
+"""Largest matrix that the programs are computed from (200 MB); beyond it, from a random subset of the training cells."""
 
 
 class Statistics(NamedTuple):

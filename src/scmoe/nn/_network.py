@@ -171,7 +171,7 @@ class Network(nn.Module):
 
     def batch_weights(self, batch: Tensor) -> Tensor:
         """One-hot (B, n_batches) of batch codes (B); a code of -1 (unseen batch) becomes the mean of all batches."""
-        known = F.one_hot(batch.clamp(min=0), self.n_batches).float()
+        known = F.one_hot(batch.clamp(min=0), self.n_batches).to(self.standardizers[0].mean.dtype)
         return torch.where(batch[:, None] >= 0, known, 1 / self.n_batches)
 
     def cluster_logits(self, encoded: Encoded) -> tuple[Tensor, Tensor]:

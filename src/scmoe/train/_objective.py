@@ -83,14 +83,16 @@ def decode_losses(
             presence.select(x, target) for x in (encoded.states, weights, presence.mask, group)
         )
         sources = [source for source in range(network.n_modalities) if source != target]
-        scores = [decoder.scores(states[:, [target]].transpose(0, 1), weight, own=True)]
+        # Stacked, not indexed by a list, which would be copied to a GPU while the host waits.
+        scores = [decoder.scores(states[:, target], weight, own=True)[None]]
         if sources:
-            scores.append(decoder.scores(states[:, sources].transpose(0, 1), weight, own=False))
+            scores.append(decoder.scores(torch.stack([states[:, s] for s in sources]), weight, own=False))
         loss = reconstruction(decoder, torch.cat(scores), z[target], batch.counts[target], batch.observed[target])
         own.append(masked_mean(loss[0], here[:, target]))
-        unseen = (groups[:, sources] != groups[:, [target]]) & here[:, sources]
-        cross.extend(masked_mean(row, mask) for row, mask in zip(loss[1:], unseen.T, strict=True))
-        told.extend(unseen.T.any(1))
+        for source, row in zip(sources, loss[1:], strict=True):
+            unseen = (groups[:, source] != groups[:, target]) & here[:, source]
+            cross.append(masked_mean(row, unseen))
+            told.append(unseen.any())
     if not cross:
         return torch.stack(own).mean(), encoded.joint.new_zeros(())
     return torch.stack(own).mean(), masked_mean(torch.stack(cross), torch.stack(told))
