@@ -78,6 +78,13 @@ def tutorials(session: nox.Session) -> None:
 
 @nox.session
 def bench(session: nox.Session) -> None:
+    """Speed and memory beside baselines."""
+    _install(session)
+    session.run("scmoe", "benchmark", "speed", "-o", "bench/speed", *session.posargs, env=ENV)
+
+
+@nox.session
+def seeds(session: nox.Session) -> None:
     """The main job with three seeds; each run prints its scores beside those of PCA and ridge."""
     _install(session)
     for seed in "012":

@@ -11,8 +11,9 @@ from mudata import MuData, read_h5mu
 from typer.testing import CliRunner
 
 import scmoe
+from scmoe._errors import INTERRUPTED
 from scmoe._io import quiet_mudata, write_h5mu
-from scmoe.cli import INTERRUPTED, app
+from scmoe.cli import app
 
 N_CELLS = 48
 

@@ -1,16 +1,15 @@
 """The command line: what `scmoe.tl` does, from file to file."""
 
 import shutil
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager, redirect_stdout
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from scmoe._errors import reported_errors
 from scmoe._version import __version__
+from scmoe.benchmark._cli import app as benchmark
 
 # The scientific libraries take seconds to load, so each command imports what it needs: `scmoe --help` stays instant.
 if TYPE_CHECKING:
@@ -25,9 +24,7 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
-
-INTERRUPTED = 130
-"""Exit code of a program that was stopped with Ctrl-C (128 + SIGINT), as shells expect it."""
+app.add_typer(benchmark, name="benchmark")
 
 
 class Accelerator(StrEnum):
@@ -54,25 +51,6 @@ Kinds = Annotated[
     ),
 ]
 Seed = Annotated[int, typer.Option("--seed", min=0, help="Seed; the same seed gives the same result on a CPU.")]
-
-
-@contextmanager
-def reported_errors(hint: str = "") -> Iterator[None]:
-    """Turn errors of input and output into one readable block on stderr, and keep stdout for results."""
-    try:
-        with redirect_stdout(sys.stderr):
-            yield
-    except (ValueError, KeyError, OSError, FloatingPointError) as error:
-        message = error.args[0] if isinstance(error, KeyError) and error.args else error
-        typer.echo(f"Error: {message}", err=True)
-        raise typer.Exit(1) from error
-    except KeyboardInterrupt as error:
-        raise _interrupted(hint) from error
-
-
-def _interrupted(hint: str) -> typer.Exit:
-    typer.echo(f"\nInterrupted. {hint}".rstrip(), err=True)
-    return typer.Exit(INTERRUPTED)
 
 
 def _version(wanted: bool) -> None:
