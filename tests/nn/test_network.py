@@ -5,7 +5,7 @@ from torch import Tensor
 from scmoe.data._presence import locate
 from scmoe.data._transform import CLIP
 from scmoe.nn._config import NetworkConfig
-from scmoe.nn._network import Network, Standardizer, locate_tokens
+from scmoe.nn._network import Network, Standardizer, keep_mask, locate_tokens
 
 N_FEATURES, V, P, B, d, H = (7, 5, 9), 3, 2, 6, 8, 2
 PRESENT = torch.tensor([[1, 1, 1], [1, 1, 0], [0, 1, 1], [1, 0, 0], [1, 1, 1], [0, 0, 1]]).bool()
@@ -179,3 +179,21 @@ def test_missing_entry_becomes_the_mean(standardizer):
 def test_inverse_returns_to_the_units_of_the_data(standardizer):
     x = torch.randn(4, 3)
     torch.testing.assert_close(standardizer.inverse(standardizer(x, None)), x)
+
+
+@pytest.mark.parametrize("p", [0.05, 0.3, 0.9])
+def test_features_are_hidden_with_the_given_chance_each_on_its_own(p):
+    mask = keep_mask(torch.Size([1001, 403]), p).double()
+    assert mask.mean().item() == pytest.approx(1 - p, abs=4 * (p * (1 - p) / mask.numel()) ** 0.5)
+    variance = p * (1 - p)
+    for lag in (1, 2, 3, 4):
+        covariance = ((mask[:, lag:] - 1 + p) * (mask[:, :-lag] - 1 + p)).mean().item()
+        assert abs(covariance) < 4 * variance / mask.numel() ** 0.5
+
+
+def test_hidden_features_are_made_up_for_by_the_others(network):
+    network.training = True
+    hidden = network._hide_features(torch.ones(200, 300))
+    scale = 1 / (1 - network.config.feature_dropout)
+    torch.testing.assert_close(hidden.unique(), torch.tensor([0.0, scale]))
+    assert hidden.mean().item() == pytest.approx(1, abs=0.02)

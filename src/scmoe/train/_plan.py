@@ -67,6 +67,10 @@ class TrainingPlan(LightningModule):
         """Clip the norm of the gradient."""
         self.clip_gradients(optimizer, gradient_clip_val=self.config.gradient_clip, gradient_clip_algorithm="norm")
 
+    def on_fit_start(self) -> None:
+        """Collect once what is averaged in every step."""
+        self._averaged = (list(self.average.parameters()), list(self.network.parameters()))
+
     def on_train_epoch_start(self) -> None:
         """Seed the epoch."""
         torch.manual_seed((self.seed * 1_000_003 + self.current_epoch) % 2**63)
@@ -84,7 +88,7 @@ class TrainingPlan(LightningModule):
         """Move the running average; its decay rises with the steps, so that short runs forget their start."""
         step = self.global_step
         update = get_ema_multi_avg_fn(min(self.config.ema, step / (9 + step)))
-        update(list(self.average.parameters()), list(self.network.parameters()), step)
+        update(*self._averaged, step)
 
     def on_train_epoch_end(self) -> None:
         """Keep the epoch's mean losses (validation has run by now); stop if they are not numbers."""
