@@ -12,8 +12,8 @@ from scmoe.data._transform import CLIP
 
 CHUNK = 2048
 """Cells that are dense at once."""
-SVD_ENTRIES = 50_000_000
-"""Largest matrix that the programs are computed from (200 MB); beyond it, from a random subset of the training cells."""
+SVD_ENTRIES = 25_000_000
+"""Largest matrix that the programs are computed from (100 MB); beyond it, from a random subset of the training cells."""
 
 
 class Statistics(NamedTuple):
@@ -115,9 +115,9 @@ def _programs(
     limit = max(SVD_ENTRIES // len(mean), n_programs + 1)
     if len(cells) > limit:
         cells = np.sort(rng.choice(cells, limit, replace=False))
-    z = np.concatenate(
-        [np.clip((x - mean) / std, -CLIP, CLIP) * seen for x, seen, _ in _chunks(dataset, cells, modality)]
-    )
+    z = np.empty((len(cells), len(mean)), np.float32)
+    for i, (x, seen, _) in enumerate(_chunks(dataset, cells, modality)):
+        z[i * CHUNK : (i + 1) * CHUNK] = np.clip((x - mean) / std, -CLIP, CLIP) * seen
     rank = min(n_programs, *z.shape)
     _, singular, right = randomized_svd(z, rank, random_state=seed)
     loadings = np.zeros((len(mean), n_programs), np.float32)
