@@ -91,6 +91,16 @@ EVERY = slice(None)
 NB = {"likelihoods": {"rna": "nb"}}
 
 
+def batch_of_a_modality(mdata: MuData) -> MuData:
+    mdata["rna"].obs["plate"] = "a"
+    return mdata
+
+
+def occupied_uns(mdata: MuData) -> MuData:
+    mdata.uns["mine"] = "text"
+    return mdata
+
+
 CASES = {
     "an AnnData": Case(lambda m: m["rna"], {}, TypeError, r"Wrap it: mudata\.MuData"),
     "no modality": Case(without_modalities, {}, ValueError, "at least one modality, found none"),
@@ -189,14 +199,39 @@ CASES = {
     "dropout of everything": Case(same, {"dropout": 1.0}, ValueError, r"dropout must be in \[0, 1\)"),
     "one cluster": Case(same, {"n_clusters": 1}, ValueError, "n_clusters must be None or at least 2"),
     "unknown tokenizer": Case(same, {"tokenizer": "gene"}, ValueError, "tokenizer must be one of 'program', 'patch'"),
-    "unknown setting": Case(same, {"n_expert": 3}, TypeError, "n_expert"),
-    "unknown training setting": Case(same, {"train_kwargs": {"plan_kwargs": {"learning": 3}}}, TypeError, "learning"),
+    "unknown setting": Case(same, {"n_expert": 3}, TypeError, "'n_expert' is not .* did you mean 'n_experts'?"),
+    "unknown training setting": Case(
+        same,
+        {"train_kwargs": {"plan_kwargs": {"learning": 3}}},
+        TypeError,
+        "'learning' is not a setting of TrainConfig",
+    ),
+    "misplaced setting": Case(same, {"train_kwargs": {"lr": 1e-3}}, TypeError, "pass plan_kwargs={'lr': ...}"),
+    "half an epoch": Case(same, {"max_epochs": 1.5}, ValueError, "whole number, at least 1; found 1.5"),
+    "negative seed": Case(same, {"seed": -1}, ValueError, "seed must be a whole number .* found -1"),
+    "several batch keys": Case(
+        same, {"batch_key": ["batch"]}, TypeError, r"the name of one column .* found \['batch'\]"
+    ),
+    "batch key of a modality": Case(
+        batch_of_a_modality, {"batch_key": "plate"}, KeyError, r"mdata\['rna'\]\.obs has it: call mdata\.pull_obs"
+    ),
+    "name that files cannot hold": Case(same, {"key_added": "a/b"}, ValueError, "key_added must be a name without"),
+    "results that cannot be stored": Case(
+        occupied_uns, {"key_added": "mine"}, ValueError, r"uns\['mine'\] must be free for results; found a str"
+    ),
+    "more clusters than cells": Case(
+        same, {"n_clusters": 500}, ValueError, "n_clusters=500 is more than .* cells, 120"
+    ),
     "learning rate of zero": Case(
         same, {"train_kwargs": {"plan_kwargs": {"lr": 0}}}, ValueError, "lr.* must be positive; found 0"
     ),
-    "no epoch": Case(same, {"max_epochs": 0}, ValueError, "max_epochs must be at least 1; found 0"),
-    "endless epochs": Case(same, {"max_epochs": -1}, ValueError, "max_epochs must be at least 1; found -1"),
-    "empty batches": Case(same, {"train_kwargs": {"batch_size": 0}}, ValueError, "batch_size must be at least 1"),
+    "no epoch": Case(same, {"max_epochs": 0}, ValueError, "max_epochs must be a whole number, at least 1; found 0"),
+    "endless epochs": Case(
+        same, {"max_epochs": -1}, ValueError, "max_epochs must be a whole number, at least 1; found -1"
+    ),
+    "empty batches": Case(
+        same, {"train_kwargs": {"batch_size": 0}}, ValueError, "batch_size must be a whole number, at least 1"
+    ),
     "share of training cells": Case(same, {"train_kwargs": {"train_size": 1.5}}, ValueError, "train_size must be in"),
     "early stopping without validation": Case(
         same,

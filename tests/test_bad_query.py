@@ -70,7 +70,7 @@ QUERIES = {
         ValueError,
         "none of the model's modalities, rna, adt; found atac",
     ),
-    "no batch": (without_batch, KeyError, "batch_key='batch' is not a column of mdata.obs; found cell_type"),
+    "no batch": (without_batch, KeyError, "trained with batch_key='batch', but mdata.obs has no such column"),
     "infinite value": (infinite, ValueError, "found inf for feature 'protein2'"),
     "an AnnData": (lambda m: m["rna"], TypeError, "Wrap it"),
 }
@@ -89,7 +89,26 @@ def test_a_query_that_does_not_fit_is_refused(paired, trained, contents, name):
     assert contents(query) == before
 
 
+def proteins_alone(mdata: MuData) -> MuData:
+    query = mudata_of(adt=mdata["adt"].copy())
+    query.obs["batch"] = "donor1"
+    return query
+
+
+def by_depth(mdata: MuData, model) -> None:
+    with quiet_mudata():
+        with_depth = mdata.copy()
+    with_depth.obs["depth"] = np.linspace(0, 1, mdata.n_obs)
+    scmoe.tl.expert_usage(with_depth, model, groupby="depth")
+
+
 QUESTIONS = {
+    "no cell with the source": (
+        lambda m, o: o.impute("rna", "adt", proteins_alone(m)),
+        ValueError,
+        "None of the 120 cells has rna",
+    ),
+    "groups of decimal numbers": (by_depth, ValueError, "groupby='depth' must be a column of groups"),
     "target among the sources": (lambda m, o: o.impute("rna", "rna", m), ValueError, "other than itself.*from .*'adt'"),
     "no source": (lambda m, o: o.impute([], "adt", m), ValueError, r"found \[\]"),
     "unknown source": (lambda m, o: o.impute("atac", "adt", m), KeyError, "no modality 'atac'; it has rna, adt"),

@@ -67,6 +67,10 @@ class Keys:
         """``mdata.obsm`` (all cells) and ``mdata.mod[target].layers`` (its cells): predicted features of `target`."""
         return f"{self.name}_{target}_from_{source}"
 
+    def is_imputed(self, key: str) -> bool:
+        """Whether `imputed` made this key."""
+        return key.startswith(f"{self.name}_") and "_from_" in key
+
 
 def column_name(name: str) -> str:
     """The name of a feature or label as a column of a stored frame, where files allow no ``/`` (as in HLA-A/B/C)."""
@@ -77,7 +81,9 @@ HISTORY = "history"
 """``mdata.uns[key_added]["history"]``: a frame with one row an epoch and one column a loss."""
 PARAMS = "params"
 """``mdata.uns[key_added]["params"]``: settings, seed, versions and timings of the model."""
-EXPERT_USAGE = "expert_usage"
+EXPERT_USAGE, EXPERT_USAGE_GROUPBY = "expert_usage", "expert_usage_groupby"
 """``mdata.uns[key_added]["expert_usage"]``: tidy frame, see `scmoe.tl.expert_usage`."""
-ATTENTION = "attention"
+ATTENTION, ATTENTION_GROUPBY = "attention", "attention_groupby"
 """``mdata.uns[key_added]["attention"]``: tidy frame, see `scmoe.tl.attention`."""
+UMAP = "X_umap"
+"""``mdata.obsm``: where `scanpy.pl.umap` looks for coordinates."""

@@ -30,7 +30,7 @@ def test_against_loops_over_cells(seed):
     n_tokens = [4, 2, 1]
     for row in attention_table(blocks, NAMES, groups, n_tokens=n_tokens).itertuples():
         query, key = NAMES.index(row.query), NAMES.index(row.key)
-        cells = [c for c in range(9) if present[c, query] and row.group in ("all", groups[c])]
+        cells = [c for c in range(9) if present[c, query] and row.group in ("all cells", groups[c])]
         attention = np.mean([np.nan_to_num(blocks[c, row.layer, query, key]) for c in cells])
         uniform = np.mean([n_tokens[key] * present[c, key] / (present[c] * n_tokens).sum() for c in cells])
         assert row.n_cells == len(cells)

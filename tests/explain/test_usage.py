@@ -30,7 +30,7 @@ def test_against_loops_over_cells(shares, groups):
         cells = [
             cell
             for cell in range(N_CELLS)
-            if row.group in ("all", groups[cell]) and not np.isnan(soft[row.modality][cell]).any()
+            if row.group in ("all cells", groups[cell]) and not np.isnan(soft[row.modality][cell]).any()
         ]
         assert row.n_cells == len(cells)
         assert row.soft == pytest.approx(np.mean([soft[row.modality][c, row.layer, row.expert] for c in cells]))
@@ -45,23 +45,23 @@ def test_shares_sum_to_one(shares, groups):
 def test_group_without_a_cell_of_the_modality_is_left_out(shares):
     groups = pd.Series(["early"] * 4 + ["late"] * 8)
     table = usage_table(*shares, groups)
-    assert set(table.query("modality == 'adt'")["group"]) == {"all", "late"}
+    assert set(table.query("modality == 'adt'")["group"]) == {"all cells", "late"}
 
 
 def test_without_groups_there_is_one(shares):
     table = usage_table(*shares)
-    assert table["group"].unique().tolist() == ["all"]
+    assert table["group"].unique().tolist() == ["all cells"]
     assert len(table) == 2 * N_LAYERS * N_EXPERTS
 
 
 def test_groups_follow_category_order(shares):
     groups = pd.Series(pd.Categorical(["z", "a"] * 6, categories=["z", "unused", "a"]))
-    assert usage_table(*shares, groups)["group"].unique().tolist() == ["all", "z", "a"]
+    assert usage_table(*shares, groups)["group"].unique().tolist() == ["all cells", "z", "a"]
 
 
 @pytest.mark.parametrize(
     ("groups", "match"),
-    [(pd.Series(["a"]), "1 entries for 12 cells"), (pd.Series(["all"] * 12), "called 'all'")],
+    [(pd.Series(["a"]), "1 entries for 12 cells"), (pd.Series(["all cells"] * 12), "called 'all cells'")],
 )
 def test_bad_groups(shares, groups, match):
     with pytest.raises(ValueError, match=match):

@@ -6,7 +6,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from scmoe.nn import _mixture
-from scmoe.nn._dispatch import SMALL_KEYS, dispatch
+from scmoe.nn._dispatch import MANY_SLOTS, dispatch
 from scmoe.nn._mixture import Mixture, Weights, use_grouped
 
 E, d, HIDDEN, K = 5, 8, 12, 2
@@ -84,7 +84,7 @@ def test_views_may_come_in():
         torch.testing.assert_close(engine(form, gate, expert, weights), engine(x, gate, expert, weights))
 
 
-@pytest.mark.parametrize("n_tokens", [1, 7, SMALL_KEYS // K + 1])
+@pytest.mark.parametrize("n_tokens", [1, 7, MANY_SLOTS // K + 1])
 def test_dispatch_sorts_stably_and_finds_the_way_back(n_tokens):
     expert = torch.randint(0, E, (n_tokens, K))
     where = dispatch(expert, E)

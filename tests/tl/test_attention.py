@@ -14,7 +14,7 @@ def test_attention_of_a_query_sums_to_one(mosaic, trained_mosaic):
     scmoe.tl.attention(mosaic, trained_mosaic, groupby="batch")
     table = mosaic.uns["scmoe"]["attention"]
     np.testing.assert_allclose(table.groupby(["layer", "group", "query"])["attention"].sum(), 1, rtol=1e-5)
-    assert set(table["group"]) == {"all", "donor1", "donor2"}
+    assert set(table["group"]) == {"all cells", "donor1", "donor2"}
     assert set(table["query"]) == set(table["key"]) == {"rna", "adt", "ephys"}
 
 

@@ -30,7 +30,7 @@ def test_shares_of_a_cell_sum_to_one(mosaic, trained_mosaic):
 def test_shares_of_a_group_sum_to_one(usage):
     sums = usage.groupby(["layer", "modality", "group"])[["soft", "hard"]].sum()
     np.testing.assert_allclose(sums, 1, rtol=1e-5)
-    assert set(usage["group"]) == {"all", "B", "NK", "T"}
+    assert set(usage["group"]) == {"all cells", "B", "NK", "T"}
 
 
 def test_a_group_is_the_mean_of_its_cells(mosaic, usage):

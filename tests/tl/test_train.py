@@ -79,3 +79,17 @@ def test_prepared_choices_are_kept(fresh, tl_train, data, contents, written):
     before = contents(mdata)
     tl_train(mdata)
     assert "uns/scmoe/prepare/rna/kind" not in written(before, mdata)
+
+
+def test_nothing_stale_stays_beside_new_results(paired, tl_train):
+    first = tl_train(paired, labels_key="cell_type")
+    scmoe.tl.expert_usage(paired, first)
+    scmoe.tl.attention(paired, first)
+    scmoe.tl.impute(paired, first, source="rna", target="adt")
+    paired.obs["scmoe_mine"] = 1
+    tl_train(paired)
+    assert set(paired.uns["scmoe"]) == {"prepare", "history", "params"}
+    assert {name for name in paired.obs if name.startswith("scmoe")} == {"scmoe_cluster", "scmoe_mine"}
+    assert set(paired.obsm) & {"scmoe_adt_from_rna", "scmoe_label_probability"} == set()
+    assert all("scmoe_router" not in adata.obsm for adata in paired.mod.values())
+    assert "scmoe_adt_from_rna" not in paired["adt"].layers and "counts" in paired["adt"].layers

@@ -22,7 +22,7 @@ from scmoe.data._setup import (
     prepared_kinds,
     values_of,
 )
-from scmoe.data._transform import log_normalize
+from scmoe.pp._normalize import log_normalize
 
 
 class Batch(NamedTuple):
@@ -95,6 +95,11 @@ class MosaicDataset(Dataset[Batch]):
             self._rows[v] = mdata.mod[name].obs_names.get_indexer(mdata.obs_names)
         self._has_missing = [has_nan(matrix) for matrix in self._matrices]
         self.present = (self._rows >= 0).T
+        if setup.batch_key is not None and setup.batch_key not in mdata.obs:
+            raise KeyError(
+                f"The model was trained with batch_key={setup.batch_key!r}, but mdata.obs has no such column. Add it; cells "
+                "of a batch that the model does not know are decoded for the mean of its batches."
+            )
         one_batch = np.zeros(mdata.n_obs, np.int64)
         self.batch = (
             encode(column_of(mdata, setup.batch_key, "batch_key"), setup.batches) if setup.batch_key else one_batch

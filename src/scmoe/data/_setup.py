@@ -116,7 +116,8 @@ def describe_layer(layer: str | None) -> str:
 
 def prepared_kinds(mdata: MuData, modalities: Sequence[str]) -> dict[str, str]:
     """What `scmoe.pp.prepare` took the modalities for, as far as it was run."""
-    record = mdata.uns.get(UNS_ROOT, {}).get(PREPARE, {})
+    root = mdata.uns.get(UNS_ROOT, {})
+    record = root.get(PREPARE, {}) if isinstance(root, Mapping) else {}
     return {name: str(record[name]["kind"]) for name in modalities if name in record}
 
 
@@ -160,15 +161,18 @@ def categories(mdata: MuData, key: str | None, argument: str) -> list[str]:
 
 def column_of(mdata: MuData, key: str, argument: str) -> pd.Series:
     """A column of ``mdata.obs`` as strings."""
+    if not isinstance(key, str):
+        raise TypeError(f"{argument} must be the name of one column of mdata.obs; found {key!r}.")
     if key not in mdata.obs:
-        raise KeyError(
-            f"{argument}={key!r} is not a column of mdata.obs; found {', '.join(map(str, mdata.obs)) or 'none'}."
-        )
+        owners = [name for name in mdata.mod if key in mdata.mod[name].obs]
+        hint = f" mdata[{owners[0]!r}].obs has it: call mdata.pull_obs([{key!r}]) first." if owners else ""
+        found = ", ".join(map(str, mdata.obs)) or "none"
+        raise KeyError(f"{argument}={key!r} is not a column of mdata.obs; found {found}.{hint}")
     column = mdata.obs[key]
     if column.isna().any():
         cell = mdata.obs_names[np.flatnonzero(column.isna())[0]]
         raise ValueError(
             f"mdata.obs[{key!r}] must have a value for every cell; found {int(column.isna().sum())} missing, the first "
-            f"in cell {cell!r}. Fill them, for instance with {UNKNOWN_LABEL!r} for unlabeled cells."
+            f"in cell {cell!r}. Fill them, or remove these cells; unlabeled cells may be called {UNKNOWN_LABEL!r}."
         )
     return column.astype(str)

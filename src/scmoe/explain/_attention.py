@@ -31,7 +31,7 @@ def attention_table(
     modalities
         Names, in the order of the last two axes.
     groups
-        Group of every cell, ``(n_cells,)``; cells without a group count in ``"all"`` only.
+        Group of every cell, ``(n_cells,)``; cells without a group count in ``"all cells"`` only.
     n_tokens
         Tokens of each modality; None if all have the same number.
 

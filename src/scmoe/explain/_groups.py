@@ -5,7 +5,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
-ALL_CELLS = "all"
+ALL_CELLS = "all cells"
 """Name of the group that holds every cell."""
 
 
@@ -17,19 +17,19 @@ def group_indicator(n_cells: int, groups: pd.Series | None) -> tuple[list[str], 
     n_cells
         Number of cells.
     groups
-        Group of every cell in the order of the arrays, or None. Cells without a group belong to ``"all"`` only.
+        Group of every cell in the order of the arrays, or None. Cells without a group belong to ``"all cells"`` only.
 
     Returns
     -------
     names
-        ``"all"`` followed by the groups (category order, else sorted).
+        ``"all cells"`` followed by the groups (category order, else sorted).
     membership
         ``(n_groups, n_cells)``, 1 for members.
 
     Raises
     ------
     ValueError
-        If the lengths differ or a group is called ``"all"``.
+        If the lengths differ or a group is called ``"all cells"``.
     """
     everyone = np.ones((1, n_cells))
     if groups is None:

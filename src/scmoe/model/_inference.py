@@ -193,6 +193,10 @@ class Inference(BaseModelClass):
                 f"Choose from {[m for m in self.modalities if m != target]}."
             )
         dataset, cells = self._query(adata, indices)
+        if len(cells) and not dataset.present[cells][:, sources].any():
+            raise ValueError(
+                f"None of the {len(cells)} cells has {' or '.join(names)}, so nothing can be predicted from it."
+            )
         out = np.full((len(cells), len(self.feature_names[target])), np.nan, np.float32)
         for rows, batch, encoded in self._encode(dataset, cells, batch_size, only=sources):
             seen = batch.presence.mask[:, sources]

@@ -100,7 +100,7 @@ def _read(cls: type, path: Path) -> tuple[dict[str, Any], dict]:
             raise ValueError(f"{path} is not a model folder: expected {SETTINGS} and {WEIGHTS}, {name} is missing.")
     try:
         settings = json.loads((path / SETTINGS).read_text())
-        kind, form, checksum = settings["model"], settings["format"], settings["weights_sha256"]
+        kind, form, checksum = settings["model"], int(settings["format"]), settings["weights_sha256"]
     except (ValueError, KeyError, TypeError) as error:
         raise ValueError(f"{path / SETTINGS} is damaged and cannot be read. {REMEDY}") from error
     if kind != cls.__name__:

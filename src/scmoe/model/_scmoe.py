@@ -12,6 +12,7 @@ import torch
 from lightning.pytorch import Callback
 from mudata import MuData
 
+from scmoe._check import check_mdata
 from scmoe._keys import UNKNOWN_LABEL
 from scmoe.data._datamodule import MosaicDataModule, split_cells
 from scmoe.data._dataset import MosaicDataset
@@ -21,7 +22,7 @@ from scmoe.data._setup import Setup
 from scmoe.data._statistics import Statistics, fit_statistics
 from scmoe.model._introspection import Introspection
 from scmoe.model._save import load_model, save_model
-from scmoe.nn._config import NetworkConfig
+from scmoe.nn._config import NetworkConfig, from_keywords
 from scmoe.nn._network import Network
 from scmoe.nn._tokenizer import ProgramTokenizer
 from scmoe.train._config import TrainConfig
@@ -69,7 +70,9 @@ class SCMOE(Introspection):
     def __init__(
         self, adata: MuData | None = None, registry: dict | None = None, *, seed: int = 0, **network_kwargs: Any
     ) -> None:
-        self.config = NetworkConfig(**network_kwargs)
+        self.config = from_keywords(NetworkConfig, network_kwargs)
+        if not isinstance(seed, int) or not 0 <= seed < 2**32:
+            raise ValueError(f"seed must be a whole number from 0 to 2**32 - 1; found {seed!r}.")
         super().__init__(adata, registry)
         state = self.registry["field_registries"][SetupField.registry_key]["state_registry"]
         self.setup, self.seed = Setup(**state), seed
@@ -140,6 +143,9 @@ class SCMOE(Introspection):
             "labels_key": labels_key,
             "unlabeled_category": unlabeled_category,
         }
+        check_mdata(mdata, modalities)
+        if mdata.is_view:
+            raise ValueError("mdata is a view of another MuData. Call mdata = mdata.copy() first.")
         manager = MosaicManager([SetupField(arguments)], cls._get_setup_method_args(cls=cls, mdata=mdata, **arguments))
         manager.register_fields(mdata)
         cls.register_manager(manager)
@@ -220,10 +226,15 @@ class SCMOE(Introspection):
         FloatingPointError
             The loss is not a number any more.
         """
-        config = TrainConfig(**(plan_kwargs or {}))
+        config = from_keywords(TrainConfig, plan_kwargs or {})
+        misplaced = [name for name in trainer_kwargs if name in TrainConfig.__dataclass_fields__]
+        if misplaced:
+            raise TypeError(
+                f"{misplaced[0]!r} is a setting of TrainConfig: pass plan_kwargs={{{misplaced[0]!r}: ...}}."
+            )
         for name, value in (("max_epochs", max_epochs), ("batch_size", batch_size)):
-            if value is not None and value < 1:
-                raise ValueError(f"{name} must be at least 1; found {value}.")
+            if value is not None and (not isinstance(value, int) or value < 1):
+                raise ValueError(f"{name} must be a whole number, at least 1; found {value!r}.")
         dataset = self._dataset(None)
         train, validation = self._split(len(dataset), train_size)
         self._check_training(dataset, train, validation, early_stopping=early_stopping)

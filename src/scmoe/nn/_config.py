@@ -1,7 +1,22 @@
 """The network's hyper-parameters: written once, here."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from typing import Any, Literal, get_args, get_type_hints
+from difflib import get_close_matches
+from typing import Any, Literal, TypeVar, get_args, get_type_hints
+
+Config = TypeVar("Config")
+
+
+def from_keywords(kind: type[Config], keywords: Mapping[str, Any]) -> Config:
+    """A settings object; a TypeError that names the nearest setting if a keyword is none."""
+    names = [field.name for field in fields(kind)]  # type: ignore[arg-type]
+    for keyword in keywords:
+        if keyword not in names:
+            close = get_close_matches(keyword, names, n=1)
+            hint = f"did you mean {close[0]!r}?" if close else f"it has {', '.join(names)}."
+            raise TypeError(f"{keyword!r} is not a setting of {kind.__name__}; {hint}")
+    return kind(**keywords)
 
 
 def check_choices(config: Any) -> None:
@@ -27,7 +42,7 @@ class NetworkConfig:
     n_tokens
         Tokens per modality.
     n_programs
-        Programs per modality (at most its number of features and of training cells less one).
+        Programs per modality; no more than it has features (and those beyond the rank of the training cells are idle).
     train_programs
         Whether the programs are trained with the rest, from where the singular vectors put them.
     n_hidden

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-SMALL_KEYS = 32_768
+MANY_SLOTS = 32_768
 """From this many slots on, sorting one-byte keys is faster than sorting integers, their conversion included."""
 
 
@@ -41,7 +41,7 @@ class Dispatch(NamedTuple):
 def dispatch(expert_Tk: Tensor, n_experts: int) -> Dispatch:
     """Sort the choices (T, k) by expert; stable, so that the result does not depend on the sorting algorithm."""
     flat = expert_Tk.flatten()
-    keys = flat.to(torch.uint8) if len(flat) >= SMALL_KEYS and n_experts <= 256 else flat
+    keys = flat.to(torch.uint8) if len(flat) >= MANY_SLOTS and n_experts <= 256 else flat
     expert, order = keys.sort(stable=True)
     expert = expert.int()
     row = torch.empty_like(order)

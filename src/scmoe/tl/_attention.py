@@ -4,9 +4,9 @@ from typing import TYPE_CHECKING
 
 from mudata import MuData
 
-from scmoe._keys import ATTENTION, DEFAULT_KEY
+from scmoe._keys import ATTENTION, ATTENTION_GROUPBY, DEFAULT_KEY
 from scmoe.explain._attention import attention_table
-from scmoe.tl._tables import groups_of, write_table
+from scmoe.tl._tables import groups_of, write_uns
 
 if TYPE_CHECKING:
     from scmoe.model._scmoe import SCMOE
@@ -31,7 +31,7 @@ def attention(mdata: MuData, model: "SCMOE", *, groupby: str | None = None, key_
     Returns
     -------
     None
-        Writes ``mdata.uns[key_added]["attention"]``, a frame with the columns ``layer``, ``group`` (``"all"``, and the
+        Writes ``mdata.uns[key_added]["attention"]``, a frame with the columns ``layer``, ``group`` (``"all cells"``, and the
         groups), ``query``, ``key`` (modalities), ``attention`` (share of the query's attention; sums to one over keys),
         ``ratio`` (to what uniform attention would give) and ``n_cells``; ``mdata.uns[key_added]["attention_groupby"]``
         holds `groupby`.
@@ -45,4 +45,4 @@ def attention(mdata: MuData, model: "SCMOE", *, groupby: str | None = None, key_
     """
     groups = groups_of(mdata, groupby)
     table = attention_table(model.get_attention(mdata), model.modalities, groups)
-    write_table(mdata, key_added, ATTENTION, table, groupby)
+    write_uns(mdata, key_added, **{ATTENTION: table, ATTENTION_GROUPBY: groupby or ""})

@@ -4,10 +4,10 @@ from typing import TYPE_CHECKING
 
 from mudata import MuData
 
-from scmoe._keys import DEFAULT_KEY, EXPERT_USAGE, Keys
+from scmoe._keys import DEFAULT_KEY, EXPERT_USAGE, EXPERT_USAGE_GROUPBY, Keys
 from scmoe.explain._usage import usage_table
 from scmoe.tl._embed import rows_of
-from scmoe.tl._tables import groups_of, write_table
+from scmoe.tl._tables import groups_of, write_uns
 
 if TYPE_CHECKING:
     from scmoe.model._scmoe import SCMOE
@@ -32,7 +32,7 @@ def expert_usage(mdata: MuData, model: "SCMOE", *, groupby: str | None = None, k
     None
         Writes, for each modality, ``mdata.mod[m].obsm["{key_added}_router"]`` (its cells x experts: mean routing weight
         in the last block), and ``mdata.uns[key_added]["expert_usage"]``, a frame with the columns ``layer``,
-        ``modality``, ``group`` (``"all"``, and the groups), ``expert``, ``hard`` (share of the choices), ``soft`` (share
+        ``modality``, ``group`` (``"all cells"``, and the groups), ``expert``, ``hard`` (share of the choices), ``soft`` (share
         of the weight) and ``n_cells``; ``mdata.uns[key_added]["expert_usage_groupby"]`` holds `groupby`.
 
     Raises
@@ -48,4 +48,4 @@ def expert_usage(mdata: MuData, model: "SCMOE", *, groupby: str | None = None, k
     for name, activation in soft.items():
         if name in mdata.mod:
             mdata.mod[name].obsm[Keys(name=key_added).router] = rows_of(mdata, name, activation)[:, -1]
-    write_table(mdata, key_added, EXPERT_USAGE, table, groupby)
+    write_uns(mdata, key_added, **{EXPERT_USAGE: table, EXPERT_USAGE_GROUPBY: groupby or ""})

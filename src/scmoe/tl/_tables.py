@@ -1,6 +1,6 @@
 """What the table-writing verbs share."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 import numpy as np
@@ -8,8 +8,9 @@ import pandas as pd
 from anndata.utils import make_index_unique
 from mudata import MuData
 
+from scmoe._check import check_mdata
 from scmoe._io import to_uns
-from scmoe._keys import column_name
+from scmoe._keys import PREPARE, UNS_ROOT, Keys, column_name
 
 
 def groups_of(mdata: MuData, groupby: str | None) -> pd.Series | None:
@@ -18,6 +19,10 @@ def groups_of(mdata: MuData, groupby: str | None) -> pd.Series | None:
         return None
     if groupby not in mdata.obs:
         raise KeyError(f"groupby={groupby!r} is not a column of mdata.obs; found {', '.join(map(str, mdata.obs))}.")
+    if mdata.obs[groupby].dtype.kind == "f":
+        raise ValueError(
+            f"groupby={groupby!r} must be a column of groups; found decimal numbers. Bin them with pandas.cut."
+        )
     return mdata.obs[groupby]
 
 
@@ -32,9 +37,34 @@ def write_uns(mdata: MuData, key: str, **entries: object) -> None:
     mdata.uns[key] = {**mdata.uns.get(key, {}), **{name: to_uns(value) for name, value in entries.items()}}
 
 
-def write_table(mdata: MuData, key: str, name: str, table: pd.DataFrame, groupby: str | None) -> None:
-    """Write a table and the column it was split by."""
-    write_uns(mdata, key, **{name: table, f"{name}_groupby": groupby or ""})
+def check_results(mdata: MuData, n_clusters: int | None, key: str) -> None:
+    """Raise if results could not be written after a training."""
+    check_mdata(mdata)
+    Keys(name=key)
+    for name in {key, UNS_ROOT}:
+        if not isinstance(mdata.uns.get(name, {}), Mapping):
+            found = type(mdata.uns[name]).__name__
+            raise ValueError(f"mdata.uns[{name!r}] must be free for results; found a {found}. Rename it or key_added.")
+    if n_clusters is not None and n_clusters > mdata.n_obs:
+        raise ValueError(f"n_clusters={n_clusters} is more than there are cells, {mdata.n_obs}. Lower it.")
+
+
+def drop_results(mdata: MuData, key: str) -> None:
+    """Remove what an earlier model wrote under this key, so that nothing stale stands beside the new results."""
+    keys = Keys(name=key)
+
+    def is_ours(name: str) -> bool:
+        fixed = (keys.embedding, keys.router, keys.cluster, keys.label, keys.label_confidence, keys.label_probability)
+        return name in fixed or keys.is_imputed(name)
+
+    adatas = [mdata.mod[name] for name in mdata.mod]
+    for mapping in (mdata.obs, mdata.obsm, *(a.obsm for a in adatas), *(a.layers for a in adatas)):
+        for name in [name for name in mapping if is_ours(str(name))]:
+            del mapping[name]
+    if key in mdata.uns:
+        kept = {name: value for name, value in mdata.uns.pop(key).items() if name == PREPARE}
+        if kept:
+            mdata.uns[key] = kept
 
 
 @contextmanager

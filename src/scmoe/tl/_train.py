@@ -10,7 +10,7 @@ from scmoe._keys import DEFAULT_KEY, HISTORY, PARAMS
 from scmoe.tl._annotate import annotate
 from scmoe.tl._cluster import cluster
 from scmoe.tl._embed import embed
-from scmoe.tl._tables import uns_kept_on_error, write_uns
+from scmoe.tl._tables import check_results, drop_results, uns_kept_on_error, write_uns
 
 if TYPE_CHECKING:
     from scmoe.model._scmoe import SCMOE
@@ -52,18 +52,19 @@ def train(
     Returns
     -------
     SCMOE
-        The trained model. Writes what `scmoe.tl.embed` and `scmoe.tl.cluster` (exactly `n_clusters` clusters where
+        The trained model. Removes earlier results under `key_added`, then writes what `scmoe.tl.embed` and `scmoe.tl.cluster` (exactly `n_clusters` clusters where
         that is given; else Leiden) and, with `labels_key`, `scmoe.tl.annotate` write, and to
         ``mdata.uns[key_added]`` ``"history"`` (losses by epoch) and ``"params"`` (settings, seed, versions, seconds).
 
     Raises
     ------
     KeyError, ValueError
-        Data or settings that cannot be used; nothing has been written then.
+        Data or settings that cannot be used; `mdata` is as it was then.
     """
     from scmoe.model._save import versions
     from scmoe.model._scmoe import SCMOE
 
+    check_results(mdata, model_kwargs.get("n_clusters"), key_added)
     with uns_kept_on_error(mdata):
         SCMOE.setup_mudata(
             mdata,
@@ -75,6 +76,7 @@ def train(
         )
         model = SCMOE(mdata, seed=seed, **model_kwargs)
         model.train(max_epochs, **(train_kwargs or {}))
+    drop_results(mdata, key_added)
     embed(mdata, model, key_added=key_added)
     cluster(mdata, n_clusters=model.config.n_clusters, seed=seed, key_added=key_added)
     if labels_key is not None:

@@ -4,11 +4,8 @@ import numpy as np
 import scanpy as sc
 from mudata import MuData
 
-from scmoe._keys import DEFAULT_KEY
+from scmoe._keys import DEFAULT_KEY, UMAP
 from scmoe.tl._neighbors import neighbor_graph, stored_embedding, torch_threads_kept
-
-UMAP = "X_umap"
-"""``mdata.obsm``: where scanpy looks for the coordinates of `scanpy.pl.umap`."""
 
 
 def umap(mdata: MuData, *, seed: int = 0, key_added: str = DEFAULT_KEY) -> None:
