@@ -125,6 +125,11 @@ def test_what_is_no_matrix_of_numbers_is_refused(matrix) -> None:
         check_values(matrix, "rna", "X", ["c0"], ["CD4"])
 
 
+def test_text_is_told_where_to_go() -> None:
+    with pytest.raises(ValueError, match=r"Move text to mdata\['rna'\].obs.* = mdata\['rna'\].X.astype\(\"float32\"\)"):
+        check_values(np.array([["1", "2"]]), "rna", "X", ["c0"], GENES)
+
+
 @given(hnp.arrays(np.int64, hnp.array_shapes(min_dims=2, max_dims=2), elements=st.integers(0, 50)))
 def test_whole_numbers_pass_in_every_format(values: np.ndarray) -> None:
     cells, features = range(values.shape[0]), range(values.shape[1])

@@ -1,3 +1,4 @@
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -75,7 +76,7 @@ def test_help_loads_nothing_heavy():
     assert perf_counter() - start < 5  # 0.2 s on an idle machine
 
 
-@pytest.mark.parametrize("arguments", [["train"], ["fly"], ["demo", "--epochs", "0"]])
+@pytest.mark.parametrize("arguments", [["train"], ["fly"], ["demo", "--epochs", "0"], ["demo", "--seed", str(2**32)]])
 def test_wrong_usage_is_2(arguments):
     assert run(*arguments).exit_code == 2
 
@@ -121,6 +122,55 @@ def test_results_are_not_overwritten_by_accident(trained, data):
     assert (trained / "result.h5mu").stat().st_mtime_ns == before
 
 
+@pytest.mark.parametrize(
+    ("name", "words"), [("model/notes.txt", "notes.txt"), ("figures", "figures"), ("checkpoints", "checkpoints")]
+)
+def test_foreign_file_is_found_before_training(data, tmp_path, name, words):
+    (tmp_path / name).parent.mkdir(exist_ok=True)
+    (tmp_path / name).write_text("mine")
+    (tmp_path / "result.h5mu").write_text("earlier")
+    result = run("train", data, "-o", tmp_path, "--epochs", 1, "--overwrite")
+    assert result.exit_code == 1
+    assert words in result.stderr and "Training:" not in result.stderr and "Errno" not in result.stderr
+    assert (tmp_path / name).read_text() == "mine"
+    assert (tmp_path / "result.h5mu").read_text() == "earlier"
+
+
+@pytest.mark.parametrize("accelerator", ["gpu", "mps"])
+def test_missing_device_is_named(data, folder, monkeypatch, accelerator):
+    import torch
+
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
+    result = run("train", data, "-o", folder / "x", "--accelerator", accelerator)
+    assert result.exit_code == 1
+    assert re.search("^Error: No (Apple )?GPU .*--accelerator auto", result.stderr)
+
+
+def test_model_without_labels_is_refused_before_reading(folder, data):
+    result = run("train", data, "-o", folder / "bare", "--epochs", 1, "--accelerator", "cpu")
+    assert result.exit_code == 0, result.stderr
+    result = run("annotate", folder / "none.h5mu", "--model", folder / "bare", "-o", folder / "new" / "y.h5mu")
+    assert result.exit_code == 1
+    assert "without labels" in result.stderr
+
+
+@pytest.mark.parametrize(("source", "target"), [("atac", "adt"), ("rna", "atac")])
+def test_unknown_modality_is_refused_before_reading(trained, folder, source, target):
+    options = ["--model", trained, "--source", source, "--target", target, "-o", folder / "new" / "y.h5mu"]
+    result = run("impute", folder / "none.h5mu", *options)
+    assert result.exit_code == 1
+    assert "no modality 'atac'; it has rna, adt" in result.stderr
+    assert not (folder / "new").exists()
+
+
+def test_other_files_beside_the_checkpoint_are_kept(data, tmp_path):
+    (tmp_path / "checkpoints").mkdir()
+    (tmp_path / "checkpoints" / "notes.txt").write_text("mine")
+    assert run("train", data, "-o", tmp_path, "--epochs", 1, "--accelerator", "cpu").exit_code == 0
+    assert [path.name for path in (tmp_path / "checkpoints").iterdir()] == ["notes.txt"]
+
+
 BAD_INPUT = {
     "no file": (["train", "{folder}/none.h5mu", "-o", "{folder}/x"], "none.h5mu"),
     "no column": (["train", "{data}", "-o", "{folder}/x", "--batch-key", "donor"], "donor"),
@@ -128,6 +178,8 @@ BAD_INPUT = {
     "unknown kind": (["train", "{data}", "-o", "{folder}/x", "--kind", "rna=dna"], "dna"),
     "nothing to resume": (["train", "{data}", "-o", "{folder}/x", "--resume"], "interrupted training"),
     "output is a file": (["train", "{data}", "-o", "{data}"], "data.h5mu"),
+    "too many clusters": (["train", "{data}", "-o", "{folder}/x", "--n-clusters", "49"], "cells, 48; found 49"),
+    "input is a folder": (["train", "{folder}", "-o", "{folder}/x"], "it is a folder"),
     "no model": (["annotate", "{data}", "--model", "{folder}/none", "-o", "{folder}/y.h5mu"], "no model folder"),
     "not a model": (["annotate", "{data}", "--model", "{folder}", "-o", "{folder}/y.h5mu"], "settings.json"),
     "wrong suffix": (["annotate", "{data}", "--model", "{folder}", "-o", "{folder}/y.csv"], r".h5mu"),
@@ -163,3 +215,14 @@ def test_h5ad_is_one_modality(folder):
     result = run("train", folder / "one.h5ad", "-o", folder / "one", "--modality", "spleen", "--epochs", 1)
     assert result.exit_code == 0, result.stderr
     assert list(read(folder / "one" / "result.h5mu").mod) == ["spleen"]
+
+
+def test_labels_and_batches_of_an_h5ad_are_used(folder):
+    adata = counts(np.random.default_rng(1), 20, "gene")
+    adata.obs["batch"] = np.repeat(["one", "two"], N_CELLS // 2)
+    adata.obs["cell_type"] = np.resize(["even", "odd"], N_CELLS)
+    adata.write_h5ad(folder / "columns.h5ad")
+    keys = ["--batch-key", "batch", "--labels-key", "cell_type"]
+    result = run("train", folder / "columns.h5ad", "-o", folder / "columns", *keys, "--epochs", 1)
+    assert result.exit_code == 0, result.stderr
+    assert set(read(folder / "columns" / "result.h5mu").obs["scmoe_label"]) <= {"even", "odd"}

@@ -15,7 +15,16 @@ import pandas as pd
 import pytest
 
 from scmoe import _io
-from scmoe._io import WriteError, atomic_dir, atomic_path, check_writable, quiet_mudata, to_uns, write_h5mu
+from scmoe._io import (
+    WriteError,
+    atomic_dir,
+    atomic_path,
+    check_replaceable,
+    check_writable,
+    quiet_mudata,
+    to_uns,
+    write_h5mu,
+)
 
 
 class Color(Enum):
@@ -105,6 +114,16 @@ def test_folder_in_use_is_refused(tmp_path: Path, prepare, overwrite: bool, matc
     with pytest.raises(WriteError, match=match), atomic_dir(target, overwrite=overwrite) as temporary:
         (temporary / "settings.json").write_text("new")
     assert list(tmp_path.iterdir()) == [target]
+
+
+def test_folder_of_known_files_can_be_replaced(tmp_path: Path) -> None:
+    check_replaceable(tmp_path / "none", ["a"])
+    (tmp_path / "a").write_text("x")
+    check_replaceable(tmp_path, ["a", "b"])
+    with pytest.raises(WriteError, match="would be lost: a"):
+        check_replaceable(tmp_path, ["b"])
+    with pytest.raises(WriteError, match="a file has this name"):
+        check_replaceable(tmp_path / "a", ["b"])
 
 
 def test_folder_is_created_and_left_clean(tmp_path: Path) -> None:

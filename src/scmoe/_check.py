@@ -212,7 +212,10 @@ def check_array(matrix: Matrix, modality: str, where: str) -> None:
             "Read the file without backed=, or load the values first (adata.to_memory())."
         )
     if matrix.dtype.kind not in "buif":
-        raise ValueError(f"{place} must hold numbers; found values of type {matrix.dtype}.")
+        raise ValueError(
+            f"{place} must hold numbers; found values of type {matrix.dtype}. Move text to mdata[{modality!r}].obs, "
+            f'and convert numbers stored as text: {place} = {place}.astype("float32").'
+        )
 
 
 def _stored(matrix: Matrix) -> np.ndarray:

@@ -91,9 +91,31 @@ def atomic_dir(path: str | os.PathLike[str], overwrite: bool = False) -> Iterato
             _remove(old)
 
 
-def _refuse_existing(target: Path, overwrite: bool) -> None:
+def check_replaceable(folder: str | os.PathLike[str], names: Iterable[str]) -> None:
+    """Check that nothing but the files `names` would be lost if the folder were replaced; it need not exist.
+
+    Raises
+    ------
+    WriteError
+        It is a file, or holds something else.
+    """
+    folder = Path(folder).expanduser()
+    _refuse_file(folder)
+    foreign = sorted({entry.name for entry in folder.iterdir()} - set(names)) if folder.exists() else []
+    if foreign:
+        raise WriteError(
+            f"The folder {folder} holds files that would be lost: {', '.join(foreign[:5])}. "
+            "Choose another name, or move them first."
+        )
+
+
+def _refuse_file(target: Path) -> None:
     if target.exists() and not target.is_dir():
         raise WriteError(f"Cannot write the folder {target}: a file has this name. Choose another name.")
+
+
+def _refuse_existing(target: Path, overwrite: bool) -> None:
+    _refuse_file(target)
     if target.exists() and any(target.iterdir()) and not overwrite:
         raise WriteError(f"The folder {target} exists already. Choose another name, or pass overwrite=True.")
 
@@ -102,12 +124,7 @@ def _swap(new: Path, target: Path, old: Path) -> None:
     if not target.exists():
         os.rename(new, target)
         return
-    foreign = sorted({entry.name for entry in target.iterdir()} - {entry.name for entry in new.iterdir()})
-    if foreign:
-        raise WriteError(
-            f"The folder {target} holds files that would be lost: {', '.join(foreign[:5])}. "
-            "Choose another name, or move them first."
-        )
+    check_replaceable(target, (entry.name for entry in new.iterdir()))
     os.rename(target, old)
     try:
         os.rename(new, target)

@@ -1,6 +1,6 @@
 """The command line: what `scmoe.tl` does, from file to file."""
 
-import shutil
+from contextlib import suppress
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -36,7 +36,7 @@ class Accelerator(StrEnum):
     mps = "mps"
 
 
-File = Annotated[Path, typer.Argument(help="Data: .h5mu, .h5ad or 10x .h5.", show_default=False)]
+File = Annotated[Path, typer.Argument(help="Data: .h5mu, .zarr, .h5ad or 10x .h5.", show_default=False)]
 ModelFolder = Annotated[
     Path, typer.Option("--model", help="Model folder, or the folder written by 'scmoe train'.", show_default=False)
 ]
@@ -50,7 +50,9 @@ Kinds = Annotated[
         "--kind", help="What a modality is, e.g. rna=lognormalized (repeatable); default judged from the data."
     ),
 ]
-Seed = Annotated[int, typer.Option("--seed", min=0, help="Seed; the same seed gives the same result on a CPU.")]
+Seed = Annotated[
+    int, typer.Option("--seed", min=0, max=2**32 - 1, help="Seed; the same seed gives the same result on a CPU.")
+]
 
 
 def _version(wanted: bool) -> None:
@@ -103,13 +105,13 @@ def train(
 ) -> None:
     """Train on FILE; writes result.h5mu, model/ and figures/ to the output folder."""
     with reported_errors("Run the same command with --resume to go on from the last finished epoch."):
-        from scmoe._io import check_writable
         from scmoe.tl._train import train as fit
 
         _check_accelerator(accelerator)
         mdata = _prepared(file, kind, modality)
-        checkpoints = check_writable(output) / "checkpoints"
-        _check_output(output, checkpoints, overwrite, resume)
+        if n_clusters is not None and n_clusters > mdata.n_obs:
+            raise ValueError(f"--n-clusters must be at most the number of cells, {mdata.n_obs}; found {n_clusters}.")
+        checkpoint = _check_output(output, overwrite, resume)
         options: dict[str, Any] = {} if n_clusters is None else {"n_clusters": n_clusters}
         model = fit(
             mdata,
@@ -118,11 +120,13 @@ def train(
             labels_key=labels_key,
             max_epochs=max_epochs,
             seed=seed,
-            train_kwargs={"accelerator": accelerator.value, "checkpoint_dir": checkpoints, "resume": resume},
+            train_kwargs={"accelerator": accelerator.value, "checkpoint_dir": checkpoint.parent, "resume": resume},
             **options,
         )
         _write_results(mdata, model, output, labels_key, seed)
-        shutil.rmtree(checkpoints)
+        checkpoint.unlink(missing_ok=True)
+        with suppress(OSError):  # other files in the folder are not ours to remove
+            checkpoint.parent.rmdir()
     typer.echo(f"Written to {output}: result.h5mu, model/, figures/")
 
 
@@ -133,7 +137,10 @@ def annotate(file: File, model: ModelFolder, output: OutputFile, kind: Kinds = N
         from scmoe._io import write_h5mu
         from scmoe.tl._annotate import annotate as write_labels
 
-        mdata, loaded = _load(file, kind, model, output)
+        loaded = _load(model, output)
+        if not loaded.setup.labels:
+            raise ValueError(f"The model in {model} was trained without labels. Train one with --labels-key.")
+        mdata = _prepared_for(loaded, file, kind, output)
         write_labels(mdata, loaded)
         write_h5mu(mdata, output)
     typer.echo(f"Written to {output}")
@@ -153,7 +160,11 @@ def impute(
         from scmoe._io import write_h5mu
         from scmoe.tl._impute import impute as write_prediction
 
-        mdata, loaded = _load(file, kind, model, output)
+        loaded = _load(model, output)
+        unknown = [name for name in (*source, target) if name not in loaded.modalities]
+        if unknown:
+            raise ValueError(f"The model has no modality {unknown[0]!r}; it has {', '.join(loaded.modalities)}.")
+        mdata = _prepared_for(loaded, file, kind, output)
         write_prediction(mdata, loaded, source=source[0] if len(source) == 1 else source, target=target)
         write_h5mu(mdata, output)
     typer.echo(f"Written to {output}")
@@ -176,41 +187,61 @@ def _parse_kinds(kinds: list[str] | None) -> dict[str, str]:
     return dict(kind.split("=", 1) for kind in kinds or [])
 
 
-def _check_output(folder: Path, checkpoints: Path, overwrite: bool, resume: bool) -> None:
+def _check_output(folder: Path, overwrite: bool, resume: bool) -> Path:
+    """Refuse before the training what would fail after it; returns the file for checkpoints."""
+    from scmoe._io import check_replaceable, check_writable
+    from scmoe.model._save import SETTINGS, WEIGHTS
+    from scmoe.train._fit import CHECKPOINT
+
+    checkpoint = folder / "checkpoints" / CHECKPOINT
+    check_writable(folder)
+    for part in (folder / "figures", checkpoint.parent):
+        if part.exists():
+            check_writable(part)
     found = [name for name in ("result.h5mu", "model") if (folder / name).exists()]
     if found and not overwrite:
         raise ValueError(
             f"{folder} already holds results ({', '.join(found)}). Pass --overwrite to replace them, "
             "or choose another folder."
         )
-    if resume and not checkpoints.is_dir():
+    check_replaceable(folder / "model", (WEIGHTS, SETTINGS))
+    if resume and not checkpoint.parent.is_dir():
         raise ValueError(f"There is no interrupted training in {folder} to resume. Run without --resume.")
+    return checkpoint
 
 
 def _check_accelerator(accelerator: Accelerator) -> None:
     import torch
 
-    if accelerator is Accelerator.gpu and not (torch.cuda.is_available() or torch.backends.mps.is_available()):
+    apple = torch.backends.mps.is_available()
+    if accelerator is Accelerator.mps and not apple:
+        raise ValueError("No Apple GPU (mps) was found. Pass --accelerator auto, cpu or gpu.")
+    if accelerator is Accelerator.gpu and not (apple or torch.cuda.is_available()):
         raise ValueError("No GPU was found. Pass --accelerator auto or cpu, or check the driver and the torch build.")
 
 
-def _load(file: Path, kinds: list[str] | None, folder: Path, output: Path) -> "tuple[MuData, SCMOE]":
-    """Check the output, then read the model, and the data prepared as the model's were."""
-    from scmoe._io import check_writable
-    from scmoe.datasets._read import read
+def _load(folder: Path, output: Path) -> "SCMOE":
+    """The model, if the name of the output is fine."""
     from scmoe.model._scmoe import SCMOE
-    from scmoe.pp._prepare import prepare
 
     if output.suffix != ".h5mu":
         raise ValueError(f"The output must end in .h5mu; found {output}.")
     if not folder.is_dir():
         raise ValueError(f"There is no model folder {folder}; it is what 'scmoe train' or model.save() wrote.")
-    model = SCMOE.load(folder / "model" if (folder / "model").is_dir() else folder)
+    return SCMOE.load(folder / "model" if (folder / "model").is_dir() else folder)
+
+
+def _prepared_for(model: "SCMOE", file: Path, kinds: list[str] | None, output: Path) -> "MuData":
+    """The data of a file, prepared as the model's were; checks last that the output can be written."""
+    from scmoe._io import check_writable
+    from scmoe.datasets._read import read
+    from scmoe.pp._prepare import prepare
+
     mdata = read(file)
     learned = {name: kind for name, kind in model.setup.kinds.items() if name in mdata.mod}
     prepare(mdata, kinds={**learned, **_parse_kinds(kinds)})
     check_writable(output.parent)
-    return mdata, model
+    return mdata
 
 
 def _write_results(mdata: "MuData", model: "SCMOE", folder: Path, labels_key: str | None, seed: int) -> None:
@@ -226,5 +257,5 @@ def _write_results(mdata: "MuData", model: "SCMOE", folder: Path, labels_key: st
     attention(mdata, model, groupby=groups)
     umap(mdata, seed=seed)
     save_figures(mdata, folder / "figures", color=[Keys().cluster, *([labels_key] if labels_key else [])])
-    write_h5mu(mdata, folder / "result.h5mu")
     model.save(folder / "model", overwrite=True)
+    write_h5mu(mdata, folder / "result.h5mu")

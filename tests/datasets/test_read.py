@@ -59,6 +59,17 @@ def test_mudata_comes_back(tmp_path: Path, suffix: str) -> None:
     np.testing.assert_array_equal(again["other"].X, COUNTS)
 
 
+@pytest.mark.parametrize("types", [None, ["GEX", "GEX", "GEX", "ADT", "ADT"]])
+def test_columns_of_obs_in_h5ad_come_along(tmp_path: Path, types: list[str] | None) -> None:
+    adata = annotated()
+    adata.obs["batch"] = ["one", "two"]
+    if types:
+        adata.var["feature_types"] = types
+    adata.write_h5ad(tmp_path / "a.h5ad")
+    mdata = read(tmp_path / "a.h5ad")
+    assert mdata.obs["batch"].to_dict() == {"a": "one", "b": "two"}
+
+
 @pytest.mark.parametrize("name", ["rna", "protein"])
 def test_h5ad_becomes_one_modality(tmp_path: Path, name: str) -> None:
     annotated().write_h5ad(tmp_path / "a.h5ad")
@@ -109,7 +120,8 @@ def other_hdf5(path: Path) -> None:
         ("a.h5mu", cut_short, ValueError, "Cannot read .*a.h5mu.*may be damaged"),
         ("a.h5mu", lambda p: annotated().write_h5ad(p), ValueError, "of another kind"),
         ("a.h5mu", other_hdf5, ValueError, "Cannot read"),
-        ("a.h5mu", lambda p: p.mkdir(), ValueError, "Cannot read"),
+        ("a.h5mu", lambda p: p.mkdir(), ValueError, "it is a folder. Name a file"),
+        ("folder", lambda p: p.mkdir(), ValueError, "it is a folder"),
         ("a.h5ad", other_hdf5, ValueError, "Cannot read"),
         ("a.h5", other_hdf5, ValueError, "Cannot read"),
         ("a.zarr", lambda p: p.mkdir(), ValueError, "Cannot read"),

@@ -2,10 +2,11 @@ import numpy as np
 import pytest
 
 import scmoe.pl
+from scmoe.explain._groups import ALL_CELLS
 
 
 @pytest.mark.parametrize("value", ["ratio", "attention"])
-@pytest.mark.parametrize("group", ["all", "T"])
+@pytest.mark.parametrize("group", [ALL_CELLS, "T"])
 def test_draws_the_stored_blocks(mdata, value, group):
     ax = scmoe.pl.attention(mdata, value=value, group=group)
     table = mdata.uns["scmoe"]["attention"].query("layer == 1 and group == @group")
@@ -19,7 +20,7 @@ def test_no_preference_is_the_middle_of_the_colors(mdata):
 
 
 def test_bad_arguments(mdata):
-    with pytest.raises(KeyError, match="no group 'Platelet'; the table has all, B, NK, T"):
+    with pytest.raises(KeyError, match="no group 'Platelet'; the table has all cells, B, NK, T"):
         scmoe.pl.attention(mdata, group="Platelet")
     with pytest.raises(ValueError, match="value must be"):
         scmoe.pl.attention(mdata, value="weights")

@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 
 import scmoe.pl
+from scmoe.explain._groups import ALL_CELLS
 
 
 def drawn(ax) -> np.ndarray:
@@ -14,7 +15,7 @@ def labels(axis) -> list[str]:
 
 def test_modality_rows_are_the_stored_shares(mdata):
     ax = scmoe.pl.expert_usage(mdata)
-    table = mdata.uns["scmoe"]["expert_usage"].query("layer == 1 and group == 'all'")
+    table = mdata.uns["scmoe"]["expert_usage"].query("layer == 1 and group == @ALL_CELLS")
     expected = table.pivot(index="modality", columns="expert", values="soft").loc[["rna", "adt"]]
     np.testing.assert_allclose(drawn(ax), expected)
     assert labels(ax.yaxis) == ["rna", "adt"]
@@ -76,6 +77,6 @@ def test_bad_arguments(mdata, arguments, error, match):
 
 def test_table_without_groups(mdata):
     table = mdata.uns["scmoe"]["expert_usage"]
-    mdata.uns["scmoe"]["expert_usage"] = table[table["group"] == "all"]
+    mdata.uns["scmoe"]["expert_usage"] = table[table["group"] == ALL_CELLS]
     with pytest.raises(KeyError, match="groupby"):
         scmoe.pl.expert_usage(mdata, by="group")

@@ -1,5 +1,8 @@
 import numpy as np
+import pytest
 
+from scmoe._io import WriteError
+from scmoe.pl import _figures
 from scmoe.pl._figures import save_figures
 
 
@@ -14,3 +17,19 @@ def test_what_is_not_stored_is_left_out(mdata, tmp_path):
     del mdata.uns["scmoe"]["attention"], mdata.uns["scmoe"]["history"]
     mdata.uns["scmoe"]["expert_usage_groupby"] = ""
     assert set(save_figures(mdata, tmp_path, color=["cell_type"])) == {"expert_usage"}
+
+
+@pytest.mark.parametrize(("n_cells", "min_cells"), [({"B": 4}, 5), ({"B": 4, "NK": 4, "T": 4}, 1)])
+def test_small_groups_are_left_out_unless_all_are_small(mdata, tmp_path, monkeypatch, n_cells, min_cells):
+    table = mdata.uns["scmoe"]["expert_usage"]
+    table["n_cells"] = table["group"].map(n_cells).fillna(table["n_cells"]).astype(int)
+    drawn = []
+    monkeypatch.setattr(_figures, "expert_usage", lambda *args, **kwargs: drawn.append(kwargs.get("min_cells")))
+    save_figures(mdata, tmp_path)
+    assert drawn == [None, min_cells]
+
+
+def test_file_in_place_of_the_folder_is_named(mdata, tmp_path):
+    (tmp_path / "figures").write_text("a file")
+    with pytest.raises(WriteError, match="figures: a file is in the way"):
+        save_figures(mdata, tmp_path / "figures")

@@ -113,7 +113,7 @@ def test_kind_can_be_overridden() -> None:
     prepare(mdata, kinds={"rna": "protein", "adt": "continuous"})
     np.testing.assert_allclose(mdata["rna"].X, clr(counts()))
     np.testing.assert_array_equal(mdata["adt"].X, counts())
-    assert "kinds" in record(mdata, "rna")["reason"]
+    assert record(mdata, "rna")["reason"] == "given by kinds"
 
 
 def test_copy_leaves_the_original() -> None:
@@ -201,6 +201,7 @@ def with_layer(layer: np.ndarray) -> ad.AnnData:
         ({"x": damaged(np.inf)}, {"x": "continuous"}, ValueError, "found inf"),
         ({"rna": with_layer(counts() * 0.5)}, None, ValueError, r"layers\['counts'\] must hold raw counts"),
         ({"a.b": counts()}, None, ValueError, "Rename the modality"),
+        ({"rna": counts()}, "rna", TypeError, "kinds must map modalities to kinds, as in .*; found 'rna'"),
     ],
 )
 def test_errors_name_the_place_and_write_nothing(mods, kinds, error, match: str) -> None:

@@ -134,6 +134,10 @@ class MosaicDataModule(LightningDataModule):
             return []
         return index_loader(self.dataset, EpochBatches(self.validation, self.batch_size, None))
 
+    def transfer_batch_to_device(self, batch: Batch, device: torch.device, dataloader_idx: int) -> Batch:
+        """Move a batch to a GPU; on a CPU it is there already, and looking at all its parts would take longer than a copy."""
+        return batch if device.type == "cpu" else super().transfer_batch_to_device(batch, device, dataloader_idx)
+
 
 def index_loader(dataset: Dataset[Batch], batches: EpochBatches) -> DataLoader[Batch]:
     """A loader that reads a whole index batch at once."""

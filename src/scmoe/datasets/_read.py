@@ -40,14 +40,15 @@ def read(path: str | os.PathLike[str], *, modality: str = "rna") -> MuData:
     Returns
     -------
     MuData
-        All in memory. When features are split, names that repeat within a modality (gene symbols do) get a suffix.
+        All in memory. The columns of ``obs`` of an ``.h5ad`` are in ``mdata.obs`` too. When features are split, names
+        that repeat within a modality (gene symbols do) get a suffix.
 
     Raises
     ------
     FileNotFoundError
         There is nothing at `path`.
     ValueError
-        The suffix is not one of these, or the file is damaged or holds something else.
+        The suffix is not one of these, it is a folder, or the file is damaged or holds something else.
     """
     path = Path(path).expanduser()
     readers: dict[str, Callable[[Path], MuData]] = {
@@ -56,6 +57,8 @@ def read(path: str | os.PathLike[str], *, modality: str = "rna") -> MuData:
         ".h5ad": lambda p: _split(anndata.read_h5ad(p), modality),
         ".h5": lambda p: _split(_read_10x(p), "rna"),
     }
+    if path.is_dir() and path.suffix.lower() != ".zarr":
+        raise ValueError(f"Cannot read {path}: it is a folder. Name a file ({', '.join(readers)}).")
     reader = readers.get(path.suffix.lower())
     if reader is None:
         raise ValueError(f"Cannot read {path}: expected one of {', '.join(readers)}, found {path.suffix!r}.")
@@ -83,8 +86,13 @@ def _read_10x(path: Path) -> AnnData:
 
 def _split(adata: AnnData, modality: str) -> MuData:
     """Make one modality of each type of feature; without types, all is `modality`."""
-    if "feature_types" not in adata.var:
-        return MuData({modality: adata})
+    mods = _by_feature_type(adata) if "feature_types" in adata.var else {modality: adata}
+    mdata = MuData(mods)
+    mdata.obs = adata.obs.copy()  # batches and labels belong to the cells, not to one modality
+    return mdata
+
+
+def _by_feature_type(adata: AnnData) -> dict[str, AnnData]:
     names = adata.var["feature_types"].astype(str).map(_modality_name)
     mods = {}
     for name in names.unique():
@@ -93,7 +101,7 @@ def _split(adata: AnnData, modality: str) -> MuData:
             repeated = int(mods[name].var_names.duplicated().sum())
             mods[name].var_names_make_unique()
             logger.info("%s: %d feature names occurred more than once and got a suffix (-1, -2 ...)", name, repeated)
-    return MuData(mods)
+    return mods
 
 
 def _modality_name(feature_type: str) -> str:

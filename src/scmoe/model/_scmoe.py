@@ -227,14 +227,7 @@ class SCMOE(Introspection):
             The loss is not a number any more.
         """
         config = from_keywords(TrainConfig, plan_kwargs or {})
-        misplaced = [name for name in trainer_kwargs if name in TrainConfig.__dataclass_fields__]
-        if misplaced:
-            raise TypeError(
-                f"{misplaced[0]!r} is a setting of TrainConfig: pass plan_kwargs={{{misplaced[0]!r}: ...}}."
-            )
-        for name, value in (("max_epochs", max_epochs), ("batch_size", batch_size)):
-            if value is not None and (not isinstance(value, int) or value < 1):
-                raise ValueError(f"{name} must be a whole number, at least 1; found {value!r}.")
+        check_train_arguments(max_epochs, batch_size, trainer_kwargs)
         dataset = self._dataset(None)
         train, validation = self._split(len(dataset), train_size)
         self._check_training(dataset, train, validation, early_stopping=early_stopping)
@@ -361,3 +354,13 @@ class SCMOE(Introspection):
             f"labels: {len(setup.labels) or 'none'}; clusters: {c.n_clusters or 'none'}; seed: {self.seed}",
         ]
         return "\n".join(lines)
+
+
+def check_train_arguments(max_epochs: int | None, batch_size: int, trainer_kwargs: Mapping[str, Any]) -> None:
+    """Raise for counts that are none, and for settings of `TrainConfig` passed where the Trainer's belong."""
+    for name in trainer_kwargs:
+        if name in TrainConfig.__dataclass_fields__:
+            raise TypeError(f"{name!r} is a setting of TrainConfig: pass plan_kwargs={{{name!r}: ...}}.")
+    for name, value in (("max_epochs", max_epochs), ("batch_size", batch_size)):
+        if value is not None and (not isinstance(value, int) or value < 1):
+            raise ValueError(f"{name} must be a whole number, at least 1; found {value!r}.")

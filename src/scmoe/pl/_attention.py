@@ -8,6 +8,7 @@ from matplotlib.colors import Normalize, TwoSlopeNorm
 from mudata import MuData
 
 from scmoe._keys import ATTENTION, DEFAULT_KEY
+from scmoe.explain._groups import ALL_CELLS
 from scmoe.pl._heatmap import heatmap
 from scmoe.pl._save import show_or_save
 from scmoe.pl._tables import at_layer, one_of, stored_table
@@ -16,7 +17,7 @@ from scmoe.pl._tables import at_layer, one_of, stored_table
 def attention(
     mdata: MuData,
     *,
-    group: str = "all",
+    group: str = ALL_CELLS,
     layer: int = -1,
     value: Literal["ratio", "attention"] = "ratio",
     key: str = DEFAULT_KEY,
@@ -33,7 +34,7 @@ def attention(
     mdata
         Data with results of `scmoe.tl.attention`.
     group
-        Group of cells; ``"all"`` for all of them.
+        Group of cells; default all of them.
     layer
         Layer, counted from 0; negative numbers count from the last.
     value
@@ -78,6 +79,6 @@ def attention(
         baseline = 1 / len(names)
         cmap, norm = "viridis", Normalize(0, max(float(matrix.max().max()), 1.5 * baseline))
         label = f"share of attention, rows sum to 1\n(line: 1 / modalities, {baseline:.3g})"
-    title = "Attention between modalities" + ("" if group == "all" else f", {group}")
+    title = "Attention between modalities" + ("" if group == ALL_CELLS else f", {group}")
     ax = heatmap(matrix, cmap=cmap, norm=norm, colorbar=label, baseline=baseline, title=title, ax=ax)
     return None if show_or_save(ax.figure, show=show, save=save) else ax

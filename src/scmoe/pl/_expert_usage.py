@@ -8,13 +8,13 @@ from matplotlib.axes import Axes
 from matplotlib.colors import Normalize
 from mudata import MuData
 
-from scmoe._keys import DEFAULT_KEY, EXPERT_USAGE
+from scmoe._keys import DEFAULT_KEY, EXPERT_USAGE, EXPERT_USAGE_GROUPBY
+from scmoe.explain._groups import ALL_CELLS
 from scmoe.pl._heatmap import heatmap
 from scmoe.pl._save import show_or_save
 from scmoe.pl._tables import at_layer, one_of, stored_table
 
 FUNCTION = "scmoe.tl.expert_usage"
-ALL_CELLS = "all"
 VALUES = {"soft": "routing weight", "hard": "routed tokens"}
 
 
@@ -87,7 +87,7 @@ def expert_usage(
                 f"No group has min_cells={min_cells} cells; the largest has {n_cells.drop(ALL_CELLS).max()}."
             )
         shares = shares.rename(index=lambda name: f"{name} ({n_cells[name]})")
-        rows = str(mdata.uns[key].get("expert_usage_groupby") or "group").replace("_", " ") + " (cells)"
+        rows = str(mdata.uns[key].get(EXPERT_USAGE_GROUPBY) or "group").replace("_", " ") + " (cells)"
     shares = shares.rename_axis(index=rows, columns="expert")
     if view == "column":
         shares = shares / shares.sum(axis=0)

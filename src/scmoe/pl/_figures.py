@@ -6,18 +6,22 @@ from functools import partial
 from pathlib import Path
 
 import matplotlib.pyplot as plt
+import pandas as pd
 import scanpy as sc
 from mudata import MuData
 
-from scmoe._keys import ATTENTION, DEFAULT_KEY, EXPERT_USAGE, HISTORY
+from scmoe._io import check_writable
+from scmoe._keys import ATTENTION, DEFAULT_KEY, EXPERT_USAGE, EXPERT_USAGE_GROUPBY, HISTORY, UMAP
+from scmoe.explain._groups import ALL_CELLS
 from scmoe.pl._attention import attention
 from scmoe.pl._expert_usage import expert_usage
 from scmoe.pl._history import history
 from scmoe.pl._save import show_or_save
-from scmoe.tl._umap import UMAP
 
 MAX_LARGE_LEGEND = 14
 """Categories beyond which the legend has several columns, in small print."""
+MIN_CELLS = 5
+"""Smaller groups are left out of the expert usage by group, unless all are smaller."""
 
 
 def save_figures(
@@ -39,17 +43,23 @@ def save_figures(
     Returns
     -------
     Name of each figure -> its file.
+
+    Raises
+    ------
+    WriteError
+        If `folder` cannot be written.
     """
-    folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
+    folder = check_writable(folder)
     stored = mdata.uns.get(key, {})
     plots: dict[str, Callable[[Path], object]] = {}
     if HISTORY in stored:
         plots["history"] = lambda file: history(mdata, key=key, save=file)
     if EXPERT_USAGE in stored:
         plots["expert_usage"] = lambda file: expert_usage(mdata, key=key, save=file)
-        if stored.get("expert_usage_groupby"):
-            plots["expert_usage_by_group"] = lambda file: expert_usage(mdata, by="group", key=key, save=file)
+        if stored.get(EXPERT_USAGE_GROUPBY):
+            plots["expert_usage_by_group"] = lambda file: expert_usage(
+                mdata, by="group", min_cells=_min_cells(stored[EXPERT_USAGE]), key=key, save=file
+            )
     if ATTENTION in stored:
         plots["attention"] = lambda file: attention(mdata, key=key, save=file)
     if UMAP in mdata.obsm:
@@ -60,6 +70,12 @@ def save_figures(
         plot(files[name])
         plt.close()
     return files
+
+
+def _min_cells(usage: pd.DataFrame) -> int:
+    """`MIN_CELLS`, or 1 where no group has so many."""
+    largest = usage["n_cells"][usage["group"].astype(str) != ALL_CELLS].max()
+    return MIN_CELLS if largest >= MIN_CELLS else 1
 
 
 def _umap(mdata: MuData, color: str, file: Path) -> None:

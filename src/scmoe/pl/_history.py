@@ -12,7 +12,11 @@ from scmoe._keys import DEFAULT_KEY, HISTORY
 from scmoe.pl._save import show_or_save
 from scmoe.pl._tables import stored_table
 
-TOTAL_LOSSES = ("train_loss", "validation_loss")
+TOTAL_LOSSES = {
+    "train_loss": "train loss (all terms)",
+    "validation_loss": "validation loss (decoding and heads)",
+}
+"""Their labels: the two are sums of different terms, so their levels cannot be compared."""
 
 
 def history(
@@ -62,7 +66,7 @@ def history(
         values = table[name].astype(float).dropna()
         epochs, curve = values.index.astype(int).to_numpy(), values.to_numpy()
         color, marker = f"C{number}", "o" if len(values) == 1 else ""
-        ax.plot(epochs, curve, color=color, marker=marker, label=name.replace("_", " "))
+        ax.plot(epochs, curve, color=color, marker=marker, label=TOTAL_LOSSES.get(name, name.replace("_", " ")))
         if name.startswith("validation") and len(values) > 1:
             best = int(curve.argmin())
             ax.plot(epochs[best], curve[best], "o", color=color)

@@ -69,6 +69,8 @@ def prepare(mdata: MuData, *, kinds: Mapping[str, str] | None = None, copy: bool
 
     Raises
     ------
+    TypeError
+        `kinds` is not a mapping.
     KeyError
         `kinds` names a modality that does not exist.
     ValueError
@@ -108,6 +110,8 @@ def prepare(mdata: MuData, *, kinds: Mapping[str, str] | None = None, copy: bool
 
 
 def _check_kinds(kinds: Mapping[str, str], names: list[str]) -> Mapping[str, str]:
+    if not isinstance(kinds, Mapping):
+        raise TypeError(f'kinds must map modalities to kinds, as in {{"rna": "lognormalized"}}; found {kinds!r}.')
     for name, kind in kinds.items():
         if name not in names:
             raise KeyError(f"kinds names the modality {name!r}; the MuData has {names}.")
@@ -128,7 +132,7 @@ def _prepare_modality(name: str, adata: AnnData, kind: str | None) -> _Prepared:
             check_counts(matrix, *place)
         decision = decide_kind(name, adata, matrix)
     else:
-        decision = Decision(kind, "you said so in kinds")
+        decision = Decision(kind, "given by kinds")
     if decision.kind not in COUNT_KINDS:
         # These kinds have no raw counts: what a user put into X is what counts.
         where, matrix = "X", adata.X

@@ -78,10 +78,6 @@ class TrainingPlan(LightningModule):
         self._means = {}  # an epoch without validation has no validation loss
         self._reset("train")
 
-    def transfer_batch_to_device(self, batch: Batch, device: torch.device, dataloader_idx: int) -> Batch:
-        """Move a batch to a GPU; on a CPU it is there already, and looking at all its parts would take longer than a copy."""
-        return batch if device.type == "cpu" else super().transfer_batch_to_device(batch, device, dataloader_idx)
-
     def training_step(self, batch: Batch, _: int) -> Tensor:
         """One step."""
         terms = objective(self.network, batch, self.config)
