@@ -14,6 +14,7 @@ from scmoe.data._dataset import Batch, MosaicDataset
 from scmoe.data._setup import Setup
 from scmoe.nn._config import NetworkConfig
 from scmoe.nn._network import Encoded, Network
+from scmoe.nn._threads import threads_for
 
 BATCH_SIZE = 512
 
@@ -235,12 +236,13 @@ class Inference(BaseModelClass):
         """Batches of the cells, encoded; with `only`, the modalities elsewhere are hidden."""
         network = self.module
         network.eval()
-        for start in range(0, len(cells), batch_size):
-            rows = slice(start, min(start + batch_size, len(cells)))
-            batch = dataset[cells[rows]]
-            batch = move_data_to_device(batch if only is None else batch.only(only), network.device)
-            z = network.standardize(batch.values, batch.observed)
-            yield rows, batch, network.encode(z, batch.presence, return_attention=return_attention)
+        with threads_for(network):
+            for start in range(0, len(cells), batch_size):
+                rows = slice(start, min(start + batch_size, len(cells)))
+                batch = dataset[cells[rows]]
+                batch = move_data_to_device(batch if only is None else batch.only(only), network.device)
+                z = network.standardize(batch.values, batch.observed)
+                yield rows, batch, network.encode(z, batch.presence, return_attention=return_attention)
 
     def _head_probabilities(
         self,

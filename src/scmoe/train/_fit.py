@@ -16,6 +16,7 @@ from lightning.pytorch.callbacks import EarlyStopping
 from scmoe._io import check_writable
 from scmoe.data._datamodule import MosaicDataModule
 from scmoe.nn._network import Network
+from scmoe.nn._threads import threads_for
 from scmoe.train._callbacks import EpochCheckpoint, Progress
 from scmoe.train._config import TrainConfig
 from scmoe.train._plan import TrainingPlan
@@ -61,7 +62,7 @@ def fit(
     if checkpoint_dir is not None:
         checkpoint = check_writable(checkpoint_dir) / CHECKPOINT
         callbacks.append(EpochCheckpoint(checkpoint))
-    with isolated():
+    with isolated(), threads_for(network):
         trainer = Trainer(
             max_epochs=max_epochs,
             callbacks=callbacks,
