@@ -76,3 +76,11 @@ def test_test_cells_do_not_change_each_other(mdata):
     source, target = mdata["rna"].X.toarray()[:50], mdata["adt"].X
     together = ridge_on_pca(source[:40], target[:40], source[40:])
     np.testing.assert_allclose(together[:1], ridge_on_pca(source[:40], target[:40], source[40:41]), rtol=1e-5)
+
+
+def test_features_keep_their_spread_without_z_scores(mdata):
+    mdata["rna"].X = mdata["rna"].X.toarray()
+    mdata["rna"].X[:, 0] *= 1000
+    train = np.arange(60)
+    found = pca_embedding(mdata, train, 1, modalities=["rna"], standardize=False)[:, 0]
+    assert abs(np.corrcoef(found, mdata["rna"].X[:, 0])[0, 1]) == pytest.approx(1, abs=1e-4)

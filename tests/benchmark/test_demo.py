@@ -6,7 +6,7 @@ from mudata import read_h5mu
 
 from scmoe._io import quiet_mudata
 from scmoe.benchmark import run_demo
-from scmoe.benchmark._demo import peak_memory_gib
+from scmoe.benchmark._memory import peak_memory_gib
 from scmoe.model import SCMOE
 
 

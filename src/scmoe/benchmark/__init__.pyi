@@ -1,5 +1,17 @@
 from ._baselines import pca_embedding, ridge_on_pca
+from ._compare_run import run_compare
 from ._demo import run_demo
+from ._scores import embedding_scores
+from ._scores_held_out import label_scores, prediction_scores
 from ._speed import run_speed
 
-__all__ = ["pca_embedding", "ridge_on_pca", "run_demo", "run_speed"]
+__all__ = [
+    "embedding_scores",
+    "label_scores",
+    "pca_embedding",
+    "prediction_scores",
+    "ridge_on_pca",
+    "run_compare",
+    "run_demo",
+    "run_speed",
+]

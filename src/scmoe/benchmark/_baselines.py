@@ -21,6 +21,7 @@ def pca_embedding(
     n_components: int = 50,
     *,
     modalities: Sequence[str] | None = None,
+    standardize: bool = True,
     seed: int = 0,
 ) -> NDArray[np.float32]:
     """PCA of each modality, scaled to equal variance and put side by side.
@@ -28,13 +29,15 @@ def pca_embedding(
     Parameters
     ----------
     mdata
-        Prepared data; ``X`` of every modality is z-scored first. NaN entries count as the mean of the training cells.
+        Prepared data. NaN entries count as the mean of the training cells.
     train_indices
         Positions in ``mdata.obs_names`` of the cells that means, scales and components are fitted on.
     n_components
         Components of each modality, fewer where it has fewer features or training cells.
     modalities
         Modalities to use; default all.
+    standardize
+        Whether ``X`` of every modality is z-scored first.
     seed
         Seed of the randomized PCA.
 
@@ -54,7 +57,7 @@ def pca_embedding(
         train = np.flatnonzero(adata.obs_names.isin(trained))
         if len(train) < 2:
             raise ValueError(f"Modality {name!r} has {len(train)} training cells; PCA needs at least 2.")
-        scores = _pca_scores(dense(adata.X), train, n_components, seed)
+        scores = pca_scores(dense(adata.X), train, n_components, seed, standardize=standardize)
         block = np.zeros((mdata.n_obs, scores.shape[1]), dtype=np.float32)
         block[mdata.obs_names.get_indexer(adata.obs_names)] = scores
         blocks.append(block)
@@ -89,7 +92,7 @@ def ridge_on_pca(
     Predicted target in its own units, ``(n_test, n_target_features)``.
     """
     train, test = dense(source_train), dense(source_test)
-    scores = _pca_scores(np.concatenate([train, test]), np.arange(len(train)), n_components, seed)
+    scores = pca_scores(np.concatenate([train, test]), np.arange(len(train)), n_components, seed)
     scaler = StandardScaler()
     target = np.nan_to_num(scaler.fit_transform(dense(target_train)))
     ridge = RidgeCV(alphas=ALPHAS).fit(scores[: len(train)], target)
@@ -97,11 +100,16 @@ def ridge_on_pca(
     return np.asarray(scaler.inverse_transform(predicted), dtype=np.float32)
 
 
-def _pca_scores(
-    values: NDArray[np.floating], train: NDArray[np.integer], n_components: int, seed: int
+def pca_scores(
+    values: NDArray[np.floating],
+    train: NDArray[np.integer],
+    n_components: int,
+    seed: int,
+    *,
+    standardize: bool = True,
 ) -> NDArray[np.float64]:
     """Components of all rows with unit total variance over the training rows, all fitted on those."""
-    scaler = StandardScaler().fit(values[train])
+    scaler = StandardScaler(with_std=standardize).fit(values[train])
     scaled = np.nan_to_num(scaler.transform(values))
     pca = PCA(min(n_components, values.shape[1], len(train) - 1), random_state=seed).fit(scaled[train])
     total = float(pca.explained_variance_.sum())

@@ -30,3 +30,44 @@ def speed(
         result = run_speed(output, quick=quick, data=data)
     typer.echo(to_markdown(result))
     typer.echo(f"Written to {output}: speed.json, speed.md")
+
+
+@app.command()
+def compare(
+    file: Annotated[Path, typer.Argument(help="Data: .h5mu, .h5ad or 10x .h5.", show_default=False)],
+    labels: Annotated[str | None, typer.Option(help="Column of obs with cell types.")] = None,
+    batch: Annotated[str | None, typer.Option(help="Column of obs with batches or donors.")] = None,
+    methods: Annotated[str | None, typer.Option(help="Comma-separated, e.g. scmoe,pca,ridge; default all.")] = None,
+    tasks: Annotated[str, typer.Option(help="Comma-separated.")] = "embed,predict,annotate",
+    seeds: Annotated[str, typer.Option(help="Comma-separated.")] = "0,1,2",
+    quick: Annotated[bool, typer.Option("--quick", help="The first seed; no methods that take minutes.")] = False,
+    output: Annotated[Path, typer.Option("--output", "-o", help="Folder to write.")] = Path("scmoe_compare"),
+) -> None:
+    """Compare scmoe with other methods on your data: embedding, prediction of modalities, annotation."""
+    with reported_errors("Run the command again: finished runs are kept."):
+        from scmoe.benchmark._compare_report import compare_markdown
+        from scmoe.benchmark._compare_run import run_compare
+
+        table = run_compare(
+            file,
+            output,
+            labels=labels,
+            batch=batch,
+            methods=None if methods is None else _names(methods),
+            tasks=_names(tasks),
+            seeds=_numbers(seeds),
+            quick=quick,
+        )
+    typer.echo(compare_markdown(table))
+    typer.echo(f"Written to {output}: table.json, table.md, figures, runs")
+
+
+def _names(text: str) -> list[str]:
+    return [name.strip() for name in text.split(",") if name.strip()]
+
+
+def _numbers(text: str) -> list[int]:
+    try:
+        return [int(name) for name in _names(text)]
+    except ValueError:
+        raise ValueError(f"--seeds must be whole numbers separated by commas; found {text!r}.") from None

@@ -6,41 +6,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from mudata import MuData
-from numpy.typing import ArrayLike, NDArray
-from sklearn.cluster import KMeans
-from sklearn.metrics import adjusted_rand_score, normalized_mutual_info_score
+from numpy.typing import NDArray
 
 from scmoe.benchmark._baselines import dense, pca_embedding, ridge_on_pca
-from scmoe.metrics._features import feature_scores
-
-N_KMEANS = 5
-"""Seeds of k-means that the scores are averaged over."""
-
-
-def kmeans_scores(embedding: ArrayLike, labels: pd.Series) -> dict[str, float]:
-    """ARI and NMI (geometric mean) of k-means with as many clusters as labels, averaged over seeds.
-
-    Parameters
-    ----------
-    embedding
-        ``(n_cells, width)``.
-    labels
-        Label of every cell, ``(n_cells,)``; cells without one are left out.
-
-    Returns
-    -------
-    ``{"ari": ..., "nmi": ...}``.
-    """
-    known = labels.notna().to_numpy()
-    values, truth = np.asarray(embedding)[known], labels[known].astype(str).to_numpy()
-    n_clusters = len(np.unique(truth))
-    found = [KMeans(n_clusters, n_init=10, random_state=seed).fit_predict(values) for seed in range(N_KMEANS)]
-    return {
-        "ari": float(np.mean([adjusted_rand_score(truth, clusters) for clusters in found])),
-        "nmi": float(
-            np.mean([normalized_mutual_info_score(truth, clusters, average_method="geometric") for clusters in found])
-        ),
-    }
+from scmoe.benchmark._scores import N_KMEANS, kmeans_scores
+from scmoe.benchmark._scores_held_out import prediction_scores
 
 
 def compare_clusters(mdata: MuData, embedding: str, labels: str) -> dict[str, dict[str, float]]:
@@ -76,22 +46,20 @@ def compare_imputation(
     ``pearson`` and ``r2`` of each method.
     """
     x, y = dense(mdata.mod[source].X), dense(mdata.mod[target].X)
-    varies = (np.ptp(y[~held_out], axis=0) > 0) & (np.ptp(y[held_out], axis=0) > 0)
-    truth = y[held_out][:, varies]
-    methods: Mapping[str, NDArray[np.floating]] = {
+    predictions: Mapping[str, NDArray[np.floating]] = {
         "scmoe": predicted.to_numpy()[held_out],
         "ridge_on_pca": ridge_on_pca(x[~held_out], y[~held_out], x[held_out]),
         "mean": np.broadcast_to(y[~held_out].mean(axis=0), (int(held_out.sum()), y.shape[1])),
     }
-    scores = {name: feature_scores(truth, values[:, varies]) for name, values in methods.items()}
+    scores = {name: prediction_scores(y[~held_out], y[held_out], values) for name, values in predictions.items()}
     return {
         "source": source,
         "target": target,
         "n_train": int((~held_out).sum()),
         "n_held_out": int(held_out.sum()),
-        "n_features": int(varies.sum()),
-        "n_dropped": int((~varies).sum()),
-        **{name: {score: float(table[score].mean()) for score in ("pearson", "r2")} for name, table in scores.items()},
+        "n_features": int(scores["scmoe"]["n_features"]),
+        "n_dropped": int(scores["scmoe"]["n_dropped"]),
+        **{name: {score: found[score] for score in ("pearson", "r2")} for name, found in scores.items()},
     }
 
 

@@ -1,7 +1,6 @@
 """The main job on the bundled data, from counts to figures, beside linear baselines."""
 
 import json
-import sys
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -15,6 +14,7 @@ from scmoe._io import atomic_path, check_writable, write_h5mu
 from scmoe._keys import Keys
 from scmoe._log import logger
 from scmoe.benchmark._compare import compare_clusters, compare_imputation, to_markdown
+from scmoe.benchmark._memory import peak_memory_gib
 from scmoe.benchmark._overview import save_overview
 from scmoe.datasets._bundled import bmmc_cite
 from scmoe.model._scmoe import SCMOE
@@ -115,13 +115,3 @@ def _figures(mdata: MuData, folder: Path, held_out: NDArray[np.bool_]) -> None:
 def _write_text(path: Path, text: str) -> None:
     with atomic_path(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
-
-
-def peak_memory_gib() -> float:
-    """Largest resident memory of this process so far; NaN where the system does not tell (Windows)."""
-    if sys.platform == "win32":
-        return float("nan")
-    import resource
-
-    unit = 1 if sys.platform == "darwin" else 1024  # bytes on macOS, KiB on Linux
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 2**30

@@ -1,0 +1,161 @@
+"""Baselines of the joint embedding; none sees a label."""
+
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from mudata import MuData
+from numpy.typing import NDArray
+from scipy.sparse import csr_matrix, diags_array
+from scipy.sparse.linalg import eigsh
+from sklearn.metrics import pairwise_distances
+
+from scmoe._io import quiet_mudata
+from scmoe.benchmark._baselines import pca_embedding
+
+N_COMPONENTS = 50
+N_SPECTRAL = 50
+"""Dimensions of the embedding of a graph."""
+N_FACTORS = 20
+"""Of MOFA+."""
+SNF_NEIGHBORS, SNF_WIDTH, SNF_STEPS = 20, 0.5, 20
+
+
+@dataclass(frozen=True)
+class Embedded:
+    """What a method makes of all cells.
+
+    Parameters
+    ----------
+    points
+        ``(n_cells, width)``; of a graph, its leading eigenvectors.
+    graph
+        Similarities of cells, for methods whose result is a graph.
+    """
+
+    points: NDArray[np.floating]
+    graph: csr_matrix | None = None
+
+
+def pca(mdata: MuData, seed: int) -> Embedded:
+    """PCA of every modality, side by side."""
+    return Embedded(pca_embedding(mdata, np.arange(mdata.n_obs), N_COMPONENTS, seed=seed))
+
+
+def pca_unscaled(mdata: MuData, seed: int) -> Embedded:
+    """The same of the values as they are, without z-scores."""
+    return Embedded(pca_embedding(mdata, np.arange(mdata.n_obs), N_COMPONENTS, standardize=False, seed=seed))
+
+
+def snf(mdata: MuData, seed: int) -> Embedded:
+    """Similarity network fusion (Wang et al. 2014): the modalities' kernels diffuse along each other's neighbors.
+
+    Every cell must have every modality. Memory grows with the square of the number of cells.
+    """
+    kernels = []
+    for name in mdata.mod:
+        points = pca_embedding(mdata, np.arange(mdata.n_obs), N_COMPONENTS, modalities=[name], seed=seed)
+        kernels.append(scaled_kernel(np.asarray(points, dtype=np.float64)))
+    fused = fuse(kernels)
+    np.fill_diagonal(fused, 0)
+    return Embedded(spectral(fused), csr_matrix(_nearest(fused)))
+
+
+def scaled_kernel(points: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Gaussian of distances whose width follows the mean distance to the neighbors of both cells."""
+    distance = pairwise_distances(points)
+    k = min(SNF_NEIGHBORS, len(points) - 1)
+    near = np.partition(distance, k, axis=1)[:, 1 : k + 1].mean(axis=1)
+    width = SNF_WIDTH * np.maximum((near[:, None] + near[None] + distance) / 3, np.finfo(float).eps)
+    return np.exp(-np.square(distance / width) / 2)
+
+
+def fuse(kernels: list[NDArray[np.float64]]) -> NDArray[np.float64]:
+    """Cross diffusion: each normalized kernel becomes S (mean of the others) S', with S its neighbors alone."""
+    full = [_normalized(kernel) for kernel in kernels]
+    if len(full) == 1:
+        return full[0]
+    local = [csr_matrix(_nearest(kernel)) for kernel in full]
+    for _ in range(SNF_STEPS):
+        total = np.sum(full, axis=0)
+        full = [_normalized(s @ (s @ ((total - p) / (len(full) - 1))).T) for s, p in zip(local, full, strict=True)]
+    return np.mean(full, axis=0)
+
+
+def _normalized(kernel: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Half of the weight on the cell itself, the other half on the others by similarity; symmetric."""
+    others = kernel.copy()
+    np.fill_diagonal(others, 0)
+    others /= 2 * np.maximum(others.sum(axis=1, keepdims=True), np.finfo(float).tiny)
+    np.fill_diagonal(others, 0.5)
+    return (others + others.T) / 2
+
+
+def _nearest(kernel: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The largest entries of each row, which sum to one."""
+    k = min(SNF_NEIGHBORS, len(kernel) - 1)
+    least = np.partition(kernel, -k, axis=1)[:, -k][:, None]
+    kept = np.where(kernel >= least, kernel, 0)
+    return kept / np.maximum(kept.sum(axis=1, keepdims=True), np.finfo(float).tiny)
+
+
+def spectral(graph: NDArray[np.float64] | csr_matrix, width: int = N_SPECTRAL) -> NDArray[np.float64]:
+    """Leading eigenvectors of the normalized similarities, times their eigenvalues, without the constant one."""
+    degree = np.asarray(graph.sum(axis=1)).ravel()
+    root = 1 / np.sqrt(np.maximum(degree, np.finfo(float).tiny))
+    scaled = (
+        graph * root[:, None] * root if isinstance(graph, np.ndarray) else diags_array(root) @ graph @ diags_array(root)
+    )
+    start = np.random.default_rng(0).random(len(degree))
+    values, vectors = eigsh(scaled, k=min(width + 1, len(degree) - 1), which="LA", v0=start)
+    return (vectors * np.maximum(values, 0))[:, ::-1][:, 1:]
+
+
+def wnn(mdata: MuData, seed: int) -> Embedded:
+    """Weighted nearest neighbors of muon, on the principal components of each modality."""
+    import muon
+    import scanpy as sc
+
+    with quiet_mudata():
+        cells = MuData({name: mdata.mod[name].copy() for name in mdata.mod})
+        for name in cells.mod:
+            adata = cells.mod[name]
+            components = pca_embedding(cells, np.arange(cells.n_obs), N_COMPONENTS, modalities=[name], seed=seed)
+            adata.obsm["X_pca"] = components[cells.obs_names.get_indexer(adata.obs_names)]
+            sc.pp.neighbors(adata, use_rep="X_pca", random_state=seed)
+        muon.pp.neighbors(cells, random_state=seed)
+    graph = csr_matrix(cells.obsp["connectivities"], dtype=np.float64)
+    return Embedded(spectral(graph), graph)
+
+
+def mofa(mdata: MuData, seed: int) -> Embedded:
+    """MOFA+ with Gaussian likelihoods; muon would guess others from the type of the values."""
+    import muon
+
+    with quiet_mudata(), tempfile.TemporaryDirectory() as folder:
+        cells = MuData({name: mdata.mod[name].copy() for name in mdata.mod})
+        for name in cells.mod:
+            cells.mod[name].var = cells.mod[name].var[[]]
+        muon.tl.mofa(
+            cells,
+            n_factors=N_FACTORS,
+            likelihoods=["gaussian"] * len(cells.mod),
+            scale_views=True,
+            use_obs="union",
+            use_var=None,
+            seed=seed,
+            outfile=str(Path(folder) / "mofa.hdf5"),
+            quiet=True,
+        )
+    return Embedded(np.asarray(cells.obsm["X_mofa"]))
+
+
+EMBED_METHODS: dict[str, Callable[[MuData, int], Embedded]] = {
+    "pca": pca,
+    "pca_unscaled": pca_unscaled,
+    "snf": snf,
+    "wnn": wnn,
+    "mofa": mofa,
+}

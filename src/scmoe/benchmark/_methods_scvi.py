@@ -1,0 +1,122 @@
+"""The models of scvi-tools, with its defaults."""
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from anndata import AnnData
+from mudata import MuData
+from numpy.typing import NDArray
+
+from scmoe._io import quiet_mudata
+from scmoe._keys import COUNTS_LAYER
+from scmoe.benchmark._baselines import dense
+from scmoe.data._setup import prepared_kinds
+from scmoe.pp._normalize import clr
+
+PROTEINS, PART, BATCH = "proteins", "part", "batch"
+TRAINED, HELD_OUT = "training", "held out"
+MAX_EPOCHS = 400
+"""The default of both for small data, with early stopping; without a number MultiVI trains for 1000 epochs."""
+N_SAMPLES = 25
+"""Of the posterior, averaged in a prediction."""
+
+
+def modality_of_kind(mdata: MuData, kind: str) -> str | None:
+    """Name of the one modality of this kind with raw counts; None if there is none or several."""
+    kinds = prepared_kinds(mdata, list(mdata.mod))
+    names = [name for name in kinds if kinds[name] == kind and COUNTS_LAYER in mdata.mod[name].layers]
+    return names[0] if len(names) == 1 else None
+
+
+def totalvi_embed(mdata: MuData, batch: str | None, seed: int) -> NDArray[np.floating]:
+    """Latent means of totalVI, which is told the batch."""
+    import scvi
+
+    adata = _cite(mdata)
+    if batch is not None:
+        adata.obs[BATCH] = mdata.obs.loc[adata.obs_names, batch].astype(str).to_numpy()
+    scvi.model.TOTALVI.setup_anndata(
+        adata, protein_expression_obsm_key=PROTEINS, batch_key=None if batch is None else BATCH
+    )
+    return _train(scvi.model.TOTALVI, adata, seed).get_latent_representation()
+
+
+def totalvi_predict(train: MuData, test: MuData, source: str, target: str, seed: int) -> NDArray[np.floating]:
+    """Proteins of the test cells, normalized as the target is.
+
+    Test cells form a batch without proteins, which is how totalVI knows them as missing; so their RNA is in training.
+    """
+    import scvi
+
+    known, missing = _cite(train), test.mod[source]
+    hidden = AnnData(missing.layers[COUNTS_LAYER], obs=pd.DataFrame(index=missing.obs_names), var=known.var[[]])
+    hidden.obsm[PROTEINS] = pd.DataFrame(0.0, index=hidden.obs_names, columns=known.obsm[PROTEINS].columns)
+    both = _stack(known, hidden)
+    scvi.model.TOTALVI.setup_anndata(both, protein_expression_obsm_key=PROTEINS, batch_key=PART)
+    model = _train(scvi.model.TOTALVI, both, seed)
+    _, expected = model.get_normalized_expression(
+        transform_batch=TRAINED, n_samples=N_SAMPLES, return_mean=True, include_protein_background=True
+    )
+    found = clr(np.asarray(expected[known.obsm[PROTEINS].columns], dtype=np.float64))
+    return _calibrated(found, dense(train.mod[target].X))
+
+
+def _calibrated(found: NDArray[np.floating], observed: NDArray[np.floating]) -> NDArray[np.floating]:
+    """The rows after those of training cells, each protein on the line that fits it best in training cells.
+
+    The logarithm of an expected count is not the expected logarithm; the line makes up for most of that.
+    """
+    n = len(observed)
+    center, mean = found[:n].mean(axis=0), observed.mean(axis=0)
+    spread = np.square(found[:n] - center).sum(axis=0)
+    slope = ((found[:n] - center) * (observed - mean)).sum(axis=0) / np.maximum(spread, np.finfo(float).tiny)
+    return mean + slope * (found[n:] - center)
+
+
+def multivi_embed(mdata: MuData, batch: str | None, seed: int) -> NDArray[np.floating]:
+    """Latent means of MultiVI, which is told the batch."""
+    import scvi
+
+    rna, peaks = modality_of_kind(mdata, "rna"), modality_of_kind(mdata, "peaks")
+    with quiet_mudata():
+        cells = MuData({name: _counts(mdata.mod[name][mdata.obs_names]) for name in (rna, peaks)})
+        if batch is not None:
+            cells.mod[rna].obs[BATCH] = mdata.obs.loc[cells.mod[rna].obs_names, batch].astype(str).to_numpy()
+        scvi.model.MULTIVI.setup_mudata(
+            cells,
+            batch_key=None if batch is None else BATCH,
+            modalities={"rna_layer": rna, "atac_layer": peaks, "batch_key": rna},
+        )
+        sizes = {"n_genes": cells.mod[rna].n_vars, "n_regions": cells.mod[peaks].n_vars}
+        return _train(scvi.model.MULTIVI, cells, seed, **sizes).get_latent_representation()
+
+
+def _train(model_class: Any, data: AnnData | MuData, seed: int, **settings: int) -> Any:
+    import scvi
+
+    scvi.settings.seed = seed  # before the initial weights
+    model = model_class(data, **settings)
+    model.train(max_epochs=MAX_EPOCHS, early_stopping=True, accelerator="cpu", enable_progress_bar=False)
+    return model
+
+
+def _counts(adata: AnnData) -> AnnData:
+    return AnnData(adata.layers[COUNTS_LAYER], obs=pd.DataFrame(index=adata.obs_names), var=adata.var[[]])
+
+
+def _cite(mdata: MuData) -> AnnData:
+    """Raw counts as totalVI takes them: genes, and proteins in ``obsm``."""
+    rna, protein = modality_of_kind(mdata, "rna"), modality_of_kind(mdata, "protein")
+    adata, proteins = (mdata.mod[name][mdata.obs_names] for name in (rna, protein))
+    adata = _counts(adata)
+    adata.obsm[PROTEINS] = pd.DataFrame(
+        dense(proteins.layers[COUNTS_LAYER]), index=adata.obs_names, columns=proteins.var_names.astype(str)
+    )
+    return adata
+
+
+def _stack(known: AnnData, hidden: AnnData) -> AnnData:
+    import anndata
+
+    return anndata.concat({TRAINED: known, HELD_OUT: hidden}, label=PART)

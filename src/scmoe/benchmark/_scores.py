@@ -1,0 +1,213 @@
+"""Scores of embeddings: arrays in, named numbers out."""
+
+import warnings
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from anndata import AnnData
+from numpy.typing import ArrayLike, NDArray
+from scipy.sparse import csr_matrix
+from sklearn.cluster import KMeans
+from sklearn.metrics import (
+    adjusted_rand_score,
+    normalized_mutual_info_score,
+    recall_score,
+    silhouette_score,
+)
+from sklearn.model_selection import StratifiedKFold, cross_val_predict
+from sklearn.neighbors import KNeighborsClassifier, NearestNeighbors
+
+from scmoe.benchmark._scores_held_out import class_scores
+
+N_KMEANS = 5
+"""Seeds of k-means that the scores are averaged over."""
+N_NEIGHBORS, N_FOLDS = 15, 5
+"""Of the neighbor classifier."""
+LISI_NEIGHBORS = 90
+RARE = 0.03
+"""Share of the cells below which a label is rare."""
+LEIDEN_STEPS = 20
+PRUNED = 1 / 15
+
+
+def embedding_scores(
+    embedding: ArrayLike,
+    *,
+    labels: pd.Series | None = None,
+    batch: pd.Series | None = None,
+    graph: csr_matrix | None = None,
+    seed: int = 0,
+) -> dict[str, float]:
+    """Score an embedding that was made without labels.
+
+    Parameters
+    ----------
+    embedding
+        ``(n_cells, width)``.
+    labels
+        Label of every cell, ``(n_cells,)``; cells without one are left out of the scores that need labels.
+    batch
+        Batch of every cell, ``(n_cells,)``.
+    graph
+        Similarities of cells, ``(n_cells, n_cells)``, for methods that make a graph rather than an embedding: Leiden
+        then uses it in place of the neighbors in `embedding`.
+    seed
+        Of Leiden and of the folds.
+
+    Returns
+    -------
+    With at least two labels: ``leiden_ari`` and ``leiden_nmi`` (shared-neighbor graph; resolution searched to give as many clusters
+    as labels),
+    ``kmeans_ari`` and ``kmeans_nmi`` (k = labels; mean of five seeds), ``knn_accuracy``, ``knn_macro_f1``,
+    ``knn_macro_f1_5`` (classes with at least 5 cells) and ``rare_recall`` (mean recall over labels of less than 3 % of
+    the cells) of a 15-nearest-neighbor classifier in 5 folds, and ``silhouette``. With at least two batches: ``ilisi``
+    (0-1, 90 neighbors) and ``knn_mixing``.
+    """
+    points = np.asarray(embedding, dtype=np.float64)
+    scores: dict[str, float] = {}
+    if labels is not None and labels.nunique() > 1:
+        known = labels.notna().to_numpy()
+        scores |= _label_scores_of(
+            points[known], labels[known].astype(str).to_numpy(), None if graph is None else graph[known][:, known], seed
+        )
+    if batch is not None and batch.nunique() > 1:
+        scores |= {"ilisi": ilisi(points, batch), "knn_mixing": knn_mixing(points, batch)}
+    return scores
+
+
+def _label_scores_of(
+    points: NDArray[np.float64], truth: NDArray[Any], graph: csr_matrix | None, seed: int
+) -> dict[str, float]:
+    n_labels = len(np.unique(truth))
+    near = shared_neighbors(points) if graph is None else graph
+    clusters = leiden_clusters(near, n_labels, seed)
+    kmeans = kmeans_scores(points, pd.Series(truth))
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="The least populated class", category=UserWarning)
+        folds = StratifiedKFold(N_FOLDS, shuffle=True, random_state=seed)
+        found = cross_val_predict(KNeighborsClassifier(N_NEIGHBORS), points, truth, cv=folds)
+    return {
+        "leiden_ari": float(adjusted_rand_score(truth, clusters)),
+        "leiden_nmi": _nmi(truth, clusters),
+        "kmeans_ari": kmeans["ari"],
+        "kmeans_nmi": kmeans["nmi"],
+        **{f"knn_{name}": value for name, value in class_scores(truth, found).items()},
+        "rare_recall": _rare_recall(truth, found),
+        "silhouette": float(silhouette_score(points, truth)) if n_labels < len(truth) else float("nan"),
+    }
+
+
+def kmeans_scores(embedding: ArrayLike, labels: pd.Series) -> dict[str, float]:
+    """ARI and NMI (geometric mean) of k-means with as many clusters as labels, averaged over seeds.
+
+    Parameters
+    ----------
+    embedding
+        ``(n_cells, width)``.
+    labels
+        Label of every cell, ``(n_cells,)``; cells without one are left out.
+
+    Returns
+    -------
+    ``{"ari": ..., "nmi": ...}``.
+    """
+    known = labels.notna().to_numpy()
+    values, truth = np.asarray(embedding)[known], labels[known].astype(str).to_numpy()
+    n_clusters = len(np.unique(truth))
+    found = [KMeans(n_clusters, n_init=10, random_state=seed).fit_predict(values) for seed in range(N_KMEANS)]
+    return {
+        "ari": float(np.mean([adjusted_rand_score(truth, clusters) for clusters in found])),
+        "nmi": float(np.mean([_nmi(truth, clusters) for clusters in found])),
+    }
+
+
+def shared_neighbors(embedding: ArrayLike, n_neighbors: int = N_NEIGHBORS) -> csr_matrix:
+    """Graph of cells by the overlap (Jaccard) of their nearest neighbors; overlaps below 1/15 are left out, as in Seurat."""
+    points = np.asarray(embedding)
+    k = min(n_neighbors, len(points) - 1)
+    near = NearestNeighbors(n_neighbors=k).fit(points).kneighbors_graph()
+    shared = csr_matrix(near @ near.T)
+    shared.setdiag(0)
+    shared.data = shared.data / (2 * k - shared.data)
+    shared.data[shared.data < PRUNED] = 0
+    shared.eliminate_zeros()
+    return shared
+
+
+def leiden_clusters(graph: csr_matrix, n_clusters: int, seed: int = 0) -> NDArray[Any]:
+    """Leiden clusters at the resolution, found by bisection, whose number of clusters comes nearest to `n_clusters`."""
+    import scanpy as sc
+
+    cells = AnnData(np.zeros((graph.shape[0], 1), dtype=np.float32))
+    low, high, best, closest = 1e-3, 1e2, np.zeros(graph.shape[0], dtype=int), np.inf
+    for _ in range(LEIDEN_STEPS):
+        resolution = float(np.sqrt(low * high))
+        sc.tl.leiden(
+            cells,
+            resolution=resolution,
+            adjacency=graph,
+            flavor="igraph",
+            n_iterations=2,
+            directed=False,
+            random_state=seed,
+        )
+        found = cells.obs["leiden"].astype(int).to_numpy()
+        excess = len(np.unique(found)) - n_clusters
+        if abs(excess) < closest:
+            best, closest = found, abs(excess)
+        if excess == 0:
+            break
+        low, high = (low, resolution) if excess > 0 else (resolution, high)
+    return best
+
+
+def _nmi(truth: NDArray[Any], clusters: NDArray[Any]) -> float:
+    return float(normalized_mutual_info_score(truth, clusters, average_method="geometric"))
+
+
+def _rare_recall(truth: NDArray[Any], found: NDArray[Any]) -> float:
+    """Mean recall over the labels of less than 3 % of the cells; NaN if there is none."""
+    names, sizes = np.unique(truth, return_counts=True)
+    rare = names[sizes < RARE * len(truth)]
+    return (
+        float(recall_score(truth, found, labels=rare, average="macro", zero_division=0)) if len(rare) else float("nan")
+    )
+
+
+def ilisi(embedding: ArrayLike, batch: ArrayLike, n_neighbors: int = LISI_NEIGHBORS) -> float:
+    """Mixing of batches: median inverse Simpson's index of the neighbors' batches, scaled to 0-1, as in scib-metrics.
+
+    Neighbors are weighted by a Gaussian whose width gives a third of their number as perplexity.
+    """
+    points, (codes, names) = np.asarray(embedding), pd.factorize(np.asarray(batch).astype(str))
+    k = min(n_neighbors, len(points) - 1)
+    distance, index = NearestNeighbors(n_neighbors=k).fit(points).kneighbors()
+    weight = perplexity_weights(distance, max(k // 3, 1))
+    share = np.stack([(weight * (codes[index] == code)).sum(axis=1) for code in range(len(names))])
+    return float((np.median(1 / (share**2).sum(axis=0)) - 1) / (len(names) - 1))
+
+
+def perplexity_weights(distance: NDArray[np.float64], perplexity: float) -> NDArray[np.float64]:
+    """Weights exp(-b d) of each row, summing to 1, with b found by bisection so that their entropy is log(perplexity)."""
+    low, high = np.full((len(distance), 1), -30.0), np.full((len(distance), 1), 30.0)  # logarithms of b
+    shifted = distance - distance.min(axis=1, keepdims=True)  # the same weights, and no underflow
+    weight = np.empty_like(shifted)
+    for _ in range(60):
+        middle = (low + high) / 2
+        weight = np.exp(-np.exp(middle) * shifted)
+        weight /= weight.sum(axis=1, keepdims=True)
+        entropy = -(weight * np.log(np.maximum(weight, 1e-300))).sum(axis=1, keepdims=True)
+        wide = entropy > np.log(perplexity)
+        low, high = np.where(wide, middle, low), np.where(wide, high, middle)
+    return weight
+
+
+def knn_mixing(embedding: ArrayLike, batch: ArrayLike, n_neighbors: int = N_NEIGHBORS) -> float:
+    """Share of neighbors from other batches than the cell's, divided by that of random cells (1: perfectly mixed)."""
+    points, codes = np.asarray(embedding), pd.factorize(np.asarray(batch).astype(str))[0]
+    index = (
+        NearestNeighbors(n_neighbors=min(n_neighbors, len(points) - 1)).fit(points).kneighbors(return_distance=False)
+    )
+    others = 1 - np.bincount(codes)[codes] / len(codes)
+    return float((codes[index] != codes[:, None]).mean() / others.mean())

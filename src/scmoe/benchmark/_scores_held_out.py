@@ -1,0 +1,102 @@
+"""Scores of what was predicted for held-out cells, labels or features: arrays in, named numbers out."""
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike, NDArray
+from sklearn.metrics import accuracy_score, f1_score
+
+from scmoe.metrics._features import feature_scores
+
+MIN_CLASS = 5
+"""Classes with fewer cells are left out of the macro-F1 named after this number."""
+N_BINS = 15
+"""Of the expected calibration error."""
+SMALLEST = 1e-15
+"""Probabilities count as at least this much in the log-loss."""
+
+
+def class_scores(truth: NDArray[Any], found: NDArray[Any]) -> dict[str, float]:
+    """Accuracy, and macro-F1 over the classes of `truth`: all, and those with at least 5 cells."""
+    names, sizes = np.unique(truth, return_counts=True)
+    large = names[sizes >= MIN_CLASS]
+    return {
+        "accuracy": float(accuracy_score(truth, found)),
+        "macro_f1": float(f1_score(truth, found, labels=names, average="macro", zero_division=0)),
+        "macro_f1_5": float(f1_score(truth, found, labels=large, average="macro", zero_division=0))
+        if len(large)
+        else float("nan"),
+    }
+
+
+def label_scores(truth: ArrayLike, probability: pd.DataFrame) -> dict[str, float]:
+    """Score probabilities of labels.
+
+    Parameters
+    ----------
+    truth
+        Label of every cell, ``(n_cells,)``.
+    probability
+        Cells x labels. NaN throughout a label's column entry says that the label was not among a cell's training labels.
+
+    Returns
+    -------
+    ``accuracy``; ``macro_f1`` over the labels in `truth` and ``macro_f1_5`` over those with at least 5 cells; ``log_loss``,
+    over cells whose label was in training; ``ece``, the expected calibration error in 15 bins of equal width; and
+    ``unseen``, the number of cells whose label was not in training: they count as wrong everywhere else.
+    """
+    true, values = np.asarray(truth).astype(str), probability.to_numpy(dtype=np.float64)
+    column = probability.columns.astype(str).get_indexer(true)
+    own = np.where(column >= 0, values[np.arange(len(true)), column], np.nan)
+    seen = np.isfinite(own)
+    best = np.nan_to_num(values).argmax(axis=1)
+    found, confidence = probability.columns.astype(str).to_numpy()[best], np.nan_to_num(values).max(axis=1)
+    return {
+        **class_scores(true, found),
+        "log_loss": float(-np.log(np.clip(own[seen], SMALLEST, 1)).mean()) if seen.any() else float("nan"),
+        "ece": calibration_error(confidence, found == true),
+        "unseen": float((~seen).sum()),
+    }
+
+
+def calibration_error(confidence: NDArray[np.floating], correct: NDArray[np.bool_], n_bins: int = N_BINS) -> float:
+    """Mean over cells of the gap between confidence and accuracy in bins of equal width."""
+    place = np.clip(np.ceil(confidence * n_bins).astype(int) - 1, 0, n_bins - 1)
+    gap = np.bincount(place, weights=confidence - correct, minlength=n_bins)
+    return float(np.abs(gap).sum() / len(confidence))
+
+
+def prediction_scores(train: ArrayLike, truth: ArrayLike, predicted: ArrayLike) -> dict[str, float]:
+    """Score predicted features of held-out cells.
+
+    Parameters
+    ----------
+    train
+        The target in training cells, ``(n_train, n_features)``.
+    truth
+        The target in held-out cells, ``(n_test, n_features)``.
+    predicted
+        Its prediction, of the same shape.
+
+    Returns
+    -------
+    Means over the features that vary both in training and in held-out cells: ``pearson``, ``r2``, ``nrmse`` (root mean
+    squared error divided by the standard deviation in held-out cells) and ``skill`` (1 - squared error / that of
+    the mean of the training cells); and the numbers ``n_features`` and ``n_dropped``.
+    """
+    x, y, p = (np.asarray(values, dtype=np.float64) for values in (train, truth, predicted))
+    varies = (np.nanmax(x, axis=0) > np.nanmin(x, axis=0)) & (np.nanmax(y, axis=0) > np.nanmin(y, axis=0))
+    counts = {"n_features": float(varies.sum()), "n_dropped": float((~varies).sum())}
+    if not varies.any():
+        return dict.fromkeys(("pearson", "r2", "nrmse", "skill"), float("nan")) | counts
+    x, y, p = x[:, varies], y[:, varies], p[:, varies]
+    table = feature_scores(y, p)
+    mean = feature_scores(y, np.broadcast_to(np.nanmean(x, axis=0), y.shape))
+    return {
+        "pearson": float(table["pearson"].mean()),
+        "r2": float(table["r2"].mean()),
+        "nrmse": float((table["rmse"] / np.nanstd(y, axis=0)).mean()),
+        "skill": float((1 - table["rmse"] ** 2 / mean["rmse"] ** 2).mean()),
+        **counts,
+    }

@@ -1,0 +1,99 @@
+import numpy as np
+import pandas as pd
+import pytest
+
+import scmoe.benchmark._tasks as tasks
+from scmoe.benchmark._compare_plan import Run
+from scmoe.benchmark._tasks import Meter, held_out_cells, known_labels, perform, subset
+
+
+def a_run(task, method, case="all cells", **kwargs):
+    return Run(task=task, method=method, seed=0, case=case, data="", labels="cell_type", batch="batch", **kwargs)
+
+
+def test_subset_keeps_order_and_can_forget_what_is_known(mosaic):
+    cells = mosaic.obs_names[[7, 3, 30, 11]]
+    part = subset(mosaic, cells, ["rna", "adt", "ephys"])
+    assert part.obs_names.equals(cells) and part.obs.equals(mosaic.obs.loc[cells])
+    assert set(part["rna"].obs_names) == set(cells) & set(mosaic["rna"].obs_names)
+    assert "cell_type" not in subset(mosaic, cells, ["rna", "adt"], obs=False).obs
+
+
+def test_target_of_held_out_cells_is_not_there(paired, monkeypatch):
+    seen = {}
+
+    def spy(method, train, test, source, target, batch, seed):
+        seen.update(train=train, test=test)
+        return np.zeros((test.n_obs, train[target].n_vars))
+
+    monkeypatch.setattr(tasks, "scmoe_predict", spy)
+    perform(paired, a_run("predict", "scmoe", "rna → adt", source="rna", target="adt"))
+    assert list(seen["test"].mod) == ["rna"] and set(seen["train"].mod) == {"rna", "adt"}
+    assert not set(seen["test"].obs_names) & set(seen["train"].obs_names)
+    assert (seen["train"].n_obs, seen["test"].n_obs) == (96, 24)
+
+
+def test_labels_of_held_out_cells_are_not_there(paired, monkeypatch):
+    def spy(method, train, test, labels, seed):
+        assert labels in train.obs and labels not in test.obs
+        assert not set(train.obs_names) & set(test.obs_names)
+        return pd.DataFrame(1.0, index=test.obs_names, columns=["B"])
+
+    monkeypatch.setattr(tasks, "scmoe_annotate", spy)
+    result = perform(paired, a_run("annotate", "scmoe", "folds"))
+    assert result["scores"]["accuracy"] == pytest.approx((paired.obs["cell_type"] == "B").mean())
+
+
+def test_batches_are_held_out_whole(paired):
+    labels = known_labels(paired, "cell_type")
+    folds = list(held_out_cells(paired, labels, a_run("annotate", "logreg", "batches")))
+    assert len(folds) == 2
+    for train, test in folds:
+        assert not set(paired.obs["batch"].iloc[train]) & set(paired.obs["batch"].iloc[test])
+
+
+def test_every_cell_is_held_out_once_though_a_class_is_small(paired):
+    labels = known_labels(paired, "cell_type")
+    labels.iloc[0] = "alone"
+    folds = list(held_out_cells(paired, labels, a_run("annotate", "logreg", "folds")))
+    assert sorted(np.concatenate([test for _, test in folds])) == list(range(paired.n_obs))
+
+
+def test_unknown_is_no_label(paired):
+    paired.obs["cell_type"] = paired.obs["cell_type"].astype(object)
+    paired.obs.iloc[0, paired.obs.columns.get_loc("cell_type")] = "Unknown"
+    paired.obs.iloc[1, paired.obs.columns.get_loc("cell_type")] = None
+    assert known_labels(paired, "cell_type").isna().sum() == 2
+    assert known_labels(paired, None) is None
+
+
+@pytest.mark.parametrize(
+    ("run", "score", "least"),
+    [
+        (a_run("embed", "pca"), "kmeans_ari", 0.9),
+        (a_run("embed", "pca_rna"), "knn_accuracy", 0.9),
+        (a_run("predict", "ridge", "rna → adt", source="rna", target="adt"), "pearson", 0.3),
+        (a_run("annotate", "logreg_balanced", "folds"), "accuracy", 0.9),
+        (a_run("annotate", "logreg", "batches"), "accuracy", 0.9),
+    ],
+    ids=lambda value: value.name if isinstance(value, Run) else str(value),
+)
+def test_signal_is_found(paired, run, score, least):
+    assert perform(paired, run)["scores"][score] > least
+
+
+def test_pairs_use_cells_with_both_modalities(mosaic):
+    run = a_run("predict", "knn", "rna → ephys", source="rna", target="ephys")
+    scores = perform(mosaic, run)["scores"]
+    both = len(mosaic["rna"].obs_names.intersection(mosaic["ephys"].obs_names))
+    assert scores["n_train"] + scores["n_test"] == both
+
+
+def test_meter_adds_up():
+    meter = Meter()
+    for _ in range(2):
+        with meter:
+            np.linalg.svd(np.random.default_rng(0).normal(size=(100, 100)))
+    cost = meter.cost()
+    assert cost["cpu_seconds"] > 0 and cost["wall_seconds"] > 0
+    assert cost["peak_memory_gib"] >= cost["loaded_memory_gib"] > 0.05
