@@ -181,8 +181,8 @@ def test_table_shows_mean_deviation_best_and_reasons():
     table = summarize([*results("scmoe", [0.5, 0.7]), *results("mean", [0.1, 0.1]), skipped])
     settings = {"data": "d.h5mu", "n_cells": 10, "n_labels": 0, "n_batches": 0, "scmoe": "1", "seeds": [0, 1]}
     text = compare_markdown(table | {"settings": settings | {"modalities": {"rna": "rna"}}})
-    assert "| scmoe | **0.600** ± 0.141 | 2.0 | 0.50 |" in text
-    assert "| mean | 0.100 ± 0.000 | 2.0 | 0.50 |" in text
+    assert "| scmoe | **0.600**\u00a0±\u00a00.141 | 2.0 | 0.50 |" in text
+    assert "| mean | 0.100\u00a0±\u00a00.000 | 2.0 | 0.50 |" in text
     assert "- totalvi (Predict, rna → adt): skipped: scvi is not installed" in text
     assert "3 features that vary in both (1 dropped)" in text
 

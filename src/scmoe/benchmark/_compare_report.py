@@ -137,7 +137,8 @@ def _cell(value: Mapping[str, Any] | None, decimals: int, *, bold: bool = False,
         return "–"
     mean = f"{value['mean']:.{decimals}f}"
     mean = f"**{mean}**" if bold else mean
-    return f"{mean} ± {value['sd']:.{decimals}f}" if sd and value["sd"] is not None else mean
+    # Hard spaces: a table of the documentation would break each cell into three lines.
+    return f"{mean}\u00a0±\u00a0{value['sd']:.{decimals}f}" if sd and value["sd"] is not None else mean
 
 
 def _skipped(skipped: Sequence[Mapping[str, str]]) -> str:
