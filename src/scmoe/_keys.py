@@ -3,6 +3,7 @@
 Results are written under ``key_added`` (default ``"scmoe"``), so two models can keep their results side by side.
 """
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
 DEFAULT_KEY = "scmoe"
@@ -67,9 +68,12 @@ class Keys:
         """``mdata.obsm`` (all cells) and ``mdata.mod[target].layers`` (its cells): predicted features of `target`."""
         return f"{self.name}_{target}_from_{source}"
 
-    def is_imputed(self, key: str) -> bool:
-        """Whether `imputed` made this key."""
-        return key.startswith(f"{self.name}_") and "_from_" in key
+    def is_imputed(self, key: str, modalities: Collection[str]) -> bool:
+        """Whether `imputed` made this key, of these modalities; the sources are joined by ``+``."""
+        return any(
+            key.startswith(prefix) and set(key.removeprefix(prefix).split("+")) <= set(modalities)
+            for prefix in (self.imputed(target, "") for target in modalities)
+        )
 
 
 def column_name(name: str) -> str:

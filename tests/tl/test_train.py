@@ -93,3 +93,16 @@ def test_nothing_stale_stays_beside_new_results(paired, tl_train):
     assert set(paired.obsm) & {"scmoe_adt_from_rna", "scmoe_label_probability"} == set()
     assert all("scmoe_router" not in adata.obsm for adata in paired.mod.values())
     assert "scmoe_adt_from_rna" not in paired["adt"].layers and "counts" in paired["adt"].layers
+
+
+def test_what_only_looks_like_a_result_stays(paired, tl_train):
+    other = tl_train(paired, key_added="scmoe_b")
+    scmoe.tl.impute(paired, other, source="rna", target="adt", key_added="scmoe_b")
+    paired.obs["scmoe_age_from_chart"] = 1
+    paired.obs["scmoe_adt_from_rna"] = 2
+    paired.obsm["scmoe_adt_from_flow"] = np.zeros((120, 2))
+    paired["adt"].layers["scmoe_panel_from_rna"] = np.zeros((120, 12))
+    tl_train(paired)
+    assert {"scmoe_age_from_chart", "scmoe_adt_from_rna", "scmoe_b_cluster"} <= set(paired.obs)
+    assert {"scmoe_adt_from_flow", "scmoe_b_adt_from_rna", "X_scmoe_b"} <= set(paired.obsm)
+    assert {"scmoe_panel_from_rna", "scmoe_b_adt_from_rna"} <= set(paired["adt"].layers)

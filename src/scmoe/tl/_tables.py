@@ -52,14 +52,13 @@ def check_results(mdata: MuData, n_clusters: int | None, key: str) -> None:
 def drop_results(mdata: MuData, key: str) -> None:
     """Remove what an earlier model wrote under this key, so that nothing stale stands beside the new results."""
     keys = Keys(name=key)
-
-    def is_ours(name: str) -> bool:
-        fixed = (keys.embedding, keys.router, keys.cluster, keys.label, keys.label_confidence, keys.label_probability)
-        return name in fixed or keys.is_imputed(name)
-
+    columns = (keys.cluster, keys.label, keys.label_confidence)
+    arrays = (keys.embedding, keys.router, keys.label_probability)
+    for name in columns:
+        mdata.obs.drop(columns=name, inplace=True, errors="ignore")
     adatas = [mdata.mod[name] for name in mdata.mod]
-    for mapping in (mdata.obs, mdata.obsm, *(a.obsm for a in adatas), *(a.layers for a in adatas)):
-        for name in [name for name in mapping if is_ours(str(name))]:
+    for mapping in (mdata.obsm, *(adata.obsm for adata in adatas), *(adata.layers for adata in adatas)):
+        for name in [name for name in mapping if name in arrays or keys.is_imputed(name, list(mdata.mod))]:
             del mapping[name]
     if key in mdata.uns:
         kept = {name: value for name, value in mdata.uns.pop(key).items() if name == PREPARE}
