@@ -3,13 +3,14 @@
 import ctypes
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 import numpy as np
-import torch
+
+from scmoe.nn._threads import threads_kept
 
 SAMPLE_SECONDS = 0.02
 """A sample repeats short functions until it lasts about this long."""
@@ -158,15 +159,9 @@ def compare(
     )
 
 
-@contextmanager
-def single_thread() -> Iterator[None]:
+def single_thread() -> AbstractContextManager[None]:
     """One thread for torch, and afterwards as many as before."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
+    return threads_kept(1)
 
 
 def keep_freed_memory() -> None:

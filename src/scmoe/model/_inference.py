@@ -107,10 +107,8 @@ class Inference(BaseModelClass):
         """
         if not self.setup.labels:
             raise ValueError("This model was trained without labels. Train one with labels_key=... to annotate cells.")
-        frame = self._head_probabilities(
-            adata, indices, batch_size, lambda e: self.module.label_head(e.joint), self.setup.labels
-        )
-        return frame if soft else frame.columns.to_numpy()[frame.to_numpy().argmax(1)]
+        names, head = self.setup.labels, self.module.label_head
+        return self._classify(adata, indices, batch_size, lambda encoded: head(encoded.joint), names, soft=soft)
 
     @torch.no_grad()
     def predict_clusters(
@@ -146,8 +144,8 @@ class Inference(BaseModelClass):
                 "This model has no clustering head. Train one with n_clusters=..., or use scmoe.tl.cluster."
             )
         names = [str(i) for i in range(self.config.n_clusters)]
-        frame = self._head_probabilities(adata, indices, batch_size, lambda e: self.module.cluster_logits(e)[0], names)
-        return frame if soft else frame.columns.to_numpy()[frame.to_numpy().argmax(1)]
+        head = self.module.cluster_logits
+        return self._classify(adata, indices, batch_size, lambda encoded: head(encoded)[0], names, soft=soft)
 
     @torch.no_grad()
     def impute(
@@ -244,19 +242,26 @@ class Inference(BaseModelClass):
                 z = network.standardize(batch.values, batch.observed)
                 yield rows, batch, network.encode(z, batch.presence, return_attention=return_attention)
 
-    def _head_probabilities(
+    def _classify(
         self,
         adata: MuData | None,
         indices: Sequence[int] | None,
         batch_size: int,
         logits: Callable[[Encoded], Tensor],
         names: list[str],
-    ) -> pd.DataFrame:
+        *,
+        soft: bool,
+    ) -> np.ndarray | pd.DataFrame:
+        """Probabilities of the names, or the most probable name of each cell."""
         dataset, cells = self._query(adata, indices)
         out = np.empty((len(cells), len(names)), np.float32)
         for rows, _, encoded in self._encode(dataset, cells, batch_size):
             out[rows] = logits(encoded).softmax(1).float().cpu()
-        return pd.DataFrame(out, index=dataset.obs_names[cells], columns=names)
+        return (
+            pd.DataFrame(out, index=dataset.obs_names[cells], columns=names)
+            if soft
+            else np.array(names, object)[out.argmax(1)]
+        )
 
     def _dataset(self, mdata: MuData | None) -> MosaicDataset:
         """The model's own data or a query's; nothing is written to either."""

@@ -1,7 +1,7 @@
 """How many threads a network is worth on a CPU."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 
 import torch
 
@@ -16,12 +16,17 @@ the time when it is not, because threads that wait for each other at every small
 
 
 @contextmanager
-def threads_for(network: Network) -> Iterator[None]:
-    """Compute with one thread if the network is narrow; the caller's number of threads is restored."""
+def threads_kept(during: int | None = None) -> Iterator[None]:
+    """Compute with this number of threads (None: as it is), and have afterwards as many as before."""
     before = torch.get_num_threads()
-    if network.config.n_hidden < WIDE:
-        torch.set_num_threads(1)
+    if during is not None:
+        torch.set_num_threads(during)
     try:
         yield
     finally:
         torch.set_num_threads(before)
+
+
+def threads_for(network: Network) -> AbstractContextManager[None]:
+    """Compute with one thread if the network is narrow; the caller's number of threads is restored."""
+    return threads_kept(1 if network.config.n_hidden < WIDE else None)

@@ -1,15 +1,12 @@
 """The neighbor graph of the embedding, on the side: no graph made by the user is replaced."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-
 import numpy as np
 import scanpy as sc
-import torch
 from anndata import AnnData
 from mudata import MuData
 
 from scmoe._keys import Keys
+from scmoe.nn._threads import threads_kept
 
 N_NEIGHBORS = 15
 
@@ -29,20 +26,8 @@ def neighbor_graph(embedding: np.ndarray, seed: int) -> AnnData:
     if len(embedding) < 4:
         raise ValueError(f"A graph of the embedding needs at least 4 cells; found {len(embedding)}.")
     points = AnnData(embedding)
-    with torch_threads_kept():
+    # numba's first parallel loop sets the threads of every OpenMP user to all cores, torch's too: against the user's choice,
+    # and the order of sums would change, so that the same seed would no longer give the same model bit by bit.
+    with threads_kept():
         sc.pp.neighbors(points, n_neighbors=min(N_NEIGHBORS, len(embedding) - 1), use_rep="X", random_state=seed)
     return points
-
-
-@contextmanager
-def torch_threads_kept() -> Iterator[None]:
-    """Undo what numba does to PyTorch: its first parallel loop sets the threads of every OpenMP user to all cores.
-
-    That overrides the user's choice, makes small networks many times slower, and changes the order of sums, so that the
-    same seed would no longer give the same model bit by bit.
-    """
-    threads = torch.get_num_threads()
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)

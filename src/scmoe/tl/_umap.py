@@ -5,7 +5,8 @@ import scanpy as sc
 from mudata import MuData
 
 from scmoe._keys import DEFAULT_KEY, UMAP
-from scmoe.tl._neighbors import neighbor_graph, stored_embedding, torch_threads_kept
+from scmoe.nn._threads import threads_kept
+from scmoe.tl._neighbors import neighbor_graph, stored_embedding
 
 
 def umap(mdata: MuData, *, seed: int = 0, key_added: str = DEFAULT_KEY) -> None:
@@ -35,6 +36,6 @@ def umap(mdata: MuData, *, seed: int = 0, key_added: str = DEFAULT_KEY) -> None:
         If there are fewer than four cells.
     """
     points = neighbor_graph(stored_embedding(mdata, key_added), seed)
-    with torch_threads_kept():
+    with threads_kept():  # from numba, as in `neighbor_graph`
         sc.tl.umap(points, random_state=seed)
     mdata.obsm[UMAP] = np.asarray(points.obsm[UMAP])
