@@ -84,6 +84,15 @@ def bench(session: nox.Session) -> None:
 
 
 @nox.session
+def compare(session: nox.Session) -> None:
+    """Scores beside other methods on the bundled data."""
+    _install(session)
+    session.install(*CONSTRAINTS, *PYPROJECT["project"]["optional-dependencies"]["bench"])
+    data = ["src/scmoe/datasets/files/bmmc_cite.h5mu", "--labels", "cell_type", "--batch", "batch"]
+    session.run("scmoe", "benchmark", "compare", *data, "-o", "bench/compare", *session.posargs, env=ENV)
+
+
+@nox.session
 def seeds(session: nox.Session) -> None:
     """The main job with three seeds; each run prints its scores beside those of PCA and ridge."""
     _install(session)

@@ -17,6 +17,10 @@ UNKNOWN_LABEL = "Unknown"
 """Default category of cells without a label."""
 
 
+SD = "_sd"
+"""At the end of keys of standard deviations."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Keys:
     """The storage keys of one model's results.
@@ -40,6 +44,16 @@ class Keys:
         return f"X_{self.name}"
 
     @property
+    def labeled_embedding(self) -> str:
+        """``mdata.obsm``: the joint embedding beside the probabilities of the labels, cells x (width + labels)."""
+        return f"X_{self.name}_labeled"
+
+    @property
+    def denoised(self) -> str:
+        """``mdata.mod[m].layers``: a modality without noise, see `scmoe.tl.denoise`."""
+        return f"{self.name}_denoised"
+
+    @property
     def cluster(self) -> str:
         """``mdata.obs``: cluster of each cell (categorical)."""
         return f"{self.name}_cluster"
@@ -60,6 +74,11 @@ class Keys:
         return f"{self.name}_label_probability"
 
     @property
+    def mapping_score(self) -> str:
+        """``mdata.obs``: how well each cell of a query fits the training cells, in (0, 1]."""
+        return f"{self.name}_mapping_score"
+
+    @property
     def router(self) -> str:
         """``mdata.mod[m].obsm``: share of the routing weight of each expert, cells x experts."""
         return f"{self.name}_router"
@@ -68,10 +87,14 @@ class Keys:
         """``mdata.obsm`` (all cells) and ``mdata.mod[target].layers`` (its cells): predicted features of `target`."""
         return f"{self.name}_{target}_from_{source}"
 
+    def imputed_sd(self, target: str, source: str) -> str:
+        """Beside `imputed`: the standard deviations of the predicted values."""
+        return f"{self.imputed(target, source)}{SD}"
+
     def is_imputed(self, key: str, modalities: Collection[str]) -> bool:
-        """Whether `imputed` made this key, of these modalities; the sources are joined by ``+``."""
+        """Whether `imputed` or `imputed_sd` made this key, of these modalities; the sources are joined by ``+``."""
         return any(
-            key.startswith(prefix) and set(key.removeprefix(prefix).split("+")) <= set(modalities)
+            key.startswith(prefix) and set(key.removeprefix(prefix).removesuffix(SD).split("+")) <= set(modalities)
             for prefix in (self.imputed(target, "") for target in modalities)
         )
 
@@ -83,8 +106,12 @@ def column_name(name: str) -> str:
 
 HISTORY = "history"
 """``mdata.uns[key_added]["history"]``: a frame with one row an epoch and one column a loss."""
+DIAGNOSTICS = "diagnostics"
+"""``mdata.uns[key_added]["diagnostics"]``: whether the training went well, see `scmoe.model.SCMOE.diagnostics`."""
 PARAMS = "params"
 """``mdata.uns[key_added]["params"]``: settings, seed, versions and timings of the model."""
+QUERY = "query"
+"""``mdata.uns[key_added]["query"]``: what of a model a query has, see `scmoe.tl.map_query`."""
 EXPERT_USAGE_GROUPBY = "expert_usage_groupby"
 EXPERT_USAGE = "expert_usage"
 """``mdata.uns[key_added]["expert_usage"]``: tidy frame, see `scmoe.tl.expert_usage`."""

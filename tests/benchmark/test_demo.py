@@ -21,7 +21,7 @@ def test_demo_leaves_everything_it_promises(tmp_path):
         mdata = read_h5mu(tmp_path / "demo" / "result.h5mu")
     assert {"X_scmoe", "X_umap", "scmoe_adt_from_rna"} <= set(mdata.obsm)
     model = SCMOE.load(tmp_path / "demo" / "model", mdata)
-    assert len(model.validation_indices) == result["imputation"]["n_held_out"] == 120
+    assert len(model.test_indices) == result["imputation"]["n_held_out"] == 120
     np.testing.assert_allclose(model.get_latent_representation(), mdata.obsm["X_scmoe"], rtol=1e-3, atol=1e-4)
 
 

@@ -3,14 +3,14 @@ import pytest
 from scipy.sparse import csr_matrix
 
 import scmoe.benchmark._methods_scvi as _methods_scvi
-from scmoe.benchmark._compare_plan import METHODS, VARIANTS
+from scmoe.benchmark._cells import subset
+from scmoe.benchmark._compare_plan import METHODS
 from scmoe.benchmark._methods_annotate import CLASS_WEIGHTS, logreg
 from scmoe.benchmark._methods_embed import EMBED_METHODS, fuse, pca, scaled_kernel, snf, spectral
 from scmoe.benchmark._methods_predict import ARRAY_METHODS
-from scmoe.benchmark._methods_scvi import _calibrated, modality_of_kind, multivi_embed, totalvi_embed, totalvi_predict
+from scmoe.benchmark._methods_scvi import modality_of_kind, multivi_embed, totalvi_embed, totalvi_predict
 from scmoe.benchmark._scores import kmeans_scores
 from scmoe.benchmark._speed_data import simulate
-from scmoe.benchmark._tasks import subset
 from scmoe.pp._prepare import prepare
 
 
@@ -97,11 +97,6 @@ def test_labels_of_test_cells_are_not_looked_at(paired, method):
     assert (found.idxmax(axis=1) == labels.iloc[test]).mean() > 0.9
 
 
-def test_dense_variant_computes_as_much_for_each_token():
-    default, dense = ({"top_k": 2, "expert_hidden": 128} | VARIANTS[name] for name in ("scmoe", "scmoe_dense"))
-    assert default["top_k"] * default["expert_hidden"] == dense["top_k"] * dense["expert_hidden"]
-
-
 def test_every_simple_method_is_offered():
     assert set(EMBED_METHODS) <= set(METHODS["embed"]) and set(ARRAY_METHODS) <= set(METHODS["predict"])
 
@@ -124,10 +119,3 @@ def test_models_of_scvi_tools_run(raw, monkeypatch):
     train, test = subset(cite, cite.obs_names[:90], ["rna", "adt"]), subset(cite, cite.obs_names[90:], ["rna"])
     found = totalvi_predict(train, test, "rna", "adt", 0)
     assert found.shape == (30, cite["adt"].n_vars) and np.isfinite(found).all()
-
-
-def test_calibration_is_a_line_for_each_protein(rng):
-    observed = rng.normal(size=(50, 3))
-    found = np.concatenate([observed, rng.normal(size=(10, 3))]) * [2, -3, 0.5] + [1, 0, 4]
-    expected = (found[50:] - [1, 0, 4]) / [2, -3, 0.5]
-    np.testing.assert_allclose(_calibrated(found, observed), expected, atol=1e-12)

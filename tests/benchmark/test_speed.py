@@ -141,8 +141,8 @@ def test_simulated_counts_have_the_density_asked_for():
 def test_peak_counts_from_the_reset():
     reset_peak()
     before = peak()
-    block = np.ones(40 * 2**20, np.uint8)
-    assert 30 < peak() - before < 200
+    block = np.ones(400 * 2**20, np.uint8)
+    assert 300 < peak() - before < 600  # other memory may be given back meanwhile
     del block
 
 

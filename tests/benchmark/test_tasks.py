@@ -3,8 +3,10 @@ import pandas as pd
 import pytest
 
 import scmoe.benchmark._tasks as tasks
+from scmoe.benchmark._cells import known_labels, subset
 from scmoe.benchmark._compare_plan import Run
-from scmoe.benchmark._tasks import Meter, held_out_cells, known_labels, perform, subset
+from scmoe.benchmark._predicted import Predicted
+from scmoe.benchmark._tasks import held_out_cells, perform
 
 
 def a_run(task, method, case="all cells", **kwargs):
@@ -24,7 +26,7 @@ def test_target_of_held_out_cells_is_not_there(paired, monkeypatch):
 
     def spy(method, train, test, source, target, batch, seed):
         seen.update(train=train, test=test)
-        return np.zeros((test.n_obs, train[target].n_vars))
+        return Predicted(values=np.zeros((test.n_obs, train[target].n_vars)))
 
     monkeypatch.setattr(tasks, "scmoe_predict", spy)
     perform(paired, a_run("predict", "scmoe", "rna → adt", source="rna", target="adt"))
@@ -89,11 +91,20 @@ def test_pairs_use_cells_with_both_modalities(mosaic):
     assert scores["n_train"] + scores["n_test"] == both
 
 
-def test_meter_adds_up():
-    meter = Meter()
-    for _ in range(2):
-        with meter:
-            np.linalg.svd(np.random.default_rng(0).normal(size=(100, 100)))
-    cost = meter.cost()
-    assert cost["cpu_seconds"] > 0 and cost["wall_seconds"] > 0
-    assert cost["peak_memory_gib"] >= cost["loaded_memory_gib"] > 0.05
+def test_annotation_from_one_modality_sees_no_other(paired, monkeypatch):
+    def spy(method, train, test, labels, seed):
+        assert list(train.mod) == list(test.mod) == ["adt"]
+        return pd.DataFrame(1.0, index=test.obs_names, columns=["B"])
+
+    monkeypatch.setattr(tasks, "scmoe_annotate", spy)
+    perform(paired, a_run("annotate", "scmoe", "adt only", source="adt"))
+    alone = perform(paired, a_run("annotate", "logreg", "rna only", source="rna"))["scores"]
+    both = perform(paired, a_run("annotate", "logreg", "folds"))["scores"]
+    assert alone["log_loss"] != both["log_loss"]
+
+
+def test_annotation_from_one_modality_is_of_the_cells_that_have_it(mosaic):
+    scores = perform(mosaic, a_run("annotate", "logreg", "ephys only", source="ephys"))["scores"]
+    truth = mosaic.obs.loc[mosaic["ephys"].obs_names, "cell_type"]
+    assert scores["accuracy"] * len(truth) == pytest.approx(round(scores["accuracy"] * len(truth)))
+    assert scores["accuracy"] > 0.9

@@ -54,26 +54,52 @@ def test_processes_share_the_batches(monkeypatch, rank):
         np.testing.assert_array_equal(a, b)
 
 
-@pytest.mark.parametrize("train_size", [0.001, 0.5, 0.9, 1.0])
-def test_split_is_disjoint_and_complete(train_size):
-    train, validation = split_cells(101, train_size, seed=0)
-    assert len(train) == max(round(train_size * 101), 1)
-    np.testing.assert_array_equal(np.sort(np.concatenate([train, validation])), np.arange(101))
+@pytest.mark.parametrize(
+    ("train_size", "validation_size", "sizes"),
+    [
+        (0.001, None, (1, 100, 0)),
+        (0.5, None, (50, 51, 0)),
+        (1.0, None, (101, 0, 0)),
+        (0.8, 0.1, (81, 10, 10)),
+        (0.9, 0.1, (91, 10, 0)),
+        (0.9, 0, (91, 0, 10)),
+    ],
+)
+def test_split_is_disjoint_and_complete(train_size, validation_size, sizes):
+    parts = split_cells(101, train_size, validation_size, seed=0)
+    assert tuple(map(len, parts)) == sizes
+    np.testing.assert_array_equal(np.sort(np.concatenate(parts)), np.arange(101))
+    assert all((np.diff(part) > 0).all() for part in parts)
 
 
 def test_split_depends_on_the_seed():
-    assert not np.array_equal(split_cells(100, 0.5, seed=0)[0], split_cells(100, 0.5, seed=1)[0])
+    assert not np.array_equal(split_cells(100, 0.5, None, seed=0)[0], split_cells(100, 0.5, None, seed=1)[0])
 
 
-@pytest.mark.parametrize("train_size", [0, -0.1, 1.1, float("nan")])
-def test_a_share_that_is_none_is_refused(train_size):
-    with pytest.raises(ValueError, match=r"train_size must be in \(0, 1\]"):
-        split_cells(10, train_size, seed=0)
+def test_a_test_set_leaves_the_training_cells_as_they_are():
+    np.testing.assert_array_equal(split_cells(100, 0.8, 0.1, seed=0)[0], split_cells(100, 0.8, None, seed=0)[0])
+
+
+@pytest.mark.parametrize(
+    ("train_size", "validation_size", "match"),
+    [
+        (0, None, r"train_size must be in \(0, 1\]; found 0"),
+        (-0.1, None, r"train_size must be in \(0, 1\]"),
+        (1.1, None, r"train_size must be in \(0, 1\]"),
+        (float("nan"), None, r"train_size must be in \(0, 1\]"),
+        (0.8, 0.3, "validation_size must be between 0 and what train_size=0.8 leaves; found 0.3"),
+        (0.8, -0.1, "validation_size must be between 0"),
+        (0.8, float("nan"), "validation_size must be between 0"),
+    ],
+)
+def test_a_share_that_is_none_is_refused(train_size, validation_size, match):
+    with pytest.raises(ValueError, match=match):
+        split_cells(10, train_size, validation_size, seed=0)
 
 
 def test_loaders_read_whole_batches(paired):
     dataset = MosaicDataset(paired, Setup.from_mudata(paired))
-    train, validation = split_cells(len(dataset), 0.75, seed=0)
+    train, validation, _ = split_cells(len(dataset), 0.75, None, seed=0)
     module = MosaicDataModule(dataset, train, validation, batch_size=40, seed=0)
     assert [len(batch.presence.mask) for batch in module.train_dataloader()] == [30, 30, 30]
     (batch,) = module.val_dataloader()

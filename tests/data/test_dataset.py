@@ -124,17 +124,60 @@ def test_permuted_features_are_put_in_order(paired, to):
     assert torch.equal(everything(MosaicDataset(paired, setup)).values[0], expected.values[0])
 
 
-def test_codes_of_batches_and_labels(paired):
+@pytest.mark.parametrize("to", [sparse.csr_matrix, sparse.csc_matrix, sparse.csr_matrix.toarray])
+def test_features_that_a_query_lacks_are_unobserved_and_others_are_not_read(paired, to):
+    setup = Setup.from_mudata(paired)
+    genes = paired["rna"].var_names[np.random.default_rng(0).permutation(60)[:40]]
+    query = paired["rna"][:, genes].copy()
+    query.var_names = [*genes[:25], *(f"other{i}" for i in range(15))]
+    query.X = to(query.X)
+    with quiet_mudata():
+        mdata = MuData({"rna": query, "adt": paired["adt"].copy()})
+    dataset = MosaicDataset(mdata, setup)
+    batch = dataset[np.arange(50)]
+    found = np.isin(setup.feature_names["rna"], genes[:25])
+    np.testing.assert_array_equal(batch.observed[0], np.tile(found, (50, 1)))
+    for i, cell in enumerate(mdata.obs_names[:50]):
+        expected = {
+            gene: dense(paired["rna"])[paired.obs_names.get_loc(cell)][j]
+            for j, gene in enumerate(setup.feature_names["rna"])
+        }
+        np.testing.assert_array_equal(batch.values[0][i], [expected[g] * (g in genes[:25]) for g in expected])
+    assert dataset.n_found == {"rna": 25, "adt": 12} and batch.observed[1] is None
+
+
+def test_absent_features_and_missing_values_add_up(mosaic):
+    setup = Setup.from_mudata(mosaic)
+    full = everything(MosaicDataset(mosaic, setup)).observed[2]
+    mosaic.mod["ephys"] = mosaic["ephys"][:, [6, 1, 2]].copy()
+    with quiet_mudata():
+        mosaic.update()
+    found = everything(MosaicDataset(mosaic, setup)).observed[2]
+    assert torch.equal(found[:, [1, 2, 6]], full[:, [1, 2, 6]]) and not found[:, [0, 3, 4, 5, 7]].any()
+
+
+def test_batches_and_codes_of_labels(paired):
     paired.obs["cell_type"] = paired.obs["cell_type"].cat.rename_categories({"NK": "Unknown"})
-    batch = everything(dataset_of(paired, batch_key="batch", labels_key="cell_type"))
+    dataset = dataset_of(paired, batch_key="batch", labels_key="cell_type")
+    covariates = everything(dataset).covariates
     for i in range(len(paired.obs)):
-        assert int(batch.batch[i]) == {"donor1": 0, "donor2": 1}[paired.obs["batch"].iloc[i]]
-        assert int(batch.label[i]) == {"B": 0, "Unknown": -1, "T": 1}[paired.obs["cell_type"].iloc[i]]
+        assert covariates[i].tolist() == {"donor1": [1, 0], "donor2": [0, 1]}[paired.obs["batch"].iloc[i]]
+        assert dataset.label[i] == {"B": 0, "Unknown": -1, "T": 1}[paired.obs["cell_type"].iloc[i]]
+
+
+def test_only_keeps_the_cells_and_hides_their_other_modalities(mosaic):
+    batch = everything(dataset_of(mosaic, likelihoods={"rna": "nb"}))
+    found = batch.only([0, 2])
+    assert torch.equal(found.presence.mask, batch.presence.mask & torch.tensor([True, False, True]))
+    assert [len(values) for values in found.values] == [len(batch.values[0]), 0, len(batch.values[2])]
+    assert torch.equal(found.counts[0], batch.counts[0]) and torch.equal(found.observed[2], batch.observed[2])
+    assert torch.equal(found.covariates, batch.covariates)
+    assert found.presence.cells[1].tolist() == []
 
 
 def test_without_keys_one_batch_and_no_label(paired):
-    batch = everything(dataset_of(paired))
-    assert (batch.batch == 0).all() and (batch.label == -1).all()
+    dataset = dataset_of(paired)
+    assert everything(dataset).covariates.tolist() == [[1]] * 120 and (dataset.label == -1).all()
 
 
 def test_a_query_may_have_new_categories_no_labels_and_fewer_modalities(paired):
@@ -142,7 +185,8 @@ def test_a_query_may_have_new_categories_no_labels_and_fewer_modalities(paired):
     with quiet_mudata():
         query = MuData({"adt": paired["adt"].copy()})
     query.obs["batch"] = "donor9"
-    batch = everything(MosaicDataset(query, setup))
+    dataset = MosaicDataset(query, setup)
+    batch = everything(dataset)
     assert batch.presence.mask.tolist() == [[False, True]] * len(query.obs)
     assert [len(values) for values in batch.values] == [0, 120]
-    assert (batch.batch == -1).all() and (batch.label == -1).all()
+    assert batch.covariates.tolist() == [[0.5, 0.5]] * 120 and (dataset.label == -1).all()

@@ -5,16 +5,18 @@ from scipy import sparse
 from scmoe.data._dataset import MosaicDataset
 from scmoe.data._graph import N_NEIGHBORS, NeighborGraph, RandomStep, transitions
 from scmoe.data._setup import Setup
-from scmoe.data._statistics import fit_statistics, program_scores
+from scmoe.data._statistics import fit_scale, fit_statistics, program_scores
 
 
-@pytest.fixture
-def dataset(mosaic) -> MosaicDataset:
-    return MosaicDataset(mosaic, Setup.from_mudata(mosaic))
+@pytest.fixture(params=[None, "batch"], ids=["uncorrected", "corrected"])
+def dataset(mosaic, request) -> MosaicDataset:
+    return MosaicDataset(mosaic, Setup.from_mudata(mosaic, batch_key=request.param))
 
 
 def graph_of(dataset: MosaicDataset, cells: np.ndarray) -> NeighborGraph:
-    return NeighborGraph(dataset, cells, [fit_statistics(dataset, cells, v, 5, seed=0) for v in range(3)])
+    covariates = fit_scale(dataset, cells)
+    statistics = [fit_statistics(dataset, cells, v, 5, covariates, seed=0) for v in range(3)]
+    return NeighborGraph(dataset, cells, statistics, covariates)
 
 
 def slow_transitions(points: np.ndarray) -> np.ndarray:
@@ -37,10 +39,11 @@ def test_transitions_equal_the_slow_form(n):
 
 def test_graph_is_the_sum_over_the_modalities_of_the_cells_that_have_them(dataset):
     cells = np.arange(10, 110)
-    expected = np.zeros((len(dataset), len(dataset)))
+    expected, covariates = np.zeros((len(dataset), len(dataset))), fit_scale(dataset, cells)
     for v in range(3):
         here = cells[dataset.present[cells, v]]
-        step = slow_transitions(program_scores(dataset, here, v, fit_statistics(dataset, cells, v, 5, seed=0)))
+        found = fit_statistics(dataset, cells, v, 5, covariates, seed=0)
+        step = slow_transitions(program_scores(dataset, here, v, found, covariates))
         expected[np.ix_(here, here)] += step @ step.T
     np.fill_diagonal(expected, 0)
     some = np.array([5, 100, 20, 70, 21])

@@ -1,10 +1,9 @@
 """What a trained model answers, and what it must not look at."""
 
-import itertools
-
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from mudata import MuData
 
 from scmoe._io import quiet_mudata
@@ -20,22 +19,29 @@ def permuted(mdata, names):
     return mdata
 
 
+@pytest.fixture(scope="module")
+def plain(fresh, fit_model):
+    """A model of "paired" without labels and batches, and with cells that nothing was learned from."""
+    return fit_model(fresh("paired"), max_epochs=8, train_size=0.7, validation_size=0.1)
+
+
+@pytest.fixture(scope="module")
+def patched(fresh, fit_model):
+    """A model of "mosaic" that has no programs."""
+    return fit_model(fresh("mosaic"), setup={"labels_key": "cell_type"}, network={"tokenizer": "patch"})
+
+
+def in_cell_order(mdata, name):
+    values = mdata[name].X
+    values = values.toarray() if hasattr(values, "toarray") else values
+    return values[mdata[name].obs_names.get_indexer(mdata.obs_names)]
+
+
 def only(mdata, *names):
     with quiet_mudata():
         query = MuData({name: mdata[name].copy() for name in names})
     query.obs["batch"] = mdata.obs["batch"]
     return query
-
-
-def mean_correlation(truth, prediction):
-    varies = truth.std(0) > 0
-    return np.mean([np.corrcoef(truth[:, j], prediction[:, j])[0, 1] for j in np.flatnonzero(varies)])
-
-
-def in_cell_order(mdata, name, layer):
-    values = mdata[name].layers[layer] if layer else mdata[name].X
-    values = values.toarray() if hasattr(values, "toarray") else values
-    return values[mdata[name].obs_names.get_indexer(mdata.obs_names)]
 
 
 def test_a_query_stays_unchanged(paired, trained, contents):
@@ -54,57 +60,6 @@ def test_labels_of_a_query_are_not_looked_at(trained, paired, contents):
     pd.testing.assert_frame_equal(trained.predict(paired, soft=True), expected)
 
 
-@pytest.mark.parametrize("likelihood", ["gaussian", "nb", "poisson", "bernoulli"])
-@pytest.mark.parametrize("tokenizer", ["program", "patch"])
-def test_every_likelihood_predicts_held_out_cells(fresh, fit_model, likelihood, tokenizer):
-    mdata = fresh("paired")
-    setup = {"likelihoods": {"rna": likelihood, "adt": likelihood}}
-    network = {"tokenizer": tokenizer, "n_hidden": 32, "decoder_hidden": 32}
-    model = fit_model(mdata, setup=setup, network=network, max_epochs=15, plan_kwargs={"lr": 1e-2})
-    held_out = model.validation_indices
-    predicted = model.impute("adt", "rna", indices=held_out)
-    truth = in_cell_order(mdata, "rna", None if likelihood == "gaussian" else "counts")[held_out]
-    if likelihood == "bernoulli":
-        truth = truth > 0
-        assert (predicted >= 0).all() and (predicted <= 1).all()
-    elif likelihood != "gaussian":
-        assert (predicted > 0).all()
-    assert mean_correlation(truth, predicted) > 0.2
-    assert 0.7 < predicted.sum() / truth.sum() < 1.4
-
-
-def test_imputation_never_looks_at_the_target(paired, trained):
-    expected = trained.impute("rna", "adt", paired)
-    paired["adt"].X = np.random.default_rng(0).normal(size=paired["adt"].shape).astype(np.float32)
-    np.testing.assert_array_equal(trained.impute("rna", "adt", paired), expected)
-
-
-def test_imputation_without_the_target_in_the_query(paired, trained):
-    expected = trained.impute("rna", "adt", paired)
-    np.testing.assert_array_equal(trained.impute("rna", "adt", only(paired, "rna")), expected)
-
-
-def test_imputation_uses_its_source(paired, trained):
-    expected = trained.impute("rna", "adt", paired)
-    paired["rna"].X = paired["rna"].X[::-1]
-    assert not np.allclose(trained.impute("rna", "adt", paired), expected)
-
-
-def test_imputation_looks_at_its_sources_only(mosaic, trained_mosaic):
-    expected = trained_mosaic.impute("rna", "adt", mosaic)
-    mosaic["ephys"].X = mosaic["ephys"].X + 1
-    np.testing.assert_array_equal(trained_mosaic.impute("rna", "adt", mosaic), expected)
-    assert not np.allclose(trained_mosaic.impute(["rna", "ephys"], "adt", mosaic), expected, equal_nan=True)
-
-
-def test_imputation_is_nan_exactly_without_source(mosaic, trained_mosaic):
-    has = {name: mosaic.obs_names.isin(mosaic[name].obs_names) for name in mosaic.mod}
-    for source in (["rna"], ["ephys"], ["rna", "ephys"]):
-        predicted = trained_mosaic.impute(source, "adt", mosaic)
-        sourced = np.any([has[name] for name in source], axis=0)
-        assert np.isfinite(predicted[sourced]).all() and np.isnan(predicted[~sourced]).all()
-
-
 def test_states_are_nan_exactly_without_the_modality(mosaic, trained_mosaic):
     assert np.isfinite(trained_mosaic.get_latent_representation(mosaic)).all()
     for name in mosaic.mod:
@@ -113,18 +68,66 @@ def test_states_are_nan_exactly_without_the_modality(mosaic, trained_mosaic):
         np.testing.assert_array_equal(np.isnan(state), np.broadcast_to(missing[:, None], state.shape))
 
 
-def test_joint_state_is_the_mean_of_those_present(mosaic, trained_mosaic):
-    states = [trained_mosaic.get_latent_representation(mosaic, modality=name) for name in mosaic.mod]
-    joint = trained_mosaic.get_latent_representation(mosaic)
+def test_with_patch_tokens_the_embedding_is_the_mean_of_the_states(mosaic, patched):
+    states = [patched.get_latent_representation(mosaic, modality=name) for name in mosaic.mod]
+    joint = patched.get_latent_representation(mosaic)
     np.testing.assert_allclose(joint, np.nanmean(states, axis=0), rtol=1e-4, atol=1e-5)
 
 
-def test_missing_values_count_for_nothing(mosaic, trained_mosaic):
+def test_the_embedding_is_half_states_and_half_programs(paired, plain):
+    train, blocks = plain.train_indices, []
+    blocks.append(np.mean([plain.get_latent_representation(modality=name) for name in paired.mod], axis=0))
+    for v, name in enumerate(paired.mod):
+        standardizer, tokenizer = plain.module.standardizers[v], plain.module.tokenizers[v]
+        z = (in_cell_order(paired, name) - standardizer.mean.numpy()) / standardizer.std.numpy()
+        blocks.append(z @ tokenizer.fixed_loadings.numpy() / tokenizer.unit.numpy())
+    scaled = [
+        np.sqrt(share / block[train].var(0).sum()) * (block - block[train].mean(0))
+        for block, share in zip(blocks, (0.5, 0.25, 0.25), strict=True)
+    ]
+    joined = np.hstack(scaled)
+    expected = joined @ np.linalg.svd(joined[train], full_matrices=False)[2][:16].T
+    found = plain.get_latent_representation()
+    np.testing.assert_allclose(found @ found.T, expected @ expected.T, atol=1e-3)
+
+
+def test_the_linear_part_of_the_embedding_is_programs_alone(mosaic, trained_mosaic):
+    found = trained_mosaic.get_latent_representation(mosaic, part="linear")
+    blocks = np.split(found, 3, axis=1)
+    for name, block in zip(mosaic.mod, blocks, strict=True):
+        here = mosaic.obs_names.isin(mosaic[name].obs_names)
+        assert block[here].any(1).all() and not block[~here].any()
+        assert block[here].var(0).sum() == pytest.approx(1, rel=0.2)
+
+
+def test_the_network_part_of_the_embedding_is_the_mean_of_the_states(mosaic, trained_mosaic):
+    states = [trained_mosaic.get_latent_representation(mosaic, modality=name) for name in mosaic.mod]
+    found = trained_mosaic.get_latent_representation(mosaic, part="network")
+    np.testing.assert_allclose(found, np.nanmean(states, axis=0), rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize(("arguments", "width"), [({}, 16), ({"labeled": True}, 19), ({"modality": "rna"}, 16)])
+def test_no_cells_asked_for_no_rows(paired, trained, arguments, width):
+    assert trained.get_latent_representation(paired, indices=[], **arguments).shape == (0, width)
+
+
+def test_a_cell_that_lacks_a_modality_is_where_it_would_be_with_it(paired, plain):
+    """Of new cells: most of what the embedding says of them is what it would say if all modalities were there."""
+    new = plain.test_indices
+    full = plain.get_latent_representation(paired)
+    for name in paired.mod:
+        query = only(paired, name)
+        found = plain.get_latent_representation(query)[query.obs_names.get_indexer(paired.obs_names)]
+        assert np.square(found - full)[new].sum() < 0.35 * np.square(full - full.mean(0))[new].sum()
+
+
+def test_missing_values_are_what_the_others_let_expect(mosaic, trained_mosaic):
     expected = trained_mosaic.get_latent_representation(mosaic)
-    values = mosaic["ephys"].X
-    mean = trained_mosaic.module.standardizers[2].mean.numpy()
-    mosaic["ephys"].X = np.where(np.isnan(values), mean, values)
-    np.testing.assert_allclose(trained_mosaic.get_latent_representation(mosaic), expected, rtol=1e-4, atol=1e-5)
+    values, standardizer = mosaic["ephys"].X, trained_mosaic.module.standardizers[2]
+    x = torch.from_numpy(values).float()
+    filled = standardizer.inverse(standardizer(x.nan_to_num(), ~x.isnan())).numpy()
+    mosaic["ephys"].X = np.where(np.isnan(values), filled, values)
+    np.testing.assert_allclose(trained_mosaic.get_latent_representation(mosaic), expected, rtol=1e-3, atol=1e-4)
 
 
 def test_permuted_features_give_the_same_result(paired, trained):
@@ -155,13 +158,81 @@ def test_indices_choose_cells(mosaic, trained_mosaic, indices):
     np.testing.assert_allclose(found, everyone[np.asarray(indices)], rtol=1e-4, atol=1e-5)
 
 
-def test_an_unknown_batch_is_decoded_as_the_mean_of_the_batches(paired, trained):
-    predictions = {}
-    for batch in ("donor1", "donor2", "donor9"):
-        paired.obs["batch"] = batch
-        predictions[batch] = trained.impute("rna", "adt", paired)
-    assert not any(np.allclose(predictions[a], predictions[b]) for a, b in itertools.combinations(predictions, 2))
-    low = np.minimum(predictions["donor1"], predictions["donor2"])
-    high = np.maximum(predictions["donor1"], predictions["donor2"])
-    inside = (predictions["donor9"] >= low - 0.05) & (predictions["donor9"] <= high + 0.05)
-    assert inside.mean() > 0.95
+def test_labels_stand_beside_the_embedding(paired, trained):
+    joint, both = (trained.get_latent_representation(paired, labeled=labeled) for labeled in (False, True))
+    assert both.shape == (120, 16 + 3) and both.dtype == np.float32
+    np.testing.assert_array_equal(both[:, :16], joint)
+    probability = trained.predict(paired, soft=True).to_numpy()
+    np.testing.assert_allclose(both[:, 16:], trained.readouts.label_scale * probability, rtol=1e-5, atol=1e-7)
+
+
+def test_labels_and_embedding_have_the_same_variance_in_the_training_cells(trained):
+    both = trained.get_latent_representation(labeled=True)
+    assert both[:, :16].var(0).sum() == pytest.approx(both[:, 16:].var(0).sum(), rel=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("model", "arguments", "match"),
+    [
+        ("trained", {"modality": "rna"}, "labeled and part are for the joint embedding; found modality='rna'"),
+        ("trained_mosaic", {}, "trained without labels"),
+        ("trained", {"part": "ridge"}, "part must be one of 'mixture', 'network', 'linear'; found 'ridge'"),
+    ],
+)
+def test_what_cannot_be_labeled_is_refused(request, model, arguments, match):
+    with pytest.raises(ValueError, match=match):
+        request.getfixturevalue(model).get_latent_representation(labeled=True, **arguments)
+
+
+def test_probabilities_are_calibrated_sums(mosaic, patched):
+    soft = patched.predict(mosaic, soft=True)
+    np.testing.assert_allclose(soft.sum(axis=1), 1, rtol=1e-5)
+    np.testing.assert_array_equal(soft.idxmax(axis=1), patched.predict(mosaic))
+
+
+@pytest.mark.parametrize("name", ["rna", "adt"])
+def test_labels_from_one_modality(paired, trained, name):
+    query = only(paired, name)
+    truth = paired.obs["cell_type"].astype(str)[query.obs_names]
+    assert (trained.predict(query) == truth).mean() > 0.9
+
+
+def test_mapping_scores_are_shares_of_cells(mosaic, trained_mosaic):
+    found = trained_mosaic.get_mapping_score(mosaic)
+    assert found.shape == (120,) and found.dtype == np.float32
+    assert (found > 0).all() and (found <= 1).all()
+
+
+def test_noise_is_unfamiliar(paired, plain):
+    new, rng = plain.test_indices, np.random.default_rng(0)
+    expected = plain.get_mapping_score(paired)
+    for name in paired.mod:
+        values = paired[name].X.toarray() if name == "rna" else paired[name].X
+        paired[name].X = rng.permuted(values, axis=1)
+    found = plain.get_mapping_score(paired)
+    assert np.median(found[new]) < 0.5 * np.median(expected[new])
+    assert found.max() <= 1 and found.min() > 0
+
+
+def test_a_score_of_several_modalities_is_that_of_the_worst_corrected_for_their_number(paired, plain):
+    both = plain.get_mapping_score(paired)
+    single = {}
+    for name in paired.mod:
+        query = only(paired, name)
+        single[name] = plain.get_mapping_score(query)[query.obs_names.get_indexer(paired.obs_names)]
+    smallest = np.minimum(single["rna"], single["adt"])
+    np.testing.assert_allclose(both, 1 - (1 - smallest) ** 2, rtol=1e-5)
+
+
+def test_without_programs_there_is_no_mapping_score(mosaic, patched):
+    with pytest.raises(ValueError, match="needs program tokens; this model was made with tokenizer='patch'"):
+        patched.get_mapping_score(mosaic)
+
+
+def test_without_programs_all_else_works(mosaic, patched):
+    assert np.isfinite(patched.get_latent_representation(mosaic)).all()
+    mean, sd = patched.impute(["rna", "ephys"], "adt", mosaic, return_sd=True)
+    sourced = mosaic.obs_names.isin([*mosaic["rna"].obs_names, *mosaic["ephys"].obs_names])
+    assert np.isfinite(mean[sourced]).all() and (sd[sourced] > 0).all()
+    assert patched.mixture_weight("rna", "adt") == 1
+    assert set(patched.predict(mosaic)) <= {"B", "NK", "T"}

@@ -111,9 +111,9 @@ def garbage_with_its_checksum(folder):
     change_settings(folder, weights_sha256=saving._digest(folder / "weights.safetensors"))
 
 
-def weights_of_another_model(folder):
+def without(folder, name):
     state = load_file(folder / "weights.safetensors")
-    state.pop("decoders.0.norm.weight")
+    state.pop(name)
     save_file(state, folder / "weights.safetensors")
     change_settings(folder, weights_sha256=saving._digest(folder / "weights.safetensors"))
 
@@ -131,8 +131,14 @@ DAMAGE = {
     "settings without seed": (lambda f: change_settings(f, seed=None), r"settings\.json is damaged"),
     "a flipped bit": (flip_a_bit, "its checksum is not the one saved"),
     "garbage": (garbage_with_its_checksum, "is damaged and cannot be read"),
-    "weights of another model": (weights_of_another_model, "do not belong to its settings"),
+    "weights of another model": (lambda f: without(f, "decoders.0.norm.weight"), "do not belong to its settings"),
+    "no readouts": (lambda f: without(f, "readout/label_scale"), "do not belong to its settings"),
+    "a readout without a part": (
+        lambda f: without(f, "readout/spreads/0→1/slope"),
+        "do not belong to its settings",
+    ),
     "another kind of model": (lambda f: change_settings(f, model="XTRIMOGENE"), r"scmoe\.model\.XTRIMOGENE\.load"),
+    "an older format": (lambda f: change_settings(f, format=1), "before the format of model folders changed. Train"),
     "a newer format": (lambda f: change_settings(f, format=99), "in a newer format .* Update scmoe"),
 }
 
@@ -151,8 +157,8 @@ def test_no_folder(tmp_path):
 
 
 def test_data_that_do_not_fit_are_refused(folder, paired):
-    paired.mod["adt"] = paired["adt"][:, :5].copy()
-    with pytest.raises(KeyError, match=r"mdata\['adt'\] lacks 7 of the model's 12 features"):
+    paired.mod["adt"] = paired["adt"][:, :1].copy()
+    with pytest.raises(ValueError, match=r"mdata\['adt'\] has 1 of the model's 12 features"):
         SCMOE.load(folder, paired)
 
 

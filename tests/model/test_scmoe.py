@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 from lightning.pytorch import Callback
+from mudata import MuData
 
 import scmoe
 from scmoe._io import quiet_mudata
@@ -46,7 +47,11 @@ def test_one_modality_is_enough(single, fit_model):
     model = fit_model(single)
     assert model.get_latent_representation().shape == (120, 16)
     np.testing.assert_allclose(model.get_attention(), 1, rtol=1e-5)
-    np.testing.assert_array_equal(model.get_latent_representation(), model.get_latent_representation(modality="rna"))
+    joint = model.get_latent_representation(part="network")
+    np.testing.assert_array_equal(joint, model.get_latent_representation(modality="rna"))
+    np.testing.assert_allclose(
+        np.cov(model.get_latent_representation(indices=model.train_indices).T).trace(), 1, rtol=0.02
+    )
 
 
 @pytest.mark.parametrize("router", ["shared", "per_modality"])
@@ -98,16 +103,32 @@ def test_a_failed_training_leaves_the_model_as_it_was(paired, tiny):
     assert not model.is_trained
     model.train(2, enable_progress_bar=False)
     before = {name: value.clone() for name, value in model.module.state_dict().items()}
+    said = model.impute("rna", "adt", return_sd=True)
     with pytest.raises(OSError, match="the disk is gone"):
         model.train(3, callbacks=[Failing()], enable_progress_bar=False)
     assert all(torch.equal(value, before[name]) for name, value in model.module.state_dict().items())
+    np.testing.assert_array_equal(model.impute("rna", "adt", return_sd=True), said)
+
+
+def test_failing_readouts_leave_the_model_as_it_was(paired, fit_model, monkeypatch):
+    model = fit_model(paired)
+    before = model.impute("rna", "adt", return_sd=True), model.history, model.diagnostics
+
+    def fail(*_args):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("scmoe.model._fit_readouts.fit_spread", fail)
+    with pytest.raises(KeyboardInterrupt):
+        model.train(3, enable_progress_bar=False)
+    np.testing.assert_array_equal(model.impute("rna", "adt", return_sd=True), before[0])
+    assert model.history is before[1] and model.diagnostics is before[2]
 
 
 def test_a_second_training_keeps_the_split(paired, fit_model):
     model = fit_model(paired, train_size=0.8)
     split, mean = model.train_indices, model.module.standardizers[0].mean.clone()
     model.train(1, train_size=0.5, enable_progress_bar=False)
-    assert (model.train_indices == split).all()
+    assert (model.train_indices == split).all() and len(model.test_indices) == 0
     assert torch.equal(model.module.standardizers[0].mean, mean)
 
 
@@ -123,3 +144,38 @@ def test_three_cells_are_too_few(paired, tiny):
 def test_a_name_that_files_cannot_hold(paired, trained, name):
     with pytest.raises(ValueError, match="key_added must be a name without '/'"):
         scmoe.tl.embed(paired, trained, key_added=name)
+
+
+FOUR = ("genes", "others", "adt", "ephys")
+
+
+@pytest.fixture(scope="module")
+def four(fresh, fit_model):
+    """A model of four modalities, of which a cell has at least one."""
+    mdata = fresh("mosaic")
+    with quiet_mudata():
+        parts = {"genes": mdata["rna"][:, :30].copy(), "others": mdata["rna"][:50, 30:].copy()}
+        parted = MuData({**parts, "adt": mdata["adt"].copy(), "ephys": mdata["ephys"].copy()})
+    parted.obs["cell_type"] = mdata.obs["cell_type"].loc[parted.obs_names]
+    return fit_model(parted, setup={"labels_key": "cell_type"}, max_epochs=4)
+
+
+def test_four_modalities(four):
+    for target in FOUR:
+        sources = [name for name in FOUR if name != target]
+        for k in (1, 2, 3):  # pairs have no readout of their own
+            mean, sd = four.impute(sources[:k], target, return_sd=True)
+            sourced = four.adata.obs_names.isin(np.concatenate([four.adata[m].obs_names for m in sources[:k]]))
+            assert np.isfinite(mean[sourced]).all() and (sd[sourced] > 0).all()
+            assert 0 <= four.mixture_weight(sources[:k], target) <= 1
+    assert np.isfinite(four.get_latent_representation(labeled=True)).all()
+    assert (four.predict() == four.adata.obs["cell_type"]).mean() > 0.8
+    score = four.get_mapping_score()
+    assert (score > 0).all() and (score <= 1).all()
+
+
+def test_a_set_of_modalities_without_a_readout_uses_that_of_a_part(four):
+    linear = four.impute(["adt", "ephys"], "genes", part="linear")
+    alone = four.impute("adt", "genes", part="linear")
+    here = four.adata.obs_names.isin(four.adata["adt"].obs_names)
+    np.testing.assert_allclose(linear[here], alone[here], rtol=1e-4, atol=1e-5)

@@ -3,7 +3,7 @@ import torch
 
 from scmoe.nn._decoder import Decoder
 
-B, D, K, d, N_BATCHES = 5, 7, 3, 4, 3
+B, D, K, d, N_COVARIATES = 5, 7, 3, 4, 3
 UNIT, LIBRARY = 2.0, 100.0
 LIKELIHOODS = ["gaussian", "nb", "poisson", "bernoulli"]
 
@@ -14,7 +14,7 @@ def make(likelihood: str = "gaussian", n_programs: int | None = K) -> Decoder:
         n_features=D,
         n_hidden=d,
         width=6,
-        n_batches=N_BATCHES,
+        n_covariates=N_COVARIATES,
         n_programs=n_programs,
         dropout=0.5,
     )
@@ -29,32 +29,32 @@ def state() -> torch.Tensor:
 
 
 @pytest.fixture
-def batch() -> torch.Tensor:
-    return torch.eye(N_BATCHES)[torch.arange(B) % N_BATCHES]
+def covariates() -> torch.Tensor:
+    return torch.eye(N_COVARIATES)[torch.arange(B) % N_COVARIATES]
 
 
 @pytest.mark.parametrize("likelihood", LIKELIHOODS)
 @pytest.mark.parametrize("n_programs", [K, None])
-def test_untrained_prediction_from_others_is_the_mean(likelihood, n_programs, state, batch):
+def test_untrained_prediction_from_others_is_the_mean(likelihood, n_programs, state, covariates):
     decoder = make(likelihood, n_programs)
     mean = torch.zeros(D) if likelihood == "gaussian" else torch.linspace(-3, -1, D)
-    torch.testing.assert_close(decoder(state, batch, own=False), mean.expand(B, D))
+    torch.testing.assert_close(decoder(state, covariates, own=False), mean.expand(B, D))
 
 
-def test_scores_become_features_through_the_programs(state, batch, shake):
+def test_scores_become_features_through_the_programs(state, covariates, shake):
     decoder = make()
     shake(decoder)
-    expected = UNIT * decoder.own(state, batch) @ (decoder.loadings / UNIT).T
-    torch.testing.assert_close(decoder(state, batch, own=True), expected)
+    expected = UNIT * decoder.own(state, covariates) @ (decoder.loadings / UNIT).T
+    torch.testing.assert_close(decoder(state, covariates, own=True), expected)
     torch.testing.assert_close(decoder.loadings.T @ decoder.loadings, UNIT**2 * torch.eye(K))
 
 
 @pytest.mark.parametrize("likelihood", LIKELIHOODS[1:])
-def test_log_rate_is_offset_plus_scaled_features(likelihood, state, batch, shake):
+def test_log_rate_is_offset_plus_scaled_features(likelihood, state, covariates, shake):
     decoder = make(likelihood)
     shake(decoder)
-    features = decoder.own(state, batch) @ decoder.loadings.T
-    torch.testing.assert_close(decoder(state, batch, own=True), decoder.bias + decoder.scale * features)
+    features = decoder.own(state, covariates) @ decoder.loadings.T
+    torch.testing.assert_close(decoder(state, covariates, own=True), decoder.bias + decoder.scale * features)
 
 
 @pytest.mark.parametrize(
@@ -70,43 +70,52 @@ def test_loss_scale_is_features_per_explained_variance():
     assert make().loss_scale.item() == pytest.approx(D / (UNIT**2 * K))
 
 
-def test_other_modalities_are_decoded_regardless_of_their_scale(state, batch, shake):
+def test_other_modalities_are_decoded_regardless_of_their_scale(state, covariates, shake):
     decoder = make()
     shake(decoder)
-    torch.testing.assert_close(decoder(1e3 * state, batch, own=False), decoder(2e3 * state, batch, own=False))
+    torch.testing.assert_close(decoder(1e3 * state, covariates, own=False), decoder(2e3 * state, covariates, own=False))
 
 
 @pytest.mark.parametrize("own", [False, True])
-def test_each_way_of_decoding_has_its_own_head(own, state, batch, shake):
+def test_each_way_of_decoding_has_its_own_head(own, state, covariates, shake):
     decoder = make()
     shake(decoder)
-    before = decoder(state, batch, own=own)
+    before = decoder(state, covariates, own=own)
     shake(decoder.cross if own else decoder.own)
-    assert torch.equal(decoder(state, batch, own=own), before)
+    assert torch.equal(decoder(state, covariates, own=own), before)
 
 
-def test_batch_moves_the_prediction_of_its_cells_only(state, batch, shake):
+def test_a_covariate_moves_the_prediction_of_its_cells_only(state, covariates, shake):
     decoder = make()
     shake(decoder)
-    before = decoder(state, batch, own=True)
+    before = decoder(state, covariates, own=True)
     with torch.no_grad():
-        decoder.own.batch_effect[0] += 1
-    changed = (decoder(state, batch, own=True) - before).abs().sum(1) > 1e-4
-    assert torch.equal(changed, batch[:, 0] == 1)
+        decoder.own.covariate_effect[0] += 1
+    changed = (decoder(state, covariates, own=True) - before).abs().sum(1) > 1e-4
+    assert torch.equal(changed, covariates[:, 0] == 1)
 
 
-def test_states_of_several_sources_are_decoded_at_once(batch, shake):
+def test_states_of_several_sources_are_decoded_at_once(covariates, shake):
     decoder, states = make(), torch.randn(2, B, d)
     shake(decoder)
-    expected = torch.stack([decoder(state, batch, own=False) for state in states])
-    torch.testing.assert_close(decoder(states, batch, own=False), expected)
+    expected = torch.stack([decoder(state, covariates, own=False) for state in states])
+    torch.testing.assert_close(decoder(states, covariates, own=False), expected)
 
 
 @pytest.mark.parametrize("rank", [K, K - 1])
-def test_error_in_scores_is_the_error_in_features(rank, batch, shake):
+def test_error_in_scores_is_the_error_in_features(rank, covariates, shake):
     decoder = make()
     shake(decoder)
     decoder.loadings[:, rank:] = 0
     states, z = torch.randn(2, B, d), torch.randn(B, D)
-    expected = (z - decoder(states, batch, own=True)).square().mean(-1)
-    torch.testing.assert_close(decoder.mean_squared_error(decoder.scores(states, batch, own=True), z), expected)
+    expected = (z - decoder(states, covariates, own=True)).square().mean(-1)
+    torch.testing.assert_close(decoder.mean_squared_error(decoder.scores(states, covariates, own=True), z), expected)
+
+
+@pytest.mark.parametrize("rank", [K, K - 1])
+def test_ideal_scores_are_those_of_least_squares(rank):
+    decoder, z = make(), torch.randn(B, D)
+    decoder.loadings[:, rank:] = 0
+    expected = torch.linalg.lstsq(decoder.loadings[:, :rank], z.T).solution.T
+    torch.testing.assert_close(decoder.ideal_scores(z)[:, :rank], expected)
+    assert not decoder.ideal_scores(z)[:, rank:].any()

@@ -2,12 +2,12 @@ import pytest
 import torch
 from torch import Tensor
 
+from scmoe.data._correction import MAX_CENTERS, Correction
 from scmoe.data._presence import locate
-from scmoe.data._transform import CLIP
 from scmoe.nn._config import NetworkConfig
-from scmoe.nn._network import Network, Standardizer, keep_mask, locate_tokens
+from scmoe.nn._network import Network, keep_mask, locate_tokens
 
-N_FEATURES, V, P, B, d, H = (7, 5, 9), 3, 2, 6, 8, 2
+N_FEATURES, V, P, B, d, H, K, J = (7, 5, 9), 3, 2, 6, 8, 2, 4, 3
 PRESENT = torch.tensor([[1, 1, 1], [1, 1, 0], [0, 1, 1], [1, 0, 0], [1, 1, 1], [0, 0, 1]]).bool()
 COMPLETE = torch.ones(B, V, dtype=torch.bool)
 SPLIT = torch.arange(V).expand(B, V)
@@ -18,7 +18,7 @@ def network(request, shake) -> Network:
     config = NetworkConfig(
         tokenizer=request.param,
         n_tokens=P,
-        n_programs=4,
+        n_programs=K,
         n_hidden=d,
         n_layers=2,
         n_heads=H,
@@ -26,17 +26,21 @@ def network(request, shake) -> Network:
         expert_hidden=6,
         decoder_hidden=6,
     )
-    network = Network(N_FEATURES, ("gaussian", "nb", "bernoulli"), n_batches=4, n_labels=0, config=config)
+    network = Network(N_FEATURES, ("gaussian", "nb", "bernoulli"), J, config)
     shake(network)
     for tokenizer, D in zip(network.tokenizers, N_FEATURES, strict=True):
         if request.param == "program":
-            tokenizer.set_programs(torch.randn(D, 4), 1.0)
+            shifts = Correction(torch.randn(MAX_CENTERS, K), torch.ones(()), torch.randn(MAX_CENTERS, J, K))
+            tokenizer.set_programs(torch.randn(D, K), 1.0, shifts)
     return network.eval()
 
 
-def encode(network: Network, z: list[Tensor], mask: Tensor, *args, **kwargs):
+COVARIATES = torch.linspace(-1, 1, B * J).view(B, J)
+
+
+def encode(network: Network, z: list[Tensor], mask: Tensor, *args, covariates: Tensor = COVARIATES, **kwargs):
     """Encode the cells (rows of z) with the modalities that the mask says they have."""
-    return network.encode([x[mask[:, v]] for v, x in enumerate(z)], locate(mask), *args, **kwargs)
+    return network.encode([x[mask[:, v]] for v, x in enumerate(z)], locate(mask), covariates, *args, **kwargs)
 
 
 @pytest.fixture
@@ -48,7 +52,7 @@ def test_absent_modality_is_as_good_as_none(network, z):
     """A cell's states do not depend on what the other cells of the batch have."""
     together = encode(network, z, PRESENT).states
     for cell in range(B):
-        alone = encode(network, [x[[cell]] for x in z], PRESENT[[cell]]).states
+        alone = encode(network, [x[[cell]] for x in z], PRESENT[[cell]], covariates=COVARIATES[[cell]]).states
         torch.testing.assert_close(together[[cell]], alone)
 
 
@@ -101,7 +105,7 @@ def test_modality_without_a_key_leaves_gradients_finite(network, z):
 def test_permuting_cells_permutes_outputs(network, z):
     order = torch.randperm(B)
     encoded = encode(network, z, PRESENT)
-    permuted = encode(network, [x[order] for x in z], PRESENT[order])
+    permuted = encode(network, [x[order] for x in z], PRESENT[order], covariates=COVARIATES[order])
     torch.testing.assert_close(permuted.states, encoded.states[order])
 
 
@@ -152,33 +156,29 @@ def test_keys_are_present_tokens_of_the_same_group():
                 assert allowed[cell, 0, query, key] == (same and PRESENT[cell, key // P])
 
 
-def test_unseen_batch_is_the_mean_of_all(network):
-    weights = network.batch_weights(torch.tensor([-1, 2, 0, 1, 3]))
-    torch.testing.assert_close(weights[0], weights[1:].mean(0))
-    assert weights[1].tolist() == [0, 0, 1, 0]
+@pytest.mark.parametrize("masked", [False, True])
+def test_covariates_are_taken_from_the_scores_of_their_own_cells(network, z, masked):
+    mask = PRESENT if masked else COMPLETE
+    changed = COVARIATES.clone()
+    changed[3] += 1
+    before, after = encode(network, z, mask).states, encode(network, z, mask, covariates=changed).states
+    has_programs = network.config.tokenizer == "program"
+    assert ((before - after).abs().amax((1, 2)) > 1e-4).tolist() == [cell == 3 and has_programs for cell in range(B)]
 
 
-@pytest.fixture
-def standardizer() -> Standardizer:
-    standardizer = Standardizer(3)
-    standardizer.mean.copy_(torch.tensor([1.0, 2, 3]))
-    standardizer.std.copy_(torch.tensor([1.0, 2, 4]))
-    return standardizer
+def test_a_single_covariate_corrects_nothing(network, z):
+    config = network.config
+    torch.manual_seed(1)
+    alone = Network(N_FEATURES, ("gaussian", "nb", "bernoulli"), 1, config).eval()
+    states = [encode(alone, z, PRESENT, covariates=torch.full((B, 1), value)).states for value in (0.0, 1.0)]
+    assert torch.equal(*states)
 
 
-def test_standardized_values_are_clipped(standardizer):
-    z = standardizer(torch.tensor([[2.0, 0, 1e6], [-1e6, 2, 7]]), None)
-    assert z.tolist() == [[1, -1, CLIP], [-CLIP, 0, 1]]
-
-
-def test_missing_entry_becomes_the_mean(standardizer):
-    z = standardizer(torch.zeros(1, 3), torch.tensor([[True, False, True]]))
-    assert z.tolist() == [[-1, 0, -0.75]]
-
-
-def test_inverse_returns_to_the_units_of_the_data(standardizer):
-    x = torch.randn(4, 3)
-    torch.testing.assert_close(standardizer.inverse(standardizer(x, None)), x)
+def test_covariates_are_scaled():
+    network = Network([4], ["gaussian"], J, NetworkConfig(n_hidden=d))
+    network.covariate_mean.copy_(torch.tensor([0.0, 0, 50]))
+    network.covariate_std.copy_(torch.tensor([1.0, 1, 10]))
+    assert network.scale_covariates(torch.tensor([[1.0, 0, 65]])).tolist() == [[1, 0, 1.5]]
 
 
 @pytest.mark.parametrize("p", [0.05, 0.3, 0.9])

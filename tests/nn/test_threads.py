@@ -8,7 +8,7 @@ from scmoe.nn._threads import WIDE, threads_for
 
 @pytest.mark.parametrize(("n_hidden", "inside"), [(64, 1), (WIDE, 2)])
 def test_narrow_networks_take_one_thread(n_hidden, inside):
-    network = Network([4], ["gaussian"], n_batches=1, n_labels=0, config=NetworkConfig(n_hidden=n_hidden))
+    network = Network([4], ["gaussian"], 1, NetworkConfig(n_hidden=n_hidden))
     before = torch.get_num_threads()
     torch.set_num_threads(2)
     try:

@@ -1,9 +1,10 @@
 import pytest
 import torch
 
+from scmoe.data._correction import MAX_CENTERS, Correction, no_correction
 from scmoe.nn._tokenizer import PatchTokenizer, ProgramTokenizer, modality_frames
 
-B, D, P, d = 6, 12, 4, 8
+B, D, P, d, J = 6, 12, 4, 8, 2
 
 
 @pytest.mark.parametrize(
@@ -30,8 +31,8 @@ def test_one_linear_map_serves_every_patch():
 
 def program_tokenizer(n_programs: int, n_tokens: int = P, train_programs: bool = False) -> ProgramTokenizer:
     frame = torch.nn.init.orthogonal_(torch.empty(d, d))
-    tokenizer = ProgramTokenizer(D, n_programs, n_tokens, frame, train_programs=train_programs)
-    tokenizer.set_programs(torch.nn.init.orthogonal_(torch.empty(D, n_programs)), 2.0)
+    tokenizer = ProgramTokenizer(D, n_programs, n_tokens, J, frame, train_programs=train_programs)
+    tokenizer.set_programs(torch.nn.init.orthogonal_(torch.empty(D, n_programs)), 2.0, None)
     return tokenizer
 
 
@@ -66,6 +67,37 @@ def test_programs_are_trained_only_on_request(train_programs):
     tokenizer = program_tokenizer(5, train_programs=train_programs)
     assert ("loadings" in dict(tokenizer.named_parameters())) is train_programs
     assert "loadings" in tokenizer.state_dict()
+
+
+def test_trained_programs_leave_those_of_the_correction_as_they_were():
+    tokenizer = program_tokenizer(5, train_programs=True)
+    with torch.no_grad():
+        tokenizer.loadings += 1
+    torch.testing.assert_close(tokenizer.fixed_loadings.T @ tokenizer.fixed_loadings, torch.eye(5))
+    assert "fixed_loadings" not in dict(tokenizer.named_parameters())
+
+
+def test_without_covariates_nothing_is_corrected():
+    tokenizer, z = program_tokenizer(5), torch.randn(B, D)
+    assert not tokenizer.offset(z, torch.ones(B, J)).any()
+    assert torch.equal(tokenizer(z, tokenizer.offset(z, torch.ones(B, J))), tokenizer(z))
+
+
+def test_what_covariates_add_is_taken_from_the_scores():
+    tokenizer, z, covariates = program_tokenizer(5), torch.randn(B, D), torch.eye(J)[torch.arange(B) % J]
+    shifts = torch.randn(1, J, 5).expand(MAX_CENTERS, J, 5)  # the same for all kinds of cells
+    correction = Correction(torch.randn(MAX_CENTERS, 5), torch.ones(()), shifts)
+    tokenizer.set_programs(tokenizer.fixed_loadings.clone(), 2.0, correction)
+    moved = z - covariates @ shifts[0] @ tokenizer.fixed_loadings.T
+    torch.testing.assert_close(tokenizer(z, tokenizer.offset(z, covariates)), tokenizer(moved))
+
+
+def test_the_correction_is_saved_with_the_weights():
+    tokenizer, other = program_tokenizer(5), program_tokenizer(5)
+    values = [torch.randn_like(x) for x in no_correction(J, 5)]
+    tokenizer.set_programs(torch.randn(D, 5), 3.0, Correction(*values))
+    other.load_state_dict(tokenizer.state_dict())
+    assert all(torch.equal(a, b) for a, b in zip(other.correction, values, strict=True))
 
 
 @pytest.mark.parametrize("n_modalities", [1, 2, 3, d + 1])

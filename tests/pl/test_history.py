@@ -8,7 +8,7 @@ def test_draws_the_stored_losses(mdata):
     ax = scmoe.pl.history(mdata)
     lines = {line.get_label(): line for line in ax.get_lines()}
     np.testing.assert_allclose(lines["train loss (all terms)"].get_ydata(), mdata.uns["scmoe"]["history"]["train_loss"])
-    assert lines["validation loss (decoding and heads)"].get_xdata().tolist() == [0, 1, 2, 3, 5]
+    assert lines["validation loss (decoding)"].get_xdata().tolist() == [0, 1, 2, 3, 5]
 
 
 def test_dot_marks_the_lowest_validation_loss(mdata):

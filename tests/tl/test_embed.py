@@ -20,4 +20,24 @@ def test_rows_belong_to_their_cells(paired, trained):
 
 def test_a_query_without_a_modality(single, trained):
     scmoe.tl.embed(single, trained)
-    np.testing.assert_allclose(single.obsm["X_scmoe"], single["rna"].obsm["X_scmoe"], rtol=1e-5)
+    np.testing.assert_array_equal(single.obsm["X_scmoe"], trained.get_latent_representation(single))
+    np.testing.assert_array_equal(
+        single["rna"].obsm["X_scmoe"], trained.get_latent_representation(single, modality="rna")
+    )
+
+
+def test_a_model_with_labels_writes_a_labeled_embedding_as_well(paired, trained, contents, written):
+    before = contents(paired)
+    scmoe.tl.embed(paired, trained, key_added="a")
+    assert written(before, paired) == {"obsm/X_a", "obsm/X_a_labeled", "mod/rna/obsm/X_a", "mod/adt/obsm/X_a"}
+    labeled = paired.obsm["X_a_labeled"]
+    np.testing.assert_array_equal(labeled, trained.get_latent_representation(paired, labeled=True))
+    np.testing.assert_array_equal(labeled[:, :16], paired.obsm["X_a"])
+
+
+def test_no_label_shapes_embedding_and_clusters(fresh, tl_train):
+    plain, labeled = fresh("paired"), fresh("paired")
+    tl_train(plain)
+    tl_train(labeled, labels_key="cell_type")
+    np.testing.assert_array_equal(labeled.obsm["X_scmoe"], plain.obsm["X_scmoe"])
+    assert list(labeled.obs["scmoe_cluster"]) == list(plain.obs["scmoe_cluster"])

@@ -11,14 +11,16 @@ from scmoe._io import quiet_mudata
 def test_writes_all_cells_and_those_of_the_target(mosaic, trained_mosaic, contents, written):
     before = contents(mosaic)
     scmoe.tl.impute(mosaic, trained_mosaic, source="rna", target="adt", key_added="a")
-    assert written(before, mosaic) == {"obsm/a_adt_from_rna", "mod/adt/layers/a_adt_from_rna"}
+    keys = ("a_adt_from_rna", "a_adt_from_rna_sd")
+    assert written(before, mosaic) == {f"{where}/{key}" for where in ("obsm", "mod/adt/layers") for key in keys}
 
 
 def test_several_sources_are_joined_in_the_key(mosaic, trained_mosaic, contents, written):
     before = contents(mosaic)
     scmoe.tl.impute(mosaic, trained_mosaic, source=["rna", "ephys"], target="adt")
     key = "scmoe_adt_from_rna+ephys"
-    assert written(before, mosaic) == {f"obsm/{key}", f"mod/adt/layers/{key}"}
+    keys = (key, f"{key}_sd")
+    assert written(before, mosaic) == {f"{where}/{key}" for where in ("obsm", "mod/adt/layers") for key in keys}
 
 
 def test_frame_and_layer_hold_the_model_s_prediction(mosaic, trained_mosaic):
@@ -29,6 +31,21 @@ def test_frame_and_layer_hold_the_model_s_prediction(mosaic, trained_mosaic):
     np.testing.assert_array_equal(frame, trained_mosaic.impute("ephys", "rna", mosaic))
     layer = pd.DataFrame(mosaic["rna"].layers["scmoe_rna_from_ephys"], mosaic["rna"].obs_names, frame.columns)
     pd.testing.assert_frame_equal(layer, frame.loc[mosaic["rna"].obs_names])
+
+
+def test_standard_deviations_stand_beside_the_values(mosaic, trained_mosaic):
+    scmoe.tl.impute(mosaic, trained_mosaic, source="ephys", target="rna")
+    sd = trained_mosaic.impute("ephys", "rna", mosaic, return_sd=True)[1]
+    frame = mosaic.obsm["scmoe_rna_from_ephys_sd"]
+    np.testing.assert_array_equal(frame, sd)
+    assert list(frame.columns) == list(mosaic["rna"].var_names)
+    np.testing.assert_array_equal(mosaic["rna"].layers["scmoe_rna_from_ephys_sd"], frame.loc[mosaic["rna"].obs_names])
+
+
+def test_cells_can_be_predicted_as_of_another_batch(paired, trained):
+    scmoe.tl.impute(paired, trained, source="rna", target="adt", transform_batch=["donor1", "donor2"])
+    expected = trained.impute("rna", "adt", paired, transform_batch=["donor1", "donor2"])
+    np.testing.assert_array_equal(paired.obsm["scmoe_adt_from_rna"], expected)
 
 
 def test_the_layer_follows_the_order_of_the_query_s_features(paired, trained):

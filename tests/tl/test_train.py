@@ -6,10 +6,10 @@ import pytest
 from lightning.pytorch import Callback
 
 import scmoe
-from scmoe._io import write_h5mu
+from scmoe._io import quiet_mudata, write_h5mu
 
 EMBEDDED = {"obsm/X_scmoe", "mod/rna/obsm/X_scmoe", "mod/adt/obsm/X_scmoe", "obs/scmoe_cluster"}
-LABELED = {"obs/scmoe_label", "obs/scmoe_label_confidence", "obsm/scmoe_label_probability"}
+LABELED = {"obsm/X_scmoe_labeled", "obs/scmoe_label", "obs/scmoe_label_confidence", "obsm/scmoe_label_probability"}
 
 
 def outside_uns(paths):
@@ -23,7 +23,11 @@ def test_writes_embedding_and_clusters(paired, tl_train, contents, written):
     assert outside_uns(changed) == EMBEDDED
     roots = {"/".join(path.split("/")[:3]) for path in changed - outside_uns(changed)}
     assert {root.removeprefix("uns/").split("/")[0] for root in roots} == {"scmoe", "_scvi_uuid", "_scvi_manager_uuid"}
-    assert {root.split("/")[2] for root in roots if root.startswith("uns/scmoe")} == {"history", "params"}
+    assert {root.split("/")[2] for root in roots if root.startswith("uns/scmoe")} == {
+        "history",
+        "diagnostics",
+        "params",
+    }
 
 
 def test_labels_are_written_as_well(paired, tl_train, contents, written):
@@ -42,6 +46,22 @@ def test_what_is_written_is_what_the_model_says(mosaic, tl_train):
     params = mosaic.uns["scmoe"]["params"]
     assert params["seed"] == 0 and params["n_train"] == 108 and params["network"]["n_experts"] == 4
     assert params["setup"]["batch_key"] == "batch" and params["versions"]["scmoe"] == scmoe.__version__
+
+
+@pytest.mark.parametrize("max_epochs", [3, 60])
+@pytest.mark.parametrize("form", ["h5mu", "zarr"])
+def test_diagnostics_survive_files(paired, tl_train, tmp_path, max_epochs, form):
+    model = tl_train(paired, max_epochs=max_epochs)
+    path = tmp_path / f"data.{form}"
+    if form == "h5mu":
+        write_h5mu(paired, path)
+    else:
+        with quiet_mudata():
+            paired.write_zarr(path)
+    stored = scmoe.datasets.read(path).uns["scmoe"]["diagnostics"]
+    as_list = {name: list(value) if isinstance(value, np.ndarray) else value for name, value in stored.items()}
+    assert as_list == model.diagnostics
+    assert bool(model.diagnostics["verdict"]) == (max_epochs == 3)
 
 
 def test_another_key_leaves_the_first_results(paired, tl_train, contents, written):
@@ -86,13 +106,15 @@ def test_nothing_stale_stays_beside_new_results(paired, tl_train):
     scmoe.tl.expert_usage(paired, first)
     scmoe.tl.attention(paired, first)
     scmoe.tl.impute(paired, first, source="rna", target="adt")
+    scmoe.tl.denoise(paired, first, modality="rna")
+    scmoe.tl.map_query(paired, first)
     paired.obs["scmoe_mine"] = 1
     tl_train(paired)
-    assert set(paired.uns["scmoe"]) == {"prepare", "history", "params"}
+    assert set(paired.uns["scmoe"]) == {"prepare", "history", "diagnostics", "params"}
     assert {name for name in paired.obs if name.startswith("scmoe")} == {"scmoe_cluster", "scmoe_mine"}
-    assert set(paired.obsm) & {"scmoe_adt_from_rna", "scmoe_label_probability"} == set()
+    assert {name for name in paired.obsm if "scmoe" in name} == {"X_scmoe"}
     assert all("scmoe_router" not in adata.obsm for adata in paired.mod.values())
-    assert "scmoe_adt_from_rna" not in paired["adt"].layers and "counts" in paired["adt"].layers
+    assert all(set(adata.layers) == {"counts"} for adata in paired.mod.values())
 
 
 def test_what_only_looks_like_a_result_stays(paired, tl_train):

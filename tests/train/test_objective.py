@@ -1,9 +1,6 @@
-from collections.abc import Sequence
-
 import pytest
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from scmoe.data._dataset import Batch
 from scmoe.data._presence import locate
@@ -38,13 +35,13 @@ def network() -> Network:
         decoder_hidden=6,
         n_clusters=3,
     )
-    network = Network(N_FEATURES, LIKELIHOODS, n_batches=2, n_labels=3, config=config)
+    network = Network(N_FEATURES, LIKELIHOODS, 2, config)
     for parameter in network.parameters():
         torch.nn.init.normal_(parameter, std=0.3)
     return network.eval()
 
 
-def make_batch(present: Tensor = COMPLETE, label: Sequence[int] = (0, 1, 2, 0, -1, -1, 1, -1)) -> Batch:
+def make_batch(present: Tensor = COMPLETE) -> Batch:
     """A third of the first modality's entries is missing."""
     sizes = list(zip(present.sum(0).tolist(), N_FEATURES, strict=True))
     observed = torch.rand(sizes[0]) < 0.7
@@ -55,8 +52,7 @@ def make_batch(present: Tensor = COMPLETE, label: Sequence[int] = (0, 1, 2, 0, -
         [observed, None, None, None],
         [None if v == 0 else torch.poisson(torch.full(size, 2.0)) for v, size in enumerate(sizes)],
         locate(present),
-        torch.arange(B) % 2,
-        torch.tensor(label),
+        torch.eye(2)[torch.arange(B) % 2],
     )
 
 
@@ -74,7 +70,7 @@ def cross_gradient(network: Network, target: int, group: Tensor) -> list[Tensor]
         decoder.loss_scale.fill_(v == target)
     z = network.standardize(batch.values, batch.observed)
     inputs = [x.clone().requires_grad_() for x in z]
-    encoded = network.encode(inputs, batch.presence, group)
+    encoded = network.encode(inputs, batch.presence, batch.covariates, group)
     _, cross = decode_losses(network, encoded, z, batch, group)
     return list(torch.autograd.grad(cross, inputs, materialize_grads=True))
 
@@ -101,8 +97,7 @@ def test_decoding_losses_equal_the_loop_over_cells(network, mosaic):
     batch = make_batch(some_absent() if mosaic else COMPLETE)
     group = draw_groups(B, V, 0.7, CPU)
     z = network.standardize(batch.values, batch.observed)
-    encoded = network.encode(z, batch.presence, group)
-    weights = network.batch_weights(batch.batch)
+    encoded = network.encode(z, batch.presence, batch.covariates, group)
     own, cross = [], []
     for target in range(V):
         for source in range(V):
@@ -110,7 +105,7 @@ def test_decoding_losses_equal_the_loop_over_cells(network, mosaic):
             decoder = network.decoders[target]
             mask = batch.presence.mask
             loss = torch.zeros(B)
-            scores = decoder.scores(state, weights, own=source == target)[mask[:, target]]
+            scores = decoder.scores(state, batch.covariates, own=source == target)[mask[:, target]]
             parts = (z[target], batch.counts[target], batch.observed[target])
             loss[mask[:, target]] = reconstruction(decoder, scores, *parts)
             cells = [c for c in range(B) if mask[c, target] and mask[c, source]]
@@ -184,22 +179,22 @@ def test_modality_that_no_cell_has_learns_nothing(network):
     assert network.decoders[0].own.out.weight.grad.any()
 
 
-def test_label_loss_is_the_mean_over_labeled_cells(network):
+def test_covariates_are_scaled_before_they_are_used(network):
     batch = make_batch()
-    encoded = network.encode(network.standardize(batch.values, batch.observed), batch.presence)
-    logits, labeled = network.label_head(encoded.joint), batch.label >= 0
-    expected = F.cross_entropy(logits[labeled], batch.label[labeled])
-    torch.testing.assert_close(objective(network, batch, TrainConfig())["label"], expected)
+    network.covariate_mean.copy_(torch.tensor([0.0, 3.0]))
+    network.covariate_std.copy_(torch.tensor([1.0, 2.0]))
+    scaled = batch._replace(covariates=(batch.covariates - network.covariate_mean) / network.covariate_std)
+    found = objective(network, batch, TrainConfig())
+    network.covariate_mean.zero_()
+    network.covariate_std.fill_(1)
+    torch.testing.assert_close(found, objective(network, scaled, TrainConfig()))
 
 
-def test_no_labeled_cell_gives_no_label_loss(network):
-    loss = objective(network, make_batch(label=[-1] * B), TrainConfig())["label"]
-    loss.backward()
-    assert loss.item() == 0
-    assert not network.label_head[-1].weight.grad.any()
+def test_no_label_takes_part(network):
+    assert set(objective(network, make_batch(), TrainConfig())) == {"loss", "own", "cross", "balance", "z", "cluster"}
 
 
-WEIGHTS = {"own": "own_weight", "cross": "cross_weight", "label": "label_weight", "cluster": "cluster_weight"}
+WEIGHTS = {"own": "own_weight", "cross": "cross_weight", "cluster": "cluster_weight"}
 ROUTER_WEIGHTS = {"balance": "balance_weight", "z": "z_weight"}
 
 
@@ -225,7 +220,8 @@ def test_neighbors_are_kept_in_fused_cells_whatever_their_group_is_called(networ
 @pytest.mark.parametrize("scope", ["pooled", "per_modality"])
 def test_scope_of_the_balance(network, scope):
     batch = make_batch()
-    encoded = network.encode(network.standardize(batch.values, batch.observed), batch.presence, SPLIT)
+    z = network.standardize(batch.values, batch.observed)
+    encoded = network.encode(z, batch.presence, batch.covariates, SPLIT)
     routing, modality = encoded.routing[0], encoded.tokens.modality
     expected = balance_loss(routing) if scope == "pooled" else balance_by_modality(routing, modality, V)
     torch.testing.assert_close(objective(network, batch, TrainConfig(balance_scope=scope))["balance"], expected)
@@ -240,10 +236,7 @@ def test_evaluation_is_deterministic(network):
 @pytest.mark.parametrize("term", ["cross", "loss"])
 def test_single_modality_needs_no_other(term):
     config = NetworkConfig(n_hidden=8, n_heads=2, n_programs=3)
-    network = Network([6], ["gaussian"], n_batches=1, n_labels=0, config=config)
-    there, zeros = torch.ones(B, 1, dtype=torch.bool), torch.zeros(B, dtype=torch.long)
-    terms = objective(
-        network, Batch([torch.randn(B, 6)], [None], [None], locate(there), zeros, zeros - 1), TrainConfig()
-    )
-    assert terms[term].isfinite()
-    assert (terms["cross"] == 0) and "label" not in terms
+    network = Network([6], ["gaussian"], 1, config)
+    there = locate(torch.ones(B, 1, dtype=torch.bool))
+    terms = objective(network, Batch([torch.randn(B, 6)], [None], [None], there, torch.ones(B, 1)), TrainConfig())
+    assert terms[term].isfinite() and terms["cross"] == 0

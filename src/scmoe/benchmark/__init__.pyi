@@ -1,6 +1,7 @@
 from ._baselines import pca_embedding, ridge_on_pca
 from ._compare_run import run_compare
 from ._demo import run_demo
+from ._regimes_run import run_experts
 from ._scores import embedding_scores
 from ._scores_held_out import label_scores, prediction_scores
 from ._speed import run_speed
@@ -13,5 +14,6 @@ __all__ = [
     "ridge_on_pca",
     "run_compare",
     "run_demo",
+    "run_experts",
     "run_speed",
 ]

@@ -37,13 +37,15 @@ def compare(
     file: Annotated[Path, typer.Argument(help="Data: .h5mu, .h5ad or 10x .h5.", show_default=False)],
     labels: Annotated[str | None, typer.Option(help="Column of obs with cell types.")] = None,
     batch: Annotated[str | None, typer.Option(help="Column of obs with batches or donors.")] = None,
-    methods: Annotated[str | None, typer.Option(help="Comma-separated, e.g. scmoe,pca,ridge; default all.")] = None,
-    tasks: Annotated[str, typer.Option(help="Comma-separated.")] = "embed,predict,annotate",
+    methods: Annotated[
+        str | None, typer.Option(help="Comma-separated, e.g. scmoe,pca,ridge or ablation; default all.")
+    ] = None,
+    tasks: Annotated[str, typer.Option(help="Comma-separated.")] = "embed,predict,annotate,mosaic",
     seeds: Annotated[str, typer.Option(help="Comma-separated.")] = "0,1,2",
     quick: Annotated[bool, typer.Option("--quick", help="The first seed; no methods that take minutes.")] = False,
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder to write.")] = Path("scmoe_compare"),
 ) -> None:
-    """Compare scmoe with other methods on your data: embedding, prediction of modalities, annotation."""
+    """Compare scmoe with other methods on your data: embedding, prediction of modalities, annotation, mosaics."""
     with reported_errors("Run the command again: finished runs are kept."):
         from scmoe.benchmark._compare_report import compare_markdown
         from scmoe.benchmark._compare_run import run_compare
@@ -60,6 +62,22 @@ def compare(
         )
     typer.echo(compare_markdown(table))
     typer.echo(f"Written to {output}: table.json, table.md, figures, runs")
+
+
+@app.command()
+def experts(
+    output: Annotated[Path, typer.Option("--output", "-o", help="Folder to write.")] = Path("scmoe_experts"),
+    data: Annotated[Path | None, typer.Option(help="Data with RNA, whose gene programs are compared too.")] = None,
+    seeds: Annotated[str, typer.Option(help="Comma-separated.")] = "0,1,2",
+    quick: Annotated[bool, typer.Option("--quick", help="The first seed and fewer cells.")] = False,
+) -> None:
+    """Compare experts with a dense layer of equal active size where cells differ in kind."""
+    with reported_errors("Run the command again to start over."):
+        from scmoe.benchmark._regimes_run import experts_markdown, run_experts
+
+        result = run_experts(output, data=data, seeds=_numbers(seeds), quick=quick)
+    typer.echo(experts_markdown(result))
+    typer.echo(f"Written to {output}: experts.json, experts.md")
 
 
 def _names(text: str) -> list[str]:

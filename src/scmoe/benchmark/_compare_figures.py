@@ -11,12 +11,14 @@ from matplotlib.axes import Axes
 from matplotlib.colors import Normalize
 
 from scmoe._io import check_writable
-from scmoe.benchmark._compare_report import COLUMNS, LOWER_IS_BETTER
+from scmoe.benchmark._compare_report import LOWER_IS_BETTER, score_heads
 from scmoe.pl._heatmap import heatmap
 from scmoe.pl._save import show_or_save
 
 OURS = "scmoe"
 N_COLUMNS = 4
+APART = {"leiden_nmi": "Leiden NMI", "kmeans_nmi": "k-means NMI"}
+"""Heads that in the table say less, beside the ARI of the same clusters."""
 
 
 def save_compare_figures(table: Mapping[str, Any], folder: str | Path) -> None:
@@ -39,13 +41,14 @@ def save_compare_figures(table: Mapping[str, Any], folder: str | Path) -> None:
 
 def _bars(task: str, case: str, rows: Sequence[Mapping[str, Any]], path: Path) -> None:
     """A panel for each score: means with standard deviations, and a point for every seed."""
-    scores = [name for name in COLUMNS[task] if any(name in row["values"] for row in rows)]
+    heads = score_names(rows[0])
+    scores = [name for name in heads if any(name in row["values"] for row in rows)]
     n_columns = min(N_COLUMNS, len(scores))
     n_rows = -(-len(scores) // n_columns)
     size = (1.2 + 2.4 * n_columns, (0.9 + 0.24 * len(rows)) * n_rows)
     figure, axes = plt.subplots(n_rows, n_columns, figsize=size, sharey=True, squeeze=False, layout="constrained")
     for ax, name in zip(axes.flat, scores, strict=False):
-        _panel(ax, name, score_name(task, name), rows)
+        _panel(ax, name, heads[name], rows)
     for ax in axes.flat[len(scores) :]:
         ax.set_axis_off()
     axes[0, 0].invert_yaxis()  # shared by all panels
@@ -72,22 +75,22 @@ def rank_table(rows: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
     """Rank of every method in every score: 0 the best, 1 the worst, NaN where there is none."""
     columns: dict[str, dict[str, float]] = {}
     for row in rows:
-        for name in COLUMNS[row["task"]]:
+        for name, head in score_names(row).items():
             mean = row["values"].get(name, {"mean": np.nan})["mean"]
-            column = columns.setdefault(f"{row['case']}: {score_name(row['task'], name)}", {})
+            column = columns.setdefault(f"{row['case']}: {head}", {})
             column[row["method"]] = mean if name in LOWER_IS_BETTER else -mean
     ranks = pd.DataFrame({head: pd.Series(means).rank() for head, means in columns.items()}).dropna(axis=1, how="all")
     order = dict.fromkeys(row["method"] for row in rows)
     return ((ranks - 1) / (ranks.count() - 1).clip(lower=1)).loc[list(order)]
 
 
-def score_name(task: str, name: str) -> str:
-    """Name of a score where no other stands beside it; two have an NMI."""
-    return {"leiden_nmi": "Leiden NMI", "kmeans_nmi": "k-means NMI"}.get(name, COLUMNS[task][name])
+def score_names(row: Mapping[str, Any]) -> dict[str, str]:
+    """Heads of the scores where no others stand beside them."""
+    return {name: APART.get(name, head) for name, head in score_heads(row).items()}
 
 
 def _rank_map(ranks: pd.DataFrame, path: Path) -> None:
-    shown = ranks.rename_axis(index="method", columns="")
+    shown = ranks.T.rename_axis(index="", columns="method")  # there are more scores than methods
     ax = heatmap(
         shown,
         cmap="viridis_r",

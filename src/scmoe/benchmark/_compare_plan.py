@@ -2,34 +2,29 @@
 
 import hashlib
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cache
-from importlib.util import find_spec
 from itertools import permutations
 from pathlib import Path
-from typing import Any
 
 from scmoe._version import __version__
-from scmoe.benchmark._methods_scmoe import VARIANTS
+from scmoe.benchmark._methods_scmoe import ALWAYS, EMBEDDING_PARTS, GROUPS, VARIANTS, Variant
 
-EMBED, PREDICT, ANNOTATE = TASKS = ("embed", "predict", "annotate")
+EMBED, PREDICT, ANNOTATE, MOSAIC = TASKS = ("embed", "predict", "annotate", "mosaic")
 FOLDS, BATCHES = "folds", "batches"
-"""Cases of `ANNOTATE`: random cells held out, or whole batches (donors)."""
-MODEL_FOLDERS = ("pp", "data", "nn", "losses", "train", "model")
+"""Cases of `ANNOTATE`: random cells held out, or whole batches (donors); also, "{modality} only"."""
+MODEL_FOLDERS = ("pp", "data", "tokens", "nn", "losses", "train", "readout", "model")
 PREFIX = "pca_"
 METHODS = {
-    EMBED: [*VARIANTS, "pca", "pca_unscaled", "snf", "wnn", "mofa", "totalvi", "multivi", "midas"],
+    EMBED: [*VARIANTS, *EMBEDDING_PARTS, "pca", "pca_unscaled", "snf", "wnn", "mofa", "totalvi", "multivi", "midas"],
     PREDICT: [*VARIANTS, "mean", "ridge", "ridge_unscaled", "kernel_ridge", "knn", "mlp", "totalvi", "midas"],
     ANNOTATE: [*VARIANTS, "logreg", "logreg_balanced"],
+    MOSAIC: [*VARIANTS, "mean", "ridge", "knn", "midas"],
 }
 HEAVY = {"wnn": "muon", "mofa": "mofapy2", "totalvi": "scvi", "multivi": "scvi", "midas": "scmidas"}
-"""Methods that need another package, or a minute; left out of quick comparisons."""
-KINDS = {"totalvi": ("rna", "protein"), "multivi": ("rna", "peaks")}
-PAIRED = ("snf", "wnn", "totalvi", "multivi")
-"""Methods for cells that have all modalities."""
-MAX_CELLS = {"snf": 15_000, "kernel_ridge": 15_000}
-"""Above, their cells x cells matrices do not fit into the memory of a laptop."""
+"""Methods that need another package, or minutes; left out of quick comparisons, and one seed of them for many cells."""
+MANY_CELLS = 5000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,13 +36,13 @@ class Run:
     task, method, seed
         What to do.
     case
-        The pair of modalities, the kind of folds, or "all cells".
+        The modalities, the kind of folds, or "all cells".
     data
         Path of the file.
     labels, batch
         Columns of ``mdata.obs``.
     source, target
-        Modalities of a prediction.
+        Modalities of a prediction; those of a mosaic; the one modality that an annotation sees, empty for all.
     """
 
     task: str
@@ -68,7 +63,8 @@ class Run:
     def key(self, data_hash: str) -> str:
         """Hash of all that the result depends on: data, settings, defaults of the model, version."""
         settings = {name: value for name, value in asdict(self).items() if name != "data"}
-        model = [model_code(), VARIANTS[self.method]] if self.method in VARIANTS else []
+        ours = self.method in VARIANTS or self.method in EMBEDDING_PARTS
+        model = [model_code(), asdict(VARIANTS.get(self.method, Variant()))] if ours else []
         text = json.dumps([data_hash, settings, model, __version__], sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()
 
@@ -103,24 +99,48 @@ class Facts:
     n_batches: int
 
 
-def chosen_methods(task: str, modalities: Sequence[str], methods: Sequence[str] | None, *, quick: bool) -> list[str]:
-    """The methods of a task, in order: all, those asked for, or those that are quick."""
+def chosen_methods(task: str, kinds: Mapping[str, str], methods: Sequence[str] | None, *, quick: bool) -> list[str]:
+    """The methods of a task, in order: those run by default, those asked for (by name or group), or those that are quick."""
     known = list(METHODS[task])
-    if task == EMBED and len(modalities) > 1:
+    if task == EMBED and len(kinds) > 1:
         after = known.index("pca_unscaled") + 1
-        known[after:after] = [PREFIX + name for name in modalities]
+        known[after:after] = [PREFIX + name for name in kinds]
+    if task == MOSAIC and len(kinds) > 1:
+        known.append(PREFIX + mosaic_pair(kinds)[0])
     if methods is not None:
-        return [name for name in known if name in methods]
-    return [name for name in known if not (quick and name in HEAVY)]
+        asked = {name for method in methods for name in GROUPS.get(method, [method])}
+        return [name for name in known if name in asked]
+    usual = [name for name in known if name in ALWAYS or name not in VARIANTS]
+    return [name for name in usual if not (quick and name in HEAVY)]
 
 
-def check_methods(modalities: Sequence[str], methods: Sequence[str] | None, tasks: Sequence[str]) -> None:
+def check_methods(kinds: Mapping[str, str], methods: Sequence[str] | None, tasks: Sequence[str]) -> None:
     """Raise if a task or method is unknown."""
     if unknown := set(tasks) - set(TASKS):
         raise ValueError(f"There is no task {min(unknown)!r}; choose from {', '.join(TASKS)}.")
-    known = dict.fromkeys(name for task in TASKS for name in chosen_methods(task, modalities, None, quick=False))
+    usual = [name for task in TASKS for name in chosen_methods(task, kinds, None, quick=False)]
+    known = dict.fromkeys([*usual, *VARIANTS, *GROUPS])
     if unknown := set(methods or ()) - set(known):
         raise ValueError(f"There is no method {min(unknown)!r}; choose from {', '.join(known)}.")
+
+
+def mosaic_pair(kinds: Mapping[str, str]) -> list[str]:
+    """The modalities in their order, RNA first."""
+    return sorted(kinds, key=lambda name: kinds[name] != "rna")
+
+
+def cases_of(task: str, facts: Facts) -> list[dict[str, str]]:
+    """What a task is done for: name of the case, and the modalities it is about."""
+    names = list(facts.kinds)
+    if task == PREDICT:
+        return [{"case": f"{s} → {t}", "source": s, "target": t} for s, t in permutations(names, 2)]
+    if task == ANNOTATE:
+        alone = [{"case": f"{name} only", "source": name} for name in names] if len(names) > 1 else []
+        return [{"case": FOLDS}, *([{"case": BATCHES}] if facts.n_batches > 1 else []), *alone]
+    if task == MOSAIC and len(names) == 2:
+        first, second = mosaic_pair(facts.kinds)
+        return [{"case": f"{first} and {second}", "source": first, "target": second}]
+    return [{"case": "all cells"}]
 
 
 def plan(
@@ -135,45 +155,9 @@ def plan(
     quick: bool,
 ) -> Iterator[Run]:
     """All runs, possible or not."""
-    modalities = list(facts.kinds)
-    cases: dict[str, list[dict[str, Any]]] = {
-        EMBED: [{"case": "all cells"}],
-        PREDICT: [{"case": f"{s} → {t}", "source": s, "target": t} for s, t in permutations(modalities, 2)],
-        ANNOTATE: [{"case": FOLDS}] + ([{"case": BATCHES}] if facts.n_batches > 1 else []),
-    }
     for task in tasks:
-        for case in cases[task]:
-            for method in chosen_methods(task, modalities, methods, quick=quick):
-                for seed in seeds:
+        for case in cases_of(task, facts):
+            for method in chosen_methods(task, facts.kinds, methods, quick=quick):
+                once = method in HEAVY and facts.n_cells > MANY_CELLS
+                for seed in seeds[:1] if once else seeds:
                     yield Run(task=task, method=method, seed=seed, data=data, labels=labels, batch=batch, **case)
-
-
-def reason_to_skip(run: Run, facts: Facts) -> str:
-    """Why a run cannot be made; empty if it can."""
-    if run.task == EMBED and max(facts.n_labels, facts.n_batches) < 2:
-        return "no labels and no batches to score the embedding with"
-    if run.task == ANNOTATE and facts.n_labels < 2:
-        return "no labels"
-    package = HEAVY.get(run.method)
-    if package is not None and find_spec(package) is None:
-        return f"{package} is not installed"
-    if run.method == "midas":
-        return "this version has no runner for MIDAS"
-    return _unsuited(run, facts)
-
-
-def _unsuited(run: Run, facts: Facts) -> str:
-    kinds = list(facts.kinds.values())
-    needed = KINDS.get(run.method, ())
-    if any(kinds.count(kind) != 1 for kind in needed):
-        return f"needs raw counts of one modality each of {' and '.join(needed)}"
-    if needed and (len(kinds) > len(needed)):
-        return f"is for {' and '.join(needed)} only"
-    if needed and run.task == PREDICT and [facts.kinds[run.source], facts.kinds[run.target]] != list(needed):
-        return f"predicts {needed[1]} from {needed[0]} only"
-    if run.method in PAIRED and run.task == EMBED and not facts.complete:
-        return "needs every modality in every cell"
-    if run.method in ("snf", "wnn") and len(kinds) < 2:
-        return "needs two modalities"
-    limit = MAX_CELLS.get(run.method)
-    return f"more than {limit} cells" if limit is not None and facts.n_cells > limit else ""

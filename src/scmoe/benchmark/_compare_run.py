@@ -11,27 +11,17 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from mudata import MuData
 
 from scmoe._check import check_mdata
 from scmoe._io import atomic_path, check_writable
 from scmoe._log import logger
 from scmoe._version import __version__
+from scmoe.benchmark._cells import known_labels
 from scmoe.benchmark._compare_figures import save_compare_figures
-from scmoe.benchmark._compare_plan import (
-    ANNOTATE,
-    EMBED,
-    PREDICT,
-    TASKS,
-    Facts,
-    Run,
-    check_methods,
-    plan,
-    reason_to_skip,
-)
+from scmoe.benchmark._compare_plan import ANNOTATE, EMBED, MOSAIC, PREDICT, TASKS, Facts, Run, check_methods, plan
 from scmoe.benchmark._compare_report import compare_markdown, summarize
-from scmoe.benchmark._tasks import known_labels
+from scmoe.benchmark._compare_skip import reason_to_skip
 from scmoe.data._setup import column_of, prepared_kinds
 from scmoe.datasets._read import read
 from scmoe.pp._prepare import prepare
@@ -40,7 +30,7 @@ RUNS = "runs"
 ONE_THREAD = dict.fromkeys(
     ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS", "NUMBA_NUM_THREADS"), "1"
 )
-SHOWN = {EMBED: "knn_accuracy", PREDICT: "pearson", ANNOTATE: "macro_f1"}
+SHOWN = {EMBED: "knn_accuracy", PREDICT: "pearson", ANNOTATE: "macro_f1", MOSAIC: "second_pearson"}
 """Score in the progress lines."""
 
 
@@ -72,11 +62,12 @@ def run_compare(
     batch
         Column of ``mdata.obs`` with batches or donors.
     methods
-        Names of methods; default all. Those that cannot be run are listed with the reason.
+        Names of methods, or "ablation" or "likelihoods", groups of variants of scmoe; default all methods, and two
+        variants: scmoe and scmoe_dense. Those that cannot be run are listed with the reason.
     tasks
-        Of "embed", "predict" and "annotate".
+        Of "embed", "predict", "annotate" and "mosaic".
     seeds
-        Of methods, splits and folds.
+        Of methods, splits and folds. Methods that take minutes are run with the first on more than 5000 cells.
     quick
         The first seed, and without methods that take minutes (unless `methods` names them).
 
@@ -97,7 +88,7 @@ def run_compare(
     folder, path = check_writable(output), Path(data).expanduser().resolve()
     mdata = read(path)
     facts = _facts(mdata, labels, batch)
-    check_methods(list(facts.kinds), methods, tasks)
+    check_methods(facts.kinds, methods, tasks)
     seeds = list(seeds)[:1] if quick else list(seeds)
     runs = list(plan(facts, str(path), labels, batch, methods=methods, tasks=tasks, seeds=seeds, quick=quick))
     results = list(_results(runs, facts, folder / RUNS, hashlib.sha256(path.read_bytes()).hexdigest()))
@@ -156,9 +147,9 @@ def _results(runs: list[Run], facts: Facts, folder: Path, data_hash: str) -> Ite
         if "skipped" in result:
             logger.warning("%s: %s", title, result["skipped"])
         else:
-            shown = result["scores"].get(SHOWN[run.task], np.nan)
-            seconds = result["cost"]["cpu_seconds"]
-            logger.info("%s: %s, %s %.3f, %.1f CPU s", title, state, SHOWN[run.task], shown, seconds)
+            name, scores = SHOWN[run.task], result["scores"]
+            shown = f"{name} {scores[name]:.3f}, " if name in scores else ""
+            logger.info("%s: %s, %s%.1f CPU s", title, state, shown, result["cost"]["cpu_seconds"])
         yield result
 
 

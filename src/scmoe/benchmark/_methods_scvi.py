@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from scmoe._io import quiet_mudata
 from scmoe._keys import COUNTS_LAYER
 from scmoe.benchmark._baselines import dense
+from scmoe.benchmark._predicted import from_counts
 from scmoe.data._setup import prepared_kinds
-from scmoe.pp._normalize import clr
 
 PROTEINS, PART, BATCH = "proteins", "part", "batch"
 TRAINED, HELD_OUT = "training", "held out"
@@ -58,20 +58,8 @@ def totalvi_predict(train: MuData, test: MuData, source: str, target: str, seed:
     _, expected = model.get_normalized_expression(
         transform_batch=TRAINED, n_samples=N_SAMPLES, return_mean=True, include_protein_background=True
     )
-    found = clr(np.asarray(expected[known.obsm[PROTEINS].columns], dtype=np.float64))
-    return _calibrated(found, dense(train.mod[target].X))
-
-
-def _calibrated(found: NDArray[np.floating], observed: NDArray[np.floating]) -> NDArray[np.floating]:
-    """The rows after those of training cells, each protein on the line that fits it best in training cells.
-
-    The logarithm of an expected count is not the expected logarithm; the line makes up for most of that.
-    """
-    n = len(observed)
-    center, mean = found[:n].mean(axis=0), observed.mean(axis=0)
-    spread = np.square(found[:n] - center).sum(axis=0)
-    slope = ((found[:n] - center) * (observed - mean)).sum(axis=0) / np.maximum(spread, np.finfo(float).tiny)
-    return mean + slope * (found[n:] - center)
+    found = expected[known.obsm[PROTEINS].columns].to_numpy()
+    return from_counts(found[: train.n_obs], found[train.n_obs :], "protein", dense(train.mod[target].X))
 
 
 def multivi_embed(mdata: MuData, batch: str | None, seed: int) -> NDArray[np.floating]:

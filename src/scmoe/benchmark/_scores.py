@@ -83,19 +83,24 @@ def _label_scores_of(
     near = shared_neighbors(points) if graph is None else graph
     clusters = leiden_clusters(near, n_labels, seed)
     kmeans = kmeans_scores(points, pd.Series(truth))
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="The least populated class", category=UserWarning)
-        folds = StratifiedKFold(N_FOLDS, shuffle=True, random_state=seed)
-        found = cross_val_predict(KNeighborsClassifier(N_NEIGHBORS), points, truth, cv=folds)
     return {
         "leiden_ari": float(adjusted_rand_score(truth, clusters)),
         "leiden_nmi": _nmi(truth, clusters),
         "kmeans_ari": kmeans["ari"],
         "kmeans_nmi": kmeans["nmi"],
-        **{f"knn_{name}": value for name, value in class_scores(truth, found).items()},
-        "rare_recall": _rare_recall(truth, found),
+        **neighbor_scores(points, truth, seed),
         "silhouette": float(silhouette_score(points, truth)) if n_labels < len(truth) else float("nan"),
     }
+
+
+def neighbor_scores(points: NDArray[np.floating], truth: NDArray[Any], seed: int = 0) -> dict[str, float]:
+    """``knn_accuracy``, ``knn_macro_f1``, ``knn_macro_f1_5`` and ``rare_recall`` of the labels; see `embedding_scores`."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="The least populated class", category=UserWarning)
+        folds = StratifiedKFold(N_FOLDS, shuffle=True, random_state=seed)
+        found = cross_val_predict(KNeighborsClassifier(N_NEIGHBORS), points, truth, cv=folds)
+    scores = {f"knn_{name}": value for name, value in class_scores(truth, found).items()}
+    return scores | {"rare_recall": _rare_recall(truth, found)}
 
 
 def kmeans_scores(embedding: ArrayLike, labels: pd.Series) -> dict[str, float]:

@@ -8,6 +8,7 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.metrics import accuracy_score, f1_score
 
 from scmoe.metrics._features import feature_scores
+from scmoe.readout._spread import WIDTH
 
 MIN_CLASS = 5
 """Classes with fewer cells are left out of the macro-F1 named after this number."""
@@ -100,3 +101,10 @@ def prediction_scores(train: ArrayLike, truth: ArrayLike, predicted: ArrayLike) 
         "skill": float((1 - table["rmse"] ** 2 / mean["rmse"] ** 2).mean()),
         **counts,
     }
+
+
+def interval_coverage(truth: ArrayLike, mean: ArrayLike, sd: ArrayLike, width: float = WIDTH) -> float:
+    """Share of the observed values within ``mean`` ± `width` ``sd`` (90 % of a normal distribution); NaN in `truth` is not observed."""
+    y = np.asarray(truth, dtype=np.float64)
+    inside = np.abs(y - np.asarray(mean)) <= width * np.asarray(sd)
+    return float(inside[np.isfinite(y)].mean())

@@ -1,6 +1,5 @@
-"""The three tasks of the comparison: what a method may see, and what it is scored on."""
+"""The tasks of the comparison: what a method may see, and what it is scored on."""
 
-import time
 import warnings
 from collections.abc import Iterator
 from importlib import import_module
@@ -12,21 +11,23 @@ from mudata import MuData
 from numpy.typing import NDArray
 from sklearn.model_selection import GroupKFold, StratifiedKFold
 
-from scmoe._io import quiet_mudata
-from scmoe._keys import UNKNOWN_LABEL, UNS_ROOT
 from scmoe.benchmark._baselines import dense, pca_embedding
-from scmoe.benchmark._compare_plan import ANNOTATE, BATCHES, EMBED, PREDICT, PREFIX, Run
-from scmoe.benchmark._memory import peak_memory_gib
+from scmoe.benchmark._cells import known_labels, subset
+from scmoe.benchmark._compare_plan import ANNOTATE, BATCHES, EMBED, MOSAIC, PREDICT, PREFIX, Run
+from scmoe.benchmark._meter import Meter
 from scmoe.benchmark._methods_annotate import CLASS_WEIGHTS, logreg
 from scmoe.benchmark._methods_embed import EMBED_METHODS, Embedded
+from scmoe.benchmark._methods_midas import Midas, midas_predict
 from scmoe.benchmark._methods_predict import ARRAY_METHODS
-from scmoe.benchmark._methods_scmoe import VARIANTS
+from scmoe.benchmark._methods_scmoe import EMBEDDING_PARTS, VARIANTS
 from scmoe.benchmark._methods_scmoe import annotate as scmoe_annotate
 from scmoe.benchmark._methods_scmoe import embed as scmoe_embed
 from scmoe.benchmark._methods_scmoe import predict as scmoe_predict
 from scmoe.benchmark._methods_scvi import multivi_embed, totalvi_embed, totalvi_predict
+from scmoe.benchmark._mosaic import mosaic_scores
+from scmoe.benchmark._predicted import Predicted
 from scmoe.benchmark._scores import embedding_scores
-from scmoe.benchmark._scores_held_out import label_scores, prediction_scores
+from scmoe.benchmark._scores_held_out import label_scores
 
 TRAIN_SIZE, N_FOLDS = 0.8, 5
 LIBRARIES = {
@@ -34,33 +35,9 @@ LIBRARIES = {
     "mofa": ["muon", "mofapy2.run.entry_point"],
     "totalvi": ["scvi"],
     "multivi": ["scvi"],
-} | {name: ["scmoe.model._scmoe"] for name in VARIANTS}
+    "midas": ["scmidas"],
+} | {name: ["scmoe.model._scmoe"] for name in (*VARIANTS, *EMBEDDING_PARTS)}
 """Loaded before the clock starts."""
-
-
-class Meter:
-    """CPU and wall time of what runs inside ``with meter:``, added up, and the memory of the process."""
-
-    def __init__(self) -> None:
-        self.cpu = self.wall = 0.0
-        self.memory_before = self.memory = peak_memory_gib()
-
-    def __enter__(self) -> None:
-        self._start = time.process_time(), time.perf_counter()
-
-    def __exit__(self, *error: object) -> None:
-        self.cpu += time.process_time() - self._start[0]
-        self.wall += time.perf_counter() - self._start[1]
-        self.memory = peak_memory_gib()
-
-    def cost(self) -> dict[str, float]:
-        """Seconds, and the largest memory of the process when the last fit had ended and when the data were loaded."""
-        return {
-            "cpu_seconds": self.cpu,
-            "wall_seconds": self.wall,
-            "peak_memory_gib": self.memory,
-            "loaded_memory_gib": self.memory_before,
-        }
 
 
 def perform(mdata: MuData, run: Run) -> dict[str, dict[str, float]]:
@@ -68,17 +45,9 @@ def perform(mdata: MuData, run: Run) -> dict[str, dict[str, float]]:
     for library in LIBRARIES.get(run.method, ()):
         import_module(library)
     meter = Meter()
-    task = {EMBED: _embed, PREDICT: _predict, ANNOTATE: _annotate}[run.task]
+    task = {EMBED: _embed, PREDICT: _predict, ANNOTATE: _annotate, MOSAIC: mosaic_scores}[run.task]
     scores = {name: value for name, value in task(mdata, run, meter).items() if np.isfinite(value)}  # JSON has no NaN
     return {"scores": scores, "cost": meter.cost()}
-
-
-def known_labels(mdata: MuData, key: str | None) -> pd.Series | None:
-    """Labels as text; missing in cells that have none or "Unknown"."""
-    if key is None:
-        return None
-    column = pd.Series(mdata.obs[key])
-    return column.astype(str).where(column.notna() & (column != UNKNOWN_LABEL), None)
 
 
 def _embed(mdata: MuData, run: Run, meter: Meter) -> dict[str, float]:
@@ -97,12 +66,14 @@ def embed_with(method: str, mdata: MuData, batch: str | None, seed: int) -> Embe
     """The embedding of all cells by a method."""
     if method in EMBED_METHODS:
         return EMBED_METHODS[method](mdata, seed)
-    if method in VARIANTS:
+    if method in VARIANTS or method in EMBEDDING_PARTS:
         return Embedded(scmoe_embed(method, mdata, batch, seed))
     if method == "totalvi":
         return Embedded(totalvi_embed(mdata, batch, seed))
     if method == "multivi":
         return Embedded(multivi_embed(mdata, batch, seed))
+    if method == "midas":
+        return Embedded(Midas(mdata, batch, seed).embedding())
     modality = method.removeprefix(PREFIX)
     return Embedded(pca_embedding(mdata, np.arange(mdata.n_obs), modalities=[modality], seed=seed))
 
@@ -117,25 +88,30 @@ def _predict(mdata: MuData, run: Run, meter: Meter) -> dict[str, float]:
     test = subset(mdata, cells[order[n_train:]], [source])
     truth = dense(mdata.mod[target][test.obs_names].X)
     with meter:
-        if run.method in ARRAY_METHODS:
-            x_train, y_train, x_test = (
-                dense(part.X) for part in (train.mod[source], train.mod[target], test.mod[source])
-            )
-            found = ARRAY_METHODS[run.method](x_train, y_train, x_test, run.seed)
-        elif run.method in VARIANTS:
-            found = scmoe_predict(run.method, train, test, source, target, run.batch, run.seed)
-        else:
-            found = totalvi_predict(train, test, source, target, run.seed)
-    scores = prediction_scores(dense(train.mod[target].X), truth, found)
+        found = predict_with(run, train, test)
+    scores = found.scores(dense(train.mod[target].X), truth)
     return scores | {"n_train": float(train.n_obs), "n_test": float(test.n_obs)}
 
 
+def predict_with(run: Run, train: MuData, test: MuData) -> Predicted:
+    """The target of the test cells by the method of the run."""
+    source, target = run.source, run.target
+    if run.method in ARRAY_METHODS:
+        x, y, query = (dense(part.X) for part in (train.mod[source], train.mod[target], test.mod[source]))
+        return Predicted(values=ARRAY_METHODS[run.method](x, y, query, run.seed))
+    if run.method in VARIANTS:
+        return scmoe_predict(run.method, train, test, source, target, run.batch, run.seed)
+    if run.method == "midas":
+        return midas_predict(train, test, source, target, run.batch, run.seed)
+    return Predicted(values=totalvi_predict(train, test, source, target, run.seed))
+
+
 def _annotate(mdata: MuData, run: Run, meter: Meter) -> dict[str, float]:
-    """Label every cell by a model that has not seen its fold, or its batch."""
+    """Label every cell by a model that has not seen its fold, or its batch, from all modalities or from the source alone."""
     labels = known_labels(mdata, run.labels)
     assert labels is not None and run.labels is not None
-    cells = mdata.obs_names[labels.notna()]
-    mdata = subset(mdata, cells, list(mdata.mod))
+    mdata = subset(mdata, mdata.obs_names[labels.notna()], [run.source] if run.source else list(mdata.mod))
+    cells = mdata.obs_names
     labels = labels[cells]
     found = pd.DataFrame(np.nan, index=cells, columns=sorted(labels.unique()))
     for train, test in held_out_cells(mdata, labels, run):
@@ -161,19 +137,3 @@ def held_out_cells(mdata: MuData, labels: pd.Series, run: Run) -> Iterator[tuple
         warnings.filterwarnings("ignore", message="The least populated class", category=UserWarning)
         folds = StratifiedKFold(N_FOLDS, shuffle=True, random_state=run.seed)
         yield from folds.split(np.zeros(len(labels)), labels.to_numpy(dtype=str))
-
-
-def subset(mdata: MuData, cells: pd.Index, modalities: list[str], *, obs: bool = True) -> MuData:
-    """A copy of some cells and modalities, with or without what is known of the cells besides."""
-    with quiet_mudata():
-        parts = {}
-        for name in modalities:
-            adata = mdata.mod[name]
-            parts[name] = adata[cells[cells.isin(adata.obs_names)]].copy()
-        out = MuData(parts)
-        out = out if out.obs_names.equals(cells) else out[cells[cells.isin(out.obs_names)]].copy()
-    if UNS_ROOT in mdata.uns:  # how it was prepared
-        out.uns[UNS_ROOT] = mdata.uns[UNS_ROOT]
-    if obs:
-        out.obs = mdata.obs.loc[out.obs_names].copy()
-    return out

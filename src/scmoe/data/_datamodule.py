@@ -61,13 +61,30 @@ class EpochBatches(Sampler[np.ndarray]):
         return [(rank + i * world) % self.n_batches for i in range(math.ceil(self.n_batches / world))]
 
 
-def split_cells(n_cells: int, train_size: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Random training and validation cells: sorted positions, disjoint, together all."""
+def split_cells(
+    n_cells: int, train_size: float, validation_size: float | None, seed: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Random training, validation and test cells: sorted positions, disjoint, together all.
+
+    Parameters
+    ----------
+    n_cells
+        Number of cells.
+    train_size, validation_size
+        Shares; None: all that is not for training.
+    seed
+        Of the split.
+    """
     if not 0 < train_size <= 1:
         raise ValueError(f"train_size must be in (0, 1]; found {train_size}.")
+    if validation_size is not None and not 0 <= validation_size <= 1 - train_size + 1e-9:
+        raise ValueError(
+            f"validation_size must be between 0 and what train_size={train_size} leaves; found {validation_size}."
+        )
     n_train = max(round(train_size * n_cells), 1)
+    n_learned = n_cells if validation_size is None else min(n_train + round(validation_size * n_cells), n_cells)
     order = np.random.default_rng(seed).permutation(n_cells)
-    return np.sort(order[:n_train]), np.sort(order[n_train:])
+    return tuple(np.sort(part) for part in np.split(order, [n_train, n_learned]))  # type: ignore[return-value]
 
 
 class GraphDataset(Dataset[Batch]):

@@ -7,7 +7,7 @@ from scipy import sparse
 from sklearn.neighbors import NearestNeighbors
 
 from scmoe.data._dataset import MosaicDataset
-from scmoe.data._statistics import Statistics, program_scores
+from scmoe.data._statistics import Scale, Statistics, program_scores
 
 N_NEIGHBORS = 15
 N_PROGRAMS = 30
@@ -28,14 +28,19 @@ class NeighborGraph:
         Positions of the training cells; no other cell is looked at, and none is linked.
     statistics
         Of each modality.
+    covariates
+        Of `fit_scale`.
     """
 
-    def __init__(self, dataset: MosaicDataset, cells: np.ndarray, statistics: Sequence[Statistics]) -> None:
+    def __init__(
+        self, dataset: MosaicDataset, cells: np.ndarray, statistics: Sequence[Statistics], covariates: Scale
+    ) -> None:
         self.steps: list[sparse.csr_matrix] = []
         for v, found in enumerate(statistics):
             here = cells[dataset.present[cells, v]]
             if len(here) > 1:
-                step = transitions(program_scores(dataset, here, v, found)[:, :N_PROGRAMS]).tocoo()
+                scores = program_scores(dataset, here, v, found, covariates)[:, :N_PROGRAMS]
+                step = transitions(scores).tocoo()
                 shape = (len(dataset), len(dataset))
                 self.steps.append(sparse.csr_matrix((step.data, (here[step.row], here[step.col])), shape=shape))
         self._walks = [(RandomStep(step), RandomStep(step.T.tocsr())) for step in self.steps]

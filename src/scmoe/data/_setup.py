@@ -1,7 +1,7 @@
 """What is where in a MuData: the one description that the data set, the network and a saved model share."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
@@ -35,6 +35,8 @@ class Setup:
         What `scmoe.pp.prepare` took each modality for; absent where the modality was not prepared by it.
     batch_key, batches
         Column of ``mdata.obs`` with the batch, and its categories; None and one nameless batch without it.
+    categorical, continuous
+        Further covariates: categories of columns of ``mdata.obs``, and names of columns with numbers.
     labels_key, labels, unlabeled_category
         Column of ``mdata.obs`` with the labels, its categories without the unlabeled one, and the name of that one.
     """
@@ -46,6 +48,8 @@ class Setup:
     kinds: dict[str, str]
     batch_key: str | None = None
     batches: list[str]
+    categorical: dict[str, list[str]] = field(default_factory=dict)
+    continuous: list[str] = field(default_factory=list)
     labels_key: str | None = None
     labels: list[str]
     unlabeled_category: str = UNKNOWN_LABEL
@@ -59,6 +63,8 @@ class Setup:
         layers: Mapping[str, str | None] | None = None,
         likelihoods: Mapping[str, str] | None = None,
         batch_key: str | None = None,
+        categorical_covariate_keys: Sequence[str] = (),
+        continuous_covariate_keys: Sequence[str] = (),
         labels_key: str | None = None,
         unlabeled_category: str = UNKNOWN_LABEL,
     ) -> "Setup":
@@ -78,6 +84,8 @@ class Setup:
                 f"mdata.obs[{labels_key!r}] must hold at least two classes to learn from; found {labels or 'none'} "
                 f"(besides {unlabeled_category!r}). Leave labels_key out to train without labels."
             )
+        for key in as_list(continuous_covariate_keys, "continuous_covariate_keys"):
+            numbers_of(mdata, key)
         return cls(
             modalities=names,
             layers=where,
@@ -86,6 +94,11 @@ class Setup:
             kinds=prepared_kinds(mdata, names),
             batch_key=batch_key,
             batches=categories(mdata, batch_key, "batch_key") or [""],
+            categorical={
+                key: categories(mdata, key, "categorical_covariate_keys")
+                for key in as_list(categorical_covariate_keys, "categorical_covariate_keys")
+            },
+            continuous=list(continuous_covariate_keys),
             labels_key=labels_key,
             labels=labels,
             unlabeled_category=unlabeled_category,
@@ -152,6 +165,13 @@ def check_modality(mdata: MuData, modality: str, layer: str | None, likelihood: 
     check(matrix, modality, describe_layer(layer), adata.obs_names, adata.var_names)
 
 
+def as_list(keys: Sequence[str], argument: str) -> list[str]:
+    """Names of columns; an error if one name was passed in place of a list, for its letters would be taken for names."""
+    if isinstance(keys, str):
+        raise TypeError(f"{argument} must be a list of columns of mdata.obs; found {keys!r}. Pass [{keys!r}].")
+    return list(keys)
+
+
 def categories(mdata: MuData, key: str | None, argument: str) -> list[str]:
     """The sorted categories of a column of ``mdata.obs``; an error if it is absent or has missing values."""
     if key is None:
@@ -176,3 +196,16 @@ def column_of(mdata: MuData, key: str, argument: str) -> pd.Series:
             f"in cell {cell!r}. Fill them, or remove these cells; unlabeled cells may be called {UNKNOWN_LABEL!r}."
         )
     return column.astype(str)
+
+
+def numbers_of(mdata: MuData, key: str) -> np.ndarray:
+    """A column of ``mdata.obs`` as numbers; an error if it holds anything else."""
+    column = column_of(mdata, key, "continuous_covariate_keys")
+    values = pd.to_numeric(column, errors="coerce").to_numpy(dtype=np.float64)
+    if not np.isfinite(values).all():
+        i = int(np.flatnonzero(~np.isfinite(values))[0])
+        raise ValueError(
+            f"mdata.obs[{key!r}] must hold finite numbers to be a continuous covariate; found {column.iloc[i]!r} in cell "
+            f"{mdata.obs_names[i]!r}. Name a column of categories in categorical_covariate_keys instead."
+        )
+    return values

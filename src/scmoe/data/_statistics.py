@@ -4,16 +4,43 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
+import torch
 from sklearn.utils.extmath import randomized_svd
 
+from scmoe.data._correction import Correction, fit_correction, offset
 from scmoe.data._dataset import MosaicDataset
 from scmoe.data._setup import COUNT_LIKELIHOODS
 from scmoe.data._transform import CLIP
+from scmoe.pp._kind import COUNT_KINDS
 
+COMPARABLE_KINDS = (*COUNT_KINDS, "lognormalized")
+"""Kinds of modality (see `scmoe.pp.prepare`) whose features share a unit, so that their variances say what matters."""
+MIN_NOISE = 1e-3
+"""Smallest variance of what is no program, of features whose variance is 1."""
 CHUNK = 2048
 """Cells that are dense at once."""
 SVD_ENTRIES = 25_000_000
 """Largest matrix that the programs are computed from (100 MB); beyond it, from a random subset of the training cells."""
+
+
+class Scale(NamedTuple):
+    """Of the J covariates."""
+
+    mean: np.ndarray
+    """(J,)."""
+    std: np.ndarray
+    """(J,)."""
+
+
+class Programs(NamedTuple):
+    """The leading directions of the training cells of one modality."""
+
+    loadings: np.ndarray
+    """(D, K): standardized values times these are the scores; zero columns beyond the rank."""
+    unit: float
+    """Overall standard deviation of the K scores."""
+    penalty: np.ndarray
+    """(K,) residual variance of a feature over the variance of a score: how little is known from few features."""
 
 
 class Statistics(NamedTuple):
@@ -23,17 +50,37 @@ class Statistics(NamedTuple):
     """(D,) mean of the observed input values."""
     std: np.ndarray
     """(D,) their standard deviation; 1 for a feature without variance."""
-    loadings: np.ndarray
-    """(D, K) right singular vectors of the standardized values; zero columns beyond their rank."""
-    unit: float
-    """Overall standard deviation of the K scores."""
+    read: Programs
+    """How the modality is read: features count by their variance where they share a unit, else equally."""
+    decode: Programs
+    """How it is decoded: right singular vectors of the standardized values, features count equally."""
+    correction: Correction | None
+    """What covariates add to the scores read, if there are any."""
     bias: np.ndarray
     """(D,) log of the share of all counts (nb, poisson) or logit of the share of cells with a count (bernoulli)."""
     library: float
     """Median total count of a cell."""
 
 
-def fit_statistics(dataset: MosaicDataset, cells: np.ndarray, modality: int, n_programs: int, seed: int) -> Statistics:
+def fit_scale(dataset: MosaicDataset, cells: np.ndarray) -> Scale:
+    """Mean and standard deviation of the numbers among the covariates; 0 and 1 for one-hot columns."""
+    values, n = dataset.covariates[cells], len(dataset.setup.continuous)
+    mean, std = np.zeros(values.shape[1], np.float32), np.ones(values.shape[1], np.float32)
+    if n:
+        numbers = values[:, -n:].astype(np.float64)
+        mean[-n:] = numbers.mean(0)
+        std[-n:] = one_if_constant(numbers.std(0), numbers.mean(0))
+    return Scale(mean, std)
+
+
+def scale(values: np.ndarray, found: Scale) -> np.ndarray:
+    """Covariates (n, J) as the network uses them."""
+    return (values - found.mean) / found.std
+
+
+def fit_statistics(
+    dataset: MosaicDataset, cells: np.ndarray, modality: int, n_programs: int, covariates: Scale, seed: int
+) -> Statistics:
     """Fit the statistics of one modality.
 
     Parameters
@@ -46,8 +93,10 @@ def fit_statistics(dataset: MosaicDataset, cells: np.ndarray, modality: int, n_p
         Position of the modality.
     n_programs
         K.
+    covariates
+        Of `fit_scale`.
     seed
-        Of the subset and of the randomized decomposition.
+        Of the subset, of the randomized decomposition and of the correction.
     """
     cells = cells[dataset.present[cells, modality]]
     name = dataset.setup.modalities[modality]
@@ -57,19 +106,42 @@ def fit_statistics(dataset: MosaicDataset, cells: np.ndarray, modality: int, n_p
             "Raise train_size, or leave the modality out with modalities=."
         )
     mean, std = _moments(dataset, cells, modality)
-    loadings, unit = _programs(dataset, cells, modality, mean, std, n_programs, seed)
+    z = _sample(dataset, cells, modality, mean, std, n_programs, seed)
+    decode = _programs(z, np.ones_like(std), n_programs, seed)
+    comparable = dataset.setup.kinds.get(name) in COMPARABLE_KINDS or likelihood_of(dataset, modality) != "gaussian"
+    read = _programs(z, std / np.sqrt(np.square(std).mean()), n_programs, seed) if comparable else decode
     bias, library = _offsets(dataset, cells, modality)
-    return Statistics(mean, std, loadings, unit, bias, library)
+    found = Statistics(mean, std, read, decode, None, bias, library)
+    if dataset.setup.batch_key is None and dataset.covariates.shape[1] == 1:
+        return found
+    scores = raw_scores(dataset, cells, modality, found)
+    return found._replace(correction=fit_correction(scores, scale(dataset.covariates[cells], covariates), seed))
 
 
-def program_scores(dataset: MosaicDataset, cells: np.ndarray, modality: int, found: Statistics) -> np.ndarray:
-    """Scores (n, K) of the cells in the programs of a modality that they all have."""
+def raw_scores(dataset: MosaicDataset, cells: np.ndarray, modality: int, found: Statistics) -> np.ndarray:
+    """Scores (n, K) of the cells in the programs of a modality that they all have, as they are."""
     return np.concatenate(
         [
-            (np.clip((x - found.mean) / found.std, -CLIP, CLIP) * seen) @ found.loadings
+            (np.clip((x - found.mean) / found.std, -CLIP, CLIP) * seen) @ found.read.loadings
             for x, seen, _ in _chunks(dataset, cells, modality)
         ]
     )
+
+
+def program_scores(
+    dataset: MosaicDataset, cells: np.ndarray, modality: int, found: Statistics, covariates: Scale
+) -> np.ndarray:
+    """The same without what their covariates add."""
+    scores = raw_scores(dataset, cells, modality, found)
+    if found.correction is None:
+        return scores
+    known = torch.from_numpy(scale(dataset.covariates[cells], covariates))
+    return scores - offset(torch.from_numpy(scores), known, found.correction).numpy()
+
+
+def likelihood_of(dataset: MosaicDataset, modality: int) -> str:
+    """Likelihood of the modality at a position."""
+    return dataset.setup.likelihoods[dataset.setup.modalities[modality]]
 
 
 def _chunks(
@@ -97,12 +169,15 @@ def _moments(dataset: MosaicDataset, cells: np.ndarray, modality: int) -> tuple[
     for values, observed, _ in _chunks(dataset, cells, modality):
         square = square + (((values - mean) * observed) ** 2).sum(0)
     std = np.sqrt(square / np.maximum(n, 1))
-    # What float32 cannot tell from a constant is one.
-    constant = std <= 1e-6 * np.maximum(np.abs(mean), 1e-2)
-    return mean.astype(np.float32), np.where(constant, 1, std).astype(np.float32)
+    return mean.astype(np.float32), one_if_constant(std, mean).astype(np.float32)
 
 
-def _programs(
+def one_if_constant(std: np.ndarray, mean: np.ndarray) -> np.ndarray:
+    """Standard deviations, 1 for what float32 cannot tell from a constant."""
+    return np.where(std <= 1e-6 * np.maximum(np.abs(mean), 1e-2), 1, std)
+
+
+def _sample(
     dataset: MosaicDataset,
     cells: np.ndarray,
     modality: int,
@@ -110,7 +185,8 @@ def _programs(
     std: np.ndarray,
     n_programs: int,
     seed: int,
-) -> tuple[np.ndarray, float]:
+) -> np.ndarray:
+    """Standardized values of the cells, or of as many as programs are computed from."""
     rng = np.random.default_rng(seed)
     limit = max(SVD_ENTRIES // len(mean), n_programs + 1)
     if len(cells) > limit:
@@ -118,16 +194,25 @@ def _programs(
     z = np.empty((len(cells), len(mean)), np.float32)
     for i, (x, seen, _) in enumerate(_chunks(dataset, cells, modality)):
         z[i * CHUNK : (i + 1) * CHUNK] = np.clip((x - mean) / std, -CLIP, CLIP) * seen
+    return z
+
+
+def _programs(z: np.ndarray, weight: np.ndarray, n_programs: int, seed: int) -> Programs:
+    """Singular vectors of standardized values times the weights of the features, as loadings of the standardized values."""
     rank = min(n_programs, *z.shape)
-    _, singular, right = randomized_svd(z, rank, random_state=seed)
-    loadings = np.zeros((len(mean), n_programs), np.float32)
-    loadings[:, :rank] = right.T
-    unit = float(np.sqrt(np.square(singular).sum() / (len(z) * rank)))
-    return loadings, max(unit, 1e-6)
+    _, singular, right = randomized_svd(z * weight, rank, random_state=seed)
+    loadings = np.zeros((z.shape[1], n_programs), np.float32)
+    loadings[:, :rank] = weight[:, None] * right.T
+    variance = np.square(singular) / len(z)
+    left = float(np.square(z * weight).sum() / len(z) - variance.sum())  # in the directions that are no program
+    noise = max(left / max(z.shape[1] - rank, 1), MIN_NOISE)
+    penalty = np.full(n_programs, noise / MIN_NOISE, np.float32)
+    penalty[:rank] = noise / np.maximum(variance, MIN_NOISE)
+    return Programs(loadings, max(float(np.sqrt(variance.mean())), 1e-6), penalty)
 
 
 def _offsets(dataset: MosaicDataset, cells: np.ndarray, modality: int) -> tuple[np.ndarray, float]:
-    likelihood = dataset.setup.likelihoods[dataset.setup.modalities[modality]]
+    likelihood = likelihood_of(dataset, modality)
     n_features = len(dataset.setup.feature_names[dataset.setup.modalities[modality]])
     if likelihood not in COUNT_LIKELIHOODS:
         return np.zeros(n_features, np.float32), 1.0

@@ -1,47 +1,23 @@
-"""What a trained model can be asked. Batched, without gradients, each result written into one array."""
+"""What a trained model says about cells: embedding, labels, clusters, familiarity."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
 import torch
-from lightning.fabric.utilities import move_data_to_device
 from mudata import MuData
-from scvi.model.base import BaseModelClass
-from torch import Tensor
 
-from scmoe.data._dataset import Batch, MosaicDataset
-from scmoe.data._setup import Setup
-from scmoe.nn._config import NetworkConfig
-from scmoe.nn._network import Encoded, Network
-from scmoe.nn._threads import threads_for
-
-BATCH_SIZE = 512
+from scmoe.model._encoding import BATCH_SIZE, Chunk, Encoding, Part, nan_where_absent
+from scmoe.model._features import embedding_inputs, label_views, linear_embedding, program_scores, to_numpy
+from scmoe.readout._subsets import nearest_subset
 
 
-class Inference(BaseModelClass):
+class Inference(Encoding):
     """The methods of `scmoe.model.SCMOE` that use the trained network.
 
     In all of them `adata` is a MuData (None: the model's own), which stays unchanged; `indices` are positions of cells
     (None: all); n is their number.
     """
-
-    module: Network
-    """The network, a `torch.nn.Module`."""
-    config: NetworkConfig
-    """The network's settings."""
-    setup: Setup
-    """Where the model finds its data in a MuData, and the names of features, batches and labels."""
-
-    @property
-    def modalities(self) -> list[str]:
-        """Names of the modalities, in the model's order."""
-        return self.setup.modalities
-
-    @property
-    def feature_names(self) -> dict[str, list[str]]:
-        """Features of each modality, in the model's order."""
-        return self.setup.feature_names
 
     @torch.no_grad()
     def get_latent_representation(
@@ -50,6 +26,9 @@ class Inference(BaseModelClass):
         indices: Sequence[int] | None = None,
         batch_size: int = BATCH_SIZE,
         modality: str | None = None,
+        *,
+        part: Part = "mixture",
+        labeled: bool = False,
     ) -> np.ndarray:
         """The embedding.
 
@@ -60,21 +39,44 @@ class Inference(BaseModelClass):
         batch_size
             Cells at once.
         modality
-            None: the joint state, the mean of the states of the modalities a cell has. A name: that modality's state.
+            None: the joint embedding, n_hidden principal components of the joint state (the mean of the modalities' states)
+            and of the batch-corrected program scores, half of the variance from each; of a cell that lacks modalities, what
+            those it has let expect of it (a linear map, fitted to training cells that have all). With patch tokens, or
+            too few complete cells, the joint state. A name: the state of that modality.
+        part
+            Of the joint embedding: ``"mixture"``, all of it; ``"network"``, the joint state alone; ``"linear"``, the
+            batch-corrected program scores alone, modalities of equal variance (0 for those that a cell lacks).
+        labeled
+            Whether to put the probabilities of the labels beside the joint embedding, scaled to the same total variance in
+            the training cells, so that what the labels say shapes the neighborhoods, of unlabeled cells too.
 
         Returns
         -------
         numpy.ndarray
-            (n, n_hidden) float32; NaN in cells that lack the `modality` asked for.
+            (n, n_hidden) float32; with `labeled` (n, n_hidden + labels), with ``part="linear"`` (n, programs). NaN in cells
+            that lack the `modality` asked for.
+
+        Raises
+        ------
+        ValueError
+            `labeled` or a `part` was asked for a single modality, labels of a model without, or `part` is unknown.
         """
+        self._check_part(part)
+        if modality is not None and (labeled or part != "mixture"):
+            raise ValueError(
+                f"labeled and part are for the joint embedding; found modality={modality!r} as well. Leave it out."
+            )
+        labels = self._labels() if labeled else []
         dataset, cells = self._query(adata, indices)
         v = None if modality is None else self._position(modality)
-        out = np.full((len(cells), self.config.n_hidden), np.nan, np.float32)
-        for rows, batch, encoded in self._encode(dataset, cells, batch_size):
-            state = encoded.joint if v is None else encoded.states[:, v]
-            here = batch.presence.mask.any(1) if v is None else batch.presence.mask[:, v]
-            out[rows] = nan_where_absent(here, state)
-        return out
+        found = [np.zeros((0, self.config.n_hidden + len(labels)), np.float32)] if not len(cells) else []
+        for chunk in self._encode(dataset, cells, batch_size):
+            if v is not None:
+                block = nan_where_absent(chunk.batch.presence.mask[:, v], chunk.encoded.states[:, v]).numpy()
+            else:
+                block = self._embedding(chunk, part)
+            found.append(np.hstack([block, self._scaled_labels(chunk)]) if labels else block)
+        return np.concatenate(found)
 
     @torch.no_grad()
     def predict(
@@ -85,6 +87,9 @@ class Inference(BaseModelClass):
         batch_size: int = BATCH_SIZE,
     ) -> np.ndarray | pd.DataFrame:
         """Labels of the cells.
+
+        A calibrated mixture of class-balanced logistic regressions on principal components of z-scores, program scores and
+        joint state; see the user guide.
 
         Parameters
         ----------
@@ -105,10 +110,51 @@ class Inference(BaseModelClass):
         ValueError
             The model was trained without labels.
         """
-        if not self.setup.labels:
-            raise ValueError("This model was trained without labels. Train one with labels_key=... to annotate cells.")
-        names, head = self.setup.labels, self.module.label_head
-        return self._classify(adata, indices, batch_size, lambda encoded: head(encoded.joint), names, soft=soft)
+        labels = self._labels()
+        dataset, cells = self._query(adata, indices)
+        out = np.empty((len(cells), len(labels)), np.float32)
+        for chunk in self._encode(dataset, cells, batch_size):
+            out[chunk.rows] = self._label_probabilities(chunk)
+        return named(out, dataset.obs_names[cells], labels, soft=soft)
+
+    @torch.no_grad()
+    def get_mapping_score(
+        self, adata: MuData | None = None, indices: Sequence[int] | None = None, batch_size: int = BATCH_SIZE
+    ) -> np.ndarray:
+        """How well cells fit those that the model was trained on.
+
+        In each modality, the share p of held-out training cells that are at least as far from the nearest cluster of
+        training cells (Mahalanobis distance in the leading 20 programs). The score is the smallest over the m modalities of
+        a cell, corrected for their number: 1 - (1 - p)ᵐ. Among cells like the training cells, one in twenty is below .05.
+
+        Parameters
+        ----------
+        adata, indices
+            Which cells.
+        batch_size
+            Cells at once.
+
+        Returns
+        -------
+        numpy.ndarray
+            (n,) float32 in (0, 1].
+
+        Raises
+        ------
+        ValueError
+            The model has patch tokens, and so no programs to measure distances in.
+        """
+        if not self.readouts.familiarities:
+            raise ValueError("A mapping score needs program tokens; this model was made with tokenizer='patch'.")
+        dataset, cells = self._query(adata, indices)
+        smallest = np.ones(len(cells))
+        for chunk in self._encode(dataset, cells, batch_size):
+            here = chunk.batch.presence.mask.cpu().numpy()
+            for (v,), familiarity in self.readouts.familiarities.items():
+                rows = chunk.rows.start + np.flatnonzero(here[:, v])
+                scores = to_numpy(program_scores(self.module, chunk, v, corrected=True))[here[:, v]]
+                smallest[rows] = np.minimum(smallest[rows], familiarity.score(scores))
+        return (1 - (1 - smallest) ** dataset.present[cells].sum(1)).astype(np.float32)
 
     @torch.no_grad()
     def predict_clusters(
@@ -144,135 +190,48 @@ class Inference(BaseModelClass):
                 "This model has no clustering head. Train one with n_clusters=..., or use scmoe.tl.cluster."
             )
         names = [str(i) for i in range(self.config.n_clusters)]
-        head = self.module.cluster_logits
-        return self._classify(adata, indices, batch_size, lambda encoded: head(encoded)[0], names, soft=soft)
-
-    @torch.no_grad()
-    def impute(
-        self,
-        source: str | Sequence[str],
-        target: str,
-        adata: MuData | None = None,
-        indices: Sequence[int] | None = None,
-        batch_size: int = BATCH_SIZE,
-    ) -> np.ndarray:
-        """Predict the features of a modality from others.
-
-        The target is absent from the input, even of cells that have it.
-
-        Parameters
-        ----------
-        source
-            The modality or modalities to look at.
-        target
-            The modality to predict.
-        adata, indices
-            Which cells.
-        batch_size
-            Cells at once.
-
-        Returns
-        -------
-        numpy.ndarray
-            (n, features) float32 in the units of the target's values; for count likelihoods the expected count at the
-            median total of the training cells, for ``"bernoulli"`` the probability. NaN in cells without any source.
-
-        Raises
-        ------
-        KeyError
-            A modality that the model does not have.
-        ValueError
-            The target is among the sources, or there is no source.
-        """
-        names = [source] if isinstance(source, str) else list(source)
-        sources, t = [self._position(name) for name in names], self._position(target)
-        if not sources or t in sources:
-            raise ValueError(
-                f"Predicting {target!r} needs source modalities other than itself; found {names}. "
-                f"Choose from {[m for m in self.modalities if m != target]}."
-            )
-        dataset, cells = self._query(adata, indices)
-        if len(cells) and not dataset.present[cells][:, sources].any():
-            raise ValueError(
-                f"None of the {len(cells)} cells has {' or '.join(names)}, so nothing can be predicted from it."
-            )
-        out = np.full((len(cells), len(self.feature_names[target])), np.nan, np.float32)
-        for rows, batch, encoded in self._encode(dataset, cells, batch_size, only=sources):
-            seen = batch.presence.mask[:, sources]
-            weights = self.module.batch_weights(batch.batch)
-            decoder = self.module.decoders[t]
-            scores = decoder.scores(encoded.states[:, sources].transpose(0, 1), weights, own=False)
-            share = seen / seen.sum(1, keepdim=True).clamp(min=1)
-            expected = decoder.expected(decoder.parameters_of((scores * share.T[..., None]).sum(0)))
-            if self.setup.likelihoods[target] == "gaussian":
-                expected = self.module.standardizers[t].inverse(expected)
-            out[rows] = nan_where_absent(seen.any(1), expected)
-        return out
-
-    def _query(self, adata: MuData | None, indices: Sequence[int] | None) -> tuple[MosaicDataset, np.ndarray]:
-        if not self.is_trained_:
-            raise RuntimeError("This model is not trained yet. Call model.train() first.")
-        dataset = self._dataset(adata)
-        cells = np.arange(len(dataset))
-        if indices is None:
-            return dataset, cells
-        return dataset, cells[np.asarray(indices)] if len(indices) else cells[:0]
-
-    def _position(self, modality: str) -> int:
-        if modality not in self.modalities:
-            raise KeyError(f"This model has no modality {modality!r}; it has {', '.join(self.modalities)}.")
-        return self.modalities.index(modality)
-
-    def _encode(
-        self,
-        dataset: MosaicDataset,
-        cells: np.ndarray,
-        batch_size: int,
-        only: Sequence[int] | None = None,
-        return_attention: bool = False,
-    ) -> Iterator[tuple[slice, Batch, Encoded]]:
-        """Batches of the cells, encoded; with `only`, the modalities elsewhere are hidden."""
-        network = self.module
-        network.eval()
-        with threads_for(network):
-            for start in range(0, len(cells), batch_size):
-                rows = slice(start, min(start + batch_size, len(cells)))
-                batch = dataset[cells[rows]]
-                batch = move_data_to_device(batch if only is None else batch.only(only), network.device)
-                z = network.standardize(batch.values, batch.observed)
-                yield rows, batch, network.encode(z, batch.presence, return_attention=return_attention)
-
-    def _classify(
-        self,
-        adata: MuData | None,
-        indices: Sequence[int] | None,
-        batch_size: int,
-        logits: Callable[[Encoded], Tensor],
-        names: list[str],
-        *,
-        soft: bool,
-    ) -> np.ndarray | pd.DataFrame:
-        """Probabilities of the names, or the most probable name of each cell."""
         dataset, cells = self._query(adata, indices)
         out = np.empty((len(cells), len(names)), np.float32)
-        for rows, _, encoded in self._encode(dataset, cells, batch_size):
-            out[rows] = logits(encoded).softmax(1).float().cpu()
-        return (
-            pd.DataFrame(out, index=dataset.obs_names[cells], columns=names)
-            if soft
-            else np.array(names, object)[out.argmax(1)]
-        )
+        for chunk in self._encode(dataset, cells, batch_size):
+            out[chunk.rows] = to_numpy(self.module.cluster_logits(chunk.encoded)[0].softmax(1))
+        return named(out, dataset.obs_names[cells], names, soft=soft)
 
-    def _dataset(self, mdata: MuData | None) -> MosaicDataset:
-        """The model's own data or a query's; nothing is written to either."""
-        if mdata is None:
-            mdata = self.adata
-        if mdata is None:
-            raise ValueError("This model was loaded without data. Pass the MuData: adata=mdata.")
-        return MosaicDataset(mdata, self.setup)
+    def _labels(self) -> list[str]:
+        if not self.setup.labels:
+            raise ValueError("This model was trained without labels. Train one with labels_key=... to annotate cells.")
+        return self.setup.labels
+
+    def _embedding(self, chunk: Chunk, part: str = "mixture") -> np.ndarray:
+        """The joint embedding (B, d); the joint state where there was too little to fit more."""
+        if part == "linear":
+            return linear_embedding(self.module, chunk)
+        out = to_numpy(chunk.encoded.joint).copy()  # on a CPU, the array is the tensor
+        if part == "network":
+            return out
+        for seen, rows in chunk.groups():
+            known = nearest_subset(seen, self.readouts.embeddings)
+            if known is not None:
+                inputs = np.hstack(embedding_inputs(self.module, chunk, known))
+                out[rows] = self.readouts.embeddings[known].predict(inputs[rows])
+        return out
+
+    def _label_probabilities(self, chunk: Chunk) -> np.ndarray:
+        """(B, labels)."""
+        out = np.empty((len(chunk.covariates), len(self.setup.labels)), np.float32)
+        for seen, rows in chunk.groups():
+            known = nearest_subset(seen, self.readouts.annotators)
+            assert known is not None  # at least the joint state is fitted
+            out[rows] = self.readouts.annotators[known].predict(
+                [view[rows] for view in label_views(self.module, chunk, known)]
+            )
+        return out
+
+    def _scaled_labels(self, chunk: Chunk) -> np.ndarray:
+        return self._label_probabilities(chunk) * self.readouts.label_scale
 
 
-def nan_where_absent(here: Tensor, values: Tensor) -> Tensor:
-    """Values on the CPU, NaN where `here` is false."""
-    here = here.reshape(here.shape + (1,) * (values.ndim - here.ndim))
-    return values.float().masked_fill(~here, float("nan")).cpu()
+def named(probability: np.ndarray, cells: pd.Index, names: list[str], *, soft: bool) -> np.ndarray | pd.DataFrame:
+    """Probabilities as a frame, or the most probable name of each cell."""
+    if soft:
+        return pd.DataFrame(probability, index=cells, columns=names)
+    return np.array(names, object)[probability.argmax(1)]

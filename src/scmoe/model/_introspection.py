@@ -7,10 +7,11 @@ import numpy as np
 import torch
 from mudata import MuData
 
-from scmoe.model._inference import BATCH_SIZE, Inference, nan_where_absent
+from scmoe.model._encoding import BATCH_SIZE, nan_where_absent
+from scmoe.model._prediction import Prediction
 
 
-class Introspection(Inference):
+class Introspection(Prediction):
     """The methods of `scmoe.model.SCMOE` that tell how the network came to its results; see `Inference`."""
 
     @torch.no_grad()
@@ -43,12 +44,12 @@ class Introspection(Inference):
         dataset, cells = self._query(adata, indices)
         c, V = self.config, len(self.modalities)
         out = np.full((V, len(cells), c.n_layers, c.n_experts), np.nan, np.float32)
-        for rows, batch, encoded in self._encode(dataset, cells, batch_size):
-            cell, modality = batch.presence.mask.cpu().numpy().nonzero()
-            for layer, routing in enumerate(encoded.routing):
+        for chunk in self._encode(dataset, cells, batch_size):
+            cell, modality = chunk.batch.presence.mask.cpu().numpy().nonzero()
+            for layer, routing in enumerate(chunk.encoded.routing):
                 gates = routing.gates()
                 use = gates if kind == "soft" else (gates > 0) / c.top_k
-                out[modality, rows.start + cell, layer] = use.unflatten(0, (-1, c.n_tokens)).mean(1).float().cpu()
+                out[modality, chunk.rows.start + cell, layer] = use.unflatten(0, (-1, c.n_tokens)).mean(1).float().cpu()
         return dict(zip(self.modalities, out, strict=True))
 
     @torch.no_grad()
@@ -76,8 +77,8 @@ class Introspection(Inference):
         dataset, cells = self._query(adata, indices)
         V, P = len(self.modalities), self.config.n_tokens
         out = np.full((len(cells), self.config.n_layers, V, V), np.nan, np.float32)
-        for rows, batch, encoded in self._encode(dataset, cells, batch_size, return_attention=True):
-            for layer, attention in enumerate(encoded.attention):
+        for chunk in self._encode(dataset, cells, batch_size, return_attention=True):
+            for layer, attention in enumerate(chunk.encoded.attention):
                 blocks = attention.mean(1).unflatten(2, (V, P)).sum(3).unflatten(1, (V, P)).mean(2)
-                out[rows, layer] = nan_where_absent(batch.presence.mask, blocks)
+                out[chunk.rows, layer] = nan_where_absent(chunk.batch.presence.mask, blocks)
         return out

@@ -9,23 +9,23 @@ LOG_RATE_MAX = 15.0
 
 
 class Head(nn.Module):
-    """State (B, d) and batch to K scores: Linear, + batch effect, GELU, Linear.
+    """State (B, d) and covariates to K scores: Linear, + effect of the covariates, GELU, Linear.
 
     Parameters
     ----------
-    n_hidden, width, n_scores, n_batches
-        d, hidden width, K and number of batches.
+    n_hidden, width, n_scores, n_covariates
+        d, hidden width, K and J.
     """
 
-    def __init__(self, n_hidden: int, width: int, n_scores: int, n_batches: int) -> None:
+    def __init__(self, n_hidden: int, width: int, n_scores: int, n_covariates: int) -> None:
         super().__init__()
         self.hidden = nn.Linear(n_hidden, width)
-        self.batch_effect = nn.Parameter(torch.zeros(n_batches, width))
+        self.covariate_effect = nn.Parameter(torch.zeros(n_covariates, width))
         self.out = nn.Linear(width, n_scores)
 
-    def forward(self, state: Tensor, batch: Tensor) -> Tensor:
-        """States (..., B, d) and batch weights (B, n_batches) to scores (..., B, K)."""
-        return self.out(F.gelu(self.hidden(state) + batch @ self.batch_effect))
+    def forward(self, state: Tensor, covariates: Tensor) -> Tensor:
+        """States (..., B, d) and covariates (B, J) to scores (..., B, K)."""
+        return self.out(F.gelu(self.hidden(state) + covariates @ self.covariate_effect))
 
 
 class Decoder(nn.Module):
@@ -44,8 +44,8 @@ class Decoder(nn.Module):
     ----------
     likelihood
         One of the above.
-    n_features, n_hidden, width, n_batches
-        D, d, hidden width and number of batches.
+    n_features, n_hidden, width, n_covariates
+        D, d, hidden width and number of covariates.
     n_programs
         K, or None for a learned map.
     dropout
@@ -63,7 +63,7 @@ class Decoder(nn.Module):
         n_features: int,
         n_hidden: int,
         width: int,
-        n_batches: int,
+        n_covariates: int,
         n_programs: int | None,
         dropout: float,
     ) -> None:
@@ -73,8 +73,8 @@ class Decoder(nn.Module):
         self.dropout = nn.Dropout(dropout)
         self.norm = nn.LayerNorm(n_hidden)
         n_scores = n_programs if n_programs is not None else n_features
-        self.own = Head(n_hidden, width, n_scores, n_batches)
-        self.cross = Head(n_hidden, width, n_scores, n_batches)
+        self.own = Head(n_hidden, width, n_scores, n_covariates)
+        self.cross = Head(n_hidden, width, n_scores, n_covariates)
         for parameter in self.cross.out.parameters():  # predictions start at the mean
             nn.init.zeros_(parameter)
         if self.has_programs:
@@ -100,15 +100,15 @@ class Decoder(nn.Module):
             self.bias.copy_(bias)
             self.scale.copy_(std)
 
-    def scores(self, state: Tensor, batch: Tensor, *, own: bool) -> Tensor:
+    def scores(self, state: Tensor, covariates: Tensor, *, own: bool) -> Tensor:
         """Decode to program scores.
 
         Parameters
         ----------
         state
             States (..., B, d).
-        batch
-            One-hot batch of each cell (B, n_batches); uniform for a batch that the model has not seen.
+        covariates
+            One-hot batch (equal shares for a batch that the model has not seen) and further covariates, (B, J).
         own
             Whether `state` is the target's own state (which saw the target) or another modality's.
 
@@ -117,16 +117,20 @@ class Decoder(nn.Module):
         Tensor (..., B, K); (..., B, D) without programs.
         """
         state = self.dropout(state if own else self.norm(state))
-        return (self.own if own else self.cross)(state, batch)
+        return (self.own if own else self.cross)(state, covariates)
 
     def parameters_of(self, scores: Tensor) -> Tensor:
         """Likelihood parameters (..., B, D) of scores: standardized mean, log rate per unit of library size, or logit."""
         x = scores @ self.loadings.T if self.has_programs else scores
         return x if self.likelihood == "gaussian" else self.bias + self.scale * x
 
-    def forward(self, state: Tensor, batch: Tensor, *, own: bool) -> Tensor:
+    def forward(self, state: Tensor, covariates: Tensor, *, own: bool) -> Tensor:
         """Likelihood parameters (..., B, D) of states; the arguments are those of `scores`."""
-        return self.parameters_of(self.scores(state, batch, own=own))
+        return self.parameters_of(self.scores(state, covariates, own=own))
+
+    def ideal_scores(self, z_BD: Tensor) -> Tensor:
+        """The scores (B, K) that come nearest to standardized features; only with programs."""
+        return z_BD @ self.loadings / self.loadings.square().sum(0).clamp(min=1e-12)
 
     def mean_squared_error(self, scores: Tensor, z_BD: Tensor) -> Tensor:
         """Mean over the D features of (z - x)², (..., B), without making x.

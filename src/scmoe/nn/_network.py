@@ -8,12 +8,12 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from scmoe.data._presence import Presence
-from scmoe.data._transform import CLIP
 from scmoe.nn._block import Block, Tokens
 from scmoe.nn._config import NetworkConfig
 from scmoe.nn._decoder import Decoder
 from scmoe.nn._modules import Modules
 from scmoe.nn._router import Routing
+from scmoe.nn._standardizer import Standardizer
 from scmoe.nn._tokenizer import PatchTokenizer, ProgramTokenizer, modality_frames
 
 GRAPH_WIDTH = 16
@@ -35,33 +35,6 @@ class Encoded(NamedTuple):
     """(B, H, N, N) of each block, when asked for; else empty."""
 
 
-class Standardizer(nn.Module):
-    """z = clip((x - mean) / std), with the training cells' statistics; a missing entry becomes 0, the mean.
-
-    Parameters
-    ----------
-    n_features
-        D.
-    """
-
-    mean: Tensor
-    std: Tensor
-
-    def __init__(self, n_features: int) -> None:
-        super().__init__()
-        self.register_buffer("mean", torch.zeros(n_features))
-        self.register_buffer("std", torch.ones(n_features))
-
-    def forward(self, x_BD: Tensor, observed: Tensor | None) -> Tensor:
-        """Values (B, D) and which of them are observed to standardized values."""
-        z = ((x_BD - self.mean) / self.std).clamp(-CLIP, CLIP)
-        return z if observed is None else torch.where(observed, z, 0)
-
-    def inverse(self, z_BD: Tensor) -> Tensor:
-        """Standardized values back to the units of the data."""
-        return z_BD * self.std + self.mean
-
-
 class Network(nn.Module):
     """The scMoE network over V modalities.
 
@@ -71,33 +44,35 @@ class Network(nn.Module):
         Features of each modality.
     likelihoods
         Likelihood of each modality.
-    n_batches
-        Batches (1 when there is no batch covariate).
-    n_labels
-        Label classes; 0: no label head.
+    n_covariates
+        J, covariates of a cell (1, the same for all cells, when there are none).
     config
         See `NetworkConfig`.
     """
+
+    covariate_mean: Tensor
+    covariate_std: Tensor
 
     def __init__(
         self,
         n_features: Sequence[int],
         likelihoods: Sequence[str],
-        n_batches: int,
-        n_labels: int,
+        n_covariates: int,
         config: NetworkConfig,
     ) -> None:
         super().__init__()
         self.config = config
-        self.n_modalities, self.n_batches = len(n_features), n_batches
+        self.n_modalities, self.n_covariates = len(n_features), n_covariates
         d = config.n_hidden
         programs = [min(config.n_programs, D) if config.tokenizer == "program" else None for D in n_features]
-        self.standardizers = Modules[Standardizer]([Standardizer(D) for D in n_features])
+        self.standardizers = Modules[Standardizer](
+            [Standardizer(D, K or 0) for D, K in zip(n_features, programs, strict=True)]
+        )
         self.tokenizers = Modules[PatchTokenizer | ProgramTokenizer](
             [
                 PatchTokenizer(D, config.n_tokens, d)
                 if K is None
-                else ProgramTokenizer(D, K, config.n_tokens, frame, train_programs=config.train_programs)
+                else ProgramTokenizer(D, K, config.n_tokens, n_covariates, frame, train_programs=config.train_programs)
                 for D, K, frame in zip(n_features, programs, modality_frames(self.n_modalities, d), strict=True)
             ]
         )
@@ -109,16 +84,16 @@ class Network(nn.Module):
                     n_features=D,
                     n_hidden=d,
                     width=config.decoder_hidden,
-                    n_batches=n_batches,
+                    n_covariates=n_covariates,
                     n_programs=K,
                     dropout=config.decoder_dropout,
                 )
                 for likelihood, D, K in zip(likelihoods, n_features, programs, strict=True)
             ]
         )
+        self.register_buffer("covariate_mean", torch.zeros(n_covariates))
+        self.register_buffer("covariate_std", torch.ones(n_covariates))
         self.graph_head = nn.Sequential(nn.LayerNorm(d), nn.Linear(d, d), nn.GELU(), nn.Linear(d, GRAPH_WIDTH))
-        if n_labels:
-            self.label_head = nn.Sequential(nn.LayerNorm(d), nn.Dropout(config.decoder_dropout), nn.Linear(d, n_labels))
         if config.n_clusters is not None:
             self.cluster_head = nn.Linear(d, config.n_clusters, bias=False)
             self.cluster_projection = nn.Linear(d * self.n_modalities, d, bias=False)
@@ -128,7 +103,13 @@ class Network(nn.Module):
         return [s(x, o) for s, x, o in zip(self.standardizers, values, observed, strict=True)]
 
     def encode(
-        self, z: Sequence[Tensor], presence: Presence, group: Tensor | None = None, *, return_attention: bool = False
+        self,
+        z: Sequence[Tensor],
+        presence: Presence,
+        covariates: Tensor,
+        group: Tensor | None = None,
+        *,
+        return_attention: bool = False,
     ) -> Encoded:
         """Encode a batch.
 
@@ -138,6 +119,8 @@ class Network(nn.Module):
             Standardized features (n_v, D) of each modality, of the cells that have it.
         presence
             Which cells these are. The other cells get no token: it is not computed, not routed, and nobody attends to it.
+        covariates
+            (B, J), scaled by `scale_covariates`; what they add to the program scores is taken away.
         group
             (B, V) integers: modalities of a cell attend to each other only within a group; None: all do.
         return_attention
@@ -149,7 +132,7 @@ class Network(nn.Module):
         """
         B, V, P = len(presence.mask), self.n_modalities, self.config.n_tokens
         embedded = [
-            presence.scatter(tokenizer(self._hide_features(x)), v)
+            presence.scatter(tokenizer(self._hide_features(x), self._offset(tokenizer, x, covariates, presence, v)), v)
             for v, (tokenizer, x) in enumerate(zip(self.tokenizers, z, strict=True))
         ]
         h = torch.cat(embedded, dim=1)
@@ -175,10 +158,16 @@ class Network(nn.Module):
         """Where the weights are."""
         return self.standardizers[0].mean.device
 
-    def batch_weights(self, batch: Tensor) -> Tensor:
-        """One-hot (B, n_batches) of batch codes (B); a code of -1 (unseen batch) becomes the mean of all batches."""
-        known = F.one_hot(batch.clamp(min=0), self.n_batches).to(self.standardizers[0].mean.dtype)
-        return torch.where(batch[:, None] >= 0, known, 1 / self.n_batches)
+    def scale_covariates(self, covariates: Tensor) -> Tensor:
+        """Covariates (B, J) with the numbers among them standardized as in the training cells."""
+        return (covariates - self.covariate_mean) / self.covariate_std
+
+    def _offset(
+        self, tokenizer: ProgramTokenizer | PatchTokenizer, z: Tensor, covariates: Tensor, presence: Presence, v: int
+    ) -> Tensor | float:
+        if self.n_covariates == 1 or isinstance(tokenizer, PatchTokenizer):
+            return 0.0
+        return tokenizer.offset(z, presence.select(covariates, v))
 
     def cluster_logits(self, encoded: Encoded) -> tuple[Tensor, Tensor]:
         """Logits (B, C) and kernel input u (B, d) of the clustering head."""

@@ -10,6 +10,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from scmoe.data._correction import Correction, no_correction, offset
+
 
 def modality_frames(n_modalities: int, n_hidden: int) -> list[Tensor]:
     """Orthonormal directions for the programs of each modality, (d, d), the first row for its leading program.
@@ -27,16 +29,16 @@ def modality_frames(n_modalities: int, n_hidden: int) -> list[Tensor]:
 class ProgramTokenizer(nn.Module):
     """Tokens as linear maps of gene programs.
 
-    s = z L / u, token_p = s W_p + b_p, where z (D) are standardized features, L (D x K) the program loadings (orthonormal
-    columns), u the overall standard deviation of the scores, W_p (K x d).
+    s = (z L - o) / u, token_p = s W_p + b_p, where z (D) are standardized features, L (D x K) the program loadings, o (K) what
+    the cell's covariates add to the scores, u the overall standard deviation of the scores, W_p (K x d).
 
     The mean of the W_p is an isometry at the start, so the mean of the tokens has the geometry of the principal
     components; each W_p departs from it by a random map of mean zero.
 
     Parameters
     ----------
-    n_features, n_programs, n_tokens
-        D, K and P.
+    n_features, n_programs, n_tokens, n_covariates
+        D, K, P and J.
     frame
         Where the programs start, (d, d); see `modality_frames`.
     train_programs
@@ -44,9 +46,20 @@ class ProgramTokenizer(nn.Module):
     """
 
     loadings: Tensor
+    fixed_loadings: Tensor
     unit: Tensor
+    shifts: Tensor
 
-    def __init__(self, n_features: int, n_programs: int, n_tokens: int, frame: Tensor, *, train_programs: bool) -> None:
+    def __init__(
+        self,
+        n_features: int,
+        n_programs: int,
+        n_tokens: int,
+        n_covariates: int,
+        frame: Tensor,
+        *,
+        train_programs: bool,
+    ) -> None:
         super().__init__()
         n_hidden = len(frame)
         loadings = torch.zeros(n_features, n_programs)
@@ -54,7 +67,11 @@ class ProgramTokenizer(nn.Module):
             self.loadings = nn.Parameter(loadings)
         else:
             self.register_buffer("loadings", loadings)
+        # As found in the training cells: what corrections and readouts are fitted on.
+        self.register_buffer("fixed_loadings", loadings.clone())
         self.register_buffer("unit", torch.ones(()))
+        for name, tensor in no_correction(n_covariates, n_programs)._asdict().items():
+            self.register_buffer(name, tensor)
         isometry = torch.zeros(n_programs, n_hidden)
         rank = min(n_programs, n_hidden)  # with fewer dimensions than programs, the leading programs are kept
         isometry[:rank] = frame[:rank]
@@ -64,14 +81,31 @@ class ProgramTokenizer(nn.Module):
         self.position = nn.Parameter(0.02 * torch.randn(n_tokens, n_hidden))
 
     @torch.no_grad()
-    def set_programs(self, loadings_DK: Tensor, unit: float) -> None:
-        """Take over the programs found in the training cells."""
+    def set_programs(self, loadings_DK: Tensor, unit: float, correction: Correction | None) -> None:
+        """Take over the programs found in the training cells, and how covariates change their scores."""
         self.loadings.copy_(loadings_DK)
+        self.fixed_loadings.copy_(loadings_DK)
         self.unit.fill_(unit)
+        if correction is not None:
+            for name, tensor in correction._asdict().items():
+                self.get_buffer(name).copy_(tensor)
 
-    def forward(self, z_BD: Tensor) -> Tensor:
+    @property
+    def correction(self) -> Correction:
+        """What covariates add to the scores."""
+        return Correction(*(self.get_buffer(name) for name in Correction._fields))
+
+    @torch.no_grad()
+    def offset(self, z_BD: Tensor, covariates_BJ: Tensor) -> Tensor:
+        """What the covariates add to the scores (B, K) of standardized features."""
+        with torch.autocast(
+            z_BD.device.type, enabled=False
+        ):  # squared distances need more digits than mixed precision has
+            return offset(z_BD.float() @ self.fixed_loadings, covariates_BJ.float(), self.correction)
+
+    def forward(self, z_BD: Tensor, offset_BK: Tensor | float = 0.0) -> Tensor:
         """Standardized features (B, D) to tokens (B, P, d)."""
-        score_BK = z_BD @ self.loadings / self.unit
+        score_BK = (z_BD @ self.loadings - offset_BK) / self.unit
         return torch.einsum("bk,pkd->bpd", score_BK, self.weight) + self.position
 
 
@@ -96,6 +130,6 @@ class PatchTokenizer(nn.Module):
         """Cut (B, D) features into (B, P, s) patches."""
         return F.pad(z_BD, (0, self.padding)).view(len(z_BD), self.n_tokens, self.patch_size)
 
-    def forward(self, z_BD: Tensor) -> Tensor:
-        """Standardized features (B, D) to tokens (B, P, d)."""
+    def forward(self, z_BD: Tensor, offset_BK: Tensor | float = 0.0) -> Tensor:
+        """Standardized features (B, D) to tokens (B, P, d); patches know no correction."""
         return self.projection(self.patches(z_BD)) + self.position

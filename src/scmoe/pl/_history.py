@@ -14,7 +14,7 @@ from scmoe.pl._tables import stored_table
 
 TOTAL_LOSSES = {
     "train_loss": "train loss (all terms)",
-    "validation_loss": "validation loss (decoding and heads)",
+    "validation_loss": "validation loss (decoding)",
 }
 """Their labels: the two are sums of different terms, so their levels cannot be compared."""
 

@@ -3,19 +3,23 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-import pandas as pd
 from mudata import MuData
 
 from scmoe._keys import DEFAULT_KEY, Keys
-from scmoe.tl._embed import rows_of
-from scmoe.tl._tables import storable_frame
+from scmoe.tl._tables import as_layer, storable_frame
 
 if TYPE_CHECKING:
     from scmoe.model._scmoe import SCMOE
 
 
 def impute(
-    mdata: MuData, model: "SCMOE", *, source: str | Sequence[str], target: str, key_added: str = DEFAULT_KEY
+    mdata: MuData,
+    model: "SCMOE",
+    *,
+    source: str | Sequence[str],
+    target: str,
+    transform_batch: str | Sequence[str] | None = None,
+    key_added: str = DEFAULT_KEY,
 ) -> None:
     """Predict a modality from others, with the target absent from the input.
 
@@ -29,6 +33,8 @@ def impute(
         The modality or modalities to look at.
     target
         The modality to predict.
+    transform_batch
+        Predict as if all cells were of this batch, or the mean over several; None: of their own.
     key_added
         Name of the results.
 
@@ -37,8 +43,10 @@ def impute(
     None
         Writes ``mdata.obsm["{key_added}_{target}_from_{source}"]``, a frame of all cells x features of the target (NaN
         for cells without source), and the same for the cells that the target has in ``mdata.mod[target].layers`` (if
-        `mdata` has the target, with its features in the order of that modality). Several sources are joined by ``+``; in
-        the names of the columns ``/`` becomes ``_``. Units: see `scmoe.model.SCMOE.impute`.
+        `mdata` has the target, with its features in the order of that modality; NaN in features that the model does not
+        know). Beside each, with ``_sd`` at the end of the key, the standard deviation of every predicted value. Several
+        sources are joined by ``+``; in the names of the columns ``/`` becomes ``_``. Units: see
+        `scmoe.model.SCMOE.impute`.
 
     Raises
     ------
@@ -48,10 +56,10 @@ def impute(
         The target is among the sources, or the data do not fit the model.
     """
     names = [source] if isinstance(source, str) else list(source)
-    key = Keys(name=key_added).imputed(target, "+".join(names))
-    predicted = model.impute(names, target, mdata)
+    keys, source = Keys(name=key_added), "+".join(names)
+    mean, sd = model.impute(names, target, mdata, transform_batch=transform_batch, return_sd=True)
     features = model.feature_names[target]
-    if target in mdata.mod:
-        adata = mdata.mod[target]
-        adata.layers[key] = rows_of(mdata, target, predicted)[:, pd.Index(features).get_indexer(adata.var_names)]
-    mdata.obsm[key] = storable_frame(predicted, mdata, features)
+    for key, values in ((keys.imputed(target, source), mean), (keys.imputed_sd(target, source), sd)):
+        if target in mdata.mod:
+            mdata.mod[target].layers[key] = as_layer(mdata, target, values, features)
+        mdata.obsm[key] = storable_frame(values, mdata, features)

@@ -32,6 +32,15 @@ def storable_frame(values: np.ndarray, mdata: MuData, names: Sequence[str]) -> p
     return pd.DataFrame(values, index=mdata.obs_names, columns=columns)
 
 
+def as_layer(mdata: MuData, modality: str, values: np.ndarray, features: Sequence[str]) -> np.ndarray:
+    """All cells x the model's features to the modality's own cells and features, NaN in features that are not the model's."""
+    adata = mdata.mod[modality]
+    columns = pd.Index(features).get_indexer(adata.var_names)
+    layer = values[mdata.obs_names.get_indexer(adata.obs_names)][:, columns]
+    layer[:, columns < 0] = np.nan
+    return layer
+
+
 def write_uns(mdata: MuData, key: str, **entries: object) -> None:
     """Add entries to ``mdata.uns[key]``, in a form that both h5mu and zarr can hold."""
     mdata.uns[key] = {**mdata.uns.get(key, {}), **{name: to_uns(value) for name, value in entries.items()}}
@@ -52,8 +61,8 @@ def check_results(mdata: MuData, n_clusters: int | None, key: str) -> None:
 def drop_results(mdata: MuData, key: str) -> None:
     """Remove what an earlier model wrote under this key, so that nothing stale stands beside the new results."""
     keys = Keys(name=key)
-    columns = (keys.cluster, keys.label, keys.label_confidence)
-    arrays = (keys.embedding, keys.router, keys.label_probability)
+    columns = (keys.cluster, keys.label, keys.label_confidence, keys.mapping_score)
+    arrays = (keys.embedding, keys.labeled_embedding, keys.router, keys.label_probability, keys.denoised)
     for name in columns:
         mdata.obs.drop(columns=name, inplace=True, errors="ignore")
     adatas = [mdata.mod[name] for name in mdata.mod]

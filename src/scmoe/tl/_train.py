@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from mudata import MuData
 
-from scmoe._keys import DEFAULT_KEY, HISTORY, PARAMS
+from scmoe._keys import DEFAULT_KEY, DIAGNOSTICS, HISTORY, PARAMS
 from scmoe.tl._annotate import annotate
 from scmoe.tl._cluster import cluster
 from scmoe.tl._embed import embed
@@ -23,6 +23,8 @@ def train(
     layers: Mapping[str, str | None] | None = None,
     likelihoods: Mapping[str, str] | None = None,
     batch_key: str | None = None,
+    categorical_covariate_keys: Sequence[str] = (),
+    continuous_covariate_keys: Sequence[str] = (),
     labels_key: str | None = None,
     max_epochs: int | None = None,
     seed: int = 0,
@@ -36,7 +38,7 @@ def train(
     ----------
     mdata
         Prepared data (see `scmoe.pp.prepare`).
-    modalities, layers, likelihoods, batch_key, labels_key
+    modalities, layers, likelihoods, batch_key, categorical_covariate_keys, continuous_covariate_keys, labels_key
         See `scmoe.model.SCMOE.setup_mudata`.
     max_epochs
         Passes over the training cells; None: chosen by size.
@@ -54,7 +56,8 @@ def train(
     SCMOE
         The trained model. Removes earlier results under `key_added`, then writes what `scmoe.tl.embed` and `scmoe.tl.cluster` (exactly `n_clusters` clusters where
         that is given; else Leiden) and, with `labels_key`, `scmoe.tl.annotate` write, and to
-        ``mdata.uns[key_added]`` ``"history"`` (losses by epoch) and ``"params"`` (settings, seed, versions, seconds).
+        ``mdata.uns[key_added]`` ``"history"`` (losses by epoch), ``"diagnostics"`` (whether the training went well, see
+        `scmoe.model.SCMOE.diagnostics`) and ``"params"`` (settings, seed, versions, seconds).
 
     Raises
     ------
@@ -72,6 +75,8 @@ def train(
             layers=layers,
             likelihoods=likelihoods,
             batch_key=batch_key,
+            categorical_covariate_keys=categorical_covariate_keys,
+            continuous_covariate_keys=continuous_covariate_keys,
             labels_key=labels_key,
         )
         model = SCMOE(mdata, seed=seed, **model_kwargs)
@@ -91,5 +96,6 @@ def train(
         "versions": versions(),
         "n_train": len(model.train_indices),
     }
-    write_uns(mdata, key_added, **{HISTORY: model.history.reset_index(), PARAMS: params})
+    results = {HISTORY: model.history.reset_index(), DIAGNOSTICS: model.diagnostics, PARAMS: params}
+    write_uns(mdata, key_added, **results)
     return model

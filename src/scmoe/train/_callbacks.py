@@ -1,13 +1,17 @@
-"""Lightning callbacks: progress and checkpoint."""
+"""Lightning callbacks: progress, checkpoint, and what diagnostics need of the time before the end."""
 
 import sys
 from pathlib import Path
+from typing import Any
 
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.callbacks import Checkpoint
+from torch import Tensor
 from tqdm.auto import tqdm
 
 from scmoe._io import atomic_path
+from scmoe.data._dataset import Batch
+from scmoe.train._diagnostics import encode_cells
 from scmoe.train._plan import TrainingPlan
 
 
@@ -63,3 +67,35 @@ class EpochCheckpoint(Checkpoint):
         """Write."""
         with atomic_path(self.path) as part:
             trainer.save_checkpoint(part)
+
+
+class LateEmbedding(Callback):
+    """Keeps the joint states of some cells when nine tenths of the epochs are done, to tell how far they moved since.
+
+    Parameters
+    ----------
+    cells
+        The cells.
+    """
+
+    def __init__(self, cells: Batch) -> None:
+        self.cells = cells
+        self.joint: Tensor | None = None
+
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Give the cells the precision of the weights."""
+        self.cells = trainer.precision_plugin.convert_input(self.cells)
+
+    def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Embed the cells with the averaged network."""
+        assert isinstance(pl_module, TrainingPlan) and trainer.max_epochs is not None
+        if trainer.current_epoch == trainer.max_epochs * 9 // 10:
+            self.joint = encode_cells(pl_module.average, self.cells).joint
+
+    def state_dict(self) -> dict[str, Any]:
+        """For the checkpoint."""
+        return {"joint": self.joint}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """From the checkpoint."""
+        self.joint = state_dict["joint"]

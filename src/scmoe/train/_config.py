@@ -34,8 +34,6 @@ class TrainConfig:
     balance_scope
         ``"pooled"``: the experts are balanced over all tokens, so that modalities may specialize;
         ``"per_modality"``: within each modality (the published code).
-    label_weight
-        Weight of the cross-entropy of the labels, when there are labels.
     cluster_weight
         Weight of the deep divergence-based clustering loss, when `scmoe.model.NetworkConfig.n_clusters` is given.
     """
@@ -52,7 +50,6 @@ class TrainConfig:
     balance_weight: float = 0.01
     z_weight: float = 1e-3
     balance_scope: Literal["pooled", "per_modality"] = "pooled"
-    label_weight: float = 1.0
     cluster_weight: float = 0.1
 
     def __post_init__(self) -> None:

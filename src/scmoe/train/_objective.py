@@ -2,7 +2,6 @@
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from scmoe.data._dataset import Batch
 from scmoe.losses._balance import balance_by_modality, balance_loss, z_loss
@@ -73,20 +72,20 @@ def decode_losses(
     network: Network, encoded: Encoded, z: list[Tensor], batch: Batch, group: Tensor
 ) -> tuple[Tensor, Tensor]:
     """Mean loss of decoding each modality from its own state, and from those of other groups (the target unseen)."""
-    weights, presence = network.batch_weights(batch.batch), batch.presence
+    covariates, presence = network.scale_covariates(batch.covariates), batch.presence
     own: list[Tensor] = []
     cross: list[Tensor] = []
     told: list[Tensor] = []  # whether any cell of the batch can tell about a pair of modalities
     for target, decoder in enumerate(network.decoders):
         # Only the cells that have the target are decoded.
-        states, weight, here, groups = (
-            presence.select(x, target) for x in (encoded.states, weights, presence.mask, group)
+        states, known, here, groups = (
+            presence.select(x, target) for x in (encoded.states, covariates, presence.mask, group)
         )
         sources = [source for source in range(network.n_modalities) if source != target]
         # Stacked, not indexed by a list, which would be copied to a GPU while the host waits.
-        scores = [decoder.scores(states[:, target], weight, own=True)[None]]
+        scores = [decoder.scores(states[:, target], known, own=True)[None]]
         if sources:
-            scores.append(decoder.scores(torch.stack([states[:, s] for s in sources]), weight, own=False))
+            scores.append(decoder.scores(torch.stack([states[:, s] for s in sources]), known, own=False))
         loss = reconstruction(decoder, torch.cat(scores), z[target], batch.counts[target], batch.observed[target])
         own.append(masked_mean(loss[0], here[:, target]))
         for source, row in zip(sources, loss[1:], strict=True):
@@ -122,8 +121,8 @@ def objective(network: Network, batch: Batch, config: TrainConfig) -> dict[str, 
     Returns
     -------
     dict
-        Scalars: ``loss`` (the weighted sum), ``own``, ``cross``, ``balance``, ``z``, and ``graph``, ``label`` and
-        ``cluster`` where there is a neighbor graph or such a head.
+        Scalars: ``loss`` (the weighted sum), ``own``, ``cross``, ``balance``, ``z``, and ``graph`` and ``cluster`` where
+        there is a neighbor graph or a clustering head.
     """
     (n_cells, n_modalities), device = batch.presence.mask.shape, batch.presence.mask.device
     if network.training:
@@ -131,29 +130,20 @@ def objective(network: Network, batch: Batch, config: TrainConfig) -> dict[str, 
     else:
         group = torch.arange(n_modalities, device=device).expand(n_cells, -1)
     z = network.standardize(batch.values, batch.observed)
-    encoded = network.encode(z, batch.presence, group)
+    covariates = network.scale_covariates(batch.covariates)
+    encoded = network.encode(z, batch.presence, covariates, group)
     own, cross = decode_losses(network, encoded, z, batch, group)
     balance, z_term = router_losses(encoded, n_modalities, config.balance_scope)
     terms = {"own": own, "cross": cross, "balance": balance, "z": z_term}
     if batch.similarity is not None:
         fused = (group == group[:, :1]).all(1)
         terms["graph"] = graph_loss(network.graph_head(encoded.joint), batch.similarity, fused)
-    if hasattr(network, "label_head") or hasattr(network, "cluster_head"):
-        # Evaluated on fused cells, as the heads are used; trained on both.
-        terms |= head_losses(network, encoded if network.training else network.encode(z, batch.presence), batch)
+    if hasattr(network, "cluster_head"):
+        # Evaluated on fused cells, as the head is used; trained on both.
+        heard = encoded if network.training else network.encode(z, batch.presence, covariates)
+        terms["cluster"] = torch.stack(ddc(*network.cluster_logits(heard))).sum()
     weights = {name: getattr(config, f"{name}_weight") for name in terms}
     if not network.training:  # what regularizes the router is no measure of fit
         weights |= {"balance": 0.0, "z": 0.0}
     loss = torch.stack([weights[name] * value for name, value in terms.items()]).sum()
     return {"loss": loss, **terms}
-
-
-def head_losses(network: Network, encoded: Encoded, batch: Batch) -> dict[str, Tensor]:
-    """Losses of the label and the clustering head, as far as there are any."""
-    terms = {}
-    if hasattr(network, "label_head"):
-        entropy = F.cross_entropy(network.label_head(encoded.joint), batch.label.clamp(min=0), reduction="none")
-        terms["label"] = masked_mean(entropy, batch.label >= 0)
-    if hasattr(network, "cluster_head"):
-        terms["cluster"] = torch.stack(ddc(*network.cluster_logits(encoded))).sum()
-    return terms

@@ -16,11 +16,15 @@ from scmoe.nn._network import Network
 from scmoe.train._config import TrainConfig
 from scmoe.train._objective import objective
 
+MAX_SKIPPED = 0.5
+"""Share of an epoch's steps that may be skipped. Extreme cells spoil their own batches; beyond that the training itself fails."""
+
 
 class TrainingPlan(LightningModule):
     """AdamW with warm-up and cosine, gradient clipping, running average of the weights, one log an epoch.
 
-    Losses are accumulated on the device and read once an epoch.
+    Losses are accumulated on the device and read once an epoch. A step whose loss or gradient is not finite leaves the weights,
+    the optimizer's moments and the running average as they were, and is counted; a GPU is never waited for to find out.
 
     Parameters
     ----------
@@ -37,9 +41,11 @@ class TrainingPlan(LightningModule):
         self.network, self.config, self.seed = network, config, seed
         self.average = copy.deepcopy(network).requires_grad_(False)
         self.history: list[dict[str, float]] = []
+        self.n_skipped = 0
         self._means: dict[str, float] = {}
-        self._sums: dict[str, dict[str, Tensor]] = {}
-        self._steps: dict[str, int] = {}
+        self._names: dict[str, list[str]] = {}
+        self._sums: dict[str, Tensor] = {}
+        self._counts: dict[str, Tensor] = {}
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """AdamW and its schedule, one update a step."""
@@ -50,8 +56,8 @@ class TrainingPlan(LightningModule):
             {"params": matrices, "weight_decay": self.config.weight_decay},
             {"params": others, "weight_decay": 0.0},
         ]
-        # With mixed precision a fused optimizer unscales the gradients itself, too late to clip them.
-        fused = "mixed" not in str(self.trainer.precision)
+        # In float16, whose gradients are scaled, a fused optimizer unscales them itself, too late to clip them.
+        fused = self.trainer.precision != "16-mixed"
         optimizer = torch.optim.AdamW(groups, lr=self.config.lr, fused=fused)
         total = max(int(self.trainer.estimated_stepping_batches), 1)
         warm = max(self.config.warmup * total, 1)
@@ -64,12 +70,20 @@ class TrainingPlan(LightningModule):
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
     def configure_gradient_clipping(self, optimizer: torch.optim.Optimizer, *_: object, **__: object) -> None:
-        """Clip the norm of the gradient."""
-        self.clip_gradients(optimizer, gradient_clip_val=self.config.gradient_clip, gradient_clip_algorithm="norm")
+        """Clip the norm of the gradient; tell the optimizer to skip the step where it is not finite."""
+        parameters = [p for group in optimizer.param_groups for p in group["params"]]
+        norm = torch.nn.utils.clip_grad_norm_(parameters, self.config.gradient_clip)
+        if optimizer.defaults["fused"]:  # else the gradient scaler skips steps, as it must to find its scale
+            self._skip = (~norm.isfinite()).float()
+            self._skipped += self._skip
+            optimizer.found_inf = self._skip  # type: ignore[attr-defined]
 
     def on_fit_start(self) -> None:
         """Collect once what is averaged in every step."""
-        self._averaged = (list(self.average.parameters()), list(self.network.parameters()))
+        self._averaged: tuple[list[Tensor], list[Tensor]] = (
+            list(self.average.parameters()),
+            list(self.network.parameters()),
+        )
 
     def on_train_epoch_start(self) -> None:
         """Seed the epoch."""
@@ -77,33 +91,37 @@ class TrainingPlan(LightningModule):
         self.network.train()
         self._means = {}  # an epoch without validation has no validation loss
         self._reset("train")
+        self._first_step = self.global_step
+        self._skip, self._skipped = torch.zeros(2, device=self.device)
 
     def training_step(self, batch: Batch, _: int) -> Tensor:
         """One step."""
         terms = objective(self.network, batch, self.config)
-        self._add("train", terms)
-        return terms["loss"]
+        finite = terms["loss"].isfinite()
+        self._add("train", terms, finite)
+        return terms["loss"] / finite  # by 0 where it is not finite, so that no process has a finite gradient
 
     def on_train_batch_end(self, *_: object) -> None:
         """Move the running average; its decay rises with the steps, so that short runs forget their start."""
         step = self.global_step
-        update = get_ema_multi_avg_fn(min(self.config.ema, step / (9 + step)))
-        update(*self._averaged, step)
+        follow(*self._averaged, min(self.config.ema, step / (9 + step)), self._skip)
 
     def on_train_epoch_end(self) -> None:
-        """Keep the epoch's mean losses (validation has run by now); stop if they are not numbers."""
+        """Keep the epoch's mean losses (validation has run by now); stop if too many were not numbers."""
         self._log("train")
         self.history.append({"epoch": self.current_epoch, **self._means})
-        loss = self._means["train_loss"]
-        if not math.isfinite(loss):
+        skipped, steps = int(self._skipped), self.global_step - self._first_step
+        self.n_skipped += skipped
+        if skipped > MAX_SKIPPED * steps or not math.isfinite(self._means["train_loss"]):
             raise FloatingPointError(
-                f"The training loss became {loss} in epoch {self.current_epoch + 1}. Lower the learning rate "
-                "(plan_kwargs={'lr': ...}) and look for extreme values in the data."
+                f"Loss or gradient was not a finite number in {skipped} of the {steps} steps of epoch "
+                f"{self.current_epoch + 1}. Lower the learning rate (plan_kwargs={{'lr': ...}}) and look for extreme "
+                "values in the data."
             )
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Save the history and the settings with the rest."""
-        checkpoint["history"] = self.history
+        checkpoint["history"], checkpoint["n_skipped"] = self.history, self.n_skipped
         checkpoint["settings"] = self._settings()
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
@@ -115,7 +133,7 @@ class TrainingPlan(LightningModule):
                 f"The checkpoint is of a run with {name}={then.get(name)}; this one has {name}={now[name]}. "
                 "Resume with the same settings, or choose another checkpoint_dir."
             )
-        self.history = list(checkpoint["history"])
+        self.history, self.n_skipped = list(checkpoint["history"]), checkpoint["n_skipped"]
 
     def _settings(self) -> dict[str, Any]:
         return {"seed": self.seed, **asdict(self.network.config), **asdict(self.config)}
@@ -127,7 +145,8 @@ class TrainingPlan(LightningModule):
     def validation_step(self, batch: Batch, _: int) -> None:
         """Losses of the averaged network, which is the one that will be kept."""
         self.average.eval()
-        self._add("validation", objective(self.average, batch, self.config))
+        terms = objective(self.average, batch, self.config)
+        self._add("validation", terms, torch.ones_like(terms["loss"], dtype=torch.bool))
 
     def on_validation_epoch_end(self) -> None:
         """Log the means."""
@@ -138,16 +157,35 @@ class TrainingPlan(LightningModule):
         self.network.load_state_dict(self.average.state_dict())
 
     def _reset(self, stage: str) -> None:
-        self._sums[stage], self._steps[stage] = {}, 0
+        self._sums[stage] = self._counts[stage] = torch.zeros((), device=self.device)
 
-    def _add(self, stage: str, terms: dict[str, Tensor]) -> None:
-        sums = self._sums[stage]
-        for name, value in terms.items():
-            sums[name] = sums.get(name, 0) + value.detach()
-        self._steps[stage] += 1
+    def _add(self, stage: str, terms: dict[str, Tensor], counted: Tensor) -> None:
+        self._names[stage] = list(terms)
+        self._sums[stage] = self._sums[stage] + torch.where(counted, torch.stack(list(terms.values())).detach(), 0)
+        self._counts[stage] = self._counts[stage] + counted
 
     def _log(self, stage: str) -> None:
-        steps, reduce = self._steps[stage], self.trainer.strategy.reduce  # the mean over the processes, if several
-        means = {f"{stage}_{name}": float(reduce(total / steps)) for name, total in self._sums[stage].items()}
+        steps, reduce = (
+            float(self._counts[stage]),
+            self.trainer.strategy.reduce,
+        )  # the mean over the processes, if several
+        named = zip(self._names[stage], self._sums[stage] / steps, strict=True)
+        means = {f"{stage}_{name}": float(reduce(mean)) for name, mean in named}
         self._means.update(means)
         self.log_dict(means)
+
+
+@torch.no_grad()
+def follow(average: list[Tensor], weights: list[Tensor], decay: float, skip: Tensor) -> None:
+    """Move `average` toward `weights` by 1 - `decay`, or not at all if `skip` (0 or 1) is 1.
+
+    The host of a GPU does not know `skip` yet: both results are computed there, and one is chosen exactly.
+    """
+    update = get_ema_multi_avg_fn(decay)
+    if skip.is_cuda:
+        kept = torch._foreach_mul(average, skip)
+        update(average, weights, None)
+        torch._foreach_mul_(average, 1 - skip)
+        torch._foreach_add_(average, kept)
+    elif not skip:
+        update(average, weights, None)

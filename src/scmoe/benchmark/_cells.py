@@ -1,0 +1,31 @@
+"""Parts of the data that a method may see."""
+
+import pandas as pd
+from mudata import MuData
+
+from scmoe._io import quiet_mudata
+from scmoe._keys import UNKNOWN_LABEL, UNS_ROOT
+
+
+def known_labels(mdata: MuData, key: str | None) -> pd.Series | None:
+    """Labels as text; missing in cells that have none or "Unknown"."""
+    if key is None:
+        return None
+    column = pd.Series(mdata.obs[key])
+    return column.astype(str).where(column.notna() & (column != UNKNOWN_LABEL), None)
+
+
+def subset(mdata: MuData, cells: pd.Index, modalities: list[str], *, obs: bool = True) -> MuData:
+    """A copy of some cells and modalities, with or without what is known of the cells besides."""
+    with quiet_mudata():
+        parts = {}
+        for name in modalities:
+            adata = mdata.mod[name]
+            parts[name] = adata[cells[cells.isin(adata.obs_names)]].copy()
+        out = MuData(parts)
+        out = out if out.obs_names.equals(cells) else out[cells[cells.isin(out.obs_names)]].copy()
+    if UNS_ROOT in mdata.uns:  # how it was prepared
+        out.uns[UNS_ROOT] = mdata.uns[UNS_ROOT]
+    if obs:
+        out.obs = mdata.obs.loc[out.obs_names].copy()
+    return out

@@ -1,0 +1,76 @@
+"""A predicted modality: its parts where a model has some, and its scores."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from scmoe.benchmark._scores_held_out import interval_coverage, prediction_scores
+from scmoe.pp._normalize import clr, log_normalize
+
+Array = NDArray[np.floating]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Predicted:
+    """The target of held-out cells.
+
+    Parameters
+    ----------
+    values
+        In the units of the target's ``X``, ``(n_cells, n_features)``.
+    parts
+        What `values` is a mixture of, by name.
+    weight
+        Share of the network in the mixture.
+    sd
+        Standard deviation of each value, as the model sees it.
+    """
+
+    values: Array
+    parts: dict[str, Array] | None = None
+    weight: float | None = None
+    sd: Array | None = None
+
+    def scores(self, train: Array, truth: Array) -> dict[str, float]:
+        """Those of `prediction_scores`; of a mixture also ``pearson_{part}`` and ``weight``, and ``coverage_90``."""
+        scores = prediction_scores(train, truth, self.values)
+        for name, part in (self.parts or {}).items():
+            scores[f"pearson_{name}"] = prediction_scores(train, truth, part)["pearson"]
+        if self.weight is not None:
+            scores["weight"] = self.weight
+        if self.sd is not None:
+            scores["coverage_90"] = interval_coverage(truth, self.values, self.sd)
+        return scores
+
+
+def from_counts(train: Array, test: Array, kind: str, observed: Array) -> Array:
+    """Expected counts as the target is normalized: cell by cell, then each feature on a line.
+
+    The logarithm of an expected count is not the expected logarithm; the line, which fits best in training cells, makes
+    up for most of that.
+
+    Parameters
+    ----------
+    train, test
+        Expected counts of training and of held-out cells, cells x features.
+    kind
+        Of the target (see `scmoe.pp.prepare`).
+    observed
+        The normalized target of the training cells.
+
+    Returns
+    -------
+    Prediction for the held-out cells.
+    """
+    normalize = clr if kind == "protein" else log_normalize
+    both = normalize(np.concatenate([train, test]).astype(np.float64))
+    return on_lines(both[: len(train)], both[len(train) :], observed)
+
+
+def on_lines(train: Array, test: Array, observed: Array) -> Array:
+    """`test` with each feature on the line from `train` to `observed` that has the least squared error."""
+    center, mean = train.mean(axis=0), observed.mean(axis=0)
+    spread = np.square(train - center).sum(axis=0)
+    slope = ((train - center) * (observed - mean)).sum(axis=0) / np.maximum(spread, np.finfo(float).tiny)
+    return mean + slope * (test - center)

@@ -1,0 +1,90 @@
+"""What readouts look at: program scores and states of cells, as arrays."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from scmoe.model._encoding import Chunk
+from scmoe.nn._network import Network
+from scmoe.nn._tokenizer import ProgramTokenizer
+from scmoe.readout._subsets import Subset
+
+
+def program_scores(network: Network, chunk: Chunk, modality: int, *, corrected: bool) -> Tensor:
+    """Scores (B, K) of a modality's programs, mean variance one; 0 in cells without it; (B, 0) if it has no programs.
+
+    Parameters
+    ----------
+    network
+        The trained network.
+    chunk
+        The cells.
+    modality
+        Position of the modality.
+    corrected
+        Whether what the covariates add is taken away.
+    """
+    tokenizer, presence = network.tokenizers[modality], chunk.batch.presence
+    if not isinstance(tokenizer, ProgramTokenizer):
+        return chunk.covariates.new_zeros(len(chunk.covariates), 0)
+    z = chunk.z[modality]
+    scores = z @ tokenizer.fixed_loadings
+    if corrected and network.n_covariates > 1:
+        scores = scores - tokenizer.offset(z, presence.select(chunk.covariates, modality))
+    return presence.scatter(scores / tokenizer.unit, modality)
+
+
+def linear_inputs(network: Network, chunk: Chunk, sources: Subset) -> np.ndarray:
+    """Inputs (B, p) of the linear member of a prediction: scores of the sources' programs, and covariates if there are any."""
+    parts = [program_scores(network, chunk, v, corrected=False) for v in sources]
+    if network.n_covariates > 1:
+        parts.append(chunk.covariates)
+    return to_numpy(torch.cat(parts, 1))
+
+
+def label_views(network: Network, chunk: Chunk, seen: Subset) -> list[np.ndarray]:
+    """What labels are read from, (B, p) each: components of z-scores, program scores, joint state.
+
+    Components weigh all features alike, programs by their variance: which of them serves better depends on the data.
+    Without any modality in `seen`, only the joint state, which all cells have.
+    """
+    components = [chunk.batch.presence.scatter(chunk.z[v] @ network.standardizers[v].loadings, v) for v in seen]
+    programs = [program_scores(network, chunk, v, corrected=True) for v in seen]
+    views = [torch.cat(blocks, 1) for blocks in (components, programs, [chunk.encoded.joint]) if blocks]
+    return [to_numpy(view) for view in views if view.shape[1]]
+
+
+def embedding_inputs(network: Network, chunk: Chunk, seen: Subset) -> list[np.ndarray]:
+    """What the embedding is made of: states (B, d) of some modalities, then their program scores (B, K)."""
+    states = [to_numpy(chunk.encoded.states[:, v]) for v in seen]
+    return states + [to_numpy(program_scores(network, chunk, v, corrected=True)) for v in seen]
+
+
+def linear_embedding(network: Network, chunk: Chunk) -> np.ndarray:
+    """Program scores (B, ΣK) of all modalities, each of total variance one."""
+    scores = [program_scores(network, chunk, v, corrected=True) for v in range(network.n_modalities)]
+    return to_numpy(torch.cat([block / max(block.shape[1], 1) ** 0.5 for block in scores], 1))
+
+
+def cross_scores(network: Network, chunk: Chunk, sources: Sequence[int], target: int, covariates: Tensor) -> Tensor:
+    """The network's prediction of the target's program scores (B, K): the mean of what the sources that a cell has say."""
+    scores = network.decoders[target].scores(
+        torch.stack([chunk.encoded.states[:, v] for v in sources]), covariates, own=False
+    )
+    seen = torch.stack([chunk.batch.presence.mask[:, v] for v in sources])
+    share = seen / seen.sum(0).clamp(min=1)
+    return (scores * share[..., None]).sum(0)
+
+
+def decoded(network: Network, scores: Tensor, modality: int) -> Tensor:
+    """Program scores (B, K) to expected values (B, D), in the units that `scmoe.model.SCMOE.impute` states."""
+    decoder = network.decoders[modality]
+    expected = decoder.expected(decoder.parameters_of(scores))
+    return network.standardizers[modality].inverse(expected) if decoder.likelihood == "gaussian" else expected
+
+
+def to_numpy(x: Tensor) -> np.ndarray:
+    """float32 on the CPU."""
+    return x.float().cpu().numpy()

@@ -1,0 +1,250 @@
+"""Labels of cells from features that were made without labels: a calibrated mixture of logistic regressions."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import minimize_scalar
+from scipy.special import softmax
+from sklearn.linear_model import LogisticRegression
+
+INVERSE_PENALTY = 1.0
+"""C of the regressions, meant for features with a mean variance of one."""
+MAX_ITERATIONS = 1000
+N_FOLDS = 5
+"""Labeled cells are held out in this many parts to choose weights and temperature."""
+N_WEIGHT_STEPS = 200
+"""Steps of expectation-maximization; from a few dozen on, nothing changes that matters."""
+MIN_TEMPERATURE, MAX_TEMPERATURE = 0.5, 10.0
+"""Where kinds of cells are far apart, held-out cells alone would let every probability be 1."""
+SMALLEST = 1e-12
+"""Probabilities count as at least this much in a logarithm."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Annotator:
+    """Probabilities of labels: one linear classifier for each view of the cells, mixed and calibrated.
+
+    p = softmax(log(Σ_m weight_m · softmax(view_m @ coefficients_m + intercepts_m)) / temperature)
+
+    Parameters
+    ----------
+    coefficients
+        For each of the M views, (d_m, K), for the K labels that are in the training cells.
+    intercepts
+        For each view, (K,).
+    present
+        (n_labels,) whether a label is in the training cells.
+    weights
+        (M,) weights of the views' classifiers; they sum to 1.
+    temperature
+        Above 1: the mixture was too sure of itself on held-out cells; below 1: not sure enough.
+    member_log_loss
+        (M,) log-loss of each classifier on held-out training cells; NaN if no label has two cells.
+    log_loss
+        That of the annotator, with weights and temperature.
+    """
+
+    coefficients: tuple[NDArray[np.float64], ...]
+    intercepts: tuple[NDArray[np.float64], ...]
+    present: NDArray[np.bool_]
+    weights: NDArray[np.float64]
+    temperature: float
+    member_log_loss: NDArray[np.float64]
+    log_loss: float
+
+    def predict(self, views: Sequence[np.ndarray]) -> NDArray[np.float32]:
+        """Probabilities of all labels.
+
+        Parameters
+        ----------
+        views
+            For each view, (n, d_m), made as those at the fit.
+
+        Returns
+        -------
+        (n, n_labels); rows sum to 1, and labels that no training cell had are 0.
+
+        Raises
+        ------
+        ValueError
+            The views do not fit those of the training, or hold values that are not numbers.
+        """
+        widths = [len(coefficients) for coefficients in self.coefficients]
+        if [np.shape(view)[1:] for view in views] != [(width,) for width in widths]:
+            found = [np.shape(view) for view in views]
+            raise ValueError(f"Expected {len(widths)} views of (cells, {widths}) features; found shapes {found}.")
+        check_views(views, len(views[0]))
+        members = zip(views, self.coefficients, self.intercepts, strict=True)
+        probabilities = [softmax(view @ slope + start, axis=1) for view, slope, start in members]
+        out = np.zeros((len(views[0]), len(self.present)), dtype=np.float32)
+        out[:, self.present] = temper(np.tensordot(self.weights, probabilities, axes=1), self.temperature)
+        return out
+
+    def to_arrays(self) -> dict[str, np.ndarray]:
+        """What `from_arrays` needs."""
+        names = ("present", "weights", "temperature", "member_log_loss", "log_loss")
+        arrays = {name: np.asarray(getattr(self, name)) for name in names}
+        for m, (slope, start) in enumerate(zip(self.coefficients, self.intercepts, strict=True)):
+            arrays |= {f"coefficients_{m}": slope, f"intercepts_{m}": start}
+        return arrays
+
+    @classmethod
+    def from_arrays(cls, arrays: dict[str, np.ndarray]) -> "Annotator":
+        """The inverse of `to_arrays`."""
+        members = range(len(arrays["weights"]))
+        return cls(
+            coefficients=tuple(arrays[f"coefficients_{m}"] for m in members),
+            intercepts=tuple(arrays[f"intercepts_{m}"] for m in members),
+            present=arrays["present"],
+            weights=arrays["weights"],
+            temperature=float(arrays["temperature"]),
+            member_log_loss=arrays["member_log_loss"],
+            log_loss=float(arrays["log_loss"]),
+        )
+
+
+def fit_annotator(views: Sequence[np.ndarray], labels: np.ndarray, n_labels: int, seed: int) -> Annotator:
+    """Learn labels from several views of the same cells.
+
+    Each view gets a logistic regression in which every label counts the same, however few cells it has. Their weights
+    minimize the log-loss of the mixture on held-out training cells (5 folds). If weights chosen so do not serve cells that
+    they were not chosen on better than the first view alone, the first view is used alone. Last, one temperature
+    calibrates the probabilities on the same held-out cells.
+
+    Parameters
+    ----------
+    views
+        For each view, (n, d_m) features made without labels, in any unit; the safest first, such as program scores.
+    labels
+        (n,) codes from 0 to n_labels - 1; -1 for cells without a label, which are not looked at.
+    n_labels
+        Number of labels, with those that no cell has.
+    seed
+        Of the folds.
+
+    Raises
+    ------
+    ValueError
+        Views that do not fit the labels or hold values that are not numbers; fewer than two labels.
+
+    Notes
+    -----
+    A label with a single cell stays in the training part of all folds: it is predicted, but says nothing about weights.
+    Temperature scaling: Guo et al. 2017, `doi:10.48550/arXiv.1706.04599 <https://doi.org/10.48550/arXiv.1706.04599>`__.
+    """
+    check_views(views, len(labels))
+    known = np.flatnonzero(np.asarray(labels) >= 0)
+    found, codes = np.unique(np.asarray(labels)[known], return_inverse=True)
+    if len(found) < 2 or found[-1] >= n_labels:
+        raise ValueError(
+            f"Labels must be codes below {n_labels}, at least two of them different; found {found.tolist()} in {len(known)} "
+            "labeled cells. Label more cells, or leave the labels out."
+        )
+    features = [np.asarray(view, dtype=np.float64)[known] for view in views]
+    folds = split_labels(codes, seed)
+    weights, temperature, losses = np.eye(len(views))[0], 1.0, np.full(len(views) + 1, np.nan)
+    if (folds >= 0).any():
+        held_out, truth = [hold_out(values, codes, folds) for values in features], codes[folds >= 0]
+        weights = choose_weights(held_out, truth, folds[folds >= 0])
+        mixed = np.tensordot(weights, held_out, axes=1)
+        temperature = choose_temperature(mixed, truth)
+        losses = np.array([log_loss(p, truth) for p in [*held_out, temper(mixed, temperature)]])
+    members = [fit_logistic(values, codes) for values in features]
+    return Annotator(
+        coefficients=tuple(slope for slope, _ in members),
+        intercepts=tuple(start for _, start in members),
+        present=np.isin(np.arange(n_labels), found),
+        weights=weights,
+        temperature=temperature,
+        member_log_loss=losses[:-1],
+        log_loss=float(losses[-1]),
+    )
+
+
+def check_views(views: Sequence[np.ndarray], n_cells: int) -> None:
+    """Raise unless all views are finite matrices with a row for each cell."""
+    for m, view in enumerate(views):
+        if np.ndim(view) != 2 or len(view) != n_cells:
+            raise ValueError(f"View {m} must have shape ({n_cells} cells, features); found {np.shape(view)}.")
+        if not np.isfinite(view).all():
+            cell = int(np.flatnonzero(~np.isfinite(view).all(axis=1))[0])
+            raise ValueError(
+                f"View {m} has a value that is not a number in cell {cell}. Fill it, or leave the cell out."
+            )
+
+
+def split_labels(codes: NDArray[np.integer], seed: int) -> NDArray[np.integer]:
+    """Fold of each cell, every label spread over as many folds as it can; -1 for the only cell of a label."""
+    generator, start = np.random.default_rng(seed), 0
+    folds = np.full(len(codes), -1)
+    for code in np.unique(codes):
+        cells = generator.permutation(np.flatnonzero(codes == code))
+        if len(cells) > 1:
+            folds[cells] = np.arange(start, start + len(cells)) % N_FOLDS
+            start += len(cells)  # or small labels would all be in the first folds
+    return folds
+
+
+def fit_logistic(
+    values: NDArray[np.float64], codes: NDArray[np.integer]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Class-balanced logistic regression on features of mean variance one, in the units of `values`: (d, K) and (K,)."""
+    center = values.mean(axis=0)
+    scale = np.sqrt(np.square(values - center).mean()) or 1.0
+    model = LogisticRegression(C=INVERSE_PENALTY, class_weight="balanced", max_iter=MAX_ITERATIONS)
+    model.fit((values - center) / scale, codes)
+    slope, start = model.coef_.T / scale, model.intercept_
+    if slope.shape[1] == 1:  # of two labels, scikit-learn gives the second, relative to the first
+        slope, start = np.pad(slope, ((0, 0), (1, 0))), np.pad(start, (1, 0))
+    return slope, start - center @ slope
+
+
+def hold_out(
+    values: NDArray[np.float64], codes: NDArray[np.integer], folds: NDArray[np.integer]
+) -> NDArray[np.float64]:
+    """Probabilities (held-out cells, K) of the cells in folds, each from a fit to all cells outside its own fold."""
+    out = np.empty((len(codes), codes.max() + 1))
+    for fold in np.unique(folds[folds >= 0]):
+        slope, start = fit_logistic(values[folds != fold], codes[folds != fold])
+        out[folds == fold] = softmax(values[folds == fold] @ slope + start, axis=1)
+    return out[folds >= 0]
+
+
+def choose_weights(
+    held_out: Sequence[NDArray[np.float64]], truth: NDArray[np.integer], folds: NDArray[np.integer]
+) -> NDArray[np.float64]:
+    """Weights of least log-loss; all on the first member if such weights do not pay on folds they were not fitted to."""
+    own = np.stack([p[np.arange(len(truth)), truth] for p in held_out], axis=1).clip(SMALLEST)
+    tested = np.empty(len(truth))
+    for fold in np.unique(folds):
+        tested[folds == fold] = own[folds == fold] @ fit_weights(own[folds != fold])
+    pays = np.log(tested).mean() > np.log(own[:, 0]).mean()
+    return fit_weights(own) if pays else np.eye(len(held_out))[0]
+
+
+def fit_weights(own: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Expectation-maximization of mean log(own @ weights) for the members' probabilities (n, M) of the true labels."""
+    weights = np.full(own.shape[1], 1 / own.shape[1])
+    for _ in range(N_WEIGHT_STEPS):
+        share = own * weights
+        weights = (share / share.sum(axis=1, keepdims=True)).mean(axis=0)
+    return weights
+
+
+def choose_temperature(probability: NDArray[np.float64], truth: NDArray[np.integer]) -> float:
+    """The temperature of least log-loss."""
+    bounds = np.log([MIN_TEMPERATURE, MAX_TEMPERATURE])
+    found = minimize_scalar(lambda t: log_loss(temper(probability, np.exp(t)), truth), bounds=bounds)
+    return float(np.exp(found.x))
+
+
+def temper(probability: NDArray[np.float64], temperature: float) -> NDArray[np.float64]:
+    """Probabilities raised to the power of 1 / temperature, with rows that sum to 1."""
+    return np.asarray(softmax(np.log(probability.clip(SMALLEST)) / temperature, axis=1))
+
+
+def log_loss(probability: NDArray[np.float64], truth: NDArray[np.integer]) -> float:
+    """Mean of -log of the true label's probability."""
+    return float(-np.log(probability[np.arange(len(truth)), truth].clip(SMALLEST)).mean())

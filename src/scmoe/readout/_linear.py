@@ -1,0 +1,148 @@
+"""Linear maps: the simple member of a prediction, and the way to the embedding."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from sklearn.decomposition import PCA
+from sklearn.linear_model import RidgeCV
+
+PENALTIES = np.logspace(-1, 5, 13)
+"""Of ridge regression, for inputs of unit variance; chosen by leave-one-out."""
+MIN_HELD_OUT = 10
+"""Cells that a weight is fitted on at least."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Linear:
+    """y = x coefficients + intercept.
+
+    Parameters
+    ----------
+    coefficients
+        (p, q).
+    intercept
+        (q,).
+    """
+
+    coefficients: np.ndarray
+    intercept: np.ndarray
+
+    def predict(self, x: np.ndarray) -> np.ndarray:
+        """Inputs (n, p) to outputs (n, q)."""
+        return x @ self.coefficients + self.intercept
+
+    def to_arrays(self) -> dict[str, np.ndarray]:
+        """What `from_arrays` needs."""
+        return {"coefficients": self.coefficients, "intercept": self.intercept}
+
+    @classmethod
+    def from_arrays(cls, arrays: dict[str, np.ndarray]) -> "Linear":
+        """The inverse of `to_arrays`."""
+        return cls(**arrays)
+
+
+def fit_linear(x: np.ndarray, y: np.ndarray) -> Linear:
+    """Ridge regression, with one penalty for all outputs.
+
+    Parameters
+    ----------
+    x
+        (n, p) inputs.
+    y
+        (n, q) outputs.
+    """
+    model = RidgeCV(alphas=PENALTIES).fit(x.astype(np.float64), y.astype(np.float64))
+    coefficients = np.reshape(model.coef_, (y.shape[1], x.shape[1])).T
+    return Linear(
+        coefficients=coefficients.astype(np.float32), intercept=np.atleast_1d(model.intercept_).astype(np.float32)
+    )
+
+
+def fit_projection(blocks: Sequence[np.ndarray], shares: Sequence[float], width: int) -> Linear:
+    """Principal components of several blocks side by side, centered and scaled.
+
+    Parameters
+    ----------
+    blocks
+        Of the same cells, (n, p_b) each.
+    shares
+        Of each block in the total variance.
+    width
+        Components to keep; no more than there are dimensions or cells.
+
+    Returns
+    -------
+    Linear
+        From the blocks side by side (n, Σ p_b) to components (n, width), zero beyond the rank.
+    """
+    scales = np.concatenate(
+        [
+            np.full(block.shape[1], np.sqrt(share / max(block.var(0).sum(), 1e-12)))
+            for block, share in zip(blocks, shares, strict=True)
+        ]
+    )
+    x = np.concatenate(blocks, 1).astype(np.float64)
+    rank = min(width, *x.shape)
+    pca = PCA(rank, svd_solver="full").fit(x * scales)
+    coefficients = np.zeros((x.shape[1], width), np.float32)
+    coefficients[:, :rank] = scales[:, None] * pca.components_.T
+    return Linear(coefficients=coefficients, intercept=(-x.mean(0) @ coefficients).astype(np.float32))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Mixture:
+    """(1 - weight) linear + weight network.
+
+    Parameters
+    ----------
+    linear
+        The linear member.
+    weight
+        Of the network, in [0, 1].
+    """
+
+    linear: Linear
+    weight: float
+
+    def to_arrays(self) -> dict[str, np.ndarray]:
+        """What `from_arrays` needs."""
+        return {**self.linear.to_arrays(), "weight": np.asarray(self.weight)}
+
+    @classmethod
+    def from_arrays(cls, arrays: dict[str, np.ndarray]) -> "Mixture":
+        """The inverse of `to_arrays`."""
+        linear = {name: array for name, array in arrays.items() if name != "weight"}
+        return cls(linear=Linear.from_arrays(linear), weight=float(arrays["weight"]))
+
+
+def fit_mixture(x: np.ndarray, y: np.ndarray, network: np.ndarray, held_out: np.ndarray) -> Mixture:
+    """Ridge regression beside a network that predicts the same.
+
+    The weight is the one of least squared error on the cells that neither member has learned from; the linear member is then
+    fitted again, to all cells. (A network trained on the residual of the linear member would over-fit it.) With too few
+    held-out cells to tell, the network stands alone.
+
+    Parameters
+    ----------
+    x, y
+        (n, p) inputs and (n, q) outputs of cells.
+    network
+        (n, q) the network's prediction.
+    held_out
+        (n,) which of the cells the network has not learned from.
+    """
+    weight = 1.0
+    if held_out.sum() >= MIN_HELD_OUT and (~held_out).any():
+        linear = fit_linear(x[~held_out], y[~held_out]).predict(x[held_out])
+        weight = mixing_weight(y[held_out], linear, network[held_out])
+    return Mixture(linear=fit_linear(x, y), weight=weight)
+
+
+def mixing_weight(y: np.ndarray, linear: np.ndarray, network: np.ndarray) -> float:
+    """The weight w in [0, 1] for which (1 - w) linear + w network has the least squared error.
+
+    w = Σ (y - l)(n - l) / Σ (n - l)², of held-out cells, (n, q) each.
+    """
+    gap = network - linear
+    return float(np.clip(((y - linear) * gap).sum() / max(float(np.square(gap).sum()), 1e-12), 0, 1))

@@ -1,0 +1,91 @@
+"""All readouts of a model, as one thing to keep and to save."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from scmoe.readout._annotator import Annotator
+from scmoe.readout._familiarity import Familiarity
+from scmoe.readout._linear import Linear, Mixture
+from scmoe.readout._spread import Spread
+from scmoe.readout._subsets import Subset
+
+Direction = tuple[Subset, int]
+"""Sources, and the target that is predicted from them."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Readouts:
+    """What is fitted to the outputs of the trained network, by the modalities that are looked at.
+
+    Parameters
+    ----------
+    mixtures
+        The linear member of a prediction and the network's weight.
+    spreads
+        Uncertainty of a prediction.
+    embeddings
+        From states and program scores of some modalities to the embedding.
+    familiarities
+        Where the training cells of a modality are.
+    annotators
+        Labels, from program scores and states of some modalities.
+    label_scale
+        Factor of label probabilities that gives them the total variance of the embedding.
+    """
+
+    mixtures: dict[Direction, Mixture] = field(default_factory=dict)
+    spreads: dict[Direction, Spread] = field(default_factory=dict)
+    embeddings: dict[Subset, Linear] = field(default_factory=dict)
+    familiarities: dict[Subset, Familiarity] = field(default_factory=dict)
+    annotators: dict[Subset, Annotator] = field(default_factory=dict)
+    label_scale: float = 1.0
+
+    def to_arrays(self) -> dict[str, np.ndarray]:
+        """Flat, under names such as ``mixtures/0+1→2/weight``."""
+        arrays = {
+            f"{kind}/{to_text(key)}/{name}": array
+            for kind in PARTS
+            for key, part in getattr(self, kind).items()
+            for name, array in part.to_arrays().items()
+        }
+        return {**arrays, LABEL_SCALE: np.asarray(self.label_scale)}
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, np.ndarray]) -> "Readouts":
+        """The inverse of `to_arrays`."""
+        nested: dict[str, dict[Any, dict[str, np.ndarray]]] = {kind: {} for kind in PARTS}
+        for path, array in arrays.items():
+            if path == LABEL_SCALE:
+                continue
+            kind, key, name = path.split("/")
+            nested[kind].setdefault(from_text(key), {})[name] = array
+        parts = {kind: {key: PARTS[kind].from_arrays(a) for key, a in group.items()} for kind, group in nested.items()}
+        return cls(**parts, label_scale=float(arrays[LABEL_SCALE]))
+
+
+LABEL_SCALE = "label_scale"
+PARTS: dict[str, Any] = {
+    "mixtures": Mixture,
+    "spreads": Spread,
+    "embeddings": Linear,
+    "familiarities": Familiarity,
+    "annotators": Annotator,
+}
+
+
+def to_text(key: Subset | Direction) -> str:
+    """``0+1`` for a subset (nothing for the empty one), ``0+1→2`` for a direction."""
+    if key and isinstance(key[0], tuple):
+        return f"{to_text(key[0])}→{key[1]}"
+    return "+".join(map(str, key))
+
+
+def from_text(text: str) -> Subset | Direction:
+    """The inverse of `to_text`."""
+    if "→" in text:
+        sources, target = text.split("→")
+        return tuple(map(int, sources.split("+"))), int(target)
+    return tuple(map(int, text.split("+"))) if text else ()

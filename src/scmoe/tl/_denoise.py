@@ -1,0 +1,59 @@
+"""`denoise`: write a modality as the model sees it."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from mudata import MuData
+
+from scmoe._keys import DEFAULT_KEY, Keys
+from scmoe.tl._tables import as_layer
+
+if TYPE_CHECKING:
+    from scmoe.model._scmoe import SCMOE
+
+
+def denoise(
+    mdata: MuData,
+    model: "SCMOE",
+    *,
+    modality: str,
+    transform_batch: str | Sequence[str] | None = None,
+    key_added: str = DEFAULT_KEY,
+) -> None:
+    """Decode a modality without noise, and if wished without batch effects.
+
+    Parameters
+    ----------
+    mdata
+        Training data or a query that has the modality.
+    model
+        A trained model.
+    modality
+        Its name.
+    transform_batch
+        Decode as if all cells were of this batch, or the mean over several; None: of their own.
+    key_added
+        Name of the results.
+
+    Returns
+    -------
+    None
+        Writes ``mdata.mod[modality].layers["{key_added}_denoised"]``, its cells x its features (NaN in features that the
+        model does not know), in the units of `scmoe.model.SCMOE.get_normalized`.
+
+    Raises
+    ------
+    KeyError
+        A modality or batch that the model does not have, or a modality that `mdata` lacks.
+    ValueError
+        The data do not fit the model.
+    """
+    values = model.get_normalized(modality, mdata, transform_batch=transform_batch)
+    if modality not in mdata.mod:
+        raise KeyError(
+            f"mdata has no modality {modality!r}, so there is nothing to denoise; found {', '.join(mdata.mod)}. "
+            "scmoe.tl.impute predicts it from others."
+        )
+    mdata.mod[modality].layers[Keys(name=key_added).denoised] = as_layer(
+        mdata, modality, values, model.feature_names[modality]
+    )

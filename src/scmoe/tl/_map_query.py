@@ -1,0 +1,87 @@
+"""`map_query`: everything that a trained model says about new cells."""
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+from mudata import MuData
+
+from scmoe._keys import DEFAULT_KEY, QUERY, Keys
+from scmoe._log import logger
+from scmoe.data._dataset import MosaicDataset
+from scmoe.data._setup import Setup
+from scmoe.tl._annotate import annotate
+from scmoe.tl._embed import embed
+from scmoe.tl._tables import write_uns
+
+if TYPE_CHECKING:
+    from scmoe.model._scmoe import SCMOE
+
+LOW_SCORE = 0.05
+"""Mapping scores below this are counted in the log."""
+
+
+def map_query(mdata: MuData, model: "SCMOE", *, adapt: bool = False, key_added: str = DEFAULT_KEY) -> "SCMOE":
+    """Map new cells with a trained model; nothing is trained.
+
+    The cells may lack modalities and features, have features that the model does not know, and come from new batches. One
+    line of the log gives the median mapping score and the share of cells below 0.05.
+
+    Parameters
+    ----------
+    mdata
+        The query, prepared as the training data were.
+    model
+        A trained model.
+    adapt
+        Whether to take the effects of new batches out of the embedding first, see `scmoe.model.SCMOE.adapt`.
+    key_added
+        Name of the results.
+
+    Returns
+    -------
+    SCMOE
+        The model that was used: `model` itself, or adapted to the new batches. The mapping score is that of `model`.
+        Writes what `scmoe.tl.embed` and, if the model has labels, `scmoe.tl.annotate` write;
+        ``mdata.obs["{key_added}_mapping_score"]`` (see `scmoe.model.SCMOE.get_mapping_score`); and
+        ``mdata.uns[key_added]["query"]`` with ``"features"``, a frame with the columns ``modality``, ``n_found`` and
+        ``n_model`` (features of the model that the query has, and all), ``"absent_modalities"`` and ``"new_batches"``.
+
+    Raises
+    ------
+    KeyError, ValueError
+        The data do not fit the model; `mdata` is as it was then.
+    """
+    keys = Keys(name=key_added)
+    score = model.get_mapping_score(mdata)
+    found = describe_query(mdata, model.setup)
+    if adapt:
+        model = model.adapt(mdata)
+    embed(mdata, model, key_added=key_added)
+    if model.setup.labels:
+        annotate(mdata, model, key_added=key_added)
+    mdata.obs[keys.mapping_score] = score
+    write_uns(mdata, key_added, **{QUERY: found})
+    logger.info(
+        "query: %d cells, median mapping score %.2f, %.0f %% of the cells below %.2f",
+        len(score),
+        np.median(score),
+        100 * (score < LOW_SCORE).mean(),
+        LOW_SCORE,
+    )
+    return model
+
+
+def describe_query(mdata: MuData, setup: Setup) -> dict[str, Any]:
+    """Which of a model's features and modalities a query has, and which of its batches the model does not know."""
+    dataset = MosaicDataset(mdata, setup)
+    features = pd.DataFrame(
+        [(name, found, len(setup.feature_names[name])) for name, found in dataset.n_found.items()],
+        columns=["modality", "n_found", "n_model"],
+    )
+    batches = set(mdata.obs[setup.batch_key].astype(str)) - set(setup.batches) if setup.batch_key else set()
+    return {
+        "features": features,
+        "absent_modalities": [name for name in setup.modalities if name not in dataset.n_found],
+        "new_batches": sorted(batches),
+    }

@@ -1,0 +1,148 @@
+"""Did the training go well? Numbers from what it left behind, and what to do about them in plain sentences."""
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from lightning.fabric.utilities import move_data_to_device
+from torch import Tensor
+
+from scmoe._log import logger
+from scmoe.data._datamodule import MosaicDataModule
+from scmoe.data._dataset import Batch
+from scmoe.nn._network import Encoded, Network
+from scmoe.nn._router import Routing
+
+N_SAMPLED = 512
+"""Cells that are looked at."""
+DEAD = 0.1
+"""An expert with less than this part of an even share of the routed tokens is dead."""
+STILL_FALLING = {"validation": 0.04, "training": 0.1}
+"""Share of a loss's fall that belongs before the last quarter of the epochs; the training loss is noisier."""
+ROSE = 0.05
+"""Share of the validation loss's fall that may be lost again."""
+SMALLEST_FALL = 0.05
+"""Share of the loss that counts as its fall at least: a model that is trained on has little left to fall."""
+
+
+def sample_cells(data: MosaicDataModule) -> Batch:
+    """At most 512 cells, always the same, evenly from the validation cells, or from the training cells if there are none."""
+    cells = data.validation if len(data.validation) else data.train
+    return data.dataset[cells[np.linspace(0, len(cells) - 1, min(len(cells), N_SAMPLED)).astype(int)]]
+
+
+@torch.no_grad()
+def encode_cells(network: Network, batch: Batch) -> Encoded:
+    """Encode cells the way the model is used: all modalities fused, no noise; leaves the network in evaluation mode."""
+    batch = move_data_to_device(batch, network.device)
+    return network.eval().encode(
+        network.standardize(batch.values, batch.observed), batch.presence, network.scale_covariates(batch.covariates)
+    )
+
+
+def expert_loads(routing: Sequence[Routing]) -> np.ndarray:
+    """Share of the routed tokens that each expert gets, (blocks, E); rows sum to one."""
+    counts = [torch.bincount(r.expert.flatten(), minlength=r.logits.shape[1]) for r in routing]
+    loads = torch.stack(counts).double().cpu().numpy()
+    return loads / loads.sum(1, keepdims=True)
+
+
+def embedding_drift(before: Tensor, after: Tensor) -> float:
+    """How far cells moved between two embeddings (B, d), in units of how far they are from their mean (root mean squares).
+
+    NaN when the cells do not differ, as one cell does not.
+    """
+    moved = (after - before.to(after)).square().sum(1).mean()
+    spread = (after - after.mean(0)).square().sum(1).mean()
+    return float((moved / spread).sqrt()) if spread > 0 else math.nan
+
+
+def diagnose(
+    history: pd.DataFrame, encoded: Encoded, before: Tensor | None, *, n_steps: int, n_skipped: int
+) -> dict[str, Any]:
+    """Summarize a training.
+
+    Parameters
+    ----------
+    history
+        Losses, one row an epoch.
+    encoded
+        Of the sampled cells (`sample_cells`), by the final network.
+    before
+        Their joint states (B, d) after nine tenths of the epochs; None: the training ended before.
+    n_steps, n_skipped
+        Steps of the optimizer, and those that were skipped because loss or gradient was not finite.
+
+    Returns
+    -------
+    dict
+        See ``diagnostics`` of `scmoe.model.SCMOE`.
+    """
+    watched = "validation" if "validation_loss" in history else "training"
+    loss = history["validation_loss" if watched == "validation" else "train_loss"].to_numpy()
+    loss = loss[np.isfinite(loss)]
+    late_fall, rise = course(loss)
+    loads = expert_loads(encoded.routing)
+    n_experts = loads.shape[1]
+    entropy = -(loads * np.log(np.where(loads > 0, loads, 1))).sum(1)
+    found = {
+        "n_epochs": len(history),
+        "n_steps": n_steps,
+        "n_skipped_steps": n_skipped,
+        "watched_loss": watched,
+        "final_loss": float(loss[-1]) if len(loss) else math.nan,
+        "late_fall": late_fall,
+        "rise": rise,
+        "dead_experts": (loads < DEAD / n_experts).sum(1).tolist(),
+        "expert_load_entropy": (entropy / math.log(max(n_experts, 2))).tolist(),
+        "posterior_drift": math.nan if before is None else embedding_drift(before, encoded.joint),
+    }
+    return {**found, "verdict": verdict(found)}
+
+
+def course(loss: np.ndarray) -> tuple[float, float]:
+    """How much of its fall a loss (epochs,) made in the last quarter of the epochs, and how much it lost again.
+
+    Both are shares of its fall from the first epoch to its lowest, so that they mean the same for any likelihood.
+    """
+    if len(loss) < 2:
+        return math.nan, math.nan
+    fall = max(loss[0] - loss.min(), SMALLEST_FALL * abs(loss.min()))
+    quarter = max(len(loss) // 4, 1)
+    return float((loss[-1 - quarter] - loss[-1]) / fall), float((loss[-1] - loss.min()) / fall)
+
+
+def verdict(found: dict[str, Any]) -> list[str]:
+    """What is wrong and what to do, one sentence each."""
+    watched, epochs, said = found["watched_loss"], found["n_epochs"], []
+    if found["n_skipped_steps"]:
+        said.append(
+            f"{found['n_skipped_steps']} of {found['n_steps']} steps were skipped, because their loss or gradient was "
+            "not a finite number: look for extreme values in the data, or lower lr."
+        )
+    for block, dead in enumerate(found["dead_experts"], start=1):
+        if dead:
+            said.append(f"Block {block} hardly uses {dead} of its experts: raise balance_weight or lower n_experts.")
+    if math.isnan(found["late_fall"]):
+        said.append("One epoch cannot show whether the loss still falls: raise max_epochs.")
+    elif found["late_fall"] > STILL_FALLING[watched]:
+        said.append(f"The {watched} loss was still falling after {epochs} epochs: raise max_epochs.")
+    if watched == "validation" and found["rise"] > ROSE:
+        said.append("The validation loss rose again from its lowest: lower max_epochs, or use early_stopping=True.")
+    return said
+
+
+def report(diagnostics: dict[str, Any], seconds: float) -> None:
+    """Log one line; it is a warning if there is something to do."""
+    dead, epochs = sum(diagnostics["dead_experts"]), diagnostics["n_epochs"]
+    line = (
+        f"trained {epochs} epoch{'s' * (epochs > 1)} ({diagnostics['n_steps']} steps) in {seconds:.0f} s: "
+        f"{diagnostics['watched_loss']} loss {diagnostics['final_loss']:.2f}, {dead or 'no'} dead experts"
+    )
+    if diagnostics["verdict"]:
+        logger.warning("%s. %s", line, " ".join(diagnostics["verdict"]))
+    else:
+        logger.info("%s, converged", line)

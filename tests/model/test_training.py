@@ -1,0 +1,116 @@
+"""What training takes from the data: covariates end to end, and the split of the cells."""
+
+import anndata as ad
+import numpy as np
+import pandas as pd
+import pytest
+from mudata import MuData
+
+from scmoe._io import quiet_mudata
+from scmoe.benchmark._scores import knn_mixing
+
+N, TYPES, SIZES = 300, 3, {"rna": 40, "adt": 12}
+
+
+def simulate() -> MuData:
+    """Two modalities of cells of three kinds; site and age add a pattern of their own to both."""
+    rng = np.random.default_rng(0)
+    kind, site, age = rng.integers(TYPES, size=N), rng.integers(2, size=N), rng.uniform(20, 80, size=N)
+    obs, parts = pd.DataFrame(index=[f"cell{i}" for i in range(N)]), {}
+    for name, size in SIZES.items():
+        kinds, sites, ages = (rng.normal(size=(n, size)) for n in (TYPES, 2, 1))
+        x = 2 * kinds[kind] + 0.7 * sites[site] + 0.7 * ((age - 50) / 17)[:, None] * ages + rng.normal(size=(N, size))
+        parts[name] = ad.AnnData(
+            x.astype(np.float32), obs=obs, var=pd.DataFrame(index=[f"{name}{j}" for j in range(size)])
+        )
+    with quiet_mudata():
+        mdata = MuData(parts)
+    mdata.obs["kind"], mdata.obs["site"], mdata.obs["age"] = kind.astype(str), site.astype(str), age
+    return mdata
+
+
+SETUPS = {
+    "none": {},
+    "batch": {"batch_key": "site"},
+    "category": {"categorical_covariate_keys": ["site"]},
+    "both": {"batch_key": "site", "continuous_covariate_keys": ["age"]},
+}
+
+
+@pytest.fixture(scope="module")
+def models(fit_model):
+    """A model of the same data with each of the setups."""
+    settings = {"max_epochs": 6, "plan_kwargs": {"lr": 1e-2}}
+    return {name: fit_model(simulate(), setup=setup, **settings) for name, setup in SETUPS.items()}
+
+
+def age_within_kinds(model):
+    """Share of the variance of the embedding within the kinds of cells that goes with age."""
+    joint, obs = model.get_latent_representation(), model.adata.obs
+    kinds = pd.get_dummies(obs["kind"]).to_numpy(float)
+    age = ((obs["age"] - 50) / 17).to_numpy()[:, None]
+    within = joint - kinds @ np.linalg.lstsq(kinds, joint, rcond=None)[0]
+    explained = age @ np.linalg.lstsq(age, within, rcond=None)[0]
+    return np.square(explained).sum() / np.square(within).sum()
+
+
+@pytest.mark.parametrize("setup", ["batch", "category", "both"])
+def test_sites_mix_in_the_embedding_where_they_are_covariates(models, setup):
+    mixing = {
+        name: knn_mixing(models[name].get_latent_representation(), models[name].adata.obs["site"]) for name in SETUPS
+    }
+    assert mixing["none"] < 0.6 and mixing[setup] > 0.85
+
+
+def test_a_number_leaves_the_embedding_where_it_is_a_covariate(models):
+    assert age_within_kinds(models["both"]) < 0.3 * age_within_kinds(models["batch"])
+
+
+@pytest.mark.parametrize("setup", SETUPS)
+def test_kinds_of_cells_stay_apart(models, setup):
+    joint, kind = models[setup].get_latent_representation(), models[setup].adata.obs["kind"].to_numpy()
+    centers = np.stack([joint[kind == k].mean(0) for k in "012"])
+    assert (np.square(joint[:, None] - centers).sum(2).argmin(1) == kind.astype(int)).mean() > 0.97
+
+
+@pytest.mark.parametrize("setup", ["batch", "both"])
+def test_decoded_for_one_site_all_cells_have_its_effect(models, setup):
+    """Where all cells are decoded as of one site, the sites' means of a kind are alike."""
+    model, obs = models[setup], models[setup].adata.obs
+
+    def gap(**arguments):
+        values = pd.DataFrame(model.get_normalized("adt", **arguments), index=obs.index)
+        means = values.groupby([obs["site"], obs["kind"]]).mean()
+        return np.linalg.norm(means.loc["0"] - means.loc["1"])
+
+    assert gap(transform_batch="0") < 0.5 * gap() and gap(transform_batch=["0", "1"]) < 0.5 * gap()
+
+
+def test_cells_of_an_unknown_site_are_embedded_between_the_known_ones(models):
+    query = simulate()
+    query.obs["site"] = "9"
+    found = models["batch"].get_latent_representation(query)
+    assert np.isfinite(found).all()
+    kind, known = query.obs["kind"].to_numpy(), models["batch"].get_latent_representation()
+    centers = np.stack([known[kind == k].mean(0) for k in "012"])
+    assert (np.square(found[:, None] - centers).sum(2).argmin(1) == kind.astype(int)).mean() > 0.95
+
+
+def test_cells_are_split_in_three(fit_model, tmp_path):
+    model = fit_model(simulate(), train_size=0.6, validation_size=0.3, max_epochs=1)
+    parts = model.train_indices, model.validation_indices, model.test_indices
+    assert [len(part) for part in parts] == [180, 90, 30]
+    np.testing.assert_array_equal(np.sort(np.concatenate(parts)), np.arange(N))
+    model.train(1, train_size=0.1, enable_progress_bar=False)
+    for before, after in zip(parts, (model.train_indices, model.validation_indices, model.test_indices), strict=True):
+        np.testing.assert_array_equal(before, after)
+    model.save(tmp_path / "model")
+    np.testing.assert_array_equal(type(model).load(tmp_path / "model").test_indices, parts[2])
+
+
+@pytest.mark.parametrize("size", [60, 250, N])
+def test_an_odd_number_of_cells_does_not_matter(fit_model, size):
+    with quiet_mudata():
+        mdata = simulate()[:size].copy()
+    model = fit_model(mdata, setup=SETUPS["both"], max_epochs=1)
+    assert all(np.isfinite(model.get_latent_representation(batch_size=b)).all() for b in (7, size))
