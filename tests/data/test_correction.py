@@ -118,15 +118,6 @@ def test_cells_that_come_later_are_corrected_alike():
     assert gap(scores[600:], covariates[600:], kind[600:]) > 2.5
 
 
-def test_large_data_are_fitted_on_a_subset(monkeypatch):
-    scores, covariates, kind = simulate()
-    everyone = fit_correction(scores, covariates, seed=0)
-    monkeypatch.setattr(_correction, "MAX_CELLS", 300)
-    subset = fit_correction(scores, covariates, seed=0)
-    assert not torch.equal(everyone.shifts, subset.shifts)
-    assert gap(corrected(scores, covariates, subset), covariates, kind) < 0.4 * gap(scores, covariates, kind)
-
-
 @pytest.mark.parametrize("n", [4, 30, 5000])
 def test_shapes_do_not_depend_on_the_number_of_cells(n):
     scores, covariates, _ = simulate(n=n)

@@ -2,12 +2,14 @@
 
 import numpy as np
 import pytest
+import torch
 
 from scmoe.data import _statistics
-from scmoe.data._correction import fit_correction
+from scmoe.data._correction import offset
 from scmoe.data._dataset import MosaicDataset
 from scmoe.data._setup import Setup
-from scmoe.data._statistics import Statistics, fit_scale, fit_statistics, program_scores, raw_scores, scale
+from scmoe.data._statistics import Statistics, fit_scale, fit_statistics, program_scores, scale
+from scmoe.nn._standardizer import Standardizer
 
 TRAIN = np.arange(0, 120, 2)
 
@@ -59,10 +61,14 @@ def test_reading_programs_weigh_features_of_one_unit_by_their_variance(paired):
     values = values_of(dataset, TRAIN, 0)
     left, singular, _ = np.linalg.svd(values - values.mean(0), full_matrices=False)
     found = fit(dataset, 0, n_programs=2)
-    scores = raw_scores(dataset, TRAIN, 0, found) * np.sqrt(np.square(values.std(0)).mean())
+    scores = program_scores(dataset, TRAIN, 0, found, fit_scale(dataset, TRAIN)) * np.sqrt(
+        np.square(values.std(0)).mean()
+    )
     expected = left[:, :2] * singular[:2]
     np.testing.assert_allclose(scores @ scores.T, expected @ expected.T, atol=1e-3 * singular[0] ** 2)
-    assert found.read.unit == pytest.approx(np.square(raw_scores(dataset, TRAIN, 0, found)).mean() ** 0.5, rel=1e-3)
+    assert found.read.unit == pytest.approx(
+        np.square(program_scores(dataset, TRAIN, 0, found, fit_scale(dataset, TRAIN))).mean() ** 0.5, rel=1e-3
+    )
 
 
 def test_features_without_a_common_unit_count_equally(mosaic):
@@ -96,16 +102,47 @@ def test_a_number_that_is_the_same_in_all_cells_is_zero(paired, value):
 
 
 def test_scores_are_corrected_only_where_there_are_covariates(paired):
+    dataset, cells = dataset_of(paired), np.arange(90)
+    assert fit(dataset, 0, cells=cells).correction is None
+    scores = program_scores(dataset, cells, 0, fit(dataset, 0, cells=cells), fit_scale(dataset, cells))
+    dataset = dataset_of(paired, batch_key="batch")
+    found = fit(dataset, 0, cells=cells)
+    shift = offset(torch.from_numpy(scores), torch.from_numpy(dataset.covariates[cells]), found.correction).numpy()
+    assert np.abs(shift).max() > 0.01
+    corrected = program_scores(dataset, cells, 0, found, fit_scale(dataset, cells))
+    np.testing.assert_allclose(corrected, scores - shift, rtol=1e-5, atol=1e-5)
+
+
+def test_a_correction_is_fitted_on_a_sample_of_large_data(paired, monkeypatch):
+    dataset = dataset_of(paired, batch_key="batch")
+    everyone = fit(dataset, 0, cells=np.arange(90)).correction
+    monkeypatch.setattr(_statistics, "MAX_CORRECTED", 40)
+    assert not torch.equal(everyone.shifts, fit(dataset, 0, cells=np.arange(90)).correction.shifts)
+
+
+def test_missing_values_are_read_as_the_network_fills_them(paired):
+    paired = paired.copy()
+    values = np.array(paired["rna"].to_df(), np.float32)
+    values[::3, ::2] = np.nan
+    paired["rna"].X = values
     dataset = dataset_of(paired)
     found = fit(dataset, 0)
-    assert found.correction is None
-    scores = program_scores(dataset, TRAIN, 0, found, fit_scale(dataset, TRAIN))
-    np.testing.assert_array_equal(scores, raw_scores(dataset, TRAIN, 0, found))
-    dataset = dataset_of(paired, batch_key="batch")
-    found = fit(dataset, 0)
-    for mine, expected in zip(found.correction, fit_correction(scores, dataset.covariates[TRAIN], 0), strict=True):
-        np.testing.assert_array_equal(mine, expected)
-    assert not np.array_equal(program_scores(dataset, TRAIN, 0, found, fit_scale(dataset, TRAIN)), scores)
+    network = Standardizer(len(found.mean), found.decode.loadings.shape[1])
+    for name, array in (
+        ("mean", found.mean),
+        ("std", found.std),
+        ("loadings", found.decode.loadings),
+        ("penalty", found.decode.penalty),
+    ):
+        network.get_buffer(name).copy_(torch.from_numpy(array))
+    batch = dataset[TRAIN]
+    z = network(batch.values[0], batch.observed[0]).numpy()
+    np.testing.assert_allclose(
+        program_scores(dataset, TRAIN, 0, found, fit_scale(dataset, TRAIN)),
+        z @ found.read.loadings,
+        rtol=1e-4,
+        atol=1e-4,
+    )
 
 
 def numbers_in(found):

@@ -29,14 +29,9 @@ def apart(fresh, fit_model):
     return fit_model(mdata, setup={"labels_key": "known"}, max_epochs=4)
 
 
-def test_a_direction_that_no_cell_shows_is_predicted_by_the_network_alone(apart):
-    assert apart.mixture_weight("rna", "adt") == 1
-    mean, sd = apart.impute("rna", "adt", return_sd=True)
-    here = np.isfinite(mean).all(1)
-    assert here.sum() == len(apart.adata["rna"].obs_names) and np.isnan(sd).all()
-    np.testing.assert_array_equal(mean, apart.impute("rna", "adt", part="network"))
-    with pytest.raises(ValueError, match="no linear member for 'adt'"):
-        apart.impute("rna", "adt", part="linear")
+def test_a_direction_that_no_cell_shows_is_refused(apart):
+    with pytest.raises(ValueError, match="No training cell had 'adt' together with rna"):
+        apart.impute("rna", "adt")
 
 
 def test_a_direction_that_some_cells_show_has_intervals(apart):

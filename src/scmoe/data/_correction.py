@@ -14,8 +14,6 @@ N_STEPS = 3
 """Of assigning a cell to centers and shifting it, so that it is assigned as what it is after the correction."""
 PENALTY = 1.0
 """On a shift, in cells: a kind of cell that a batch has few of is shifted little, one that it lacks not at all."""
-MAX_CELLS = 20_000
-"""That the shifts are fitted on; on more, a random subset."""
 FAR = 1e6
 """Where centers are that are not used: no cell is assigned to them."""
 
@@ -42,7 +40,8 @@ def no_correction(n_covariates: int, n_programs: int) -> Correction:
 
 def assign(scores_nK: Tensor, centers_CK: Tensor, width: Tensor) -> Tensor:
     """Share of each center in each cell (n, C): softmax over the centers of -distance² / width."""
-    return (-(scores_nK[:, None] - centers_CK).square().sum(-1) / width).softmax(1)
+    # |s - c|² without |s|², which all centers share: no array of cells x centers x programs.
+    return ((2 * scores_nK @ centers_CK.T - centers_CK.square().sum(1)) / width).softmax(1)
 
 
 def offset(scores_nK: Tensor, covariates_nJ: Tensor, correction: Correction) -> Tensor:
@@ -83,8 +82,7 @@ def fit_correction(scores: np.ndarray, covariates: np.ndarray, seed: int) -> Cor
     seed
         Of the clustering.
     """
-    chosen = np.random.default_rng(seed).permutation(len(scores))[:MAX_CELLS]
-    x, phi = torch.from_numpy(scores[chosen]).double(), torch.from_numpy(covariates[chosen]).double()
+    x, phi = torch.from_numpy(scores).double(), torch.from_numpy(covariates).double()
     n_centers = min(max(len(x) // CELLS_A_CENTER, 1), MAX_CENTERS, len(np.unique(x, axis=0)))
     correction = no_correction(phi.shape[1], x.shape[1])
     corrected = x
@@ -105,9 +103,11 @@ def _regress(x: Tensor, phi: Tensor, share: Tensor) -> Tensor:
     """Ridge regression of x on the covariates within each soft cluster, without the intercept: (C, J, K)."""
     design = torch.cat([torch.ones_like(phi[:, :1]), phi], 1)
     penalty = torch.diag(torch.tensor([1e-6] + [PENALTY] * phi.shape[1], dtype=x.dtype))
-    weighted = share.T[:, :, None] * design  # (C, n, 1 + J)
-    gram = weighted.transpose(1, 2) @ design + penalty
-    return torch.linalg.solve(gram, weighted.transpose(1, 2) @ x)[:, 1:]
+    shifts = []
+    for weight in share.T:
+        weighted = (weight[:, None] * design).T
+        shifts.append(torch.linalg.solve(weighted @ design + penalty, weighted @ x)[1:])
+    return torch.stack(shifts)
 
 
 def fit_shift(scores: np.ndarray, correction: Correction) -> Tensor:

@@ -1,7 +1,7 @@
 """How a query and a model fit together: modalities, preparation, features."""
 
 from collections.abc import Sequence
-from functools import cache
+from functools import lru_cache
 
 import numpy as np
 from mudata import MuData
@@ -76,17 +76,17 @@ def find_features(mdata: MuData, name: str, setup: Setup) -> np.ndarray:
             "or train on normalized values (scmoe.pp.prepare and the default likelihood)."
         )
     if missing:
-        log_missing(name, n_found, len(wanted))
+        log_missing(name, len(wanted), tuple(missing))
     return columns
 
 
-@cache
-def log_missing(modality: str, n_found: int, n_wanted: int) -> None:
-    """Say it once: a query is read anew by each method of a model."""
+@lru_cache(maxsize=64)
+def log_missing(modality: str, n_wanted: int, missing: tuple[str, ...]) -> None:
+    """Say it once for the same features: a query is read anew by each method of a model."""
     logger.warning(
         "%s: %d of the model's %d features found; the others are masked, and filled with what these let expect",
         modality,
-        n_found,
+        n_wanted - len(missing),
         n_wanted,
     )
 

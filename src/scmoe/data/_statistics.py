@@ -10,13 +10,15 @@ from sklearn.utils.extmath import randomized_svd
 from scmoe.data._correction import Correction, fit_correction, offset
 from scmoe.data._dataset import MosaicDataset
 from scmoe.data._setup import COUNT_LIKELIHOODS
-from scmoe.data._transform import CLIP
+from scmoe.data._transform import CLIP, fill_missing
 from scmoe.pp._kind import COUNT_KINDS
 
 COMPARABLE_KINDS = (*COUNT_KINDS, "lognormalized")
 """Kinds of modality (see `scmoe.pp.prepare`) whose features share a unit, so that their variances say what matters."""
 MIN_NOISE = 1e-3
 """Smallest variance of what is no program, of features whose variance is 1."""
+MAX_CORRECTED = 20_000
+"""Training cells that a correction is fitted on; of more, a random subset."""
 CHUNK = 2048
 """Cells that are dense at once."""
 SVD_ENTRIES = 25_000_000
@@ -114,29 +116,33 @@ def fit_statistics(
     found = Statistics(mean, std, read, decode, None, bias, library)
     if dataset.setup.batch_key is None and dataset.covariates.shape[1] == 1:
         return found
-    scores = raw_scores(dataset, cells, modality, found)
-    return found._replace(correction=fit_correction(scores, scale(dataset.covariates[cells], covariates), seed))
-
-
-def raw_scores(dataset: MosaicDataset, cells: np.ndarray, modality: int, found: Statistics) -> np.ndarray:
-    """Scores (n, K) of the cells in the programs of a modality that they all have, as they are."""
-    return np.concatenate(
-        [
-            (np.clip((x - found.mean) / found.std, -CLIP, CLIP) * seen) @ found.read.loadings
-            for x, seen, _ in _chunks(dataset, cells, modality)
-        ]
-    )
+    chosen = np.random.default_rng(seed).permutation(cells)[:MAX_CORRECTED]
+    scores = np.concatenate(list(_score_chunks(dataset, chosen, modality, found)))
+    return found._replace(correction=fit_correction(scores, scale(dataset.covariates[chosen], covariates), seed))
 
 
 def program_scores(
     dataset: MosaicDataset, cells: np.ndarray, modality: int, found: Statistics, covariates: Scale
 ) -> np.ndarray:
-    """The same without what their covariates add."""
-    scores = raw_scores(dataset, cells, modality, found)
-    if found.correction is None:
-        return scores
-    known = torch.from_numpy(scale(dataset.covariates[cells], covariates))
-    return scores - offset(torch.from_numpy(scores), known, found.correction).numpy()
+    """Scores (n, K) of cells in the programs of a modality that they all have, without what their covariates add."""
+    out, start = [], 0
+    for scores in _score_chunks(dataset, cells, modality, found):
+        if found.correction is not None:
+            known = scale(dataset.covariates[cells[start : start + len(scores)]], covariates)
+            scores = scores - offset(torch.from_numpy(scores), torch.from_numpy(known), found.correction).numpy()
+        out.append(scores)
+        start += len(scores)
+    return np.concatenate(out)
+
+
+def _score_chunks(dataset: MosaicDataset, cells: np.ndarray, modality: int, found: Statistics) -> Iterator[np.ndarray]:
+    """Scores of some cells at a time; missing values are filled as the network fills them."""
+    loadings, penalty = torch.from_numpy(found.decode.loadings), torch.from_numpy(found.decode.penalty)
+    for x, seen, _ in _chunks(dataset, cells, modality):
+        z = (np.clip((x - found.mean) / found.std, -CLIP, CLIP) * seen).astype(np.float32)
+        if not seen.all():
+            z = fill_missing(torch.from_numpy(z), torch.from_numpy(seen), loadings, penalty).numpy()
+        yield z @ found.read.loadings
 
 
 def likelihood_of(dataset: MosaicDataset, modality: int) -> str:

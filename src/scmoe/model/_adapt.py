@@ -1,5 +1,6 @@
 """A model for batches that it was not trained on: their shifts are fitted in closed form, nothing else changes."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -14,6 +15,7 @@ from scmoe.data._setup import Setup, column_of
 from scmoe.model._features import program_scores, to_numpy
 from scmoe.nn._tokenizer import ProgramTokenizer
 from scmoe.readout._linear import Linear, Mixture
+from scmoe.readout._readouts import Direction
 
 if TYPE_CHECKING:
     from scmoe.model._scmoe import SCMOE
@@ -25,8 +27,8 @@ MIN_CELLS = 20
 def adapt(model: "SCMOE", mdata: MuData) -> "SCMOE":
     """See `scmoe.model.SCMOE.adapt`."""
     setup = model.setup
-    if setup.batch_key is None:
-        raise ValueError("Only a model trained with batch_key=... can be adapted to new batches.")
+    if setup.batch_key is None or model.config.tokenizer == "patch":
+        raise ValueError("Only a model trained with batch_key=... and program tokens can be adapted to new batches.")
     column = column_of(mdata, setup.batch_key, "batch_key")
     new = sorted(set(column) - set(setup.batches))
     if not new:
@@ -70,7 +72,7 @@ def _widened(model: "SCMOE", setup: Setup) -> "SCMOE":
     return copy
 
 
-def _widened_mixtures(model: "SCMOE", widen: object) -> dict:
+def _widened_mixtures(model: "SCMOE", widen: Callable[[Tensor, int], Tensor]) -> dict[Direction, Mixture]:
     """Linear members with inputs for the new batches."""
     n_covariates = model.module.n_covariates
     out = {}
@@ -80,7 +82,7 @@ def _widened_mixtures(model: "SCMOE", widen: object) -> dict:
             programs, covariates = coefficients[:-n_covariates], coefficients[-n_covariates:]
         else:  # there was one batch, and so no input for it
             programs, covariates = coefficients, coefficients.new_zeros(1, coefficients.shape[1])
-        widened = torch.cat([programs, widen(covariates, 0)])  # type: ignore[operator]
+        widened = torch.cat([programs, widen(covariates, 0)])
         out[key] = Mixture(
             linear=Linear(coefficients=widened.numpy(), intercept=mixture.linear.intercept), weight=mixture.weight
         )

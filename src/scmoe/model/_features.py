@@ -36,11 +36,14 @@ def program_scores(network: Network, chunk: Chunk, modality: int, *, corrected: 
     return presence.scatter(scores / tokenizer.unit, modality)
 
 
-def linear_inputs(network: Network, chunk: Chunk, sources: Subset) -> np.ndarray:
-    """Inputs (B, p) of the linear member of a prediction: scores of the sources' programs, and covariates if there are any."""
-    parts = [program_scores(network, chunk, v, corrected=False) for v in sources]
+def linear_inputs(network: Network, chunk: Chunk, sources: Subset, covariates: Tensor) -> np.ndarray:
+    """Inputs (B, p) of the linear member of a prediction: corrected scores of the sources' programs, and covariates if any.
+
+    `covariates` are those that the prediction is made for; the scores are corrected for the cells' own.
+    """
+    parts = [program_scores(network, chunk, v, corrected=True) for v in sources]
     if network.n_covariates > 1:
-        parts.append(chunk.covariates)
+        parts.append(covariates)
     return to_numpy(torch.cat(parts, 1))
 
 

@@ -20,23 +20,25 @@ if TYPE_CHECKING:
     from scmoe.model._scmoe import SCMOE
 
 MAX_CELLS = 20_000
-"""That readouts are fitted to; of more, a random subset."""
+"""That a readout is fitted to; of more, a random subset."""
 SPREAD_ENTRIES = 4_000_000
 """Predicted values whose errors are looked at: cells times features of the target."""
 
 
 class Cells(NamedTuple):
-    """The cells that readouts are fitted to."""
+    """Training and validation cells in random order, so that the first of them are a sample."""
 
     at: np.ndarray
     """Positions in the data set."""
     held_out: np.ndarray
     """Which of them nothing was learned from."""
 
-    def having(self, dataset: MosaicDataset, modalities: Subset) -> "Cells":
-        """Those that have all these modalities."""
+    def having(self, dataset: MosaicDataset, modalities: Subset, *, label: bool = False) -> "Cells":
+        """Those that have all these modalities, and if wished a label; at most `MAX_CELLS`."""
         here = dataset.present[self.at][:, list(modalities)].all(1)
-        return Cells(self.at[here], self.held_out[here])
+        if label:
+            here &= dataset.label[self.at] >= 0
+        return Cells(self.at[here][:MAX_CELLS], self.held_out[here][:MAX_CELLS])
 
 
 @torch.no_grad()
@@ -44,7 +46,7 @@ def fit_readouts(model: "SCMOE", dataset: MosaicDataset, train: np.ndarray, vali
     """Fit all readouts of a model whose network is trained.
 
     Held-out cells decide what is decided by cells that nothing was learned from (weights of mixtures, widths of intervals,
-    familiar distances); what is left is fitted to training and validation cells together.
+    familiar distances); embeddings of incomplete cells and labels are learned from training and validation cells together.
 
     Parameters
     ----------
@@ -57,10 +59,8 @@ def fit_readouts(model: "SCMOE", dataset: MosaicDataset, train: np.ndarray, vali
     """
     index = np.concatenate([train, validation])
     held_out = np.arange(len(index)) >= len(train)
-    # In random order, so that the first of them are a sample too.
-    chosen = np.random.default_rng(model.seed).permutation(len(index))[:MAX_CELLS]
-    cells = Cells(index[chosen], held_out[chosen])
-    readouts = Readouts()
+    order = np.random.default_rng(model.seed).permutation(len(index))
+    cells, readouts = Cells(index[order], held_out[order]), Readouts()
     for subset in fitted_subsets(len(model.modalities)):
         _fit_predictions(model, dataset, cells, subset, readouts)
     model.readouts = readouts  # spreads are about the errors of mixtures
@@ -68,7 +68,9 @@ def fit_readouts(model: "SCMOE", dataset: MosaicDataset, train: np.ndarray, vali
         _fit_spread(model, dataset, cells, sources, target, readouts)
     _fit_embeddings(model, dataset, cells, readouts)
     _fit_familiarities(model, dataset, cells, readouts)
-    return _fit_labels(model, dataset, cells, readouts) if model.setup.labels else readouts
+    if model.setup.labels:
+        _fit_labels(model, dataset, cells, readouts)
+    return readouts
 
 
 def _directions(model: "SCMOE") -> list[tuple[Subset, int]]:
@@ -91,7 +93,7 @@ def _fit_predictions(model: "SCMOE", dataset: MosaicDataset, cells: Cells, sourc
         )
         parts = [
             (
-                linear_inputs(network, chunk, sources),
+                linear_inputs(network, chunk, sources, chunk.covariates),
                 to_numpy(cross_scores(network, chunk, sources, t, chunk.covariates)),
             )
             for chunk in model._encode(dataset, some.at, only=sources)
@@ -174,22 +176,23 @@ def _fit_familiarities(model: "SCMOE", dataset: MosaicDataset, cells: Cells, rea
             readouts.familiarities[(v,)] = fit_familiarity(scores[~some.held_out], scores[some.held_out], model.seed)
 
 
-def _fit_labels(model: "SCMOE", dataset: MosaicDataset, cells: Cells, readouts: Readouts) -> Readouts:
+def _fit_labels(model: "SCMOE", dataset: MosaicDataset, cells: Cells, readouts: Readouts) -> None:
     """Annotators of all subsets, and the scale of label probabilities in the labeled embedding."""
     n, n_labels = len(model.modalities), len(model.setup.labels)
     for subset in [*fitted_subsets(n), ()]:
         if not subset and all((v,) in readouts.annotators for v in range(n)):
             continue  # the joint state alone is for cells whose modalities no labeled cell has
-        some = cells.having(dataset, subset)
+        some = cells.having(dataset, subset, label=True)
         codes = dataset.label[some.at]
-        if len(np.unique(codes[codes >= 0])) < 2:
+        if len(np.unique(codes)) < 2:
             continue
         chunks = model._encode(dataset, some.at, only=subset or None)
         views = _stack([label_views(model.module, chunk, subset) for chunk in chunks])
         readouts.annotators[subset] = fit_annotator(views, codes, n_labels, model.seed)
-    parts = [(model._embedding(chunk), model._label_probabilities(chunk)) for chunk in model._encode(dataset, cells.at)]
+    chunks = model._encode(dataset, cells.having(dataset, ()).at)
+    parts = [(model._embedding(chunk), model._label_probabilities(chunk)) for chunk in chunks]
     total = [np.concatenate(blocks).var(0).sum() for blocks in zip(*parts, strict=True)]
-    return Readouts(**{**vars(readouts), "label_scale": float(np.sqrt(total[0] / max(total[1], 1e-12)))})
+    readouts.label_scale = float(np.sqrt(total[0] / max(total[1], 1e-12)))
 
 
 def _stack(chunks: list[list[np.ndarray]]) -> list[np.ndarray]:

@@ -88,19 +88,29 @@ class Prediction(Inference):
             median total of the training cells, for ``"bernoulli"`` the probability. NaN in cells without any source. With
             `return_sd`, second, the standard deviation of a value around its prediction, in the same units: about 90 % of
             the values of cells like the training cells lie within ± 1.645 of them (of each feature; for one cell it may
-            be more or fewer); NaN where no training cell has source and target, so that errors are unknown.
+            be more or fewer); NaN if the model was trained without validation cells, so that errors are unknown.
 
         Raises
         ------
         KeyError
             A modality or batch that the model does not have.
         ValueError
-            The target is among the sources, there is no source, or no cell has one; `part` is unknown, or ``"linear"``
-            where there is none.
+            The target is among the sources, there is no source, no cell has one, or no training cell had source and target;
+            `part` is unknown, ``"linear"`` where there is none, or not the mixture with `return_sd`.
         """
         sources, t = self._direction(source, target)
         self._check_part(part)
         self._check_linear(part, sources, t)
+        if self._spread_of(sources, t) is None:
+            names = " or ".join(self.modalities[v] for v in sources)
+            raise ValueError(
+                f"No training cell had {target!r} together with {names}, so the model cannot have learned to predict one from the "
+                "other. Train with cells that have both."
+            )
+        if return_sd and part != "mixture":
+            raise ValueError(
+                f"Standard deviations are those of part='mixture'; found part={part!r}. Leave one of them out."
+            )
         dataset, cells = self._query(adata, indices)
         if len(cells) and not dataset.present[cells][:, list(sources)].any():
             names = " or ".join(self.modalities[v] for v in sources)
@@ -209,16 +219,14 @@ class Prediction(Inference):
     ) -> np.ndarray:
         """Predicted values (B, D), the mean over batches, of cells encoded from the sources alone; `impute` checks more."""
         values = [
-            decoded(
-                self.module, self._predicted_scores(chunk._replace(covariates=known), sources, target, part), target
-            )
+            decoded(self.module, self._predicted_scores(chunk, sources, target, part, known), target)
             for known in self._as_batches(chunk, batches)
         ]
         return to_numpy(torch.stack(values).mean(0))
 
-    def _predicted_scores(self, chunk: Chunk, sources: Subset, target: int, part: str) -> Tensor:
+    def _predicted_scores(self, chunk: Chunk, sources: Subset, target: int, part: str, covariates: Tensor) -> Tensor:
         """Program scores (B, K) of the target, as the members of the mixture say."""
-        network = cross_scores(self.module, chunk, sources, target, chunk.covariates)
+        network = cross_scores(self.module, chunk, sources, target, covariates)
         if part == "network":
             return network
         scores = to_numpy(network)
@@ -229,9 +237,9 @@ class Prediction(Inference):
             mixture = self.readouts.mixtures[known, target]
             weight = 0.0 if part == "linear" else mixture.weight
             if weight < 1:
-                linear = mixture.linear.predict(linear_inputs(self.module, chunk, known)[positions])
+                linear = mixture.linear.predict(linear_inputs(self.module, chunk, known, covariates)[positions])
                 scores[positions] = (1 - weight) * linear + weight * scores[positions]
-        return torch.from_numpy(scores).to(network.device)
+        return torch.from_numpy(scores).to(network)
 
     def _batches(self, transform_batch: str | Sequence[str] | None) -> list[int | None]:
         if transform_batch is None:

@@ -3,15 +3,13 @@
 import torch
 from torch import Tensor, nn
 
-from scmoe.data._transform import CLIP
+from scmoe.data._transform import CLIP, fill_missing
 
 
 class Standardizer(nn.Module):
     """z = clip((x - mean) / std), with the training cells' statistics; a missing value is what the others let expect.
 
-    With O the features that a cell has, its program scores are s = (L_Oᵀ L_O + diag(penalty))⁻¹ L_Oᵀ z_O and a missing value is
-    z_m = L_m s: the conditional mean under probabilistic PCA (Tipping & Bishop 1999). Without programs, or without any
-    observed value, it is 0, the mean.
+    See `fill_missing`.
 
     Parameters
     ----------
@@ -34,19 +32,9 @@ class Standardizer(nn.Module):
     def forward(self, x_BD: Tensor, observed: Tensor | None) -> Tensor:
         """Values (B, D) and which of them are observed to standardized values."""
         z = ((x_BD - self.mean) / self.std).clamp(-CLIP, CLIP)
-        if observed is None or not len(z):
+        if observed is None:
             return z
-        return self._fill(torch.where(observed, z, 0), observed)
-
-    def _fill(self, z_BD: Tensor, observed: Tensor) -> Tensor:
-        L = self.loadings
-        if observed.is_cuda:  # looking for equal patterns would make the host wait
-            gram_BKK = (observed[:, None] * L.T) @ L
-        else:  # a query's cells mostly lack the same features; one pattern at a time takes less memory
-            patterns, which = observed.unique(dim=0, return_inverse=True)
-            gram_BKK = torch.stack([(L * seen[:, None]).T @ L for seen in patterns])[which]
-        score_BK = torch.linalg.solve(gram_BKK + self.penalty.diag(), z_BD @ L)
-        return torch.where(observed, z_BD, score_BK @ L.T)
+        return fill_missing(torch.where(observed, z, 0), observed, self.loadings, self.penalty)
 
     def inverse(self, z_BD: Tensor) -> Tensor:
         """Standardized values back to the units of the data."""

@@ -119,9 +119,9 @@ class Mixture:
 def fit_mixture(x: np.ndarray, y: np.ndarray, network: np.ndarray, held_out: np.ndarray) -> Mixture:
     """Ridge regression beside a network that predicts the same.
 
-    The weight is the one of least squared error on the cells that neither member has learned from; the linear member is then
-    fitted again, to all cells. (A network trained on the residual of the linear member would over-fit it.) With too few
-    held-out cells to tell, the network stands alone.
+    The weight is the one of least squared error on the cells that neither member has learned from. (A network trained on the
+    residual of the linear member would over-fit it.) With too few held-out cells to tell, the network stands alone. The linear
+    member is not fitted again to all cells: intervals are calibrated on the held-out ones.
 
     Parameters
     ----------
@@ -132,11 +132,12 @@ def fit_mixture(x: np.ndarray, y: np.ndarray, network: np.ndarray, held_out: np.
     held_out
         (n,) which of the cells the network has not learned from.
     """
-    weight = 1.0
-    if held_out.sum() >= MIN_HELD_OUT and (~held_out).any():
-        linear = fit_linear(x[~held_out], y[~held_out]).predict(x[held_out])
-        weight = mixing_weight(y[held_out], linear, network[held_out])
-    return Mixture(linear=fit_linear(x, y), weight=weight)
+    learned = ~held_out if (~held_out).sum() > 1 else np.ones_like(held_out)
+    linear = fit_linear(x[learned], y[learned])
+    unseen = held_out & ~learned
+    if unseen.sum() < MIN_HELD_OUT:
+        return Mixture(linear=linear, weight=1.0)
+    return Mixture(linear=linear, weight=mixing_weight(y[unseen], linear.predict(x[unseen]), network[unseen]))
 
 
 def mixing_weight(y: np.ndarray, linear: np.ndarray, network: np.ndarray) -> float:

@@ -16,7 +16,7 @@ Direction = tuple[Subset, int]
 """Sources, and the target that is predicted from them."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(kw_only=True)
 class Readouts:
     """What is fitted to the outputs of the trained network, by the modalities that are looked at.
 

@@ -60,7 +60,7 @@ def fit_spread(mean: np.ndarray, truth: np.ndarray, held_out: np.ndarray) -> Spr
     truth
         (n, D) their values; NaN where missing.
     held_out
-        (n,) which of the cells nothing was learned from.
+        (n,) which of the cells nothing was learned from; without any, the standard deviations are NaN.
     """
     seen = np.isfinite(truth)
     n = np.maximum(seen.sum(0), 1)
@@ -79,7 +79,9 @@ def fit_spread(mean: np.ndarray, truth: np.ndarray, held_out: np.ndarray) -> Spr
 def conformal_factor(ratio: np.ndarray) -> np.ndarray:
     """(D,) factors from absolute errors in standard deviations (n, D), NaN where missing."""
     n = np.isfinite(ratio).sum(0)
-    share = min(INTERVAL * (1 + 1 / max(int(np.isfinite(ratio).sum()), 1)), 1)
+    if not n.any():  # nothing tells how far predictions of new cells are off
+        return np.full(ratio.shape[1], np.nan)
+    share = min(INTERVAL * (1 + 1 / int(n.sum())), 1)
     together = float(np.nanquantile(ratio, share))
     levels = np.minimum(np.ceil((n + 1) * INTERVAL) / np.maximum(n, 1), 1)
     found = np.full(ratio.shape[1], together)

@@ -12,11 +12,12 @@ from scmoe.data._dataset import MosaicDataset
 from scmoe.data._setup import Setup
 from scmoe.tl._annotate import annotate
 from scmoe.tl._embed import embed
-from scmoe.tl._tables import write_uns
+from scmoe.tl._tables import check_results, drop_results, write_uns
 
 if TYPE_CHECKING:
     from scmoe.model._scmoe import SCMOE
 
+NEW_BATCHES = "new_batches"
 LOW_SCORE = 0.05
 """Mapping scores below this are counted in the log."""
 
@@ -34,15 +35,16 @@ def map_query(mdata: MuData, model: "SCMOE", *, adapt: bool = False, key_added: 
     model
         A trained model.
     adapt
-        Whether to take the effects of new batches out of the embedding first, see `scmoe.model.SCMOE.adapt`.
+        Whether to take the effects of new batches, if there are any, out of the embedding first; see
+        `scmoe.model.SCMOE.adapt`.
     key_added
         Name of the results.
 
     Returns
     -------
     SCMOE
-        The model that was used: `model` itself, or adapted to the new batches. The mapping score is that of `model`.
-        Writes what `scmoe.tl.embed` and, if the model has labels, `scmoe.tl.annotate` write;
+        The model that was used: `model` itself, or adapted to the new batches. The mapping score is that of `model`; NaN
+        for a model with patch tokens, which has none. Removes earlier results under `key_added`, then writes what `scmoe.tl.embed` and, if the model has labels, `scmoe.tl.annotate` write;
         ``mdata.obs["{key_added}_mapping_score"]`` (see `scmoe.model.SCMOE.get_mapping_score`); and
         ``mdata.uns[key_added]["query"]`` with ``"features"``, a frame with the columns ``modality``, ``n_found`` and
         ``n_model`` (features of the model that the query has, and all), ``"absent_modalities"`` and ``"new_batches"``.
@@ -52,16 +54,19 @@ def map_query(mdata: MuData, model: "SCMOE", *, adapt: bool = False, key_added: 
     KeyError, ValueError
         The data do not fit the model; `mdata` is as it was then.
     """
-    keys = Keys(name=key_added)
-    score = model.get_mapping_score(mdata)
+    check_results(mdata, None, key_added)
     found = describe_query(mdata, model.setup)
-    if adapt:
+    score = model.get_mapping_score(mdata) if model.readouts.familiarities else np.full(mdata.n_obs, np.nan)
+    if adapt and found[NEW_BATCHES]:
         model = model.adapt(mdata)
+    drop_results(mdata, key_added)
     embed(mdata, model, key_added=key_added)
     if model.setup.labels:
         annotate(mdata, model, key_added=key_added)
-    mdata.obs[keys.mapping_score] = score
+    mdata.obs[Keys(name=key_added).mapping_score] = score
     write_uns(mdata, key_added, **{QUERY: found})
+    if found[NEW_BATCHES]:
+        logger.info("query: batches that the model does not know: %s", ", ".join(found[NEW_BATCHES]))
     logger.info(
         "query: %d cells, median mapping score %.2f, %.0f %% of the cells below %.2f",
         len(score),
@@ -83,5 +88,5 @@ def describe_query(mdata: MuData, setup: Setup) -> dict[str, Any]:
     return {
         "features": features,
         "absent_modalities": [name for name in setup.modalities if name not in dataset.n_found],
-        "new_batches": sorted(batches),
+        NEW_BATCHES: sorted(batches),
     }
