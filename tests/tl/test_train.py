@@ -36,6 +36,13 @@ def test_labels_are_written_as_well(paired, tl_train, contents, written):
     assert outside_uns(written(before, paired)) == EMBEDDED | LABELED
 
 
+def test_cells_of_the_unlabeled_category_have_no_label(paired, tl_train):
+    label = paired.obs["cell_type"].astype(str).to_numpy()
+    paired.obs["cell_type"] = np.where(np.arange(len(label)) % 3, label, "to do")
+    model = tl_train(paired, labels_key="cell_type", unlabeled_category="to do")
+    assert model.setup.labels == sorted(set(label)) and "to do" not in set(paired.obs["scmoe_label"])
+
+
 def test_what_is_written_is_what_the_model_says(mosaic, tl_train):
     model = tl_train(mosaic, batch_key="batch")
     np.testing.assert_array_equal(mosaic.obsm["X_scmoe"], model.get_latent_representation())

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from mudata import MuData
 
-from scmoe._keys import DEFAULT_KEY, DIAGNOSTICS, HISTORY, PARAMS
+from scmoe._keys import DEFAULT_KEY, DIAGNOSTICS, HISTORY, PARAMS, UNKNOWN_LABEL
 from scmoe.tl._annotate import annotate
 from scmoe.tl._cluster import cluster
 from scmoe.tl._embed import embed
@@ -26,6 +26,7 @@ def train(
     categorical_covariate_keys: Sequence[str] = (),
     continuous_covariate_keys: Sequence[str] = (),
     labels_key: str | None = None,
+    unlabeled_category: str = UNKNOWN_LABEL,
     max_epochs: int | None = None,
     seed: int = 0,
     key_added: str = DEFAULT_KEY,
@@ -38,7 +39,9 @@ def train(
     ----------
     mdata
         Prepared data (see `scmoe.pp.prepare`).
-    modalities, layers, likelihoods, batch_key, categorical_covariate_keys, continuous_covariate_keys, labels_key
+    modalities, layers, likelihoods, batch_key, categorical_covariate_keys, continuous_covariate_keys
+        See `scmoe.model.SCMOE.setup_mudata`.
+    labels_key, unlabeled_category
         See `scmoe.model.SCMOE.setup_mudata`.
     max_epochs
         Passes over the training cells; None: chosen by size.
@@ -78,6 +81,7 @@ def train(
             categorical_covariate_keys=categorical_covariate_keys,
             continuous_covariate_keys=continuous_covariate_keys,
             labels_key=labels_key,
+            unlabeled_category=unlabeled_category,
         )
         model = SCMOE(mdata, seed=seed, **model_kwargs)
         model.train(max_epochs, **(train_kwargs or {}))
