@@ -98,7 +98,7 @@ def _fit_shifts(adapted: "SCMOE", dataset: MosaicDataset, cells: np.ndarray, bat
         if not isinstance(tokenizer, ProgramTokenizer) or len(here) < MIN_CELLS:
             continue
         scores = [
-            to_numpy(program_scores(adapted.module, chunk, v, corrected=True) * tokenizer.unit)
+            to_numpy(program_scores(adapted.module, chunk, v) * tokenizer.unit)
             for chunk in adapted._encode(dataset, here, only=[v])
         ]
         tokenizer.shifts[:, j] = fit_shift(np.concatenate(scores), tokenizer.correction).to(tokenizer.shifts)

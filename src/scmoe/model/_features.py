@@ -12,8 +12,10 @@ from scmoe.nn._tokenizer import ProgramTokenizer
 from scmoe.readout._subsets import Subset
 
 
-def program_scores(network: Network, chunk: Chunk, modality: int, *, corrected: bool) -> Tensor:
-    """Scores (B, K) of a modality's programs, mean variance one; 0 in cells without it; (B, 0) if it has no programs.
+def program_scores(network: Network, chunk: Chunk, modality: int) -> Tensor:
+    """Scores (B, K) of a modality's programs without what the covariates add, in units of the programs' overall spread.
+
+    0 in cells without the modality; (B, 0) if it has no programs.
 
     Parameters
     ----------
@@ -23,15 +25,13 @@ def program_scores(network: Network, chunk: Chunk, modality: int, *, corrected: 
         The cells.
     modality
         Position of the modality.
-    corrected
-        Whether what the covariates add is taken away.
     """
     tokenizer, presence = network.tokenizers[modality], chunk.batch.presence
     if not isinstance(tokenizer, ProgramTokenizer):
         return chunk.covariates.new_zeros(len(chunk.covariates), 0)
     z = chunk.z[modality]
     scores = z @ tokenizer.fixed_loadings
-    if corrected and network.n_covariates > 1:
+    if network.n_covariates > 1:
         scores = scores - tokenizer.offset(z, presence.select(chunk.covariates, modality))
     return presence.scatter(scores / tokenizer.unit, modality)
 
@@ -41,7 +41,7 @@ def linear_inputs(network: Network, chunk: Chunk, sources: Subset, covariates: T
 
     `covariates` are those that the prediction is made for; the scores are corrected for the cells' own.
     """
-    parts = [program_scores(network, chunk, v, corrected=True) for v in sources]
+    parts = [program_scores(network, chunk, v) for v in sources]
     if network.n_covariates > 1:
         parts.append(covariates)
     return to_numpy(torch.cat(parts, 1))
@@ -54,7 +54,7 @@ def label_views(network: Network, chunk: Chunk, seen: Subset) -> list[np.ndarray
     Without any modality in `seen`, only the joint state, which all cells have.
     """
     components = [chunk.batch.presence.scatter(chunk.z[v] @ network.standardizers[v].loadings, v) for v in seen]
-    programs = [program_scores(network, chunk, v, corrected=True) for v in seen]
+    programs = [program_scores(network, chunk, v) for v in seen]
     views = [torch.cat(blocks, 1) for blocks in (components, programs, [chunk.encoded.joint]) if blocks]
     return [to_numpy(view) for view in views if view.shape[1]]
 
@@ -62,13 +62,23 @@ def label_views(network: Network, chunk: Chunk, seen: Subset) -> list[np.ndarray
 def embedding_inputs(network: Network, chunk: Chunk, seen: Subset) -> list[np.ndarray]:
     """What the embedding is made of: states (B, d) of some modalities, then their program scores (B, K)."""
     states = [to_numpy(chunk.encoded.states[:, v]) for v in seen]
-    return states + [to_numpy(program_scores(network, chunk, v, corrected=True)) for v in seen]
+    return states + [to_numpy(program_scores(network, chunk, v)) for v in seen]
 
 
 def linear_embedding(network: Network, chunk: Chunk) -> np.ndarray:
     """Program scores (B, ΣK) of all modalities, each of total variance one."""
-    scores = [program_scores(network, chunk, v, corrected=True) for v in range(network.n_modalities)]
+    scores = [program_scores(network, chunk, v) for v in range(network.n_modalities)]
     return to_numpy(torch.cat([block / max(block.shape[1], 1) ** 0.5 for block in scores], 1))
+
+
+def as_batch(covariates: Tensor, n_batches: int, batch: int | None) -> Tensor:
+    """Covariates (B, J) as if all cells were of one batch, given by its position; None: as they are."""
+    if batch is None:
+        return covariates
+    covariates = covariates.clone()
+    covariates[:, :n_batches] = 0
+    covariates[:, batch] = 1
+    return covariates
 
 
 def cross_scores(network: Network, chunk: Chunk, sources: Sequence[int], target: int, covariates: Tensor) -> Tensor:

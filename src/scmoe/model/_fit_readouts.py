@@ -171,7 +171,7 @@ def _fit_familiarities(model: "SCMOE", dataset: MosaicDataset, cells: Cells, rea
     for v, _ in enumerate(model.modalities):
         some = cells.having(dataset, (v,))
         chunks = model._encode(dataset, some.at, only=[v])
-        scores = np.concatenate([to_numpy(program_scores(model.module, c, v, corrected=True)) for c in chunks])
+        scores = np.concatenate([to_numpy(program_scores(model.module, c, v)) for c in chunks])
         if scores.shape[1] and (~some.held_out).any():
             readouts.familiarities[(v,)] = fit_familiarity(scores[~some.held_out], scores[some.held_out], model.seed)
 

@@ -152,7 +152,7 @@ class Inference(Encoding):
             here = chunk.batch.presence.mask.cpu().numpy()
             for (v,), familiarity in self.readouts.familiarities.items():
                 rows = chunk.rows.start + np.flatnonzero(here[:, v])
-                scores = to_numpy(program_scores(self.module, chunk, v, corrected=True))[here[:, v]]
+                scores = to_numpy(program_scores(self.module, chunk, v))[here[:, v]]
                 smallest[rows] = np.minimum(smallest[rows], familiarity.score(scores))
         return (1 - (1 - smallest) ** dataset.present[cells].sum(1)).astype(np.float32)
 

@@ -9,7 +9,7 @@ from mudata import MuData
 from torch import Tensor
 
 from scmoe.model._encoding import BATCH_SIZE, Chunk, Part
-from scmoe.model._features import cross_scores, decoded, linear_inputs, to_numpy
+from scmoe.model._features import as_batch, cross_scores, decoded, linear_inputs, to_numpy
 from scmoe.model._inference import Inference
 from scmoe.readout._spread import Spread
 from scmoe.readout._subsets import Subset, nearest_subset
@@ -101,8 +101,8 @@ class Prediction(Inference):
         sources, t = self._direction(source, target)
         self._check_part(part)
         self._check_linear(part, sources, t)
+        names = " or ".join(self.modalities[v] for v in sources)
         if self._spread_of(sources, t) is None:
-            names = " or ".join(self.modalities[v] for v in sources)
             raise ValueError(
                 f"No training cell had {target!r} together with {names}, so the model cannot have learned to predict one from the "
                 "other. Train with cells that have both."
@@ -113,7 +113,6 @@ class Prediction(Inference):
             )
         dataset, cells = self._query(adata, indices)
         if len(cells) and not dataset.present[cells][:, list(sources)].any():
-            names = " or ".join(self.modalities[v] for v in sources)
             raise ValueError(f"None of the {len(cells)} cells has {names}, so nothing can be predicted from it.")
         batches = self._batches(transform_batch)
         mean = np.full((len(cells), len(self.feature_names[target])), np.nan, np.float32)
@@ -253,13 +252,5 @@ class Prediction(Inference):
         return [self.setup.batches.index(name) for name in names]
 
     def _as_batches(self, chunk: Chunk, batches: Sequence[int | None]) -> list[Tensor]:
-        """Covariates (B, J) of the cells as they are (None), or with another batch."""
-        out = []
-        for batch in batches:
-            covariates = chunk.covariates
-            if batch is not None:
-                covariates = covariates.clone()
-                covariates[:, : len(self.setup.batches)] = 0
-                covariates[:, batch] = 1
-            out.append(covariates)
-        return out
+        """Covariates (B, J) of the cells, as if they were of each of the batches."""
+        return [as_batch(chunk.covariates, len(self.setup.batches), batch) for batch in batches]

@@ -109,11 +109,7 @@ class Training(Introspection):
         if batch_size is None:
             batch_size = default_batch_size(len(train))
         start = time.perf_counter()
-        covariates = fit_scale(dataset, train)
-        statistics = self._fit_statistics(dataset, train, covariates)
-        if not self.is_trained_:
-            self._set_statistics(statistics, covariates)
-        graph = NeighborGraph(dataset, train, statistics, covariates) if config.graph_weight else None
+        graph = self._prepare(dataset, train, config)
         before = copy.deepcopy(self.module.state_dict()), self.readouts
         try:
             history, diagnostics = fit(
@@ -178,6 +174,14 @@ class Training(Introspection):
                 f"The {len(train)} training cells have fewer than two classes of {self.setup.labels_key!r}. "
                 "Raise train_size, label more cells, or leave labels_key out."
             )
+
+    def _prepare(self, dataset: MosaicDataset, train: np.ndarray, config: TrainConfig) -> NeighborGraph | None:
+        """Give the network what the training cells say, unless it has learned with that already; the graph to teach."""
+        covariates = fit_scale(dataset, train)
+        statistics = self._fit_statistics(dataset, train, covariates)
+        if not self.is_trained_:
+            self._set_statistics(statistics, covariates)
+        return NeighborGraph(dataset, train, statistics, covariates) if config.graph_weight else None
 
     def _fit_statistics(self, dataset: MosaicDataset, train: np.ndarray, covariates: Scale) -> list[Statistics]:
         sizes = [min(self.config.n_programs, len(self.feature_names[name])) for name in self.modalities]
