@@ -23,6 +23,19 @@ Part = Literal["mixture", "network", "linear"]
 PARTS = get_args(Part)
 
 
+class Reading(NamedTuple):
+    """Some cells, as the encoder sees them."""
+
+    rows: slice
+    """Which of the cells asked for."""
+    batch: Batch
+    """What the encoder sees of them."""
+    z: list[Tensor]
+    """Standardized features (n_v, D) of each modality."""
+    covariates: Tensor
+    """(B, J) scaled covariates."""
+
+
 class Chunk(NamedTuple):
     """Some cells, encoded."""
 
@@ -95,6 +108,18 @@ class Encoding(BaseModelClass):
         return_attention: bool = False,
     ) -> Iterator[Chunk]:
         """Batches of the cells, encoded; with `only`, the modalities elsewhere are hidden."""
+        for reading in self._read(dataset, cells, batch_size, only):
+            yield self._encode_reading(reading, return_attention)
+
+    def _encode_reading(self, reading: Reading, return_attention: bool = False) -> Chunk:
+        _, batch, z, covariates = reading
+        encoded = self.module.encode(z, batch.presence, covariates, return_attention=return_attention)
+        return Chunk(*reading, encoded)
+
+    def _read(
+        self, dataset: MosaicDataset, cells: np.ndarray, batch_size: int, only: Sequence[int] | None
+    ) -> Iterator[Reading]:
+        """Batches of the cells, standardized, with the network ready to evaluate them."""
         network = self.module
         network.eval()
         with threads_for(network):
@@ -103,9 +128,7 @@ class Encoding(BaseModelClass):
                 batch = dataset[cells[rows]]
                 batch = move_data_to_device(batch if only is None else batch.only(only), network.device)
                 z = network.standardize(batch.values, batch.observed)
-                covariates = network.scale_covariates(batch.covariates)
-                encoded = network.encode(z, batch.presence, covariates, return_attention=return_attention)
-                yield Chunk(rows, batch, z, covariates, encoded)
+                yield Reading(rows, batch, z, network.scale_covariates(batch.covariates))
 
     def _dataset(self, mdata: MuData | None) -> MosaicDataset:
         """The model's own data or a query's; nothing is written to either."""

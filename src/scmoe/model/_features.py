@@ -1,4 +1,4 @@
-"""What readouts look at: program scores and states of cells, as arrays."""
+"""What readouts look at, and what they make of it: tensors that can be differentiated."""
 
 from collections.abc import Sequence
 
@@ -9,7 +9,9 @@ from torch import Tensor
 from scmoe.model._encoding import Chunk
 from scmoe.nn._network import Network
 from scmoe.nn._tokenizer import ProgramTokenizer
-from scmoe.readout._subsets import Subset
+from scmoe.readout._linear import Linear
+from scmoe.readout._readouts import Readouts
+from scmoe.readout._subsets import Subset, nearest_subset
 
 
 def program_scores(network: Network, chunk: Chunk, modality: int) -> Tensor:
@@ -36,7 +38,7 @@ def program_scores(network: Network, chunk: Chunk, modality: int) -> Tensor:
     return presence.scatter(scores / tokenizer.unit, modality)
 
 
-def linear_inputs(network: Network, chunk: Chunk, sources: Subset, covariates: Tensor) -> np.ndarray:
+def linear_inputs(network: Network, chunk: Chunk, sources: Subset, covariates: Tensor) -> Tensor:
     """Inputs (B, p) of the linear member of a prediction: corrected scores of the sources' programs, and covariates if any.
 
     `covariates` are those that the prediction is made for; the scores are corrected for the cells' own.
@@ -44,10 +46,10 @@ def linear_inputs(network: Network, chunk: Chunk, sources: Subset, covariates: T
     parts = [program_scores(network, chunk, v) for v in sources]
     if network.n_covariates > 1:
         parts.append(covariates)
-    return to_numpy(torch.cat(parts, 1))
+    return torch.cat(parts, 1)
 
 
-def label_views(network: Network, chunk: Chunk, seen: Subset) -> list[np.ndarray]:
+def label_views(network: Network, chunk: Chunk, seen: Subset) -> list[Tensor]:
     """What labels are read from, (B, p) each: components of z-scores, program scores, joint state.
 
     Components weigh all features alike, programs by their variance: which of them serves better depends on the data.
@@ -56,19 +58,36 @@ def label_views(network: Network, chunk: Chunk, seen: Subset) -> list[np.ndarray
     components = [chunk.batch.presence.scatter(chunk.z[v] @ network.standardizers[v].loadings, v) for v in seen]
     programs = [program_scores(network, chunk, v) for v in seen]
     views = [torch.cat(blocks, 1) for blocks in (components, programs, [chunk.encoded.joint]) if blocks]
-    return [to_numpy(view) for view in views if view.shape[1]]
+    return [view for view in views if view.shape[1]]
 
 
-def embedding_inputs(network: Network, chunk: Chunk, seen: Subset) -> list[np.ndarray]:
+def embedding_inputs(network: Network, chunk: Chunk, seen: Subset) -> list[Tensor]:
     """What the embedding is made of: states (B, d) of some modalities, then their program scores (B, K)."""
-    states = [to_numpy(chunk.encoded.states[:, v]) for v in seen]
-    return states + [to_numpy(program_scores(network, chunk, v)) for v in seen]
+    return [chunk.encoded.states[:, v] for v in seen] + [program_scores(network, chunk, v) for v in seen]
 
 
-def linear_embedding(network: Network, chunk: Chunk) -> np.ndarray:
+def embedding(network: Network, readouts: Readouts, chunk: Chunk) -> Tensor:
+    """The joint embedding (B, d); the joint state where there was too little to fit more."""
+    out = chunk.encoded.joint.clone()
+    for seen, positions in chunk.groups():
+        known = nearest_subset(seen, readouts.embeddings)
+        if known is not None:
+            rows = torch.from_numpy(positions).to(out.device)
+            inputs = torch.cat(embedding_inputs(network, chunk, known), 1)[rows]
+            out = out.index_copy(0, rows, apply(readouts.embeddings[known], inputs))
+    return out
+
+
+def linear_embedding(network: Network, chunk: Chunk) -> Tensor:
     """Program scores (B, ΣK) of all modalities, each of total variance one."""
     scores = [program_scores(network, chunk, v) for v in range(network.n_modalities)]
-    return to_numpy(torch.cat([block / max(block.shape[1], 1) ** 0.5 for block in scores], 1))
+    return torch.cat([block / max(block.shape[1], 1) ** 0.5 for block in scores], 1)
+
+
+def apply(linear: Linear, x: Tensor) -> Tensor:
+    """A linear readout of inputs (B, p), (B, q), differentiable."""
+    coefficients, intercept = (torch.from_numpy(part).to(x) for part in (linear.coefficients, linear.intercept))
+    return x @ coefficients + intercept
 
 
 def as_batch(covariates: Tensor, n_batches: int, batch: int | None) -> Tensor:

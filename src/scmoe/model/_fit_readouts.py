@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from scmoe.data._dataset import MosaicDataset
 from scmoe.data._setup import COUNT_LIKELIHOODS
@@ -93,7 +94,7 @@ def _fit_predictions(model: "SCMOE", dataset: MosaicDataset, cells: Cells, sourc
         )
         parts = [
             (
-                linear_inputs(network, chunk, sources, chunk.covariates),
+                to_numpy(linear_inputs(network, chunk, sources, chunk.covariates)),
                 to_numpy(cross_scores(network, chunk, sources, t, chunk.covariates)),
             )
             for chunk in model._encode(dataset, some.at, only=sources)
@@ -195,6 +196,6 @@ def _fit_labels(model: "SCMOE", dataset: MosaicDataset, cells: Cells, readouts: 
     readouts.label_scale = float(np.sqrt(total[0] / max(total[1], 1e-12)))
 
 
-def _stack(chunks: list[list[np.ndarray]]) -> list[np.ndarray]:
+def _stack(chunks: list[list[Tensor]]) -> list[np.ndarray]:
     """Views of all cells from those of their chunks."""
-    return [np.concatenate(parts) for parts in zip(*chunks, strict=True)]
+    return [np.concatenate([to_numpy(part) for part in parts]) for parts in zip(*chunks, strict=True)]

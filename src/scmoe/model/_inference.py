@@ -8,7 +8,7 @@ import torch
 from mudata import MuData
 
 from scmoe.model._encoding import BATCH_SIZE, Chunk, Encoding, Part, nan_where_absent
-from scmoe.model._features import embedding_inputs, label_views, linear_embedding, program_scores, to_numpy
+from scmoe.model._features import embedding, label_views, linear_embedding, program_scores, to_numpy
 from scmoe.readout._subsets import nearest_subset
 
 
@@ -202,18 +202,12 @@ class Inference(Encoding):
         return self.setup.labels
 
     def _embedding(self, chunk: Chunk, part: str = "mixture") -> np.ndarray:
-        """The joint embedding (B, d); the joint state where there was too little to fit more."""
+        """The joint embedding (B, d), or a part of it."""
         if part == "linear":
-            return linear_embedding(self.module, chunk)
-        out = to_numpy(chunk.encoded.joint).copy()  # on a CPU, the array is the tensor
+            return to_numpy(linear_embedding(self.module, chunk))
         if part == "network":
-            return out
-        for seen, rows in chunk.groups():
-            known = nearest_subset(seen, self.readouts.embeddings)
-            if known is not None:
-                inputs = np.hstack(embedding_inputs(self.module, chunk, known))
-                out[rows] = self.readouts.embeddings[known].predict(inputs[rows])
-        return out
+            return to_numpy(chunk.encoded.joint)
+        return to_numpy(embedding(self.module, self.readouts, chunk))
 
     def _label_probabilities(self, chunk: Chunk) -> np.ndarray:
         """(B, labels)."""
@@ -222,7 +216,7 @@ class Inference(Encoding):
             known = nearest_subset(seen, self.readouts.annotators)
             assert known is not None  # at least the joint state is fitted
             out[rows] = self.readouts.annotators[known].predict(
-                [view[rows] for view in label_views(self.module, chunk, known)]
+                [to_numpy(view)[rows] for view in label_views(self.module, chunk, known)]
             )
         return out
 

@@ -9,7 +9,7 @@ from mudata import MuData
 from torch import Tensor
 
 from scmoe.model._encoding import BATCH_SIZE, Chunk, Part
-from scmoe.model._features import as_batch, cross_scores, decoded, linear_inputs, to_numpy
+from scmoe.model._features import apply, as_batch, cross_scores, decoded, linear_inputs, to_numpy
 from scmoe.model._inference import Inference
 from scmoe.readout._spread import Spread
 from scmoe.readout._subsets import Subset, nearest_subset
@@ -225,10 +225,9 @@ class Prediction(Inference):
 
     def _predicted_scores(self, chunk: Chunk, sources: Subset, target: int, part: str, covariates: Tensor) -> Tensor:
         """Program scores (B, K) of the target, as the members of the mixture say."""
-        network = cross_scores(self.module, chunk, sources, target, covariates)
+        scores = cross_scores(self.module, chunk, sources, target, covariates)
         if part == "network":
-            return network
-        scores = to_numpy(network)
+            return scores
         for seen, positions in chunk.groups():
             known = self._mixture_of(seen, target)
             if known is None:
@@ -236,9 +235,10 @@ class Prediction(Inference):
             mixture = self.readouts.mixtures[known, target]
             weight = 0.0 if part == "linear" else mixture.weight
             if weight < 1:
-                linear = mixture.linear.predict(linear_inputs(self.module, chunk, known, covariates)[positions])
-                scores[positions] = (1 - weight) * linear + weight * scores[positions]
-        return torch.from_numpy(scores).to(network)
+                rows = torch.from_numpy(positions).to(scores.device)
+                linear = apply(mixture.linear, linear_inputs(self.module, chunk, known, covariates)[rows])
+                scores = scores.index_copy(0, rows, (1 - weight) * linear + weight * scores[rows])
+        return scores
 
     def _batches(self, transform_batch: str | Sequence[str] | None) -> list[int | None]:
         if transform_batch is None:

@@ -15,8 +15,9 @@ from scmoe.data._datamodule import MosaicDataModule, split_cells
 from scmoe.data._dataset import MosaicDataset
 from scmoe.data._graph import NeighborGraph
 from scmoe.data._statistics import Scale, Statistics, fit_scale, fit_statistics
+from scmoe.model._ablation import Ablation
+from scmoe.model._deletion import Deletion
 from scmoe.model._fit_readouts import fit_readouts
-from scmoe.model._introspection import Introspection
 from scmoe.nn._config import from_keywords
 from scmoe.nn._tokenizer import ProgramTokenizer
 from scmoe.train._config import TrainConfig
@@ -27,7 +28,7 @@ MIN_CELLS = 4
 """Fewer cells have neither programs nor neighbors."""
 
 
-class Training(Introspection):
+class Training(Ablation, Deletion):
     """How a `scmoe.model.SCMOE` is trained."""
 
     seed: int

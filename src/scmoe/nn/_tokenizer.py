@@ -95,7 +95,6 @@ class ProgramTokenizer(nn.Module):
         """What covariates add to the scores."""
         return Correction(*(self.get_buffer(name) for name in Correction._fields))
 
-    @torch.no_grad()
     def offset(self, z_BD: Tensor, covariates_BJ: Tensor) -> Tensor:
         """What the covariates add to the scores (B, K) of standardized features."""
         with torch.autocast(

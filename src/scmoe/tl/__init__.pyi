@@ -1,23 +1,37 @@
+from ._ablation import ablation
 from ._annotate import annotate
 from ._attention import attention
+from ._attribute import attribute
 from ._cluster import cluster
+from ._deletion import deletion
 from ._denoise import denoise
 from ._embed import embed
+from ._expert_cards import expert_cards
+from ._expert_stability import expert_stability
 from ._expert_usage import expert_usage
+from ._gradient_conflict import gradient_conflict
 from ._impute import impute
 from ._map_query import map_query
+from ._tcav import tcav
 from ._train import train
 from ._umap import umap
 
 __all__ = [
+    "ablation",
     "annotate",
     "attention",
+    "attribute",
     "cluster",
+    "deletion",
     "denoise",
     "embed",
+    "expert_cards",
+    "expert_stability",
     "expert_usage",
+    "gradient_conflict",
     "impute",
     "map_query",
+    "tcav",
     "train",
     "umap",
 ]

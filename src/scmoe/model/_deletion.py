@@ -1,0 +1,136 @@
+"""Whether features that a target is attributed to are those that it rests on."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import torch
+from mudata import MuData
+from torch import Tensor
+
+from scmoe.model._attribution import MAX_MEMORY, N_STEPS, Attribution, Method
+from scmoe.model._encoding import BATCH_SIZE, Reading
+from scmoe.model._features import to_numpy
+from scmoe.model._targets import Target
+
+SHARES = (0.0, 0.01, 0.02, 0.05, 0.1, 0.2, 0.4)
+"""Of the features, that are removed."""
+RANKINGS = ("attribution", "correlation", "random")
+
+
+class Deletion(Attribution):
+    """The methods of `scmoe.model.SCMOE` that test attributions; see `Inference`."""
+
+    @torch.no_grad()
+    def get_correlations(
+        self,
+        values: np.ndarray,
+        adata: MuData | None = None,
+        indices: Sequence[int] | None = None,
+        batch_size: int = BATCH_SIZE,
+    ) -> dict[str, np.ndarray]:
+        """Pearson correlation of each feature with a number of each cell: what can be said without a model.
+
+        Parameters
+        ----------
+        values
+            (n,) one number a cell, such as 1 for the cells of a type and 0 for others; NaN: the cell does not count.
+        adata, indices
+            Which cells.
+        batch_size
+            Cells at once.
+
+        Returns
+        -------
+        dict
+            Of each modality (features,) float32, over the cells that have it; 0 where one of the two does not vary.
+        """
+        dataset, cells = self._query(adata, indices)
+        known = np.isfinite(values)
+        cells, values = cells[known], np.asarray(values, np.float64)[known]
+        moments = [np.zeros((6, len(names))) for names in self.feature_names.values()]
+        for reading in self._read(dataset, cells, batch_size, None):
+            y_all = torch.from_numpy(values[reading.rows]).to(self.module.device)
+            for v, z in enumerate(reading.z):
+                z, y = z.double(), reading.batch.presence.select(y_all, v)[:, None].expand(-1, z.shape[1])
+                terms = (torch.ones_like(z), z, y, z * z, y * y, z * y)
+                moments[v] += torch.stack([term.sum(0) for term in terms]).cpu().numpy()
+        return {name: correlation(*m) for name, m in zip(self.modalities, moments, strict=True)}
+
+    def get_deletion(
+        self,
+        target: Target,
+        slopes: Mapping[str, np.ndarray],
+        adata: MuData | None = None,
+        indices: Sequence[int] | None = None,
+        *,
+        method: Method = "integrated_gradients",
+        n_steps: int = N_STEPS,
+        max_memory: float = MAX_MEMORY,
+    ) -> np.ndarray:
+        """What is left of a target when the features that speak for it most are set to their means.
+
+        Parameters
+        ----------
+        target
+            As in `get_attributions`.
+        slopes
+            Of each modality (features,): the baseline ranks a cell's features by slope times standardized value, such as
+            the correlation of a feature with what is explained.
+        adata, indices, method, n_steps, max_memory
+            As in `get_attributions`.
+
+        Returns
+        -------
+        numpy.ndarray
+            (n, 3, shares) float32: the target's value when a share of the features (`SHARES`) is gone, ranked in each
+            cell by attribution, by the baseline, and at random.
+        """
+        dataset, cells = self._query(adata, indices)
+        out = np.empty((len(cells), len(RANKINGS), len(SHARES)), np.float32)
+        generator = torch.Generator().manual_seed(self.seed)
+        for reading, found in self._attribute(target, dataset, cells, method, n_steps, max_memory):
+            scores = [
+                found,
+                [x * torch.from_numpy(slopes[name]).to(x) for name, x in zip(self.modalities, reading.z, strict=True)],
+                [torch.rand(x.shape, generator=generator).to(x) for x in reading.z],
+            ]
+            for i, ranked in enumerate(scores):
+                for j, share in enumerate(SHARES):
+                    kept = without_top(ranked, reading, share)
+                    out[reading.rows, i, j] = to_numpy(self._value(target, reading._replace(z=kept)))
+        return out
+
+
+def correlation(
+    n: np.ndarray, x: np.ndarray, y: np.ndarray, xx: np.ndarray, yy: np.ndarray, xy: np.ndarray
+) -> np.ndarray:
+    """Pearson correlation from sums over cells; 0 where a variance is."""
+    n = np.maximum(n, 1)
+    variance = np.maximum(xx / n - (x / n) ** 2, 0) * np.maximum(yy / n - (y / n) ** 2, 0)
+    covariance = xy / n - x * y / n**2
+    return np.divide(covariance, np.sqrt(variance), out=np.zeros_like(covariance), where=variance > 1e-12).astype(
+        np.float32
+    )
+
+
+def without_top(scores: Sequence[Tensor], reading: Reading, share: float) -> list[Tensor]:
+    """Standardized features (n_v, D), with those of the highest scores at their mean, 0.
+
+    Parameters
+    ----------
+    scores
+        Of each modality (n_v, D); ranked over all features that a cell has.
+    reading
+        The cells.
+    share
+        Of the cell's features that are removed.
+    """
+    presence = reading.batch.presence
+    widths = [x.shape[1] for x in scores]
+    here = presence.mask.repeat_interleave(torch.tensor(widths, device=presence.mask.device), 1)
+    ranked = torch.cat([presence.scatter(x, v) for v, x in enumerate(scores)], 1).masked_fill(~here, -torch.inf)
+    place = ranked.argsort(dim=1, descending=True, stable=True).argsort(dim=1)
+    keep = place >= (share * here.sum(1, keepdim=True)).round()
+    return [
+        x * presence.select(part, v) for v, (x, part) in enumerate(zip(reading.z, keep.split(widths, 1), strict=True))
+    ]

@@ -1,0 +1,87 @@
+"""`deletion`: write whether the features that a target is attributed to are those that it rests on."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import pandas as pd
+from mudata import MuData
+from tqdm.auto import tqdm
+
+from scmoe._keys import DEFAULT_KEY, DELETION, DELETION_SUMMARY
+from scmoe.explain._attribution import deletion_table
+from scmoe.model._attribution import MAX_MEMORY, N_STEPS, Method
+from scmoe.model._deletion import RANKINGS, SHARES
+from scmoe.tl._explained import explained
+from scmoe.tl._tables import write_uns
+
+if TYPE_CHECKING:
+    from scmoe.model._scmoe import SCMOE
+
+N_CELLS = 200
+"""Cells that a target is tested in; of more, a random subset."""
+
+
+def deletion(
+    mdata: MuData,
+    model: "SCMOE",
+    targets: str | Sequence[str] | None = None,
+    *,
+    groupby: str | None = None,
+    modality: str | None = None,
+    source: str | Sequence[str] | None = None,
+    method: Method = "integrated_gradients",
+    n_steps: int = N_STEPS,
+    n_cells: int = N_CELLS,
+    max_memory: float = MAX_MEMORY,
+    key_added: str = DEFAULT_KEY,
+) -> None:
+    """Test attributions: take away what a target is attributed to, and see how far it falls.
+
+    In each cell the features with the largest attributions are set to their means, more and more of them. Beside it, the same with
+    features ranked at random, and with features ranked by their correlation with the labels or with the measured
+    feature, times the cell's value: what one would do without a model. Attributions are worth something if the target
+    falls further than with both.
+
+    Parameters
+    ----------
+    mdata, model, targets, groupby, modality, source, method, n_steps, max_memory
+        As in `scmoe.tl.attribute`.
+    n_cells
+        Cells that a target is tested in, chosen at random among its own.
+    key_added
+        Name of the results.
+
+    Returns
+    -------
+    None
+        Writes ``mdata.uns[key_added]["deletion"]``, a frame with the columns ``target``, ``ranking`` (``"attribution"``,
+        ``"correlation"``, ``"random"``), ``share`` (of the features, gone), ``value`` of the target, ``drop`` and ``drop_se`` (its
+        standard error over cells), and ``mdata.uns[key_added]["deletion_summary"]`` with ``target``, ``ranking``, ``area`` (mean
+        drop over the shares), ``p_over_attribution`` (one-sided Wilcoxon test, by cell, of whether the area of the attributions
+        is larger) and ``n_cells``.
+
+    Raises
+    ------
+    KeyError
+        `groupby` is not a column, or a modality is unknown.
+    ValueError
+        As `scmoe.tl.attribute`.
+    """
+    found = explained(mdata, model, targets, groupby, modality, source, key_added)
+    curves, summaries = [], []
+    for target, cells, truth in tqdm(found, desc="Deleting", unit="target", disable=len(found) < 2):
+        slopes = model.get_correlations(truth, mdata)
+        values = model.get_deletion(
+            target, slopes, mdata, cells[:n_cells].tolist(), method=method, n_steps=n_steps, max_memory=max_memory
+        )
+        curve, summary = deletion_table(values, RANKINGS, SHARES)
+        summary["n_cells"] = len(values)
+        for table in (curve, summary):
+            table.insert(0, "target", target.name)
+        curves.append(curve)
+        summaries.append(summary)
+    write_uns(
+        mdata,
+        key_added,
+        **{DELETION: pd.concat(curves, ignore_index=True), DELETION_SUMMARY: pd.concat(summaries, ignore_index=True)},
+    )

@@ -1,0 +1,146 @@
+"""What the explaining verbs explain, and in which cells."""
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+from mudata import MuData
+
+from scmoe._keys import Keys
+from scmoe.model._targets import nearest
+from scmoe.tl._tables import groups_of
+
+if TYPE_CHECKING:
+    from scmoe.model._scmoe import SCMOE
+    from scmoe.model._targets import Target
+
+MIN_CELLS = 10
+"""Of a label or group, when none are named."""
+
+
+class Explained(NamedTuple):
+    """A target, and where to look at it."""
+
+    target: "Target"
+    cells: np.ndarray
+    """Positions of the cells it is explained in, in random order."""
+    truth: np.ndarray
+    """(n_obs,) what was measured: whether a cell belongs to the group, or its value of the feature; NaN where unknown."""
+
+
+def explained(
+    mdata: MuData,
+    model: "SCMOE",
+    targets: str | Sequence[str] | None,
+    groupby: str | None,
+    modality: str | None,
+    source: str | Sequence[str] | None,
+    key: str,
+) -> list[Explained]:
+    """What `scmoe.tl.attribute` is asked for, by its arguments."""
+    if modality is None:
+        if source is not None:
+            raise ValueError(
+                "source= belongs to modality=, whose features are predicted from it; name the modality too."
+            )
+        return groups_explained(mdata, model, targets, groupby, key)
+    if groupby is not None:
+        raise ValueError("groupby= explains groups of cells, modality= predictions of features; give one of the two.")
+    return features_explained(mdata, model, modality, targets, source)
+
+
+def groups_explained(
+    mdata: MuData, model: "SCMOE", targets: str | Sequence[str] | None, groupby: str | None, key: str
+) -> list[Explained]:
+    """Labels of the model, or groups of cells in another column, each in its own cells.
+
+    Raises
+    ------
+    KeyError
+        `groupby` is not a column.
+    ValueError
+        The model has no labels and `groupby` is None, the data have none, a target is unknown or has no cell.
+    """
+    column = groupby or model.setup.labels_key
+    if column is None:
+        raise ValueError(
+            "This model was trained without labels. Name a column of cell groups with groupby=, such as the clusters."
+        )
+    if groupby is None and column not in mdata.obs:
+        raise ValueError(
+            f"The labels that the model was trained with, mdata.obs[{column!r}], are not in these data. Name a column with "
+            f"groupby=, such as the predicted labels, groupby={Keys(name=key).label!r}."
+        )
+    groups = groups_of(mdata, column)
+    assert groups is not None
+    names = groups.astype(object).where(groups.notna(), "").astype(str)
+    if column in (model.setup.labels_key, Keys(name=key).label):
+        known = model.setup.labels
+        make: Callable[[str], Target] = model.label_target
+    else:
+        made = model.group_targets(groups, mdata)
+        known, make = list(made), made.__getitem__
+    sizes = names.value_counts()
+    chosen = _names(targets)
+    if chosen is None:
+        chosen = [name for name in known if sizes.get(name, 0) >= MIN_CELLS]
+        if not chosen:
+            raise ValueError(f"No group of mdata.obs[{column!r}] that the model knows has {MIN_CELLS} cells.")
+    for name in chosen:
+        if name not in known:
+            raise ValueError(f"The model cannot tell a group {name!r} of {column!r} from others{nearest(name, known)}")
+        if name not in sizes:
+            raise ValueError(f"No cell of mdata.obs[{column!r}] is {name!r}; found {', '.join(sizes.index[:8])}.")
+    truth = {name: np.where(names == "", np.nan, names == name).astype(float) for name in chosen}
+    order = np.random.default_rng(model.seed).permutation(mdata.n_obs)
+    return [Explained(make(name), order[truth[name][order] == 1], truth[name]) for name in chosen]
+
+
+def features_explained(
+    mdata: MuData,
+    model: "SCMOE",
+    modality: str,
+    targets: str | Sequence[str] | None,
+    source: str | Sequence[str] | None,
+) -> list[Explained]:
+    """Features of a modality, predicted from others, in the cells that have one of these.
+
+    Raises
+    ------
+    KeyError
+        A modality that the model does not have.
+    ValueError
+        No feature is named, one is unknown, or no cell has a source.
+    """
+    chosen = _names(targets)
+    if not chosen:
+        raise ValueError(f"Name the features of {modality!r} whose prediction is to be explained: targets=[...].")
+    if source is None:
+        source = [name for name in model.modalities if name != modality]
+    made = [model.feature_target(source, modality, feature) for feature in chosen]
+    sources = [source] if isinstance(source, str) else list(source)
+    order = np.random.default_rng(model.seed).permutation(mdata.n_obs)
+    has_source = np.any(
+        [mdata.obs_names.isin(mdata.mod[name].obs_names) for name in sources if name in mdata.mod], axis=0
+    )
+    cells = order[np.broadcast_to(has_source, mdata.n_obs)[order]]
+    if not len(cells):
+        raise ValueError(f"No cell has {' or '.join(sources)}, so there is no prediction of {modality!r} to explain.")
+    return [
+        Explained(target, cells, _measured(mdata, model, modality, feature))
+        for target, feature in zip(made, chosen, strict=True)
+    ]
+
+
+def _names(targets: str | Sequence[str] | None) -> list[str] | None:
+    return [targets] if isinstance(targets, str) else None if targets is None else list(targets)
+
+
+def _measured(mdata: MuData, model: "SCMOE", modality: str, feature: str) -> np.ndarray:
+    """Values of a feature in all cells, NaN where the modality or the feature is not there."""
+    out = np.full(mdata.n_obs, np.nan)
+    adata = mdata.mod.get(modality)
+    if adata is not None and feature in adata.var_names:
+        column = adata[:, feature].to_df(model.setup.layers[modality])[feature]
+        out[mdata.obs_names.get_indexer(adata.obs_names)] = column
+    return out

@@ -1,0 +1,116 @@
+import mudata
+import numpy as np
+import pandas as pd
+import pytest
+
+import scmoe
+from scmoe._io import quiet_mudata
+
+
+def test_writes_its_tables_and_nothing_else(paired, trained, contents, written):
+    before = contents(paired)
+    scmoe.tl.attribute(paired, trained, n_steps=4)
+    keys = {"attribution", "attribution_summary"}
+    assert written(before, paired) == {f"uns/scmoe/{key}" for key in keys}
+    table, summary = (paired.uns["scmoe"][key] for key in sorted(keys))
+    assert table.groupby("target").size().to_dict() == {"B": 72, "NK": 72, "T": 72}
+    np.testing.assert_allclose(summary.groupby("target")["share"].sum(), 1)
+    sums = table.groupby(["target", "modality"])["attribution"].sum()
+    found = summary.set_index(["target", "modality"])["attribution"]
+    np.testing.assert_allclose(found[sums.index], sums, atol=1e-5)
+
+
+def test_numbers_are_those_of_the_model(paired, trained):
+    scmoe.tl.attribute(paired, trained, "T", n_steps=4)
+    cells = np.flatnonzero(paired.obs["cell_type"] == "T")
+    mean = trained.get_mean_attributions(trained.label_target("T"), paired, cells, n_steps=4)
+    table = paired.uns["scmoe"]["attribution"].query("modality == 'rna'").set_index("feature")
+    np.testing.assert_allclose(table["attribution"][trained.feature_names["rna"]], mean.signed["rna"], atol=1e-5)
+    summary = paired.uns["scmoe"]["attribution_summary"]
+    assert summary["n_cells"].tolist() == [len(cells)] * 2
+    assert summary["value"][0] == pytest.approx(mean.value) and summary["explained"][0] == pytest.approx(mean.explained)
+
+
+def test_survives_a_file(paired, trained, tmp_path):
+    scmoe.tl.attribute(paired, trained, n_steps=2)
+    scmoe.tl.deletion(paired, trained, n_steps=2, n_cells=10)
+    with quiet_mudata():
+        paired.write(tmp_path / "explained.h5mu")
+        back = mudata.read(tmp_path / "explained.h5mu")
+    for key in ("attribution", "attribution_summary", "deletion", "deletion_summary"):
+        pd.testing.assert_frame_equal(
+            back.uns["scmoe"][key].astype(object), paired.uns["scmoe"][key].astype(object), check_index_type=False
+        )
+
+
+def test_clusters_are_explained_by_a_classifier_of_their_own(paired, trained):
+    paired.obs["cluster"] = paired.obs["cell_type"].cat.rename_categories({"B": "0", "NK": "1", "T": "2"})
+    scmoe.tl.attribute(paired, trained, "2", groupby="cluster", n_steps=8)
+    first = paired.uns["scmoe"]["attribution"].query("modality == 'rna' and attribution > 0")["feature"][:10]
+    assert (first.str.removeprefix("gene").astype(int) % 3 == 2).mean() >= 0.8
+    assert paired.uns["scmoe"]["attribution_summary"]["agreement"].min() > 0.9
+
+
+def test_predicted_labels_count_as_labels(paired, trained):
+    scmoe.tl.annotate(paired, trained)
+    scmoe.tl.attribute(paired, trained, "T", groupby="scmoe_label", n_steps=2)
+    assert paired.uns["scmoe"]["attribution_summary"]["agreement"].tolist() == [1, 1]
+
+
+def test_predictions_look_at_the_sources_only(mosaic, trained_mosaic):
+    scmoe.tl.attribute(mosaic, trained_mosaic, ["protein1"], modality="adt", source="rna", n_steps=2)
+    table = mosaic.uns["scmoe"]["attribution"]
+    assert set(table["modality"]) == {"rna"} and set(table["target"]) == {"protein1"}
+
+
+def test_the_deletion_test_tells_attributions_from_chance(paired, trained):
+    scmoe.tl.deletion(paired, trained, "T")
+    summary = paired.uns["scmoe"]["deletion_summary"].set_index("ranking")
+    assert summary["area"]["attribution"] > 2 * abs(summary["area"]["random"])
+    assert summary["p_over_attribution"]["random"] < 0.01
+    again = paired.uns["scmoe"]["deletion"]
+    scmoe.tl.deletion(paired, trained, "T")
+    pd.testing.assert_frame_equal(paired.uns["scmoe"]["deletion"], again)
+
+
+def test_a_model_whose_labels_are_shuffled_rests_on_nothing_special(paired, fit_model):
+    rng = np.random.default_rng(0)
+    paired.obs["shuffled"] = pd.Categorical(rng.permutation(paired.obs["cell_type"].to_numpy()))
+    model = fit_model(paired, setup={"labels_key": "shuffled"})
+    scmoe.tl.attribute(paired, model, n_steps=4)
+    genes = paired.uns["scmoe"]["attribution"].query("modality == 'rna' and target == 'T'")["feature"][:20]
+    assert (genes.str.removeprefix("gene").astype(int) % 3 == 2).mean() < 0.75
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "message"),
+    [
+        ({"targets": "Tcell", "groupby": "cell_type"}, ValueError, "cannot tell a group 'Tcell'"),
+        ({"groupby": "donor"}, KeyError, "is not a column"),
+        ({"targets": "protein1", "source": "rna"}, ValueError, "name the modality too"),
+        ({"targets": "protein1", "modality": "adt", "groupby": "batch"}, ValueError, "give one of the two"),
+        ({"modality": "adt"}, ValueError, "Name the features of 'adt'"),
+        ({"targets": "protien1", "modality": "adt"}, ValueError, "no feature 'protien1'; did you mean 'protein1'"),
+        ({"targets": "protein1", "modality": "atac"}, KeyError, "no modality 'atac'"),
+        ({"targets": "T", "groupby": "late"}, ValueError, "cannot tell a group 'T' of 'late'"),
+    ],
+)
+def test_bad_arguments(paired, trained, arguments, error, message):
+    paired.obs["late"] = np.resize(["a", "b"], 120)
+    with pytest.raises(error, match=message):
+        scmoe.tl.attribute(paired, trained, **arguments)
+    assert "attribution" not in paired.uns["scmoe"]
+
+
+def test_labels_missing(paired, trained, mosaic, trained_mosaic):
+    with pytest.raises(ValueError, match="trained without labels. Name a column of cell groups"):
+        scmoe.tl.attribute(mosaic, trained_mosaic)
+    del paired.obs["cell_type"]
+    with pytest.raises(ValueError, match="are not in these data. Name a column"):
+        scmoe.tl.attribute(paired, trained)
+
+
+def test_a_label_without_a_cell(paired, trained):
+    few = paired[paired.obs["cell_type"] != "NK"].copy()
+    with pytest.raises(ValueError, match="No cell of mdata.obs\\['cell_type'\\] is 'NK'; found"):
+        scmoe.tl.attribute(few, trained, "NK")
