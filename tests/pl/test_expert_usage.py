@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 
 import scmoe.pl
+from scmoe.explain import usage_summary
 from scmoe.explain._groups import ALL_CELLS
 
 
@@ -80,3 +81,29 @@ def test_table_without_groups(mdata):
     mdata.uns["scmoe"]["expert_usage"] = table[table["group"] == ALL_CELLS]
     with pytest.raises(KeyError, match="groupby"):
         scmoe.pl.expert_usage(mdata, by="group")
+
+
+@pytest.fixture
+def summarized(mdata):
+    """The summary beside the table, in each combination of what can be drawn with its own numbers."""
+    rng = np.random.default_rng(1)
+    soft, hard = ({m: rng.dirichlet(np.ones(4), size=(30, 2)) for m in ("rna", "adt")} for _ in range(2))
+    groups = mdata.obs["cell_type"]
+    mdata.uns["scmoe"]["expert_summary"] = usage_summary(soft, hard, groups, n_permutations=20)
+    return mdata
+
+
+@pytest.mark.parametrize("value", ["soft", "hard"])
+@pytest.mark.parametrize("view", ["row", "column"])
+@pytest.mark.parametrize(("by", "modality"), [("modality", None), ("group", None), ("group", "adt")])
+def test_title_tells_the_information_of_what_is_drawn(summarized, value, view, by, modality):
+    title = scmoe.pl.expert_usage(summarized, by=by, value=value, view=view, modality=modality).get_title(loc="left")
+    table = summarized.uns["scmoe"]["expert_summary"].query("layer == 1 and statistic == 'mutual_information'")
+    chosen = (table["by"] == by) & (table["share"] == value) & (table["modality"] == (modality or "all modalities"))
+    (row,) = table[chosen].itertuples()
+    share = f"{row.value / row.maximum:.0%} of its maximum"
+    assert title.endswith(f"\nI({by}; expert) = {row.value:.3f} nats, {share}, p = {row.p:.2g}")
+
+
+def test_title_without_a_summary(mdata):
+    assert scmoe.pl.expert_usage(mdata).get_title(loc="left") == "Which experts serve each modality"

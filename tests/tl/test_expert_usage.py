@@ -1,7 +1,13 @@
 import numpy as np
+import pandas as pd
 import pytest
+from mudata import read_h5mu
 
 import scmoe
+from scmoe._io import quiet_mudata, write_h5mu
+from scmoe.explain import usage_summary
+
+TABLES = ("expert_usage", "expert_summary", "expert_usage_groupby")
 
 
 @pytest.fixture
@@ -14,7 +20,7 @@ def test_writes_the_table_and_each_modality_s_shares(mosaic, trained_mosaic, con
     before = contents(mosaic)
     scmoe.tl.expert_usage(mosaic, trained_mosaic, groupby="cell_type", key_added="a")
     shares = {f"mod/{name}/obsm/a_router" for name in mosaic.mod}
-    assert written(before, mosaic) == shares | {"uns/a/expert_usage", "uns/a/expert_usage_groupby"}
+    assert written(before, mosaic) == shares | {f"uns/a/{name}" for name in TABLES}
     assert mosaic.uns["a"]["expert_usage_groupby"] == "cell_type"
 
 
@@ -39,3 +45,26 @@ def test_a_group_is_the_mean_of_its_cells(mosaic, usage):
     rows = usage[(usage["modality"] == "adt") & (usage["group"] == "NK")]
     np.testing.assert_allclose(rows.sort_values("expert")["soft"], shares.mean(0), rtol=1e-5)
     assert (rows["n_cells"] == cells.sum()).all()
+
+
+def test_summary_is_of_the_stored_shares(mosaic, trained_mosaic):
+    scmoe.tl.expert_usage(mosaic, trained_mosaic, groupby="cell_type", n_permutations=20, seed=3)
+    soft, hard = (trained_mosaic.get_router_activations(mosaic, kind=kind) for kind in ("soft", "hard"))
+    expected = usage_summary(soft, hard, mosaic.obs["cell_type"], n_permutations=20, seed=3)
+    stored = mosaic.uns["scmoe"]["expert_summary"]
+    pd.testing.assert_frame_equal(stored.reset_index(drop=True), expected)
+
+
+@pytest.mark.parametrize("key", ["expert_usage", "expert_summary"])
+def test_tables_survive_a_file(mosaic, trained_mosaic, tmp_path, key):
+    scmoe.tl.expert_usage(mosaic, trained_mosaic, groupby="cell_type")
+    write_h5mu(mosaic, tmp_path / "a.h5mu")
+    with quiet_mudata():
+        stored = read_h5mu(tmp_path / "a.h5mu").uns["scmoe"][key]
+    pd.testing.assert_frame_equal(stored, mosaic.uns["scmoe"][key], check_dtype=False, check_categorical=False)
+
+
+def test_cells_without_any_group(mosaic, trained_mosaic):
+    mosaic.obs["nothing"] = pd.Categorical([None] * mosaic.n_obs)
+    with pytest.raises(ValueError, match="the group of every cell is missing"):
+        scmoe.tl.expert_usage(mosaic, trained_mosaic, groupby="nothing")

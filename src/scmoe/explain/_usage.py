@@ -8,6 +8,8 @@ from numpy.typing import NDArray
 
 from scmoe.explain._groups import group_indicator, group_sums
 
+ALL_MODALITIES = "all modalities"
+"""What tables of expert usage call the tokens of all modalities together."""
 COLUMNS = ["layer", "modality", "group", "expert", "hard", "soft", "n_cells"]
 
 

@@ -8,8 +8,9 @@ from matplotlib.axes import Axes
 from matplotlib.colors import Normalize
 from mudata import MuData
 
-from scmoe._keys import DEFAULT_KEY, EXPERT_USAGE, EXPERT_USAGE_GROUPBY
+from scmoe._keys import DEFAULT_KEY, EXPERT_SUMMARY, EXPERT_USAGE, EXPERT_USAGE_GROUPBY
 from scmoe.explain._groups import ALL_CELLS
+from scmoe.explain._usage import ALL_MODALITIES
 from scmoe.pl._heatmap import heatmap
 from scmoe.pl._save import show_or_save
 from scmoe.pl._tables import at_layer, one_of, stored_table
@@ -33,6 +34,9 @@ def expert_usage(
     save: str | Path | None = None,
 ) -> Axes | None:
     """Draw the share of each expert for every modality or group of cells.
+
+    The title says how much a token's row tells about its expert: the mutual information of the two over all rows and cells,
+    its share of the maximum and its p-value, see `scmoe.explain.usage_summary`.
 
     Parameters
     ----------
@@ -98,7 +102,7 @@ def expert_usage(
         norm=Normalize(0, max(float(shares.max().max()), 1.5 * baseline)),
         colorbar=f"share of {VALUES[value]}, {view}s sum to 1\n(line: no preference, {baseline:.3g})",
         baseline=baseline,
-        title=_title(by, view, modality),
+        title=_title(by, view, modality) + _information(mdata, key, layer, by, value, modality),
         ax=ax,
     )
     return None if show_or_save(ax.figure, show=show, save=save) else ax
@@ -122,3 +126,17 @@ def _title(by: str, view: str, modality: str | None) -> str:
     rows = "modality" if by == "modality" else "group of cells"
     text = f"Which experts serve each {rows}" if view == "row" else f"Which {rows} each expert serves"
     return text if modality is None else f"{text} ({modality} tokens)"
+
+
+def _information(mdata: MuData, key: str, layer: int, by: str, value: str, modality: str | None) -> str:
+    """A second line for the title; empty where the summary is not stored or not about what is drawn."""
+    if EXPERT_SUMMARY not in mdata.uns[key]:
+        return ""
+    table = at_layer(stored_table(mdata, key, EXPERT_SUMMARY, FUNCTION), layer).astype({"by": str, "modality": str})
+    drawn = (table["by"] == by) & (table["share"] == value) & (table["modality"] == (modality or ALL_MODALITIES))
+    found = table[drawn & (table["statistic"] == "mutual_information")]
+    if found.empty:
+        return ""
+    row = found.iloc[0]
+    share = row["value"] / row["maximum"] if row["maximum"] > 0 else 0.0
+    return f"\nI({by}; expert) = {row['value']:.3f} nats, {share:.0%} of its maximum, p = {row['p']:.2g}"

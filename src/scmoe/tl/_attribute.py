@@ -61,12 +61,14 @@ def attribute(
         Modality whose features' predictions are to be explained.
     source
         With `modality`: what they are predicted from; None: all other modalities.
-    method, n_steps, max_memory
+    method, n_steps
         See `scmoe.model.SCMOE.get_attributions`.
     n_cells
         Cells that a target is explained in, chosen at random among its own (all cells for features).
     n_top
         Features of each modality that are kept for a target, those of the largest attributions; None: all.
+    max_memory
+        Bytes that are taken at most, besides data and model.
     key_added
         Name of the results.
 

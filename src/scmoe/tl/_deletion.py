@@ -3,15 +3,19 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pandas as pd
 from mudata import MuData
 from tqdm.auto import tqdm
 
 from scmoe._keys import DEFAULT_KEY, DELETION, DELETION_SUMMARY
+from scmoe.data._dataset import MosaicDataset
 from scmoe.explain._attribution import deletion_table
+from scmoe.explain._correlation import correlate
 from scmoe.model._attribution import MAX_MEMORY, N_STEPS, Method
 from scmoe.model._deletion import RANKINGS, SHARES
 from scmoe.tl._explained import explained
+from scmoe.tl._feature_chunks import feature_chunks
 from scmoe.tl._tables import write_uns
 
 if TYPE_CHECKING:
@@ -44,10 +48,12 @@ def deletion(
 
     Parameters
     ----------
-    mdata, model, targets, groupby, modality, source, method, n_steps, max_memory
+    mdata, model, targets, groupby, modality, source, method, n_steps
         As in `scmoe.tl.attribute`.
     n_cells
         Cells that a target is tested in, chosen at random among its own.
+    max_memory
+        As in `scmoe.tl.attribute`.
     key_added
         Name of the results.
 
@@ -69,8 +75,9 @@ def deletion(
     """
     found = explained(mdata, model, targets, groupby, modality, source, key_added)
     curves, summaries = [], []
-    for target, cells, truth in tqdm(found, desc="Deleting", unit="target", disable=len(found) < 2):
-        slopes = model.get_correlations(truth, mdata)
+    baseline = _correlations(mdata, model, np.stack([each.truth for each in found], axis=1))
+    for i, (target, cells, _) in enumerate(tqdm(found, desc="Deleting", unit="target", disable=len(found) < 2)):
+        slopes = {name: r[:, i] for name, r in baseline.items()}
         values = model.get_deletion(
             target, slopes, mdata, cells[:n_cells].tolist(), method=method, n_steps=n_steps, max_memory=max_memory
         )
@@ -85,3 +92,13 @@ def deletion(
         key_added,
         **{DELETION: pd.concat(curves, ignore_index=True), DELETION_SUMMARY: pd.concat(summaries, ignore_index=True)},
     )
+
+
+def _correlations(mdata: MuData, model: "SCMOE", truth: np.ndarray) -> dict[str, np.ndarray]:
+    """Of each modality (features, targets), over the cells in which all targets were measured; 0 where nothing varies."""
+    known = np.isfinite(truth).all(axis=1)
+    columns = dict.fromkeys(model.modalities, np.where(known[:, None], truth, 0.0))
+    chunks = feature_chunks(MosaicDataset(mdata, model.setup))
+    found = correlate(chunks, columns, [np.where(known, 0, -1)])
+    empty = {name: np.zeros((len(names), truth.shape[1])) for name, names in model.feature_names.items()}
+    return empty | {name: each[0].r for name, each in found.items()}

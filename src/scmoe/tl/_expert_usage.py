@@ -4,8 +4,10 @@ from typing import TYPE_CHECKING
 
 from mudata import MuData
 
-from scmoe._keys import DEFAULT_KEY, EXPERT_USAGE, EXPERT_USAGE_GROUPBY, Keys
+from scmoe._keys import DEFAULT_KEY, EXPERT_SUMMARY, EXPERT_USAGE, EXPERT_USAGE_GROUPBY, Keys
+from scmoe.explain._permutation import N_PERMUTATIONS
 from scmoe.explain._usage import usage_table
+from scmoe.explain._usage_summary import usage_summary
 from scmoe.tl._embed import rows_of
 from scmoe.tl._tables import groups_of, write_uns
 
@@ -13,8 +15,16 @@ if TYPE_CHECKING:
     from scmoe.model._scmoe import SCMOE
 
 
-def expert_usage(mdata: MuData, model: "SCMOE", *, groupby: str | None = None, key_added: str = DEFAULT_KEY) -> None:
-    """Tell which experts the cells use.
+def expert_usage(
+    mdata: MuData,
+    model: "SCMOE",
+    *,
+    groupby: str | None = None,
+    n_permutations: int = N_PERMUTATIONS,
+    seed: int = 0,
+    key_added: str = DEFAULT_KEY,
+) -> None:
+    """Tell which experts the cells use, and how much modalities and groups of cells differ in that.
 
     Parameters
     ----------
@@ -23,7 +33,9 @@ def expert_usage(mdata: MuData, model: "SCMOE", *, groupby: str | None = None, k
     model
         A trained model.
     groupby
-        Column of ``mdata.obs``, such as the cell type, to split the table by as well.
+        Column of ``mdata.obs``, such as the cell type or the batch, to split the tables by as well.
+    n_permutations, seed
+        Of the permutation tests, see `scmoe.explain.usage_summary`.
     key_added
         Name of the results.
 
@@ -33,19 +45,25 @@ def expert_usage(mdata: MuData, model: "SCMOE", *, groupby: str | None = None, k
         Writes, for each modality, ``mdata.mod[m].obsm["{key_added}_router"]`` (its cells x experts: mean routing weight
         in the last block), and ``mdata.uns[key_added]["expert_usage"]``, a frame with the columns ``layer``,
         ``modality``, ``group`` (``"all cells"``, and the groups), ``expert``, ``hard`` (share of the choices), ``soft`` (share
-        of the weight) and ``n_cells``; ``mdata.uns[key_added]["expert_usage_groupby"]`` holds `groupby`.
+        of the weight) and ``n_cells``; ``mdata.uns[key_added]["expert_usage_groupby"]`` holds `groupby`, and
+        ``mdata.uns[key_added]["expert_summary"]`` mutual information, divergences, entropies and dead experts, as
+        `scmoe.explain.usage_summary` returns them.
 
     Raises
     ------
     KeyError
         `groupby` is not a column.
     ValueError
-        The data do not fit the model.
+        The data do not fit the model, no cell has a group, or there is no permutation.
     """
     groups = groups_of(mdata, groupby)
     soft = model.get_router_activations(mdata, kind="soft")
-    table = usage_table(soft, model.get_router_activations(mdata, kind="hard"), groups)
+    hard = model.get_router_activations(mdata, kind="hard")
+    tables = {
+        EXPERT_USAGE: usage_table(soft, hard, groups),
+        EXPERT_SUMMARY: usage_summary(soft, hard, groups, n_permutations=n_permutations, seed=seed),
+    }
     for name, activation in soft.items():
         if name in mdata.mod:
             mdata.mod[name].obsm[Keys(name=key_added).router] = rows_of(mdata, name, activation)[:, -1]
-    write_uns(mdata, key_added, **{EXPERT_USAGE: table, EXPERT_USAGE_GROUPBY: groupby or ""})
+    write_uns(mdata, key_added, **tables, **{EXPERT_USAGE_GROUPBY: groupby or ""})

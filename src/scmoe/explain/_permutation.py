@@ -1,0 +1,116 @@
+"""What chance does: shares of experts after the modalities, or the groups, of cells have been permuted."""
+
+from collections.abc import Iterator, Mapping
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from scipy.sparse import csr_array
+
+from scmoe.explain._groups import group_indicator
+
+N_PERMUTATIONS = 1000
+CELLS_AT_ONCE = 2048
+"""Bounds the memory of drawing all permutations at once."""
+ROUNDING = 1e-12
+"""Two sums of the same numbers in another order may differ by this."""
+
+Array = NDArray[np.float64]
+
+
+def stack_shares(shares: Mapping[str, NDArray[np.floating]]) -> Array:
+    """Shares (n_cells, layers, experts) of every modality as (n_cells, modalities, layers, experts), experts summing to 1.
+
+    Raises
+    ------
+    ValueError
+        There is no modality, or the shapes differ.
+    """
+    shapes = {name: np.shape(values) for name, values in shares.items()}
+    if not shapes or len(set(shapes.values())) > 1 or len(next(iter(shapes.values()))) != 3:
+        found = ", ".join(f"{name}: {shape}" for name, shape in shapes.items()) or "none"
+        raise ValueError(f"Shares must be cells x layers x experts, of one shape in all modalities; found {found}.")
+    stacked = np.stack([np.asarray(values, dtype=np.float64) for values in shares.values()], axis=1)
+    # The paper's gate leaves weight outside the chosen experts; a cell's tokens count alike all the same.
+    return stacked / stacked.sum(axis=-1, keepdims=True)
+
+
+def present_in(stacked: Array) -> NDArray[np.bool_]:
+    """Which cells have which modalities, (n_cells, modalities)."""
+    return np.asarray(np.isfinite(stacked).all(axis=tuple(range(2, stacked.ndim))))
+
+
+def group_codes(n_cells: int, groups: pd.Series | None) -> tuple[list[str], NDArray[np.intp]]:
+    """Names of the groups, and the position of every cell's group among them; -1 without a group."""
+    names, membership = group_indicator(n_cells, groups)
+    codes = np.full(n_cells, -1, dtype=np.intp)
+    rows, cells = membership.nonzero()
+    codes[cells[rows > 0]] = rows[rows > 0] - 1
+    return names[1:], codes
+
+
+def permute_modalities(stacked: Array, n_permutations: int, seed: int) -> Array:
+    """Sums over cells of (n_cells, V, ...) with the modalities permuted within each cell.
+
+    All tokens of one modality of one cell move together, for they share the cell's input. Labels move by a random number
+    of places in the circle of the modalities that the cell has: a group of permutations in which each modality may
+    become each other, so that the test stays exact. A cell with one modality stays as it is.
+
+    Returns
+    -------
+    (1 + n_permutations, V, ...); the first entry is the observed one.
+
+    Raises
+    ------
+    ValueError
+        `n_permutations` is below 1.
+    """
+    if n_permutations < 1:
+        raise ValueError(f"n_permutations must be at least 1; found {n_permutations}.")
+    rng = np.random.default_rng(seed)
+    present = present_in(stacked)
+    flat = stacked.reshape(*stacked.shape[:2], -1)
+    sums = np.zeros((1 + n_permutations, *flat.shape[1:]))
+    for pattern in np.unique(present, axis=0):
+        slots = np.flatnonzero(pattern)
+        cells = np.flatnonzero((present == pattern).all(axis=1))
+        for start in range(0, len(cells) if len(slots) else 0, CELLS_AT_ONCE):
+            part = flat[np.ix_(cells[start : start + CELLS_AT_ONCE], slots)]
+            places = rng.integers(len(slots), size=(1 + n_permutations, len(part)), dtype=np.int8)
+            places[0] = 0
+            for place in range(len(slots)):
+                moved = np.roll(part, place, axis=1).reshape(len(part), -1)
+                sums[:, slots] += ((places == place).astype(np.float64) @ moved).reshape(-1, *part.shape[1:])
+    return sums.reshape(len(sums), *stacked.shape[1:])
+
+
+def shuffled(strata: NDArray[np.intp], rng: np.random.Generator) -> NDArray[np.intp]:
+    """A random order of the cells that keeps each cell in its stratum."""
+    order = np.argsort(strata, kind="stable")
+    random = np.lexsort((rng.random(len(strata)), strata))
+    out = np.empty_like(order)
+    out[order] = random
+    return out
+
+
+def permute_groups(stacked: Array, codes: NDArray[np.intp], n_permutations: int, seed: int) -> Iterator[Array]:
+    """Sums over the cells of each group, (groups, V, ...): the observed ones, then with the groups permuted.
+
+    Groups are permuted among cells that have the same modalities, so that a group that lacks one is not taken for a
+    group that uses other experts. Cells without a group (-1) are left out.
+    """
+    kept = codes >= 0
+    stacked, codes = stacked[kept], codes[kept]
+    strata = np.unique(present_in(stacked), axis=0, return_inverse=True)[1].ravel()
+    flat = np.nan_to_num(stacked.reshape(len(stacked), -1))
+    rng = np.random.default_rng(seed)
+    n_groups = int(codes.max(initial=-1)) + 1
+    for i in range(1 + n_permutations):
+        given = codes[shuffled(strata, rng)] if i else codes
+        members = csr_array((np.ones(len(given)), (given, np.arange(len(given)))), shape=(n_groups, len(given)))
+        yield np.asarray(members @ flat).reshape(n_groups, *stacked.shape[1:])
+
+
+def permutation_p(statistic: Array) -> Array:
+    """Share of the values, the observed first one among them, that are at least as large as it: (1 + R, ...) to (...)."""
+    return np.asarray((statistic >= statistic[0] - ROUNDING).mean(axis=0))

@@ -1,0 +1,174 @@
+"""What one expert serves, on a page."""
+
+from pathlib import Path
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from mudata import MuData
+
+from scmoe._keys import DEFAULT_KEY, EXPERT_CARDS
+from scmoe.explain._adjust import ALPHA
+from scmoe.explain._cards import EXPERT, FEATURE, FEATURE_WITHIN, GROUP, MODALITY
+from scmoe.pl._save import show_or_save
+from scmoe.pl._tables import at_layer, stored_table
+from scmoe.train._diagnostics import DEAD
+
+LESS, MORE, UNCLEAR = "#3b6fb6", "#c8553d", "0.75"
+COLORS = f"red: more, blue: less, gray: may be chance (adjusted p ≥ {ALPHA}); cells are taken as independent"
+GROUP_LABEL = "P(cell of the group uses it more than another cell)"
+MAX_NAME = 26
+"""Characters of a name that fit beside its bar."""
+
+
+def expert_card(
+    mdata: MuData,
+    expert: int,
+    *,
+    layer: int = -1,
+    n_groups: int = 8,
+    n_features: int = 8,
+    key: str = DEFAULT_KEY,
+    show: bool | None = None,
+    save: str | Path | None = None,
+) -> Figure | None:
+    """Draw which modalities, groups of cells and features an expert serves.
+
+    Bars start at no preference: red ones go with more use of the expert, blue ones with less, gray ones may be chance
+    (adjusted p of 0.05 or more). Beside the groups stand the mean use in the group and elsewhere. Diamonds are correlations
+    within the groups of cells, filled where the adjusted p is below 0.05: a long bar with its diamond at 0 marks a group of
+    cells, and is no feature that the expert follows. The p-values treat cells as independent.
+
+    Parameters
+    ----------
+    mdata
+        Data with results of `scmoe.tl.expert_cards`.
+    expert
+        Number of the expert, counted from 0.
+    layer
+        Layer, counted from 0; negative numbers count from the last.
+    n_groups
+        Groups of cells drawn for each modality, those of the smallest p-values.
+    n_features
+        Features drawn for each modality, half of them of either direction.
+    key
+        The ``key_added`` of the results.
+    show
+        Show the figure and return nothing.
+    save
+        File to write the figure to.
+
+    Returns
+    -------
+    The figure, unless `show` is True.
+
+    Raises
+    ------
+    KeyError
+        If the table, the layer or the expert is not there.
+    ValueError
+        If `n_groups` or `n_features` is below 1.
+    """
+    if min(n_groups, n_features) < 1:
+        raise ValueError(f"n_groups and n_features must be at least 1; found {n_groups} and {n_features}.")
+    table = at_layer(stored_table(mdata, key, EXPERT_CARDS, "scmoe.tl.expert_cards"), layer)
+    table = table.astype({"kind": str, "modality": str, "name": str, "expert": int})
+    experts = sorted(table["expert"].unique())
+    if expert not in experts:
+        raise KeyError(f"There is no expert {expert}; the table has {len(experts)} experts, counted from 0.")
+    mine = table[table["expert"] == expert]
+    modalities = mine.loc[mine["kind"] == MODALITY, "name"].tolist()
+    has_groups = bool((mine["kind"] == GROUP).any())
+    figure = _draw(mine, modalities, has_groups, n_groups, n_features)
+    figure.suptitle(_header(mine, int(table["layer"].iloc[0])), x=0.01, ha="left", fontsize="medium")
+    return None if show_or_save(figure, show=show, save=save) else figure
+
+
+def _draw(mine: pd.DataFrame, modalities: list[str], has_groups: bool, n_groups: int, n_features: int) -> Figure:
+    """A row of bars for the modalities, and below it a row of panels for each."""
+    bars = max(n_groups if has_groups else 1, n_features)
+    heights = [0.28 * len(modalities) + 0.2, *[0.2 * bars + 0.3] * len(modalities)]
+    figure = plt.figure(
+        figsize=(10 if has_groups else 7.5, sum(heights) + 0.8 * len(heights) + 0.6), layout="constrained"
+    )
+    grid = figure.add_gridspec(len(heights), 1 + has_groups, height_ratios=heights)
+    of_modalities = mine[mine["kind"] == MODALITY]
+    ax = figure.add_subplot(grid[0, :])
+    _bars(ax, of_modalities, "share of the expert's use by each modality, each counting alike")
+    for i, modality in enumerate(modalities):
+        of_tokens = mine[mine["modality"] == modality]
+        if has_groups:
+            groups = of_tokens[of_tokens["kind"] == GROUP]
+            ax = figure.add_subplot(grid[1 + i, 0])
+            drawn = groups.nsmallest(n_groups, "p").sort_values("value", ascending=False)
+            _bars(ax, drawn.assign(name=_short(drawn["name"]) + " (" + drawn["n_cells"].astype(str) + ")"), GROUP_LABEL)
+            _means(ax, drawn)
+            ax.set_title(f"{modality}: groups (cells)", loc="left", fontsize="small")
+        ax = figure.add_subplot(grid[1 + i, -1])
+        features = of_tokens[of_tokens["kind"] == FEATURE]
+        drawn = _both_ends(features, n_features)
+        _bars(ax, drawn.assign(name=_short(drawn["name"])), "correlation with the use of the expert")
+        if has_groups:
+            _diamonds(ax, drawn, of_tokens[of_tokens["kind"] == FEATURE_WITHIN])
+        ax.set_title(f"{modality}: features", loc="left", fontsize="small")
+    return figure
+
+
+def _header(mine: pd.DataFrame, layer: int) -> str:
+    row = mine[mine["kind"] == EXPERT].iloc[0]
+    text = (
+        f"Expert {row['expert']} of layer {layer}: {row['value']:.1%} of all tokens (even share {row['reference']:.1%})"
+    )
+    if row["value"] < DEAD * row["reference"]:
+        text += ", dead: what follows rests on little use"
+    return f"{text}\n{COLORS}"
+
+
+def _short(names: pd.Series) -> pd.Series:
+    return names.where(names.str.len() <= MAX_NAME, names.str[: MAX_NAME - 1] + "…")
+
+
+def _both_ends(rows: pd.DataFrame, n: int) -> pd.DataFrame:
+    """The largest and the smallest values, half of each where there are as many."""
+    rows = rows.sort_values("value", ascending=False)
+    return rows if len(rows) <= n else pd.concat([rows.head(-(-n // 2)), rows.tail(n // 2)])
+
+
+def _bars(ax: Axes, rows: pd.DataFrame, label: str) -> None:
+    reference = float(rows["reference"].iloc[0]) if len(rows) else 0.0
+    value, positions = rows["value"].to_numpy(dtype=float), np.arange(len(rows))
+    color = np.where(rows["p_adjusted"] >= ALPHA, UNCLEAR, np.where(value > reference, MORE, LESS))
+    ax.barh(positions, value - reference, left=reference, color=color.tolist(), height=0.7)
+    ax.axvline(reference, color="black", linewidth=0.8)
+    ax.set_yticks(positions, rows["name"].tolist(), fontsize="small")
+    ax.invert_yaxis()
+    low, high = (0.0, 1.0) if reference else (-1.0, 1.0)
+    ax.set_xlim(low, high)
+    ax.set_xlabel(f"{label} (line: no preference, {reference:.3g})", fontsize="x-small")
+    ax.tick_params(axis="x", labelsize="x-small")
+    ax.tick_params(axis="y", length=0)
+    ax.spines[["top", "right", "left"]].set_visible(False)
+
+
+def _means(ax: Axes, groups: pd.DataFrame) -> None:
+    """Mean use in the group and elsewhere, on the side that the bar leaves free."""
+    for y, (value, use, elsewhere) in enumerate(groups[["value", "use", "use_elsewhere"]].to_numpy(dtype=float)):
+        x, side = (0.48, "right") if value > 0.5 else (0.52, "left")
+        ax.text(x, y, f"{use:.2f} : {elsewhere:.2f}", ha=side, va="center", fontsize="x-small", color="0.3")
+    _corner(ax, "mean use, group : elsewhere")
+
+
+def _diamonds(ax: Axes, drawn: pd.DataFrame, within: pd.DataFrame) -> None:
+    found = drawn[["name"]].merge(within, on="name", how="left")
+    color = np.where(found["p_adjusted"] < ALPHA, "black", "white")
+    x = found["value"].to_numpy(dtype=float)
+    ax.scatter(
+        x, np.arange(len(found)), marker="D", s=20, c=color.tolist(), edgecolors="black", linewidths=0.8, zorder=3
+    )
+    _corner(ax, "◆ within groups (open: may be chance)")
+
+
+def _corner(ax: Axes, text: str) -> None:
+    ax.annotate(text, (1, 1), xycoords="axes fraction", ha="right", va="bottom", fontsize="x-small", color="0.3")

@@ -1,0 +1,95 @@
+"""How well experts of several models match."""
+
+from pathlib import Path
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from mudata import MuData
+
+from scmoe._keys import DEFAULT_KEY, EXPERT_STABILITY
+from scmoe.explain._adjust import ALPHA
+from scmoe.explain._stability import MATCHED, MEAN
+from scmoe.pl._save import show_or_save
+from scmoe.pl._tables import stored_table
+
+COLOR = "#3b6fb6"
+SPREAD = 0.7
+"""Part of a row's height over which its experts are spread, so that they do not hide each other."""
+
+
+def expert_stability(
+    mdata: MuData,
+    *,
+    key: str = DEFAULT_KEY,
+    ax: Axes | None = None,
+    show: bool | None = None,
+    save: str | Path | None = None,
+) -> Axes | None:
+    """Draw the correlations of matched experts, one row a pair of models.
+
+    A dot is an expert and its match, labeled with their numbers, filled where the adjusted p is below 0.05. The gray tick
+    on its line is what it would be with permuted cells: the part that shared preferences for modalities, and the matching
+    itself, give. Black lines are the means. The title gives the lowest and highest mutual information of modality and expert
+    in these models, which needs no matching.
+
+    Parameters
+    ----------
+    mdata
+        Data with results of `scmoe.tl.expert_stability`.
+    key
+        The ``key_added`` of the results.
+    ax
+        Axes to draw into; a new figure if None.
+    show
+        Show the figure and return nothing.
+    save
+        File to write the figure to.
+
+    Returns
+    -------
+    The axes, unless `show` is True.
+
+    Raises
+    ------
+    KeyError
+        If the table is not there.
+    """
+    table = stored_table(mdata, key, EXPERT_STABILITY, "scmoe.tl.expert_stability")
+    table = table.astype(dict.fromkeys(("statistic", "model", "other", "first", "second"), str))
+    means = table[table["statistic"] == MEAN]
+    n_experts = int((table["statistic"] == MATCHED).sum() / len(means))
+    if ax is None:
+        _, ax = plt.subplots(figsize=(7, 1.6 + (0.25 + 0.13 * n_experts) * len(means)), layout="constrained")
+    for y, mean in enumerate(means.itertuples()):
+        pair = (table["model"] == mean.model) & (table["other"] == mean.other) & (table["statistic"] == MATCHED)
+        heights = y + np.linspace(-SPREAD / 2, SPREAD / 2, n_experts)
+        _pair(ax, table[pair].sort_values("value", ascending=False), heights)
+        ax.vlines(mean.value, y - 0.45, y + 0.45, color="black", linewidth=1.2, zorder=1)
+    pairs = (means["model"] + " / " + means["other"]).tolist()
+    ax.set(yticks=range(len(means)), yticklabels=pairs, ylim=(len(means) - 0.5, -0.5))
+    ax.set_xlim(min(-0.05, float(table["value"].min()) - 0.05), 1.08)
+    ax.axvline(0, color="0.8", linewidth=0.8, zorder=0)
+    ax.set_xlabel(
+        f"correlation of matched experts (black line: mean)\nfilled: adjusted p < {ALPHA}; gray tick: with permuted cells"
+    )
+    ax.tick_params(axis="y", length=0)
+    ax.spines[["top", "right", "left"]].set_visible(False)
+    ax.set_title(_title(table), loc="left", fontsize="medium")
+    return None if show_or_save(ax.figure, show=show, save=save) else ax
+
+
+def _pair(ax: Axes, experts: pd.DataFrame, heights: np.ndarray) -> None:
+    value, null = (experts[name].to_numpy(dtype=float) for name in ("value", "null_mean"))
+    fill = np.where(experts["p_adjusted"] < ALPHA, COLOR, "white")
+    ax.hlines(heights, null, value, color="0.85", linewidth=1.5, zorder=1)
+    ax.scatter(null, heights, marker="|", s=40, color="0.55", linewidths=1.5, zorder=2)
+    ax.scatter(value, heights, s=26, c=fill.tolist(), edgecolors=COLOR, linewidths=1, zorder=3)
+    for x, y, first, second in zip(value, heights, experts["first"], experts["second"], strict=True):
+        ax.annotate(f"{first}–{second}", (x, y), (5, 0), textcoords="offset points", va="center", fontsize="xx-small")
+
+
+def _title(table: pd.DataFrame) -> str:
+    found = table.loc[table["statistic"] == "mutual_information", "value"]
+    return f"Experts of {len(found)} models\nI(modality; expert): {found.min():.3f} to {found.max():.3f} nats"
