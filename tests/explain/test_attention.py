@@ -45,6 +45,50 @@ def test_rows_sum_to_one(seed):
     np.testing.assert_allclose(table.groupby(["layer", "group", "query"])["attention"].sum(), 1)
 
 
+@pytest.mark.parametrize("n_heads", [1, 3])
+def test_heads_and_rollout_have_rows_of_their_own(n_heads):
+    heads = [mosaic_blocks(5)[0]] + [np.where(np.isnan(mosaic_blocks(5)[0]), np.nan, 1 / 3)] * (n_heads - 1)
+    rollout = mosaic_blocks(6)[0]
+    rollout = np.where(np.isnan(heads[0]), np.nan, rollout)
+    table = attention_table(np.stack(heads, axis=2), NAMES, rollout=rollout)
+    parts = {"mean": np.mean(heads, axis=0), "rollout": rollout} | {str(h): blocks for h, blocks in enumerate(heads)}
+    assert set(table["head"]) == set(parts)
+    for name, blocks in parts.items():
+        alone = attention_table(blocks, NAMES)
+        found = table[table["head"] == name].reset_index(drop=True)
+        columns = ["layer", "group", "query", "key", "attention", "n_cells", "across"]
+        pd.testing.assert_frame_equal(found[columns], alone[columns])
+
+
+@settings(max_examples=25, deadline=None)
+@given(seed=st.integers(0, 10_000))
+def test_attention_across_modalities_against_loops_over_cells(seed):
+    blocks, present = mosaic_blocks(seed)
+    groups, n_tokens = pd.Series(list("ababababa")), np.array([4, 2, 1])
+    for row in attention_table(blocks, NAMES, groups, n_tokens=n_tokens).itertuples():
+        across, uniform = [], []
+        for c in range(9):
+            if row.group in ("all cells", groups[c]):
+                own = np.flatnonzero(present[c])
+                total = n_tokens[own].sum()
+                across.append(1 - sum(n_tokens[u] * blocks[c, row.layer, u, u] for u in own) / total)
+                uniform.append(1 - sum(n_tokens[u] ** 2 for u in own) / total**2)
+        assert row.across == pytest.approx(np.mean(across)) and row.across_uniform == pytest.approx(np.mean(uniform))
+
+
+def test_uniform_attention_through_layers_has_ratio_one_in_a_mosaic():
+    """In every layer, half of a token stays and half comes from all tokens of the cell alike."""
+    _, present = mosaic_blocks(3)
+    rollout = np.full((9, 2, 3, 3), np.nan)
+    for cell, here in enumerate(present):
+        step = (np.eye(3) + here / here.sum()) / 2
+        rollout[cell] = np.where(np.outer(here, here), np.stack([step, step @ (step * here[:, None])]), np.nan)
+    table = attention_table(rollout, NAMES, rollout=rollout)
+    np.testing.assert_allclose(table[table["head"] == "rollout"]["ratio"].dropna(), 1)
+    alike = table[table["head"] == "rollout"]
+    np.testing.assert_allclose(alike["across"], alike["across_uniform"])
+
+
 def test_uniform_attention_has_ratio_one_in_a_mosaic():
     blocks, present = mosaic_blocks(3)
     uniform = present[:, None, :, None] * present[:, None, None, :] / present.sum(axis=1)[:, None, None, None]
@@ -73,3 +117,8 @@ def test_modality_in_no_cell_has_no_rows():
 def test_bad_input(shape, n_tokens, match):
     with pytest.raises(ValueError, match=match):
         attention_table(np.zeros(shape), NAMES, n_tokens=n_tokens)
+
+
+def test_rollout_must_fit_the_blocks():
+    with pytest.raises(ValueError, match=r"shape \(4, 2, 3, 3\) of the blocks; found \(4, 1, 3, 3\)"):
+        attention_table(np.zeros((4, 2, 5, 3, 3)), NAMES, rollout=np.zeros((4, 1, 3, 3)))

@@ -4,6 +4,7 @@ from torch import Tensor
 
 from scmoe.data._correction import MAX_CENTERS, Correction
 from scmoe.data._presence import locate
+from scmoe.nn._attention import SelfAttention
 from scmoe.nn._config import NetworkConfig
 from scmoe.nn._network import Network, keep_mask, locate_tokens
 
@@ -197,3 +198,15 @@ def test_hidden_features_are_made_up_for_by_the_others(network):
     scale = 1 / (1 - network.config.feature_dropout)
     torch.testing.assert_close(hidden.unique(), torch.tensor([0.0, scale]))
     assert hidden.mean().item() == pytest.approx(1, abs=0.02)
+
+
+def test_explicit_softmax_gives_what_the_fused_kernel_gives(network, z, monkeypatch):
+    fused = encode(network, z, PRESENT)
+
+    def explicit(attention: SelfAttention, x: Tensor, allowed: Tensor | None) -> Tensor:
+        value = attention._split(x)[2]
+        return attention.out((attention.weights(x, allowed) @ value).transpose(1, 2).flatten(2))
+
+    monkeypatch.setattr(SelfAttention, "forward", explicit)
+    states = encode(network, z, PRESENT).states
+    torch.testing.assert_close(states, fused.states, atol=1e-5, rtol=1e-5)

@@ -7,7 +7,7 @@ import pytest
 from mudata import MuData
 
 from scmoe._io import quiet_mudata
-from scmoe.explain import attention_table, usage_table
+from scmoe.explain import ablation_table, attention_table, usage_table
 
 matplotlib.use("Agg")
 
@@ -38,11 +38,15 @@ def mdata() -> MuData:
     truth[:20] = adt.X
     predicted = np.where(np.isnan(truth), 0.0, truth) + 0.3 * rng.normal(size=truth.shape)
     mdata.obsm["scmoe_adt_from_rna"] = pd.DataFrame(predicted, index=mdata.obs_names, columns=PROTEINS)
+    groups = mdata.obs["cell_type"]
     shares = {m: rng.dirichlet(np.ones(N_EXPERTS), size=(N_CELLS, 2)) for m in ("rna", "adt")}
     shares["adt"][20:] = np.nan
-    blocks = rng.dirichlet(np.ones(2), size=(N_CELLS, 2, 2))
-    blocks[20:] = [[1, np.nan], [np.nan, np.nan]]
-    groups = mdata.obs["cell_type"]
+    heads = rng.dirichlet(np.ones(2), size=(N_CELLS, 2, 2, 2))  # layers, heads, queries
+    heads[20:] = [[1, np.nan], [np.nan, np.nan]]
+    rollout = (heads.mean(2) + np.eye(2)) / 2
+    loss = np.repeat(rng.uniform(1, 2, size=(N_CELLS, 1, 3)), 2, axis=1)
+    loss[20:] = np.nan
+    ablation = ablation_table(loss, loss + rng.random(loss.shape), ["rna", "adt"], ["rna", "adt", "label"], groups)
     epochs = np.arange(6)
     mdata.uns["scmoe"] = {
         "history": pd.DataFrame(
@@ -50,7 +54,8 @@ def mdata() -> MuData:
         ).set_axis(epochs.astype(str)),
         "expert_usage": usage_table(shares, shares, groups),
         "expert_usage_groupby": "cell_type",
-        "attention": attention_table(blocks, ["rna", "adt"], groups),
+        "attention": attention_table(heads, ["rna", "adt"], groups, rollout=rollout),
+        "ablation": ablation.assign(how="hide", cells="test"),
         "attention_groupby": "cell_type",
     }
     return mdata

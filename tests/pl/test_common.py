@@ -11,6 +11,7 @@ PLOTS = {
     "history": (scmoe.pl.history, "scmoe.tl.train"),
     "expert_usage": (scmoe.pl.expert_usage, "scmoe.tl.expert_usage"),
     "attention": (scmoe.pl.attention, "scmoe.tl.attention"),
+    "ablation": (scmoe.pl.ablation, "scmoe.tl.ablation"),
 }
 
 
@@ -48,6 +49,6 @@ def test_tables_read_back_from_disk_are_drawn(mdata, tmp_path):
     write_h5mu(mdata, tmp_path / "result.h5mu")
     with quiet_mudata():
         stored = read_h5mu(tmp_path / "result.h5mu")
-    assert scmoe.pl.history(stored) and scmoe.pl.attention(stored, group="T")
+    assert scmoe.pl.history(stored) and scmoe.pl.attention(stored, group="T", beside_ablation=True)
     assert scmoe.pl.expert_usage(stored, by="group")
     assert scmoe.pl.imputed(stored, source="rna", target="adt", features="CD4")

@@ -13,14 +13,25 @@ def test_writes_only_the_table(mosaic, trained_mosaic, contents, written):
 def test_attention_of_a_query_sums_to_one(mosaic, trained_mosaic):
     scmoe.tl.attention(mosaic, trained_mosaic, groupby="batch")
     table = mosaic.uns["scmoe"]["attention"]
-    np.testing.assert_allclose(table.groupby(["layer", "group", "query"])["attention"].sum(), 1, rtol=1e-5)
+    sums = table.groupby(["layer", "head", "group", "query"])["attention"].sum()
+    np.testing.assert_allclose(sums, 1, rtol=1e-5)
+    assert set(table["head"]) == {"mean", "0", "1", "rollout"}
     assert set(table["group"]) == {"all cells", "donor1", "donor2"}
     assert set(table["query"]) == set(table["key"]) == {"rna", "adt", "ephys"}
+
+
+def test_the_mean_head_is_the_mean_of_the_cells(paired, trained):
+    scmoe.tl.attention(paired, trained)
+    table = paired.uns["scmoe"]["attention"]
+    for kind in ("mean", "rollout"):
+        rows = table[table["head"] == kind].pivot(index="query", columns="key", values="attention")
+        expected = trained.get_attention(paired, kind=kind)[:, 0].mean(0)
+        np.testing.assert_allclose(rows.loc[["rna", "adt"], ["rna", "adt"]], expected, rtol=1e-5)
 
 
 def test_other_results_of_the_model_stay(paired, trained):
     before = set(paired.uns["scmoe"])
     scmoe.tl.expert_usage(paired, trained)
     scmoe.tl.attention(paired, trained)
-    tables = {"expert_usage", "attention", "expert_usage_groupby", "attention_groupby"}
+    tables = {"expert_usage", "expert_summary", "attention", "expert_usage_groupby", "attention_groupby"}
     assert set(paired.uns["scmoe"]) == before | tables

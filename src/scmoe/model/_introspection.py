@@ -1,14 +1,18 @@
 """How a trained model works inside: routing and attention."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Literal
 
 import numpy as np
 import torch
 from mudata import MuData
+from torch import Tensor
 
 from scmoe.model._encoding import BATCH_SIZE, nan_where_absent
 from scmoe.model._prediction import Prediction
+
+KINDS = ("mean", "heads", "rollout")
+"""What `SCMOE.get_attention` can return."""
 
 
 class Introspection(Prediction):
@@ -58,8 +62,10 @@ class Introspection(Prediction):
         adata: MuData | None = None,
         indices: Sequence[int] | None = None,
         batch_size: int = BATCH_SIZE,
+        *,
+        kind: Literal["mean", "heads", "rollout"] = "mean",
     ) -> np.ndarray:
-        """How much modalities attend to each other.
+        r"""How much modalities attend to each other.
 
         Parameters
         ----------
@@ -67,18 +73,50 @@ class Introspection(Prediction):
             Which cells.
         batch_size
             Cells at once.
+        kind
+            ``"mean"``: mean over the heads of a layer; ``"heads"``: each head; ``"rollout"``: how much of a token's
+            input, from before the first layer, reaches a token after each layer, if a token keeps half of itself and
+            takes the other half from where it attends to.
 
         Returns
         -------
         numpy.ndarray
-            (n, layers, V, V) float32: attention of the tokens of a modality (third axis) to all tokens of another
-            (fourth), mean over heads and query tokens. Rows sum to one; NaN in rows of absent modalities, 0 in columns.
+            (n, layers, V, V) float32, for ``"heads"`` (n, layers, heads, V, V): attention of the tokens of a modality
+            (last axis but one) to all tokens of another (last axis), mean over query tokens. Rows sum to one; NaN in
+            rows of absent modalities, 0 in columns.
+
+        Raises
+        ------
+        ValueError
+            `kind` is none of its options.
+
+        Notes
+        -----
+        Rollout :math:`R_l = \tfrac{1}{2} (A_l + I) R_{l-1}`, :math:`R_{-1} = I`, over tokens, A the mean over heads:
+        Abnar and Zuidema 2020,
+        `doi:10.18653/v1/2020.acl-main.385 <https://doi.org/10.18653/v1/2020.acl-main.385>`__. The halves stand for the
+        skip connection around attention, which ``residual="reference"`` has not; experts are left out.
         """
+        if kind not in KINDS:
+            raise ValueError(f"kind must be one of {', '.join(map(repr, KINDS))}; found {kind!r}.")
         dataset, cells = self._query(adata, indices)
-        V, P = len(self.modalities), self.config.n_tokens
-        out = np.full((len(cells), self.config.n_layers, V, V), np.nan, np.float32)
+        c, V = self.config, len(self.modalities)
+        heads = (c.n_heads,) if kind == "heads" else ()
+        out = np.full((len(cells), c.n_layers, *heads, V, V), np.nan, np.float32)
         for chunk in self._encode(dataset, cells, batch_size, return_attention=True):
-            for layer, attention in enumerate(chunk.encoded.attention):
-                blocks = attention.mean(1).unflatten(2, (V, P)).sum(3).unflatten(1, (V, P)).mean(2)
-                out[chunk.rows, layer] = nan_where_absent(chunk.batch.presence.mask, blocks)
+            here = chunk.batch.presence.mask
+            for layer, weights in enumerate(weights_of(chunk.encoded.attention, kind)):
+                blocks = weights.unflatten(-1, (V, c.n_tokens)).sum(-1).unflatten(-2, (V, c.n_tokens)).mean(-2)
+                out[chunk.rows, layer] = nan_where_absent(here[:, None] if heads else here, blocks)
         return out
+
+
+def weights_of(attention: Sequence[Tensor], kind: str) -> Iterator[Tensor]:
+    """Of each layer, its attention (B, H, N, N) as `SCMOE.get_attention` wants it: as it is, or (B, N, N)."""
+    rollout: Tensor | None = None
+    for weights in attention:
+        mean = weights.mean(1)
+        if kind == "rollout":
+            kept = (mean + torch.eye(mean.shape[-1]).to(mean)) / 2
+            mean = rollout = kept if rollout is None else kept @ rollout
+        yield weights if kind == "heads" else mean

@@ -12,9 +12,9 @@ from mudata import MuData
 from torch import Tensor
 
 from scmoe.data._dataset import MosaicDataset
+from scmoe.model._conflict import Conflict
 from scmoe.model._encoding import Chunk
 from scmoe.model._features import decoded, embedding, label_views
-from scmoe.model._introspection import Introspection
 from scmoe.readout._annotator import Annotator, fit_annotator
 from scmoe.readout._subsets import Subset, nearest_subset
 
@@ -54,7 +54,7 @@ class Target:
     agreement: float = 1.0
 
 
-class Targets(Introspection):
+class Targets(Conflict):
     """The methods of `scmoe.model.SCMOE` that make targets of explanations."""
 
     def label_target(self, label: str) -> Target:

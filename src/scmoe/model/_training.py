@@ -15,7 +15,6 @@ from scmoe.data._datamodule import MosaicDataModule, split_cells
 from scmoe.data._dataset import MosaicDataset
 from scmoe.data._graph import NeighborGraph
 from scmoe.data._statistics import Scale, Statistics, fit_scale, fit_statistics
-from scmoe.model._ablation import Ablation
 from scmoe.model._deletion import Deletion
 from scmoe.model._fit_readouts import fit_readouts
 from scmoe.nn._config import from_keywords
@@ -28,7 +27,7 @@ MIN_CELLS = 4
 """Fewer cells have neither programs nor neighbors."""
 
 
-class Training(Ablation, Deletion):
+class Training(Deletion):
     """How a `scmoe.model.SCMOE` is trained."""
 
     seed: int

@@ -3,12 +3,16 @@
 from pathlib import Path
 from typing import Literal
 
+import matplotlib.pyplot as plt
+import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.colors import Normalize, TwoSlopeNorm
 from mudata import MuData
 
-from scmoe._keys import ATTENTION, DEFAULT_KEY
+from scmoe._keys import ABLATION, ATTENTION, DEFAULT_KEY
+from scmoe.explain._attention import MEAN, ROLLOUT
 from scmoe.explain._groups import ALL_CELLS
+from scmoe.pl._ablation import ablation, of_group
 from scmoe.pl._heatmap import heatmap
 from scmoe.pl._save import show_or_save
 from scmoe.pl._tables import at_layer, one_of, stored_table
@@ -19,7 +23,9 @@ def attention(
     *,
     group: str = ALL_CELLS,
     layer: int = -1,
+    head: int | Literal["mean", "rollout"] = "mean",
     value: Literal["ratio", "attention"] = "ratio",
+    beside_ablation: bool = False,
     key: str = DEFAULT_KEY,
     ax: Axes | None = None,
     show: bool | None = None,
@@ -27,7 +33,7 @@ def attention(
 ) -> Axes | None:
     """Draw how much attention each modality (row) pays to each modality (column).
 
-    Attention says where a token looks, not what matters for a prediction; read it next to an ablation.
+    Attention says where a token looks, not what matters for a prediction; show it next to an ablation.
 
     Parameters
     ----------
@@ -37,9 +43,13 @@ def attention(
         Group of cells; default all of them.
     layer
         Layer, counted from 0; negative numbers count from the last.
+    head
+        ``"mean"`` over heads, the number of a head, or ``"rollout"``: attention through all layers up to this one.
     value
         ``"ratio"``: attention over what uniform attention would give, 1 is no preference. ``"attention"``: share of the
         attention, rows sum to 1.
+    beside_ablation
+        Draw the results of `scmoe.tl.ablation` for the same cells to the right.
     key
         The ``key_added`` of the results.
     ax
@@ -51,21 +61,32 @@ def attention(
 
     Returns
     -------
-    The axes, unless `show` is True.
+    The axes (of the attention), unless `show` is True.
 
     Raises
     ------
     KeyError
-        If the table, the group or the layer is not there.
+        If the table, the group, the layer or the head is not there, or no ablation to draw beside.
     ValueError
-        If `value` is none of its options.
+        If `value` is none of its options, or `ax` is given for two heat maps.
     """
     one_of(value, ("ratio", "attention"), "value")
-    table = at_layer(stored_table(mdata, key, ATTENTION, "scmoe.tl.attention"), layer)
-    groups = table["group"].astype(str)
-    if group not in set(groups):
-        raise KeyError(f"There is no group {group!r}; the table has {', '.join(groups.unique())}.")
-    table = table[groups == group].astype({"query": str, "key": str})
+    table = of_group(at_layer(stored_table(mdata, key, ATTENTION, "scmoe.tl.attention"), layer), group)
+    heads = table["head"].astype(str)
+    if str(head) not in set(heads):
+        raise KeyError(f"There is no head {head!r}; the table has {', '.join(heads.unique())}.")
+    table = table[heads == str(head)].astype({"query": str, "key": str})
+    if beside_ablation:
+        if ax is not None:
+            raise ValueError("beside_ablation=True draws two heat maps; found one ax. Leave ax out.")
+        stored_table(mdata, key, ABLATION, "scmoe.tl.ablation")  # before a figure is made
+        _, (ax, right) = plt.subplots(1, 2, figsize=(11, 3.4), layout="constrained")
+        ablation(mdata, group=group, key=key, ax=right)
+    ax = _draw(table, value, _title(table, head, group), ax)
+    return None if show_or_save(ax.figure, show=show, save=save) else ax
+
+
+def _draw(table: pd.DataFrame, value: str, title: str, ax: Axes | None) -> Axes:
     names = table["key"].unique()
     matrix = table.pivot(index="query", columns="key", values=value)
     matrix = matrix.reindex(index=[name for name in names if name in matrix.index], columns=names)
@@ -79,6 +100,11 @@ def attention(
         baseline = 1 / len(names)
         cmap, norm = "viridis", Normalize(0, max(float(matrix.max().max()), 1.5 * baseline))
         label = f"share of attention, rows sum to 1\n(line: 1 / modalities, {baseline:.3g})"
-    title = "Attention between modalities" + ("" if group == ALL_CELLS else f", {group}")
-    ax = heatmap(matrix, cmap=cmap, norm=norm, colorbar=label, baseline=baseline, title=title, ax=ax)
-    return None if show_or_save(ax.figure, show=show, save=save) else ax
+    return heatmap(matrix, cmap=cmap, norm=norm, colorbar=label, baseline=baseline, title=title, ax=ax)
+
+
+def _title(table: pd.DataFrame, head: int | str, group: str) -> str:
+    kind = {MEAN: "Attention", ROLLOUT: "Rollout of attention"}.get(str(head), f"Attention of head {head}")
+    across, uniform = (f"{table[name].iloc[0]:.0%}" for name in ("across", "across_uniform"))
+    where = "" if group == ALL_CELLS else f", {group}"
+    return f"{kind} between modalities{where}\n{across} to other modalities (uniform: {uniform})"

@@ -11,9 +11,22 @@ import scanpy as sc
 from mudata import MuData
 
 from scmoe._io import check_writable
-from scmoe._keys import ATTENTION, DEFAULT_KEY, EXPERT_USAGE, EXPERT_USAGE_GROUPBY, HISTORY, UMAP
+from scmoe._keys import (
+    ABLATION,
+    ATTENTION,
+    ATTRIBUTION,
+    DEFAULT_KEY,
+    DELETION,
+    EXPERT_USAGE,
+    EXPERT_USAGE_GROUPBY,
+    HISTORY,
+    UMAP,
+)
 from scmoe.explain._groups import ALL_CELLS
+from scmoe.pl._ablation import ablation
 from scmoe.pl._attention import attention
+from scmoe.pl._attribution import attribution
+from scmoe.pl._deletion import deletion
 from scmoe.pl._expert_usage import expert_usage
 from scmoe.pl._history import history
 from scmoe.pl._save import show_or_save
@@ -61,7 +74,14 @@ def save_figures(
                 mdata, by="group", min_cells=_min_cells(stored[EXPERT_USAGE]), key=key, save=file
             )
     if ATTENTION in stored:
-        plots["attention"] = lambda file: attention(mdata, key=key, save=file)
+        beside = ABLATION in stored
+        plots["attention"] = lambda file: attention(mdata, beside_ablation=beside, key=key, save=file)
+    if ABLATION in stored:
+        plots["ablation"] = lambda file: ablation(mdata, key=key, save=file)
+    if ATTRIBUTION in stored:
+        plots["attribution"] = lambda file: attribution(mdata, key=key, save=file)
+    if DELETION in stored:
+        plots["deletion"] = lambda file: deletion(mdata, key=key, save=file)
     if UMAP in mdata.obsm:
         for name in color:
             plots[f"umap_{name}"] = partial(_umap, mdata, name)

@@ -65,4 +65,4 @@ def _annotate(ax: Axes, matrix: pd.DataFrame, cmap: str, norm: Normalize) -> Non
     for (row, column), value in np.ndenumerate(matrix.to_numpy(dtype=float)):
         if np.isfinite(value):
             ink = "white" if dark[row, column] else "black"
-            ax.text(column, row, f"{value:.2f}", ha="center", va="center", color=ink, fontsize="small")
+            ax.text(column, row, f"{value:z.2f}", ha="center", va="center", color=ink, fontsize="small")

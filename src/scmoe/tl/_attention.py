@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 def attention(mdata: MuData, model: "SCMOE", *, groupby: str | None = None, key_added: str = DEFAULT_KEY) -> None:
     """Tell how much the modalities attend to each other.
 
-    Attention says where a token looks, not what matters for the result.
+    Attention says where a token looks, not what matters for the result: read it next to `scmoe.tl.ablation`.
 
     Parameters
     ----------
@@ -31,10 +31,12 @@ def attention(mdata: MuData, model: "SCMOE", *, groupby: str | None = None, key_
     Returns
     -------
     None
-        Writes ``mdata.uns[key_added]["attention"]``, a frame with the columns ``layer``, ``group`` (``"all cells"``, and the
-        groups), ``query``, ``key`` (modalities), ``attention`` (share of the query's attention; sums to one over keys),
-        ``ratio`` (to what uniform attention would give) and ``n_cells``; ``mdata.uns[key_added]["attention_groupby"]``
-        holds `groupby`.
+        Writes ``mdata.uns[key_added]["attention"]``, a frame with the columns ``layer``, ``head`` (``"mean"`` over
+        heads, the number of a head as text, or ``"rollout"`` through all layers up to this one), ``group``
+        (``"all cells"``, and the groups), ``query``, ``key`` (modalities), ``attention`` (share of the query's
+        attention; sums to one over keys), ``ratio`` (to what uniform attention would give), ``n_cells``, ``across``
+        (share of all attention that goes to another modality) and ``across_uniform`` (that of uniform attention), see
+        `scmoe.explain.attention_table`; ``mdata.uns[key_added]["attention_groupby"]`` holds `groupby`.
 
     Raises
     ------
@@ -44,5 +46,6 @@ def attention(mdata: MuData, model: "SCMOE", *, groupby: str | None = None, key_
         The data do not fit the model.
     """
     groups = groups_of(mdata, groupby)
-    table = attention_table(model.get_attention(mdata), model.modalities, groups)
+    heads, rollout = (model.get_attention(mdata, kind=kind) for kind in ("heads", "rollout"))
+    table = attention_table(heads, model.modalities, groups, rollout=rollout)
     write_uns(mdata, key_added, **{ATTENTION: table, ATTENTION_GROUPBY: groupby or ""})

@@ -1,0 +1,85 @@
+"""`ablation`: write what is lost when a modality is taken away."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+from mudata import MuData
+
+from scmoe._keys import ABLATION, DEFAULT_KEY
+from scmoe.explain._ablation import ablation_table
+from scmoe.tl._tables import groups_of, write_uns
+
+if TYPE_CHECKING:
+    from scmoe.model._scmoe import SCMOE
+
+
+def ablation(
+    mdata: MuData,
+    model: "SCMOE",
+    *,
+    groupby: str | None = None,
+    how: Literal["hide", "permute"] = "hide",
+    indices: Sequence[int] | None = None,
+    seed: int = 0,
+    key_added: str = DEFAULT_KEY,
+) -> None:
+    """Tell what each modality is worth: how much the losses rise without it.
+
+    Parameters
+    ----------
+    mdata
+        Training data or a query.
+    model
+        A trained model with two modalities or more.
+    groupby
+        Column of ``mdata.obs`` to split the table by as well.
+    how
+        ``"hide"``: the modality is absent; ``"permute"``: cells of a batch exchange it, see
+        `scmoe.model.SCMOE.get_ablation`.
+    indices
+        Positions of the cells to look at. None: the model's test cells, if it has any and `mdata` is the MuData object
+        that it was trained on or loaded with; else all cells. The model learned from its training cells, and the labels
+        from validation cells too, so that losses of these are too small: keep test cells with
+        ``train_kwargs={"validation_size": ...}``.
+    seed
+        Of the permutation.
+    key_added
+        Name of the results.
+
+    Returns
+    -------
+    None
+        Writes ``mdata.uns[key_added]["ablation"]``, a frame with the columns ``group`` (``"all cells"`` of those looked
+        at, and the groups), ``hidden`` (modality), ``outcome`` (modality, or ``"label"``), ``loss``, ``loss_hidden``,
+        ``increase``, ``standard_error`` (of the increase, over cells; NaN with a single cell), ``n_cells``, ``how``,
+        and ``cells`` (``"test"``, ``"all"``, or ``"chosen"`` by `indices`), see `scmoe.explain.ablation_table`. Cells
+        that lack the hidden modality, have no other, or lack the outcome do not count, and outcomes without a cell have
+        no row.
+
+    Raises
+    ------
+    KeyError
+        `groupby` is not a column.
+    ValueError
+        The data do not fit the model, which has a single modality, or no cell has two; `how` is none of its options.
+    """
+    groups = groups_of(mdata, groupby)
+    cells = "chosen"
+    if indices is None and _has_test(model, mdata):
+        cells, indices = "test", model.test_indices.tolist()
+    elif indices is None:
+        cells, indices = "all", range(mdata.n_obs)
+    found = model.get_ablation(mdata, indices, how=how, seed=seed)
+    groups = None if groups is None else groups.iloc[np.asarray(indices)]
+    table = ablation_table(found.loss, found.loss_hidden, model.modalities, found.outcomes, groups)
+    write_uns(mdata, key_added, **{ABLATION: table.assign(how=how, cells=cells)})
+
+
+def _has_test(model: "SCMOE", mdata: MuData) -> bool:
+    """Whether some of these cells are test cells of the model."""
+    if not model.is_trained or mdata is not model.adata:
+        return False
+    # A model can also be loaded with other data than those it was trained on, where its split means nothing.
+    parts = (model.train_indices, model.validation_indices, model.test_indices)
+    return len(model.test_indices) > 0 and sum(map(len, parts)) == mdata.n_obs
