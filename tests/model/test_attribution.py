@@ -1,8 +1,12 @@
 """Attributions against functions whose attributions are known, and against planted structure."""
 
+import weakref
+
 import numpy as np
 import pytest
 import torch
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 
 from scmoe.model._targets import Target
 
@@ -60,7 +64,7 @@ def test_gradient_input_is_the_input_times_its_gradient(paired, trained):
 def test_means_are_those_of_the_cells(mosaic, trained_mosaic):
     target = trained_mosaic.feature_target("rna", "adt", "protein1")
     each = trained_mosaic.get_attributions(target, mosaic)
-    mean = trained_mosaic.get_mean_attributions(target, mosaic, max_memory=3e5)
+    mean = trained_mosaic.get_mean_attributions(target, mosaic, max_memory=4e5)
     np.testing.assert_allclose(mean.signed["rna"], np.nansum(each["rna"], 0) / 120, atol=1e-5)
     np.testing.assert_allclose(mean.absolute["rna"], np.nansum(np.abs(each["rna"]), 0) / 120, atol=1e-5)
     z, a = inputs(trained_mosaic, mosaic).z[0].numpy(), each["rna"][np.isfinite(each["rna"]).all(1)]
@@ -94,7 +98,7 @@ def test_memory_bounds_the_cells_of_a_pass(paired, trained, monkeypatch):
         return read(self, dataset, cells, batch_size, only)
 
     monkeypatch.setattr(type(trained), "_read", spy)
-    bounded = trained.get_attributions(target, paired, n_steps=2, max_memory=3e5)
+    bounded = trained.get_attributions(target, paired, n_steps=2, max_memory=4e5)
     assert 1 <= seen[0] < 120
     for name, values in whole.items():
         np.testing.assert_allclose(bounded[name], values, atol=1e-5)
@@ -117,3 +121,39 @@ def test_bad_arguments(paired, trained, arguments, message):
 def test_no_cell_to_explain(paired, trained):
     with pytest.raises(ValueError, match="no cell to explain 'B' in"):
         trained.get_mean_attributions(trained.label_target("B"), paired, [])
+
+
+class LiveTensors(TorchDispatchMode):
+    """Bytes of the tensors that operations inside the context made and that are still there, at their most."""
+
+    def __init__(self):
+        super().__init__()
+        self.live, self.peak, self.seen = 0, 0, set()
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        out = func(*args, **(kwargs or {}))
+        for leaf in tree_leaves(out):
+            if isinstance(leaf, torch.Tensor) and (key := leaf.untyped_storage()._cdata) not in self.seen:
+                self.seen.add(key)
+                self.live += leaf.untyped_storage().nbytes()
+                self.peak = max(self.peak, self.live)
+                weakref.finalize(leaf.untyped_storage(), self.forget, key, leaf.untyped_storage().nbytes())
+        return out
+
+    def forget(self, key, size):
+        self.seen.discard(key)
+        self.live -= size
+
+
+@pytest.mark.parametrize("name", ["label", "group", "feature"])
+def test_tensors_stay_within_the_stated_memory(paired, trained, name):
+    target = {
+        "label": lambda: trained.label_target("B"),
+        "group": lambda: trained.group_targets(paired.obs["cell_type"], paired)["B"],
+        "feature": lambda: trained.feature_target("rna", "adt", "protein1"),
+    }[name]()
+    cells = np.tile(np.arange(120), 5)
+    for bound in (5e5, 2e6):
+        with LiveTensors() as tensors:
+            trained.get_mean_attributions(target, paired, cells, n_steps=2, max_memory=bound)
+        assert 0.1 * bound < tensors.peak < bound

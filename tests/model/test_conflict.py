@@ -5,13 +5,13 @@ import pytest
 import torch
 
 from scmoe.data._datamodule import MosaicDataModule
-from scmoe.model._conflict import Conflict, teacher, training_batches
+from scmoe.model._conflict import teacher, training_batches
 
 QUICK = {"n_batches": 3, "batch_size": 40}
 
 
 def conflict(model, mdata, **kwargs):
-    return Conflict.get_gradient_conflict(model, mdata, **{**QUICK, **kwargs})
+    return model.get_gradient_conflict(mdata, **{**QUICK, **kwargs})
 
 
 @pytest.mark.parametrize("definition", ["target", "source", "token"])

@@ -7,13 +7,23 @@ import torch
 from scmoe.data._dataset import Batch
 from scmoe.data._presence import locate
 from scmoe.explain._conflict import cosines
-from scmoe.model._gradients import Call, by_loss, by_token, forward, gradients_of, gram, measure, pair_losses, part_of
+from scmoe.model._gradients import (
+    Call,
+    by_loss,
+    by_token,
+    forward,
+    gradients_of,
+    gram,
+    measure,
+    part_of,
+    weighted_pairs,
+)
 from scmoe.nn._config import NetworkConfig
 from scmoe.nn._experts import Experts
 from scmoe.nn._network import Network
 from scmoe.nn._router import Routing
 from scmoe.train._config import TrainConfig
-from scmoe.train._objective import decode_losses, draw_groups, objective
+from scmoe.train._objective import draw_groups, objective, own_and_cross, pair_losses
 
 B, N_FEATURES, LIKELIHOODS = 12, (7, 5, 6), ("gaussian", "nb", "bernoulli")
 V = len(N_FEATURES)
@@ -72,8 +82,9 @@ def of_whole(network, done):
 def test_pairs_add_up_to_the_decoding_losses(network, batch, group):
     z = network.standardize(batch.values, batch.observed)
     encoded = network.encode(z, batch.presence, batch.covariates, group)
-    own, cross = decode_losses(network, encoded, z, batch, group)
-    pairs = pair_losses(network, encoded, z, batch, group, CONFIG)
+    found = pair_losses(network, encoded, z, batch, group)
+    own, cross = own_and_cross(*found)
+    pairs = weighted_pairs(*found, CONFIG)
     torch.testing.assert_close(pairs.sum(), 0.7 * own + 3 * cross)
     torch.testing.assert_close(pairs.diagonal().sum(), 0.7 * own)
 
@@ -116,7 +127,7 @@ def test_gram_against_flattened_gradients(network, batch, group):
     found = gram(gradients_of(done, "target"))
     for layer, block in enumerate(network.blocks):
         rows = []
-        for loss in done.pairs.sum(0):
+        for loss in done.pairs.sum(1):
             network.zero_grad()
             loss.backward(retain_graph=True)
             rows.append(torch.cat([parameter.grad.flatten() for parameter in block.moe.experts.parameters()]).double())
@@ -155,13 +166,13 @@ def test_gradients_that_are_not_finite_are_refused(network, batch):
         measure(network, ["a", "b", "c"], [batch], CONFIG, definition="target", seed=0)
 
 
-@pytest.fixture
-def call():
-    """One expert for all tokens; a cell has two tokens, one of each modality."""
+def one_expert(n_tokens=256):
+    """One expert for all tokens, with an output of zero."""
     experts = Experts(NetworkConfig(n_experts=1, top_k=1, n_hidden=8, n_heads=2, expert_hidden=16))
     torch.nn.init.zeros_(experts.w2)
-    x, n = torch.randn(256, 8), 256
-    routing = Routing(torch.ones(n, 1), torch.zeros(n, 1, dtype=torch.long), torch.zeros(n, 1), torch.zeros(n, 1), None)
+    logits = torch.zeros(n_tokens, 1)
+    routing = Routing(torch.ones(n_tokens, 1), torch.zeros(n_tokens, 1, dtype=torch.long), logits, logits, None)
+    x = torch.randn(n_tokens, 8)
     return Call(experts, x, routing, experts(x, routing))
 
 
@@ -170,7 +181,8 @@ def cosine(gradients):
 
 
 @pytest.mark.parametrize(("factor", "expected"), [(3.0, 1), (-2.0, -1)])
-def test_equal_and_opposite_losses(call, factor, expected):
+def test_equal_and_opposite_losses(factor, expected):
+    call = one_expert()
     loss = (call.output - call.x).square().sum()
     assert cosine(by_loss([call], [loss, factor * loss])) == pytest.approx(expected, abs=1e-6)
 
@@ -185,10 +197,18 @@ def test_losses_of_different_experts_are_orthogonal():
     assert np.isnan(cosines(found)[:, 0, 1]).all()
 
 
-def test_planted_conflict_is_found_and_random_cells_have_none(call):
-    sign = 1.0 - 2 * (torch.arange(256) % 2)  # of the linear map that a modality's tokens should learn
-    target = sign[:, None] * (call.x @ torch.randn(8, 8))
-    loss = (call.output - target).square().sum()
-    assert cosine(by_token([call], loss, torch.arange(256) % 2, 2)) < -0.8
-    cells = [cosine(by_token([call], loss, (torch.randperm(128) % 2).repeat_interleave(2), 2)) for _ in range(50)]
-    assert -0.8 < min(cells) and np.mean(cells) > -0.5
+def test_planted_conflict_is_found_and_random_cells_have_none():
+    """Of a cell's two tokens, the one of the first modality should become a linear map, that of the second its opposite."""
+    modality, wanted = torch.arange(256) % 2, torch.randn(8, 8)
+    found, random = [], []
+    for _ in range(50):
+        call = one_expert()
+        target = (1 - 2 * modality[:, None]) * (call.x @ wanted)
+        loss = (call.output - target).square().sum()
+        cells = (torch.randperm(128) % 2).repeat_interleave(2)
+        found.append(cosine(by_token([call], loss, modality, 2)))
+        random.append(cosine(by_token([call], loss, cells, 2)))
+    assert np.mean(found) < -0.8
+    assert max(found) < min(random)
+    assert abs(np.mean(random)) < 0.15
+    assert 0.25 < np.mean(np.array(random) < 0) < 0.75

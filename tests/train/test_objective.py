@@ -8,7 +8,7 @@ from scmoe.losses._balance import balance_by_modality, balance_loss
 from scmoe.nn._config import NetworkConfig
 from scmoe.nn._network import Network
 from scmoe.train._config import TrainConfig
-from scmoe.train._objective import decode_losses, draw_groups, objective, reconstruction
+from scmoe.train._objective import draw_groups, objective, own_and_cross, pair_losses, reconstruction
 
 B, N_FEATURES, LIKELIHOODS = 8, (7, 5, 6, 4), ("gaussian", "nb", "bernoulli", "poisson")
 V = len(N_FEATURES)
@@ -71,7 +71,7 @@ def cross_gradient(network: Network, target: int, group: Tensor) -> list[Tensor]
     z = network.standardize(batch.values, batch.observed)
     inputs = [x.clone().requires_grad_() for x in z]
     encoded = network.encode(inputs, batch.presence, batch.covariates, group)
-    _, cross = decode_losses(network, encoded, z, batch, group)
+    _, cross = own_and_cross(*pair_losses(network, encoded, z, batch, group))
     return list(torch.autograd.grad(cross, inputs, materialize_grads=True))
 
 
@@ -114,7 +114,7 @@ def test_decoding_losses_equal_the_loop_over_cells(network, mosaic):
             if cells:
                 (own if source == target else cross).append(torch.stack([loss[c] for c in cells]).mean())
     expected = (sum(own) / V, sum(cross) / len(cross))
-    torch.testing.assert_close(decode_losses(network, encoded, z, batch, group), expected)
+    torch.testing.assert_close(own_and_cross(*pair_losses(network, encoded, z, batch, group)), expected)
 
 
 @pytest.mark.parametrize(("v", "likelihood"), list(enumerate(LIKELIHOODS)))

@@ -1,9 +1,11 @@
 from ._baselines import pca_embedding, ridge_on_pca
 from ._compare_run import run_compare
+from ._conflict_run import run_conflict
 from ._demo import run_demo
 from ._regimes_run import run_experts
 from ._scores import embedding_scores
 from ._scores_held_out import label_scores, prediction_scores
+from ._shap_run import run_shap
 from ._speed import run_speed
 
 __all__ = [
@@ -13,7 +15,9 @@ __all__ = [
     "prediction_scores",
     "ridge_on_pca",
     "run_compare",
+    "run_conflict",
     "run_demo",
     "run_experts",
+    "run_shap",
     "run_speed",
 ]

@@ -80,6 +80,43 @@ def experts(
     typer.echo(f"Written to {output}: experts.json, experts.md")
 
 
+@app.command()
+def conflict(
+    output: Annotated[Path, typer.Option("--output", "-o", help="Folder to write.")] = Path("scmoe_conflict"),
+    data: Annotated[
+        Path | None, typer.Option(help="Data with two modalities or more; default the bundled CITE data.")
+    ] = None,
+    seeds: Annotated[str, typer.Option(help="Comma-separated.")] = "0,1,2",
+    quick: Annotated[bool, typer.Option("--quick", help="The first seed and fewer epochs.")] = False,
+) -> None:
+    """Compare how the gradients of modalities agree on sparse experts and on dense layers, during the training."""
+    with reported_errors("Run the command again to start over."):
+        from scmoe.benchmark._conflict_report import conflict_markdown
+        from scmoe.benchmark._conflict_run import run_conflict
+
+        result = run_conflict(output, data=data, seeds=_numbers(seeds), quick=quick)
+    typer.echo(conflict_markdown(result))
+    typer.echo(f"Written to {output}: conflict.json, conflict.md, conflict.png")
+
+
+@app.command()
+def shap(
+    output: Annotated[Path, typer.Option("--output", "-o", help="Folder to write.")] = Path("scmoe_shap"),
+    data: Annotated[Path | None, typer.Option(help="Data to explain; default the bundled CITE data.")] = None,
+    labels: Annotated[str, typer.Option(help="Column of obs with cell types.")] = "cell_type",
+    batch: Annotated[str | None, typer.Option(help="Column of obs with batches or donors.")] = "batch",
+    seed: Annotated[int, typer.Option(help="Of model, cells and methods.")] = 0,
+    quick: Annotated[bool, typer.Option("--quick", help="Fewer labels and cells.")] = False,
+) -> None:
+    """Compare what explanations cost with SHAP, and whether they agree."""
+    with reported_errors("Run the command again to start over."):
+        from scmoe.benchmark._shap_run import run_shap, shap_markdown
+
+        result = run_shap(output, data=data, labels=labels, batch=batch, seed=seed, quick=quick)
+    typer.echo(shap_markdown(result))
+    typer.echo(f"Written to {output}: shap.json, shap.md")
+
+
 def _names(text: str) -> list[str]:
     return [name.strip() for name in text.split(",") if name.strip()]
 

@@ -20,9 +20,9 @@ N_STEPS = 32
 MAX_MEMORY = 1e9
 """Bytes."""
 FLOAT = 4
-COPIES = 8
+COPIES = 10
 """Arrays of a cell's features that are there at once: values, gradients, sums, and what makes them."""
-TOKEN_COPIES = 24
+TOKEN_COPIES = 32
 """Arrays of a token's width that a block keeps for the backward pass."""
 
 
@@ -118,7 +118,12 @@ class Attribution(Layers):
         n_steps: int = N_STEPS,
         max_memory: float = MAX_MEMORY,
     ) -> MeanAttributions:
-        """`get_attributions` averaged over cells while they pass; the arguments are the same.
+        """`get_attributions` averaged over cells while they pass.
+
+        Parameters
+        ----------
+        target, adata, indices, method, n_steps, max_memory
+            As in `get_attributions`.
 
         Returns
         -------

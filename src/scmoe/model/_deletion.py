@@ -8,7 +8,7 @@ from mudata import MuData
 from torch import Tensor
 
 from scmoe.model._attribution import MAX_MEMORY, N_STEPS, Attribution, Method
-from scmoe.model._encoding import BATCH_SIZE, Reading
+from scmoe.model._encoding import Reading
 from scmoe.model._features import to_numpy
 from scmoe.model._targets import Target
 
@@ -19,42 +19,6 @@ RANKINGS = ("attribution", "correlation", "random")
 
 class Deletion(Attribution):
     """The methods of `scmoe.model.SCMOE` that test attributions; see `Inference`."""
-
-    @torch.no_grad()
-    def get_correlations(
-        self,
-        values: np.ndarray,
-        adata: MuData | None = None,
-        indices: Sequence[int] | None = None,
-        batch_size: int = BATCH_SIZE,
-    ) -> dict[str, np.ndarray]:
-        """Pearson correlation of each feature with a number of each cell: what can be said without a model.
-
-        Parameters
-        ----------
-        values
-            (n,) one number a cell, such as 1 for the cells of a type and 0 for others; NaN: the cell does not count.
-        adata, indices
-            Which cells.
-        batch_size
-            Cells at once.
-
-        Returns
-        -------
-        dict
-            Of each modality (features,) float32, over the cells that have it; 0 where one of the two does not vary.
-        """
-        dataset, cells = self._query(adata, indices)
-        known = np.isfinite(values)
-        cells, values = cells[known], np.asarray(values, np.float64)[known]
-        moments = [np.zeros((6, len(names))) for names in self.feature_names.values()]
-        for reading in self._read(dataset, cells, batch_size, None):
-            y_all = torch.from_numpy(values[reading.rows]).to(self.module.device)
-            for v, z in enumerate(reading.z):
-                z, y = z.double(), reading.batch.presence.select(y_all, v)[:, None].expand(-1, z.shape[1])
-                terms = (torch.ones_like(z), z, y, z * z, y * y, z * y)
-                moments[v] += torch.stack([term.sum(0) for term in terms]).cpu().numpy()
-        return {name: correlation(*m) for name, m in zip(self.modalities, moments, strict=True)}
 
     def get_deletion(
         self,
@@ -91,7 +55,10 @@ class Deletion(Attribution):
         for reading, found in self._attribute(target, dataset, cells, method, n_steps, max_memory):
             scores = [
                 found,
-                [x * torch.from_numpy(slopes[name]).to(x) for name, x in zip(self.modalities, reading.z, strict=True)],
+                [
+                    x * torch.from_numpy(np.asarray(slopes[name])).to(x)
+                    for name, x in zip(self.modalities, reading.z, strict=True)
+                ],
                 [torch.rand(x.shape, generator=generator).to(x) for x in reading.z],
             ]
             for i, ranked in enumerate(scores):
@@ -99,18 +66,6 @@ class Deletion(Attribution):
                     kept = without_top(ranked, reading, share)
                     out[reading.rows, i, j] = to_numpy(self._value(target, reading._replace(z=kept)))
         return out
-
-
-def correlation(
-    n: np.ndarray, x: np.ndarray, y: np.ndarray, xx: np.ndarray, yy: np.ndarray, xy: np.ndarray
-) -> np.ndarray:
-    """Pearson correlation from sums over cells; 0 where a variance is."""
-    n = np.maximum(n, 1)
-    variance = np.maximum(xx / n - (x / n) ** 2, 0) * np.maximum(yy / n - (y / n) ** 2, 0)
-    covariance = xy / n - x * y / n**2
-    return np.divide(covariance, np.sqrt(variance), out=np.zeros_like(covariance), where=variance > 1e-12).astype(
-        np.float32
-    )
 
 
 def without_top(scores: Sequence[Tensor], reading: Reading, share: float) -> list[Tensor]:

@@ -68,33 +68,51 @@ def reconstruction(decoder: Decoder, scores: Tensor, z: Tensor, counts: Tensor |
     return mean_over_observed(loss, seen) * decoder.loss_scale
 
 
-def decode_losses(
+def pair_losses(
     network: Network, encoded: Encoded, z: list[Tensor], batch: Batch, group: Tensor
 ) -> tuple[Tensor, Tensor]:
-    """Mean loss of decoding each modality from its own state, and from those of other groups (the target unseen)."""
-    covariates, presence = network.scale_covariates(batch.covariates), batch.presence
-    own: list[Tensor] = []
-    cross: list[Tensor] = []
-    told: list[Tensor] = []  # whether any cell of the batch can tell about a pair of modalities
+    """Mean loss of decoding each modality from each: from its own state, and from others' of other groups (the target unseen).
+
+    Returns
+    -------
+    losses
+        (V targets, V sources); 0 where no cell can tell.
+    told
+        (V, V) whether any can.
+    """
+    covariates, presence, V = network.scale_covariates(batch.covariates), batch.presence, network.n_modalities
+    losses: list[Tensor] = []
+    told: list[Tensor] = []
     for target, decoder in enumerate(network.decoders):
         # Only the cells that have the target are decoded.
         states, known, here, groups = (
             presence.select(x, target) for x in (encoded.states, covariates, presence.mask, group)
         )
-        sources = [source for source in range(network.n_modalities) if source != target]
+        sources = [source for source in range(V) if source != target]
         # Stacked, not indexed by a list, which would be copied to a GPU while the host waits.
         scores = [decoder.scores(states[:, target], known, own=True)[None]]
         if sources:
             scores.append(decoder.scores(torch.stack([states[:, s] for s in sources]), known, own=False))
         loss = reconstruction(decoder, torch.cat(scores), z[target], batch.counts[target], batch.observed[target])
-        own.append(masked_mean(loss[0], here[:, target]))
-        for source, row in zip(sources, loss[1:], strict=True):
-            unseen = (groups[:, source] != groups[:, target]) & here[:, source]
-            cross.append(masked_mean(row, unseen))
-            told.append(unseen.any())
-    if not cross:
-        return torch.stack(own).mean(), encoded.joint.new_zeros(())
-    return torch.stack(own).mean(), masked_mean(torch.stack(cross), torch.stack(told))
+        rows = dict(zip([target, *sources], loss, strict=True))
+        for source in range(V):
+            cells = here[:, source]
+            if source != target:
+                cells = (groups[:, source] != groups[:, target]) & cells
+            losses.append(masked_mean(rows[source], cells))
+            told.append(cells.any())
+    return torch.stack(losses).view(V, V), torch.stack(told).view(V, V)
+
+
+def own_and_cross(losses: Tensor, told: Tensor) -> tuple[Tensor, Tensor]:
+    """Means of what `pair_losses` returns on the diagonal, and of what could be told off it."""
+    return losses.diagonal().mean(), masked_mean(off_diagonal(losses), off_diagonal(told))
+
+
+def off_diagonal(x: Tensor) -> Tensor:
+    """The V² - V entries of (V, V) off the diagonal, row by row."""
+    V = len(x)
+    return x.flatten()[1:].view(V - 1, V + 1)[:, :-1].flatten() if V > 1 else x.new_zeros(0)
 
 
 def masked_mean(x: Tensor, mask: Tensor) -> Tensor:
@@ -110,6 +128,18 @@ def router_losses(encoded: Encoded, n_modalities: int, scope: str) -> tuple[Tens
     else:
         balance = [balance_loss(routing) for routing in encoded.routing]
     return torch.stack(balance).sum(), torch.stack([z_loss(routing) for routing in encoded.routing]).sum()
+
+
+def further_losses(network: Network, encoded: Encoded, batch: Batch, group: Tensor, scope: str) -> dict[str, Tensor]:
+    """All losses of encoded cells besides decoding, without their weights; see `objective`."""
+    balance, z_term = router_losses(encoded, network.n_modalities, scope)
+    terms = {"balance": balance, "z": z_term}
+    if batch.similarity is not None:
+        fused = (group == group[:, :1]).all(1)
+        terms["graph"] = graph_loss(network.graph_head(encoded.joint), batch.similarity, fused)
+    if hasattr(network, "cluster_head"):
+        terms["cluster"] = torch.stack(ddc(*network.cluster_logits(encoded))).sum()
+    return terms
 
 
 def objective(network: Network, batch: Batch, config: TrainConfig) -> dict[str, Tensor]:
@@ -132,15 +162,10 @@ def objective(network: Network, batch: Batch, config: TrainConfig) -> dict[str, 
     z = network.standardize(batch.values, batch.observed)
     covariates = network.scale_covariates(batch.covariates)
     encoded = network.encode(z, batch.presence, covariates, group)
-    own, cross = decode_losses(network, encoded, z, batch, group)
-    balance, z_term = router_losses(encoded, n_modalities, config.balance_scope)
-    terms = {"own": own, "cross": cross, "balance": balance, "z": z_term}
-    if batch.similarity is not None:
-        fused = (group == group[:, :1]).all(1)
-        terms["graph"] = graph_loss(network.graph_head(encoded.joint), batch.similarity, fused)
-    if hasattr(network, "cluster_head"):
-        # Evaluated on fused cells, as the head is used; trained on both.
-        heard = encoded if network.training else network.encode(z, batch.presence, covariates)
+    own, cross = own_and_cross(*pair_losses(network, encoded, z, batch, group))
+    terms = {"own": own, "cross": cross, **further_losses(network, encoded, batch, group, config.balance_scope)}
+    if "cluster" in terms and not network.training:  # evaluated on fused cells, as the head is used; trained on both
+        heard = network.encode(z, batch.presence, covariates)
         terms["cluster"] = torch.stack(ddc(*network.cluster_logits(heard))).sum()
     weights = {name: getattr(config, f"{name}_weight") for name in terms}
     if not network.training:  # what regularizes the router is no measure of fit
