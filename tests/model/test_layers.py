@@ -82,6 +82,33 @@ def test_gradients_are_the_same_whatever_the_batch(paired, trained):
     np.testing.assert_allclose(parts, whole, atol=1e-5)
 
 
+@pytest.mark.parametrize("layer", ["input", "tokens", "states"])
+def test_directions_are_mean_changes_of_activations(mosaic, trained_mosaic, layer):
+    shifts = np.zeros((2, 12), np.float32)
+    shifts[0, 3], shifts[1, :5] = 1.0, -0.5
+    here = np.flatnonzero(mosaic.obs_names.isin(mosaic["adt"].obs_names))
+    found = trained_mosaic.get_directions(layer, "adt", shifts, mosaic, batch_size=50)
+    std = trained_mosaic.module.standardizers[1].std.numpy()
+    for shift, direction in zip(shifts, found, strict=True):
+        changed = mosaic.copy()
+        changed["adt"].X = changed["adt"].X + (shift * std).astype(np.float32)
+        difference = [trained_mosaic.get_activations(layer, mdata, here) for mdata in (changed, mosaic)]
+        np.testing.assert_allclose(direction, (difference[0] - difference[1]).mean(0), atol=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "match"),
+    [
+        (("input", "atac", np.zeros((1, 12))), KeyError, "no modality 'atac'"),
+        (("input", "adt", np.zeros((1, 11))), ValueError, "any number x 12 features; found the shape \\(1, 11\\)"),
+        (("inputs", "adt", np.zeros((1, 12))), ValueError, "did you mean 'input'"),
+    ],
+)
+def test_bad_shifts(paired, trained, arguments, error, match):
+    with pytest.raises(error, match=match):
+        trained.get_directions(*arguments, paired)
+
+
 def test_unknown_layer(paired, trained):
     with pytest.raises(ValueError, match="no layer 'token'; did you mean 'tokens'"):
         trained.get_activations("token", paired)

@@ -64,9 +64,64 @@ class Layers(Targets):
         """
         self._check_layer(layer)
         dataset, cells = self._query(adata, indices)
-        readings = self._read(dataset, cells, batch_size, None)
-        out = [flat(layer, r.batch.presence, self._forward(layer, r)[1]) for r in readings]
+        out = [to_numpy(self._held(layer, reading)) for reading in self._read(dataset, cells, batch_size, None)]
         return np.concatenate(out) if out else np.zeros((0, 0), np.float32)
+
+    @torch.no_grad()
+    def get_directions(
+        self,
+        layer: str,
+        modality: str,
+        shifts: np.ndarray,
+        adata: MuData | None = None,
+        indices: Sequence[int] | None = None,
+        batch_size: int = BATCH_SIZE,
+    ) -> np.ndarray:
+        """Where the activations of a layer go when features of a modality are shifted.
+
+        Parameters
+        ----------
+        layer
+            One of `layers`.
+        modality
+            Its name.
+        shifts
+            (S, features): what is added to the standardized features of all cells, one shift at a time.
+        adata, indices
+            Which cells.
+        batch_size
+            Cells at once.
+
+        Returns
+        -------
+        numpy.ndarray
+            (S, F) float32: mean change of the activations over the cells that have the modality.
+
+        Raises
+        ------
+        KeyError
+            A modality that the model does not have.
+        ValueError
+            An unknown layer, shifts that do not fit the modality, or no cell with it.
+        """
+        self._check_layer(layer)
+        v, n_features = self._position(modality), len(self.feature_names[modality])
+        if np.ndim(shifts) != 2 or shifts.shape[1] != n_features:
+            raise ValueError(f"shifts must be any number x {n_features} features; found the shape {np.shape(shifts)}.")
+        dataset, cells = self._query(adata, indices)
+        cells = cells[dataset.present[cells, v]]
+        if not len(cells):
+            raise ValueError(f"No cell has the modality {modality!r}, so nothing can be shifted.")
+        total: Tensor | float = 0.0
+        for reading in self._read(dataset, cells, batch_size, None):
+            z, before = reading.z, self._held(layer, reading).sum(0)
+            moved = []
+            for shift in torch.from_numpy(np.asarray(shifts, np.float32)):
+                shifted = [x + shift.to(x) if u == v else x for u, x in enumerate(z)]
+                moved.append(self._held(layer, reading._replace(z=shifted)).sum(0) - before)
+            total = total + torch.stack(moved)
+        assert isinstance(total, Tensor)
+        return to_numpy(total / len(cells))
 
     def get_gradients(
         self,
@@ -108,12 +163,17 @@ class Layers(Targets):
             for reading in self._read(dataset, cells, batch_size, target.shown):
                 chunk, tensors = self._forward(layer, reading._replace(z=[x.requires_grad_() for x in reading.z]))
                 gradients = torch.autograd.grad(target.values(chunk).sum(), tensors, materialize_grads=True)
-                out.append(flat(layer, reading.batch.presence, gradients))
+                out.append(to_numpy(flat(layer, reading.batch.presence, gradients)))
         return np.concatenate(out) if out else np.zeros((0, 0), np.float32)
 
     def _check_layer(self, layer: str) -> None:
         if layer not in self.layers:
             raise ValueError(f"This model has no layer {layer!r}{nearest(layer, self.layers)}")
+
+    def _held(self, layer: str, reading: Reading) -> Tensor:
+        """(B, F)."""
+        tensors = reading.z if layer == INPUT else self._forward(layer, reading)[1]
+        return flat(layer, reading.batch.presence, tensors)
 
     def _forward(self, layer: str, reading: Reading) -> tuple[Chunk, list[Tensor]]:
         """Encode, and the tensors of a layer, on which all that comes later depends."""
@@ -143,10 +203,10 @@ def watched(network: Network, layer: str) -> Iterator[list[Tensor]]:
         hook.remove()
 
 
-def flat(layer: str, presence: Presence, tensors: Sequence[Tensor]) -> np.ndarray:
+def flat(layer: str, presence: Presence, tensors: Sequence[Tensor]) -> Tensor:
     """Activations or gradients of a layer as (B, F), 0 for the modalities that a cell lacks."""
     if layer == INPUT:
-        return to_numpy(torch.cat([presence.scatter(x, v) for v, x in enumerate(tensors)], 1))
+        return torch.cat([presence.scatter(x, v) for v, x in enumerate(tensors)], 1)
     (h,) = tensors
     there = presence.mask.repeat_interleave(h.shape[1] // presence.mask.shape[1], 1)
-    return to_numpy((h * there[..., None]).flatten(1))
+    return (h * there[..., None]).flatten(1)

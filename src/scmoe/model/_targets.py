@@ -205,7 +205,8 @@ def log_odds(annotator: Annotator, views: Sequence[Tensor]) -> Tensor:
 
 def nearest(name: str, known: Sequence[str]) -> str:
     """The end of a message: names that look like an unknown one, or the first known ones."""
-    close = get_close_matches(name, known, n=3)
+    folded = {each.lower(): each for each in known}
+    close = [folded[each] for each in get_close_matches(name.lower(), folded, n=3)]
     if close:
         return f"; did you mean {', '.join(map(repr, close))}?"
     return f"; it has {', '.join(known[:8])}{', …' if len(known) > 8 else ''}."

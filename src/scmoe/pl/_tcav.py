@@ -1,0 +1,127 @@
+"""TCAV scores with their controls."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.lines import Line2D
+from mudata import MuData
+
+from scmoe._keys import DEFAULT_KEY, TCAV
+from scmoe.explain._concepts import CONTROL
+from scmoe.pl._save import show_or_save
+from scmoe.pl._tables import stored_table
+
+SPREAD = 0.6
+"""Part of a concept's row that its targets share."""
+NO_EFFECT = 0.5
+
+
+def tcav(
+    mdata: MuData,
+    *,
+    targets: Sequence[str] | None = None,
+    layer: str | None = None,
+    key: str = DEFAULT_KEY,
+    ax: Axes | None = None,
+    show: bool | None = None,
+    save: str | Path | None = None,
+) -> Axes | None:
+    """Draw the TCAV score of each concept (row) for each target (color).
+
+    1: the target's log-odds increase in the direction of the concept in all cells of the target; 0: they decrease in all;
+    0.5: no effect on average. Bars: standard deviation over random sets. Filled: significant after the correction for all
+    tests, with a concept that can be told from random cells and, for gene sets, more than random genes do. Hollow: not
+    significant, whatever the score. Controls stand below the line.
+
+    Parameters
+    ----------
+    mdata
+        Data with results of `scmoe.tl.tcav`.
+    targets
+        Targets to draw, in this order; default all.
+    layer
+        Layer to draw; may be left out if the table has one.
+    key
+        The ``key_added`` of the results.
+    ax
+        Axes to draw into; a new figure if None.
+    show
+        Show the figure and return nothing.
+    save
+        File to write the figure to.
+
+    Returns
+    -------
+    The axes, unless `show` is True.
+
+    Raises
+    ------
+    KeyError
+        If the table, a target or the layer is not there.
+    ValueError
+        If the table has several layers and none is named, or no target is left.
+    """
+    table = stored_table(mdata, key, TCAV, "scmoe.tl.tcav").astype({"layer": str, "target": str, "concept": str})
+    layer, table = at_layer(table, layer)
+    targets = list(table["target"].unique() if targets is None else targets)
+    if not targets:
+        raise ValueError("targets must name at least one target.")
+    if missing := [name for name in targets if name not in set(table["target"])]:
+        raise KeyError(f"There is no target {missing[0]!r}; the table has {', '.join(table['target'].unique())}.")
+    is_control = table["kind"] == CONTROL
+    concepts = [*table["concept"][~is_control].unique(), *table["concept"][is_control].unique()]
+    if ax is None:
+        height = 1.1 + len(concepts) * max(0.34, 0.14 * len(targets))
+        _, ax = plt.subplots(figsize=(6.2, max(height, 2.4)), layout="constrained")
+    for number, target in enumerate(targets):
+        offset = SPREAD * ((number + 0.5) / len(targets) - 0.5)
+        draw_target(ax, table[table["target"] == target], concepts, offset, f"C{number}")
+    ax.axvline(NO_EFFECT, color="0.6", linewidth=1, zorder=0)
+    n_controls = table["concept"][is_control].nunique()
+    if n_controls:
+        ax.axhline(len(concepts) - n_controls - 0.5, color="0.3", linewidth=0.8, linestyle=":")
+    labels = [f"{name} (control)" if name in concepts[len(concepts) - n_controls :] else name for name in concepts]
+    ax.set_yticks(range(len(concepts)), labels)
+    ax.set(xlim=(-0.04, 1.04), ylim=(len(concepts) - 0.5, -0.5))
+    ax.set_xlabel("TCAV score: share of the target's cells that the concept speaks for\n(line: no effect, 0.5)")
+    ax.set_title(f"Concepts in layer {layer}", loc="left", fontsize="medium")
+    ax.spines[["top", "right"]].set_visible(False)
+    ax.tick_params(axis="y", length=0)
+    add_legend(ax, targets)
+    return None if show_or_save(ax.figure, show=show, save=save) else ax
+
+
+def at_layer(table: pd.DataFrame, layer: str | None) -> tuple[str, pd.DataFrame]:
+    """The layer to draw, and its rows."""
+    layers = table["layer"].unique().tolist()
+    if layer is None:
+        if len(layers) > 1:
+            raise ValueError(f"The table has the layers {', '.join(layers)}; name one of them in layer=.")
+        layer = layers[0]
+    if layer not in layers:
+        raise KeyError(f"There is no layer {layer!r}; the table has {', '.join(layers)}.")
+    return layer, table[table["layer"] == layer]
+
+
+def draw_target(ax: Axes, table: pd.DataFrame, concepts: Sequence[str], offset: float, color: str) -> None:
+    """Scores of one target."""
+    row = table["concept"].map({name: i for i, name in enumerate(concepts)}).to_numpy() + offset
+    score, spread = table["score"].to_numpy(dtype=float), table["score_sd"].to_numpy(dtype=float)
+    significant = table["significant"].to_numpy(dtype=bool)
+    # A share lies between 0 and 1, and so do its bars.
+    bars = np.stack([np.minimum(spread, score), np.minimum(spread, 1 - score)])
+    ax.errorbar(score, row, xerr=bars, fmt="none", ecolor=color, elinewidth=1, alpha=0.6, zorder=1)
+    face = [color if filled else "white" for filled in significant]
+    ax.scatter(score, row, s=30, c=face, edgecolors=color, linewidths=1.3, zorder=2)
+
+
+def add_legend(ax: Axes, targets: Sequence[str]) -> None:
+    """What colors and fillings mean."""
+    handles = [Line2D([], [], marker="o", linestyle="", color=f"C{i}", label=name) for i, name in enumerate(targets)]
+    for fill, label in (("0.3", "significant"), ("white", "not significant")):
+        handles.append(Line2D([], [], marker="o", linestyle="", color="0.3", markerfacecolor=fill, label=label))
+    ax.legend(handles=handles, loc="center left", bbox_to_anchor=(1.01, 0.5), frameon=False, fontsize="small")

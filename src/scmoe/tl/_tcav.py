@@ -1,0 +1,198 @@
+"""`tcav`: write which concepts targets depend on."""
+
+import sys
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+from mudata import MuData
+from numpy.typing import NDArray
+from tqdm.auto import tqdm
+
+from scmoe._io import quiet_mudata
+from scmoe._keys import DEFAULT_KEY, TCAV
+from scmoe._log import logger
+from scmoe.explain._adjust import ALPHA, Method, adjust, check_method
+from scmoe.explain._concepts import CONTROL, Concept, Mask, MaskConcept, batch_controls, depth_control
+from scmoe.explain._feature_concepts import missing_rate_concepts, modality_concepts
+from scmoe.explain._gene_sets import marker_concepts, raised_concepts
+from scmoe.explain._raised import RaisedConcept
+from scmoe.explain._tcav import N_PERMUTATIONS, N_RANDOM
+from scmoe.model._targets import nearest
+from scmoe.tl._tables import write_uns
+from scmoe.tl._tcav_run import find_targets, run_layer
+
+if TYPE_CHECKING:
+    from scmoe.model._scmoe import SCMOE
+
+N_MATCHED = 1999
+"""Random sets of genes; as many as permutations, so that corrections for many tests leave something."""
+MAX_CELLS = 10_000
+"""Cells that concepts and targets are taken from; of more, a random part."""
+BAR_SECONDS = 10
+"""After which a progress bar appears."""
+
+
+def tcav(
+    mdata: MuData,
+    model: "SCMOE",
+    *,
+    targets: str | Sequence[str] | None = None,
+    groupby: str | None = None,
+    modalities: bool = True,
+    gene_sets: Mapping[str, Sequence[str]] | None = None,
+    markers: Mapping[str, Sequence[str]] | None = None,
+    cells: Mapping[str, NDArray[np.bool_] | pd.Series | str] | None = None,
+    missing_rate: str | None = None,
+    layer: str | Sequence[str] = "input",
+    n_random: int = N_RANDOM,
+    n_permutations: int = N_PERMUTATIONS,
+    n_matched: int = N_MATCHED,
+    correction: Method = "holm",
+    seed: int = 0,
+    key_added: str = DEFAULT_KEY,
+) -> None:
+    """Test which concepts the model's decisions depend on (TCAV, Kim et al. 2018), with controls.
+
+    A concept is a direction in a layer of the model that is learned from cells that have it and cells that do not. Asked is
+    whether the log-odds of a label increase in that direction, in the cells of the label. Depth (total counts) and the largest
+    batches are always run as well: what they do is not biology.
+
+    Parameters
+    ----------
+    mdata
+        Training data or a query.
+    model
+        A trained model.
+    targets
+        Labels, or groups of `groupby`, to explain; default all with at least 30 cells
+        (that have all modalities, if these are concepts).
+    groupby
+        Column of ``mdata.obs`` with groups, such as clusters; default the labels that the model was trained with. Predicted
+        labels count as labels; other groups are explained as the embedding tells them apart.
+    modalities
+        Whether each modality is a concept: cells of the target with nothing but this modality their own, against cells of
+        the target with nothing but the other modalities their own. All else comes from random cells.
+    gene_sets
+        Name -> genes (or other features of one modality). All are raised in the same cells, from their mean in the half of the cells
+        that has least to that in the tenth that has most; the concept is the direction in which that takes the layer.
+    markers
+        Name -> genes. Cells as a concept: the tenth that express the set most, against the half that expresses it least, without the
+        cells of the target. Where these belong to a rival label, the target may fall along the way to them.
+    cells
+        Name -> boolean mask over all cells, or boolean column of ``mdata.obs``: these cells against all others.
+    missing_rate
+        A modality with raw counts. Bands of its genes by their share of zeros (0-20 %, ... 80-100 %) are concepts, made
+        like those of modalities: a band against as many genes of the other bands.
+    layer
+        One or several of ``model.layers``. Labels and clusters are read from gene programs of the input as well as from tokens,
+        so only ``"input"`` sees all that they depend on.
+    n_random, n_permutations
+        See `scmoe.explain.concept_test`.
+    n_matched
+        Random sets of genes, of the same size and expression, that each of `gene_sets` is compared with.
+    correction
+        For all tests of the call; see ``p_adjusted``.
+    seed
+        Of everything random.
+    key_added
+        Name of the results.
+
+    Returns
+    -------
+    None
+        Writes ``mdata.uns[key_added]["tcav"]``, a frame with a row for each layer, target and concept: ``layer``, ``concept``,
+        ``kind`` (``"modality"``, ``"gene set"``, ``"markers"``, ``"cells"``, ``"missing rate"`` or ``"control"``), the columns of
+        `scmoe.explain.concept_test` (``p`` of a gene set is the share of random gene sets that have at least the effect; its
+        direction is not learned, so its accuracy is 1), and
+
+        - ``p_matched``: of markers, share of 50 random gene sets that have at least the effect; NaN for other concepts;
+        - ``p_adjusted``: ``p`` for all tests of the call together;
+        - ``significant``: ``p_adjusted``, ``cav_accuracy_p`` and (of markers) ``p_matched`` are below 0.05;
+        - ``control_cosine``: largest size of the cosine of the concept's direction with that of a control; NaN where there
+          is no other control.
+
+    Raises
+    ------
+    KeyError
+        A column that `mdata` does not have.
+    ValueError
+        No labels; a target, layer, modality or gene that does not exist (the nearest names are listed); too few cells; a
+        layer in which TCAV cannot work; too few permutations for so many tests.
+    """
+    check_method(correction)
+    chosen = choose_cells(mdata, seed)
+    with quiet_mudata():
+        sample = mdata if len(chosen) == mdata.n_obs else mdata[chosen].copy()
+    masks = {name: mask_of(mdata, name, value)[chosen] for name, value in (cells or {}).items()}
+    concepts: list[Concept | RaisedConcept] = list(modality_concepts(sample, model.setup) if modalities else ())
+    concepts += raised_concepts(sample, model.setup, gene_sets or {}, n_matched, seed)
+    concepts += marker_concepts(sample, model.setup, markers or {}, seed)
+    concepts += [MaskConcept(name=name, kind="cells", mask=mask) for name, mask in masks.items()]
+    if missing_rate is not None:
+        training = model.train_indices if model.adata is mdata else chosen
+        concepts += missing_rate_concepts(sample, model.setup, missing_rate, np.isin(chosen, training), seed)
+    concepts += [*depth_control(sample, model.setup), *batch_controls(sample, model.setup)]
+    found = find_targets(sample, model, targets, groupby, concepts, key_added)
+    layers = [layer] if isinstance(layer, str) else list(layer)
+    check_tests(concepts, len(layers) * len(found), n_permutations)
+    with tqdm(total=len(layers) * len(concepts), desc="TCAV", delay=BAR_SECONDS, file=sys.stderr) as bar:
+        tables = [
+            run_layer(
+                sample,
+                model,
+                name,
+                found,
+                concepts,
+                n_random=n_random,
+                n_permutations=n_permutations,
+                seed=seed,
+                progress=bar.update,
+            )
+            for name in layers
+        ]
+    write_uns(mdata, key_added, **{TCAV: adjust(pd.concat(tables, ignore_index=True), correction)})
+
+
+def choose_cells(mdata: MuData, seed: int) -> NDArray[np.intp]:
+    """Positions of the cells to work with."""
+    if mdata.n_obs > MAX_CELLS:
+        logger.info("TCAV takes its cells from a random %d of %d", MAX_CELLS, mdata.n_obs)
+    return np.sort(np.random.default_rng(seed).permutation(mdata.n_obs)[:MAX_CELLS])
+
+
+def mask_of(mdata: MuData, name: str, value: NDArray[np.bool_] | pd.Series | str) -> Mask:
+    """A mask over all cells, as given or from ``mdata.obs``."""
+    if isinstance(value, str):
+        if value not in mdata.obs:
+            raise KeyError(
+                f"cells[{name!r}] names no column of mdata.obs: {value!r}{nearest(value, list(map(str, mdata.obs)))}"
+            )
+        value = mdata.obs[value]
+    elif isinstance(value, pd.Series):
+        value = value.reindex(mdata.obs_names)
+    mask = np.asarray(value)
+    if mask.shape != (mdata.n_obs,) or mask.dtype != bool:
+        raise ValueError(
+            f"cells[{name!r}] must say True or False for each of the {mdata.n_obs} cells; found {mask.dtype} of the shape "
+            f"{mask.shape}. Compare the column with a value, such as mdata.obs['donor'] == 'donor1'."
+        )
+    return mask
+
+
+def check_tests(concepts: Sequence[Concept | RaisedConcept], n_each: int, n_permutations: int) -> None:
+    """Raise if there is nothing to test, two concepts share a name, or no test could become significant."""
+    names = [concept.name for concept in concepts]
+    if all(concept.kind == CONTROL for concept in concepts):
+        raise ValueError(
+            "There is no concept to test. Pass gene_sets=, markers= or cells=, or data with at least two modalities (modalities=True)."
+        )
+    if repeated := [name for name in names if names.count(name) > 1]:
+        raise ValueError(f"Two concepts are called {repeated[0]!r}. Rename one.")
+    n_tests = n_each * len(concepts)
+    if n_tests / (n_permutations + 1) >= ALPHA:
+        raise ValueError(
+            f"With {n_tests} tests (layers x targets x concepts) none can be significant after {n_permutations} permutations. "
+            f"Set n_permutations to at least {int(2 * n_tests / ALPHA)}, or name fewer targets."
+        )
