@@ -58,13 +58,18 @@ def test_the_whole_way(
         scmoe.tl.impute(mdata, loaded, source=source, target=target)
     scmoe.tl.expert_usage(mdata, loaded, groupby="cell_type")
     scmoe.tl.attention(mdata, loaded)
+    scmoe.tl.attribute(mdata, loaded, n_steps=2)
+    mdata = between(mdata, tmp_path)
+    scmoe.tl.deletion(mdata, loaded, n_steps=2, n_cells=5)
+    scmoe.tl.expert_cards(mdata, loaded, groupby="cell_type", n_permutations=9)
     scmoe.tl.umap(mdata)
     results = contents(mdata)
     mdata = between(mdata, tmp_path)
     kept = contents(mdata)
     assert [path for path in results if "scmoe" in path and path not in kept] == []
-    for axes in (scmoe.pl.history, scmoe.pl.expert_usage, scmoe.pl.attention):
-        axes(mdata, show=False)
+    for draw in (scmoe.pl.history, scmoe.pl.expert_usage, scmoe.pl.attention, scmoe.pl.attribution, scmoe.pl.deletion):
+        draw(mdata, show=False)
+    scmoe.pl.expert_card(mdata, 0, show=False)
     if source and target:
         scmoe.pl.imputed(mdata, source=source, target=target, features=list(mdata[target].var_names[:2]), show=False)
     sc.pl.umap(mdata, color=["scmoe_cluster", "scmoe_label"], show=False)

@@ -4,6 +4,7 @@ import warnings
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import matplotlib.pyplot as plt
 import pandas as pd
@@ -17,9 +18,12 @@ from scmoe._keys import (
     ATTRIBUTION,
     DEFAULT_KEY,
     DELETION,
+    EXPERT_CARDS,
     EXPERT_USAGE,
     EXPERT_USAGE_GROUPBY,
+    GRADIENT_CONFLICT,
     HISTORY,
+    TCAV,
     UMAP,
 )
 from scmoe.explain._groups import ALL_CELLS
@@ -27,9 +31,12 @@ from scmoe.pl._ablation import ablation
 from scmoe.pl._attention import attention
 from scmoe.pl._attribution import attribution
 from scmoe.pl._deletion import deletion
+from scmoe.pl._expert_card import expert_card
 from scmoe.pl._expert_usage import expert_usage
+from scmoe.pl._gradient_conflict import gradient_conflict
 from scmoe.pl._history import history
 from scmoe.pl._save import show_or_save
+from scmoe.pl._tcav import tcav
 
 MAX_LARGE_LEGEND = 14
 """Categories beyond which the legend has several columns, in small print."""
@@ -82,6 +89,15 @@ def save_figures(
         plots["attribution"] = lambda file: attribution(mdata, key=key, save=file)
     if DELETION in stored:
         plots["deletion"] = lambda file: deletion(mdata, key=key, save=file)
+    if TCAV in stored:
+        for layer in pd.unique(stored[TCAV]["layer"].astype(str)):
+            plots[f"tcav_{layer}"] = partial(_tcav, mdata, layer, key)
+    if GRADIENT_CONFLICT in stored:
+        for definition in pd.unique(stored[GRADIENT_CONFLICT]["definition"].astype(str)):
+            plots[f"gradient_conflict_{definition}"] = partial(_gradient_conflict, mdata, definition, key)
+    if EXPERT_CARDS in stored:
+        for expert in sorted(set(stored[EXPERT_CARDS]["expert"].astype(int))):
+            plots[f"expert_card_{expert}"] = partial(_expert_card, mdata, expert, key)
     if UMAP in mdata.obsm:
         for name in color:
             plots[f"umap_{name}"] = partial(_umap, mdata, name)
@@ -96,6 +112,18 @@ def _min_cells(usage: pd.DataFrame) -> int:
     """`MIN_CELLS`, or 1 where no group has so many."""
     largest = usage["n_cells"][usage["group"].astype(str) != ALL_CELLS].max()
     return MIN_CELLS if largest >= MIN_CELLS else 1
+
+
+def _tcav(mdata: MuData, layer: str, key: str, file: Path) -> None:
+    tcav(mdata, layer=layer, key=key, save=file)
+
+
+def _gradient_conflict(mdata: MuData, definition: Any, key: str, file: Path) -> None:
+    gradient_conflict(mdata, definition=definition, key=key, save=file)
+
+
+def _expert_card(mdata: MuData, expert: int, key: str, file: Path) -> None:
+    expert_card(mdata, expert, key=key, save=file)
 
 
 def _umap(mdata: MuData, color: str, file: Path) -> None:
