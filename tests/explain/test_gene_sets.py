@@ -1,5 +1,7 @@
 import numpy as np
+import pandas as pd
 import pytest
+from anndata import AnnData
 from mudata import MuData
 from scipy import sparse
 
@@ -97,7 +99,7 @@ def test_a_rise_is_from_the_low_half_to_the_high_tenth(values):
     for gene in (0, 5, 79):
         x = np.where(np.isnan(values[:, gene]), np.nanmean(values[:, gene]), values[:, gene])
         ordered = np.sort(x)
-        expected = (ordered[-5:].mean() - ordered[:25].mean()) / np.nanstd(values[:, gene])
+        expected = ordered[-5:].mean() - ordered[:25].mean()
         assert found[gene] == pytest.approx(expected, rel=1e-4)
     np.testing.assert_allclose(rises(sparse.csr_matrix(np.nan_to_num(values))), rises(np.nan_to_num(values)), rtol=1e-4)
     assert rises(np.ones((50, 3)))[0] == 0
@@ -107,12 +109,29 @@ def test_raised_genes_are_those_of_the_model(paired):
     setup = Setup.from_mudata(paired)
     part = paired["rna"][:, ["gene7", "gene3", "gene5", *(f"gene{i}" for i in range(20, 60))]].copy()
     query = MuData({"rna": part, "adt": paired["adt"].copy()})
-    [found] = raised_concepts(query, setup, {"a": ["gene5", "gene7"]}, n_matched=4, seed=0)
+    spreads = {name: np.ones(len(features)) for name, features in setup.feature_names.items()}
+    [found] = raised_concepts(query, setup, {"a": ["gene5", "gene7"]}, spreads, n_matched=4, seed=0)
     assert found.modality == "rna" and len(found.sets) == 5 and found.rise.shape == (60,)
     assert found.sets[0].tolist() == [5, 7]
     there = {3, 5, 7, *range(20, 60)}
     assert all(set(genes) <= there and len(genes) == 2 for genes in found.sets)
     assert not found.rise[[0, 1, 2]].any() and found.rise[5] > 0
+    [halved] = raised_concepts(query, setup, {"a": ["gene5"]}, {"rna": np.full(60, 2.0)}, n_matched=4, seed=0)
+    np.testing.assert_allclose(halved.rise, found.rise / 2)
+
+
+def test_counts_are_read_as_the_model_reads_them(raw):
+    """In any sparse format, and divided by the total over the model's features."""
+    setup = Setup.from_mudata(raw, likelihoods={"rna": "nb", "adt": "nb"})
+    spreads = {"rna": np.ones(60)}
+    [expected] = raised_concepts(raw, setup, {"a": ["gene5"]}, spreads, n_matched=1, seed=0)
+    counts = raw["rna"].X.toarray()
+    more = np.hstack([counts, 9 * counts[:, ::-1]])
+    rna = AnnData(sparse.csc_matrix(more), obs=pd.DataFrame(index=raw["rna"].obs_names))
+    rna.var_names = [*raw["rna"].var_names, *(f"other{i}" for i in range(60))]
+    query = MuData({"rna": rna, "adt": raw["adt"].copy()})
+    [found] = raised_concepts(query, setup, {"a": ["gene5"]}, spreads, n_matched=1, seed=0)
+    np.testing.assert_allclose(found.rise, expected.rise, rtol=1e-6)
 
 
 def test_bins_hold_equally_many_genes():

@@ -94,6 +94,16 @@ def test_permuted_rows_are_those_of_other_cells_of_the_batch(held_out):
     assert sorted(donors) == cells.tolist() and (batch[donors] == batch[cells]).all()
 
 
+def test_the_only_cell_of_a_batch_has_nobody_to_exchange_with(paired, trained):
+    """It does not count, or it would say that nothing is lost."""
+    paired.obs["batch"] = np.where(np.arange(120) == 7, "donor2", "donor1")
+    found = trained.get_ablation(paired, how="permute")
+    missing = np.isnan(found.loss_hidden).all(axis=(1, 2))
+    assert np.flatnonzero(missing).tolist() == [7] and np.isnan(found.loss[7]).all()
+    with pytest.raises(ValueError, match="needs two cells of a batch"):
+        trained.get_ablation(paired, [7, 8], how="permute")
+
+
 def test_the_seed_decides_the_permutation(paired, trained):
     first, again, other = (trained.get_ablation(paired, how="permute", seed=seed).loss_hidden for seed in (0, 0, 1))
     np.testing.assert_array_equal(first, again)

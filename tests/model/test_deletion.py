@@ -48,3 +48,14 @@ def test_attributions_find_what_a_label_rests_on(paired, trained):
     mean = trained.get_deletion(target, slopes, paired, np.flatnonzero(own)).mean(0)
     assert mean[0, 0] == pytest.approx(mean[2, 0])
     assert (mean[0, 1:] < mean[2, 1:]).all()
+
+
+def test_ranking_has_its_share_of_the_memory(paired, trained, monkeypatch):
+    asked = []
+    within = type(trained)._cells_within
+    monkeypatch.setattr(
+        type(trained), "_cells_within", lambda self, memory: asked.append(memory) or within(self, memory)
+    )
+    slopes = {name: np.zeros(len(names)) for name, names in trained.feature_names.items()}
+    trained.get_deletion(trained.label_target("T"), slopes, paired, [0, 1], n_steps=1, max_memory=1e8)
+    assert asked == [5e7]

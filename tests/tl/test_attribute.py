@@ -5,6 +5,8 @@ import pytest
 
 import scmoe
 from scmoe._io import quiet_mudata
+from scmoe.tl._deletion import _correlations
+from scmoe.tl._explained import groups_explained
 
 
 def test_writes_its_tables_and_nothing_else(paired, trained, contents, written):
@@ -114,3 +116,55 @@ def test_a_label_without_a_cell(paired, trained):
     few = paired[paired.obs["cell_type"] != "NK"].copy()
     with pytest.raises(ValueError, match="No cell of mdata.obs\\['cell_type'\\] is 'NK'; found"):
         scmoe.tl.attribute(few, trained, "NK")
+
+
+def test_a_label_is_explained_where_the_model_can_give_it(mosaic, fit_model):
+    """A label that in the training no cell with proteins had: cells of a query that have some are left out."""
+    has_adt = mosaic.obs_names.isin(mosaic["adt"].obs_names)
+    names = mosaic.obs["cell_type"].astype(str).to_numpy()
+    mosaic.obs["label"] = np.where(~has_adt & (names == "B"), "rare", names)
+    model = fit_model(mosaic, setup={"labels_key": "label"})
+    mosaic.obs["label"] = np.where(names == "B", "rare", names)
+    scmoe.tl.attribute(mosaic, model, "rare", n_steps=2)
+    scmoe.tl.deletion(mosaic, model, "rare", n_steps=2)
+    summary = mosaic.uns["scmoe"]["attribution_summary"]
+    assert set(summary["n_cells"]) == {int((~has_adt & (names == "B")).sum())}
+    assert np.isfinite(summary[["value", "baseline", "explained"]]).all(axis=None)
+    assert np.isfinite(mosaic.uns["scmoe"]["deletion"]["drop"]).all()
+    mosaic.obs["label"] = np.where(has_adt, "rare", names)
+    with pytest.raises(ValueError, match="never gives the label 'rare' to cells with the modalities"):
+        scmoe.tl.attribute(mosaic, model, "rare")
+
+
+def test_labels_may_be_decimal_numbers_and_missing(paired, fit_model):
+    paired.obs["number"] = paired.obs["cell_type"].map({"B": 0.0, "NK": 1.0, "T": 2.0}).astype(float)
+    model = fit_model(paired, setup={"labels_key": "number"})
+    paired.obs.loc[paired.obs_names[:60], "number"] = np.nan
+    scmoe.tl.attribute(paired, model, n_steps=2)
+    n_cells = paired.uns["scmoe"]["attribution_summary"].groupby("target")["n_cells"].first()
+    assert n_cells.to_dict() == paired.obs["number"].astype(str).value_counts().drop("nan").to_dict()
+
+
+def test_unlabeled_cells_are_in_no_correlation(paired, fit_model):
+    paired.obs["label"] = np.where(np.arange(120) % 2, "Unknown", paired.obs["cell_type"].astype(str))
+    model = fit_model(paired, setup={"labels_key": "label"})
+    (found,) = groups_explained(paired, model, "T", None, "scmoe")
+    assert np.isnan(found.truth[1::2]).all() and np.isfinite(found.truth[::2]).all()
+
+
+def test_each_target_is_correlated_where_it_was_measured(paired, trained):
+    """A feature that the cells lack leaves the correlations of the others as they are, and has none itself."""
+    with quiet_mudata():
+        query = mudata.MuData({"rna": paired["rna"].copy(), "adt": paired["adt"][:, ["protein1", "protein4"]].copy()})
+    query.obs = paired.obs
+    scmoe.tl.deletion(query, trained, "protein1", modality="adt", n_steps=2)
+    summary = query.uns["scmoe"]["deletion_summary"].set_index("ranking")
+    assert summary["area"]["correlation"] > 5 * abs(summary["area"]["random"])
+    with pytest.raises(ValueError, match="'protein7' was not measured in these cells"):
+        scmoe.tl.deletion(query, trained, ["protein1", "protein7"], modality="adt")
+    truth = np.random.default_rng(0).normal(size=(120, 2))
+    truth[:30, 1] = np.nan
+    both, alone = _correlations(paired, trained, truth), _correlations(paired, trained, truth[:, :1])
+    np.testing.assert_allclose(both["rna"][:, 0], alone["rna"][:, 0])
+    values = paired["rna"][paired.obs_names[30:], trained.feature_names["rna"]].to_df()
+    assert both["rna"][3, 1] == pytest.approx(np.corrcoef(values["gene3"], truth[30:, 1])[0, 1], abs=0.02)

@@ -148,6 +148,11 @@ def test_only_a_part_of_many_cells_is_used(driven, monkeypatch):
         ({"cells": {"a": np.arange(N_CELLS) < 7}}, ValueError, "Concept 'a' needs at least 30 cells.*found 7"),
         ({"modalities": False}, ValueError, "no concept to test"),
         ({"n_permutations": 99}, ValueError, "With 9 tests.*none can be significant after 99"),
+        (
+            {"gene_sets": {"a": ["gene1"]}, "n_matched": 99},
+            ValueError,
+            "With 12 tests.*no gene set can be significant beside 99",
+        ),
         ({"missing_rate": "atac"}, ValueError, "no modality of the model"),
         ({"correction": "none"}, ValueError, "'holm', 'bonferroni'"),
     ],

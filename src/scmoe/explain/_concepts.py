@@ -10,6 +10,7 @@ from mudata import MuData
 from numpy.typing import NDArray
 
 from scmoe._keys import COUNTS_LAYER
+from scmoe._log import logger
 from scmoe.data._setup import COUNT_LIKELIHOODS, Setup, values_of
 from scmoe.explain._tcav_checks import MIN_CONCEPT
 
@@ -141,6 +142,9 @@ def depth_control(mdata: MuData, setup: Setup) -> list[ScoreConcept]:
         if matrix is not None:
             totals = pd.Series(np.asarray(matrix.sum(axis=1), np.float64).ravel(), index=mdata.mod[name].obs_names)
             scores = totals.reindex(mdata.obs_names).to_numpy()
+            if len(totals) < 2 * MIN_CONCEPT:
+                logger.warning("%s has too few cells, %d, for a control of depth", name, len(totals))
+                return []
             return [ScoreConcept(name=f"depth of {name}", kind=CONTROL, scores=scores, by_target=False)]
     return []
 

@@ -30,11 +30,18 @@ GENES_AT_ONCE = 256
 
 
 def raised_concepts(
-    mdata: MuData, setup: Setup, gene_sets: Mapping[str, Sequence[str]], n_matched: int, seed: int
+    mdata: MuData,
+    setup: Setup,
+    gene_sets: Mapping[str, Sequence[str]],
+    spreads: Mapping[str, NDArray[np.floating]],
+    n_matched: int,
+    seed: int,
 ) -> list[RaisedConcept]:
     """The genes of each set raised in all cells, and random sets of as many genes from the same bins of expression.
 
-    Each gene is raised from its mean in the half of the cells that have least of it to that in the tenth that have most.
+    Each gene is raised from its mean in the half of the cells that have least of it to that in the tenth that have most, in
+    units of `spreads`: of each modality (features,), the standard deviations that the model divides by. Those of these cells
+    would not do, for in a query of one cell type genes vary less.
 
     Raises
     ------
@@ -46,24 +53,24 @@ def raised_concepts(
         modality, values, chosen, known = look_up(mdata, setup, name, genes)
         bins, rng = expression_bins(moments(values)[0]), np.random.default_rng(seed)
         rise = np.zeros(len(setup.feature_names[modality]))
-        rise[known] = rises(values)
+        rise[known] = rises(values) / spreads[modality][known]
         sets = [known[chosen], *(known[random_set(bins, chosen, rng)] for _ in range(n_matched))]
         concepts.append(RaisedConcept(name=name, modality=modality, rise=rise, sets=sets))
     return concepts
 
 
 def rises(values: Matrix) -> NDArray[np.float64]:
-    """Of every gene, how far its high tenth is above its low half, in standard deviations; 0 if it does not vary."""
+    """Of every gene, how far its high tenth is above its low half; 0 if it does not vary."""
     n = values.shape[0]
     n_top, n_low = max(round(TOP_SHARE * n), 1), max(round(REST_SHARE * n), 1)
-    mean, std = moments(values)
+    mean, _ = moments(values)
     out = np.zeros(len(mean))
     for start in range(0, len(mean), GENES_AT_ONCE):
         part = slice(start, start + GENES_AT_ONCE)
         block = to_dense(values[:, part])
         ordered = np.sort(np.where(np.isnan(block), mean[part], block), axis=0)
         out[part] = ordered[n - n_top :].mean(axis=0) - ordered[:n_low].mean(axis=0)
-    return np.divide(out, std, out=np.zeros_like(out), where=std > 0)
+    return out
 
 
 def marker_concepts(mdata: MuData, setup: Setup, markers: Mapping[str, Sequence[str]], seed: int) -> list[ScoreConcept]:
@@ -92,13 +99,15 @@ def look_up(
 ) -> tuple[str, Matrix, NDArray[np.intp], NDArray[np.intp]]:
     """The genes' modality, its values for the known features, which of these the genes are, and which of the model's these are."""
     modality = find_modality(mdata, setup, name, genes)
-    values = values_of(mdata, modality, setup.layers[modality])
-    values = log_normalize(values) if setup.likelihoods[modality] in COUNT_LIKELIHOODS else values
     features = setup.feature_names[modality]
     columns = mdata.mod[modality].var_names.get_indexer(features)
     known = np.flatnonzero(columns >= 0)
     chosen = pd.Index(features)[known].get_indexer(list(genes))
-    return modality, values[:, columns[known]], np.unique(chosen), known
+    # Counts are divided by the total over the model's features, as the model does.
+    values = values_of(mdata, modality, setup.layers[modality])[:, columns[known]]
+    values = sparse.csr_matrix(values) if sparse.issparse(values) else values
+    values = log_normalize(values) if setup.likelihoods[modality] in COUNT_LIKELIHOODS else values
+    return modality, values, np.unique(chosen), known
 
 
 def find_modality(mdata: MuData, setup: Setup, name: str, genes: Sequence[str]) -> str:

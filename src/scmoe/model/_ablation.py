@@ -62,6 +62,7 @@ class Ablation(Introspection):
         how
             ``"hide"``: the modality is absent. ``"permute"``: each cell gets the modality of another of these cells, of
             the same batch if the model has batches: its values are as common as before, but say nothing about the cell.
+            Cells that no other of these cells can exchange it with do not count.
         seed
             Of the permutation.
 
@@ -73,7 +74,8 @@ class Ablation(Introspection):
         Raises
         ------
         ValueError
-            `how` is none of its options, the model has a single modality, or no cell has two.
+            `how` is none of its options, the model has a single modality, no cell has two, or no two cells of a batch can
+            exchange one.
         """
         if how not in WAYS:
             raise ValueError(f"how must be one of {', '.join(map(repr, WAYS))}; found {how!r}.")
@@ -97,6 +99,9 @@ class Ablation(Introspection):
                 altered, left, hidden = dataset, [u for u in range(len(self.modalities)) if u != v], v
             else:
                 altered, left, hidden = self._permuted(dataset, v, cells[at], seed), None, None
+                at = at[
+                    altered._rows[v, cells[at]] != dataset._rows[v, cells[at]]
+                ]  # the only one of a batch keeps its own
             for whole in self._encode(dataset, cells[at], batch_size):
                 rows = at[whole.rows]
                 label = dataset.label[cells[rows]]
@@ -104,6 +109,11 @@ class Ablation(Introspection):
                 losses[0, rows, v] = self._losses(whole, whole, None, label)
                 losses[1, rows, v] = self._losses(whole, without, hidden, label)
         losses[:, np.isnan(losses).any(0)] = np.nan
+        if np.isnan(losses).all():
+            raise ValueError(
+                f"how='permute' needs two cells of a batch that have the same modality; the {len(cells)} cells have none. Use more "
+                "cells, or how='hide'."
+            )
         return Ablated(outcomes, *losses)
 
     def _permuted(self, dataset: MosaicDataset, modality: int, cells: np.ndarray, seed: int) -> MosaicDataset:
@@ -114,7 +124,7 @@ class Ablation(Introspection):
         altered._rows = dataset._rows.copy()
         for name in np.unique(batch):
             order = generator.permutation(cells[batch == name])
-            altered._rows[modality, order] = dataset._rows[modality, np.roll(order, 1)]  # nobody keeps its own
+            altered._rows[modality, order] = dataset._rows[modality, np.roll(order, 1)]
         return altered
 
     def _losses(self, whole: Chunk, seen: Chunk, hidden: int | None, label: np.ndarray) -> np.ndarray:

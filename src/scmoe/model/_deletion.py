@@ -15,6 +15,8 @@ from scmoe.model._targets import Target
 SHARES = (0.0, 0.01, 0.02, 0.05, 0.1, 0.2, 0.4)
 """Of the features, that are removed."""
 RANKINGS = ("attribution", "correlation", "random")
+ATTRIBUTION_SHARE = 0.5
+"""Of the memory; ranking the features of a cell takes as much again, for indices are of eight bytes."""
 
 
 class Deletion(Attribution):
@@ -52,7 +54,7 @@ class Deletion(Attribution):
         dataset, cells = self._query(adata, indices)
         out = np.empty((len(cells), len(RANKINGS), len(SHARES)), np.float32)
         generator = torch.Generator().manual_seed(self.seed)
-        for reading, found in self._attribute(target, dataset, cells, method, n_steps, max_memory):
+        for reading, found in self._attribute(target, dataset, cells, method, n_steps, ATTRIBUTION_SHARE * max_memory):
             scores = [
                 found,
                 [

@@ -113,7 +113,7 @@ class Targets(Conflict):
             raise ValueError(
                 f"Explaining groups needs at least two with {MIN_GROUP} cells; found {len(kept)} in {groups.name!r}."
             )
-        codes = pd.Categorical(names.astype("str"), categories=kept).codes
+        codes = pd.Categorical(names.astype("str").where(names.notna()), categories=kept).codes
         chosen = np.random.default_rng(self.seed).permutation(np.flatnonzero(codes >= 0))[:MAX_CELLS]
         points = self._embedded(dataset, chosen)
         annotator = fit_annotator([points], codes[chosen], len(kept), self.seed)

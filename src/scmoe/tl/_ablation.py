@@ -8,7 +8,7 @@ from mudata import MuData
 
 from scmoe._keys import ABLATION, DEFAULT_KEY
 from scmoe.explain._ablation import ablation_table
-from scmoe.tl._tables import groups_of, write_uns
+from scmoe.tl._tables import groups_of, knows_split, write_uns
 
 if TYPE_CHECKING:
     from scmoe.model._scmoe import SCMOE
@@ -66,7 +66,7 @@ def ablation(
     """
     groups = groups_of(mdata, groupby)
     cells = "chosen"
-    if indices is None and _has_test(model, mdata):
+    if indices is None and knows_split(model, mdata) and len(model.test_indices):
         cells, indices = "test", model.test_indices.tolist()
     elif indices is None:
         cells, indices = "all", range(mdata.n_obs)
@@ -74,12 +74,3 @@ def ablation(
     groups = None if groups is None else groups.iloc[np.asarray(indices)]
     table = ablation_table(found.loss, found.loss_hidden, model.modalities, found.outcomes, groups)
     write_uns(mdata, key_added, **{ABLATION: table.assign(how=how, cells=cells)})
-
-
-def _has_test(model: "SCMOE", mdata: MuData) -> bool:
-    """Whether some of these cells are test cells of the model."""
-    if not model.is_trained or mdata is not model.adata:
-        return False
-    # A model can also be loaded with other data than those it was trained on, where its split means nothing.
-    parts = (model.train_indices, model.validation_indices, model.test_indices)
-    return len(model.test_indices) > 0 and sum(map(len, parts)) == mdata.n_obs

@@ -71,9 +71,15 @@ def deletion(
     KeyError
         `groupby` is not a column, or a modality is unknown.
     ValueError
-        As `scmoe.tl.attribute`.
+        As `scmoe.tl.attribute`; or a feature that was not measured in these cells, so that there are no correlations.
     """
     found = explained(mdata, model, targets, groupby, modality, source, key_added)
+    for each in found:
+        if not np.isfinite(each.truth).any():
+            raise ValueError(
+                f"{each.target.name!r} was not measured in these cells, so there is no correlation to compare with. Use cells that "
+                "have it, such as the training data, or leave it out."
+            )
     curves, summaries = [], []
     baseline = _correlations(mdata, model, np.stack([each.truth for each in found], axis=1))
     for i, (target, cells, _) in enumerate(tqdm(found, desc="Deleting", unit="target", disable=len(found) < 2)):
@@ -95,10 +101,13 @@ def deletion(
 
 
 def _correlations(mdata: MuData, model: "SCMOE", truth: np.ndarray) -> dict[str, np.ndarray]:
-    """Of each modality (features, targets), over the cells in which all targets were measured; 0 where nothing varies."""
-    known = np.isfinite(truth).all(axis=1)
-    columns = dict.fromkeys(model.modalities, np.where(known[:, None], truth, 0.0))
+    """Of each modality (features, targets), over the cells in which the target was measured; 0 where nothing varies."""
+    # Most targets were measured in the same cells: these need one pass.
+    known, which = np.unique(np.isfinite(truth), axis=1, return_inverse=True)
+    columns = dict.fromkeys(model.modalities, np.nan_to_num(truth))
     chunks = feature_chunks(MosaicDataset(mdata, model.setup))
-    found = correlate(chunks, columns, [np.where(known, 0, -1)])
+    found = correlate(chunks, columns, [np.where(cells, 0, -1) for cells in known.T])
     empty = {name: np.zeros((len(names), truth.shape[1])) for name, names in model.feature_names.items()}
-    return empty | {name: each[0].r for name, each in found.items()}
+    return empty | {
+        name: np.stack([each[k].r[:, i] for i, k in enumerate(which.ravel())], axis=1) for name, each in found.items()
+    }

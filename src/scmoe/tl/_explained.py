@@ -7,7 +7,8 @@ import numpy as np
 from mudata import MuData
 
 from scmoe._keys import Keys
-from scmoe.model._targets import nearest
+from scmoe.model._targets import MIN_GROUP, nearest
+from scmoe.readout._subsets import nearest_subset
 from scmoe.tl._tables import groups_of
 
 if TYPE_CHECKING:
@@ -59,7 +60,8 @@ def groups_explained(
     KeyError
         `groupby` is not a column.
     ValueError
-        The model has no labels and `groupby` is None, the data have none, a target is unknown or has no cell.
+        The model has no labels and `groupby` is None, the data have none, a target is unknown or has no cell, or the
+        model never gives it to cells with these modalities.
     """
     column = groupby or model.setup.labels_key
     if column is None:
@@ -71,29 +73,64 @@ def groups_explained(
             f"The labels that the model was trained with, mdata.obs[{column!r}], are not in these data. Name a column with "
             f"groupby=, such as the predicted labels, groupby={Keys(name=key).label!r}."
         )
-    groups = groups_of(mdata, column)
+    # Labels may be numbers of any kind: the model knows them as text.
+    is_labels = column == model.setup.labels_key and column in mdata.obs
+    groups = mdata.obs[column] if is_labels else groups_of(mdata, column)
     assert groups is not None
     names = groups.astype(object).where(groups.notna(), "").astype(str)
+    usable = {}
     if column in (model.setup.labels_key, Keys(name=key).label):
+        names = names.where(names != model.setup.unlabeled_category, "")
         known = model.setup.labels
         make: Callable[[str], Target] = model.label_target
+        usable = _given(mdata, model)
     else:
         made = model.group_targets(groups, mdata)
         known, make = list(made), made.__getitem__
-    sizes = names.value_counts()
+    everywhere = np.ones(mdata.n_obs, dtype=bool)
+    cells = {name: (names == name).to_numpy() & usable.get(name, everywhere) for name in known}
     chosen = _names(targets)
     if chosen is None:
-        chosen = [name for name in known if sizes.get(name, 0) >= MIN_CELLS]
+        chosen = [name for name in known if cells[name].sum() >= MIN_CELLS]
         if not chosen:
             raise ValueError(f"No group of mdata.obs[{column!r}] that the model knows has {MIN_CELLS} cells.")
     for name in chosen:
+        if name not in known and 0 < (n_cells := int((names == name).sum())) < MIN_GROUP:
+            raise ValueError(
+                f"Group {name!r} of {column!r} has {n_cells} cells; {MIN_GROUP} are needed to tell it from others."
+            )
         if name not in known:
             raise ValueError(f"The model cannot tell a group {name!r} of {column!r} from others{nearest(name, known)}")
-        if name not in sizes:
-            raise ValueError(f"No cell of mdata.obs[{column!r}] is {name!r}; found {', '.join(sizes.index[:8])}.")
+        if not (names == name).any():
+            found = ", ".join(names[names != ""].value_counts().index[:8])
+            raise ValueError(f"No cell of mdata.obs[{column!r}] is {name!r}; found {found}.")
+        if not cells[name].any():
+            raise ValueError(
+                f"The model never gives the label {name!r} to cells with the modalities that these {name!r} cells have: no cell "
+                "like them had it in the training. Leave it out."
+            )
     truth = {name: np.where(names == "", np.nan, names == name).astype(float) for name in chosen}
     order = np.random.default_rng(model.seed).permutation(mdata.n_obs)
-    return [Explained(make(name), order[truth[name][order] == 1], truth[name]) for name in chosen]
+    return [Explained(make(name), order[cells[name][order]], truth[name]) for name in chosen]
+
+
+def _given(mdata: MuData, model: "SCMOE") -> dict[str, np.ndarray]:
+    """Of each label, the cells that the model can give it to.
+
+    Labels are read by an annotator of the modalities that a cell has, which does not know labels that no such cell had in the
+    training: their log-odds are -inf, whatever the features.
+    """
+    has = [
+        mdata.obs_names.isin(mdata.mod[name].obs_names) if name in mdata.mod else np.zeros(mdata.n_obs, dtype=bool)
+        for name in model.modalities
+    ]
+    patterns, which = np.unique(np.stack(has, axis=1), axis=0, return_inverse=True)
+    knows = np.zeros((len(patterns), len(model.setup.labels)), dtype=bool)
+    for row, pattern in zip(knows, patterns, strict=True):
+        subset = nearest_subset(tuple(np.flatnonzero(pattern).tolist()), model.readouts.annotators)
+        if subset is not None:
+            row[:] = model.readouts.annotators[subset].present
+    return dict(zip(model.setup.labels, knows[which.ravel()].T, strict=True))
 
 
 def features_explained(

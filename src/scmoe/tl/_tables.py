@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -11,6 +12,9 @@ from mudata import MuData
 from scmoe._check import check_mdata
 from scmoe._io import to_uns
 from scmoe._keys import PREPARE, UNS_ROOT, Keys, column_name
+
+if TYPE_CHECKING:
+    from scmoe.model._scmoe import SCMOE
 
 
 def groups_of(mdata: MuData, groupby: str | None) -> pd.Series | None:
@@ -43,7 +47,19 @@ def as_layer(mdata: MuData, modality: str, values: np.ndarray, features: Sequenc
 
 def write_uns(mdata: MuData, key: str, **entries: object) -> None:
     """Add entries to ``mdata.uns[key]``, in a form that both h5mu and zarr can hold."""
+    Keys(name=key)  # refuses names that files cannot hold
     mdata.uns[key] = {**mdata.uns.get(key, {}), **{name: to_uns(value) for name, value in entries.items()}}
+
+
+def knows_split(model: "SCMOE", mdata: MuData) -> bool:
+    """Whether the model's training, validation and test cells are positions in these data.
+
+    A model can also be loaded with other data than those that it was trained on, where they mean nothing.
+    """
+    if not model.is_trained or mdata is not model.adata:
+        return False
+    parts = (model.train_indices, model.validation_indices, model.test_indices)
+    return sum(map(len, parts)) == mdata.n_obs
 
 
 def check_results(mdata: MuData, n_clusters: int | None, key: str) -> None:

@@ -19,15 +19,14 @@ from scmoe.explain._feature_concepts import missing_rate_concepts, modality_conc
 from scmoe.explain._gene_sets import marker_concepts, raised_concepts
 from scmoe.explain._raised import RaisedConcept
 from scmoe.explain._tcav import N_PERMUTATIONS, N_RANDOM
+from scmoe.model._features import to_numpy
 from scmoe.model._targets import nearest
-from scmoe.tl._tables import write_uns
+from scmoe.tl._tables import knows_split, write_uns
 from scmoe.tl._tcav_run import find_targets, run_layer
 
 if TYPE_CHECKING:
     from scmoe.model._scmoe import SCMOE
 
-N_MATCHED = 1999
-"""Random sets of genes; as many as permutations, so that corrections for many tests leave something."""
 MAX_CELLS = 10_000
 """Cells that concepts and targets are taken from; of more, a random part."""
 BAR_SECONDS = 10
@@ -47,8 +46,8 @@ def tcav(
     missing_rate: str | None = None,
     layer: str | Sequence[str] = "input",
     n_random: int = N_RANDOM,
-    n_permutations: int = N_PERMUTATIONS,
-    n_matched: int = N_MATCHED,
+    n_permutations: int | None = None,
+    n_matched: int | None = None,
     correction: Method = "holm",
     seed: int = 0,
     key_added: str = DEFAULT_KEY,
@@ -88,10 +87,13 @@ def tcav(
     layer
         One or several of ``model.layers``. Labels and clusters are read from gene programs of the input as well as from tokens,
         so only ``"input"`` sees all that they depend on.
-    n_random, n_permutations
+    n_random
         See `scmoe.explain.concept_test`.
+    n_permutations
+        Permutations; None: 1999, or more if the number of tests takes more for any to be significant.
     n_matched
-        Random sets of genes, of the same size and expression, that each of `gene_sets` is compared with.
+        Random sets of genes, of the same size and expression, that each of `gene_sets` is compared with; None: as many as
+        permutations.
     correction
         For all tests of the call; see ``p_adjusted``.
     seed
@@ -119,7 +121,7 @@ def tcav(
         A column that `mdata` does not have.
     ValueError
         No labels; a target, layer, modality or gene that does not exist (the nearest names are listed); too few cells; a
-        layer in which TCAV cannot work; too few permutations for so many tests.
+        layer in which TCAV cannot work; too few permutations, or random sets of genes, for so many tests.
     """
     check_method(correction)
     chosen = choose_cells(mdata, seed)
@@ -127,16 +129,21 @@ def tcav(
         sample = mdata if len(chosen) == mdata.n_obs else mdata[chosen].copy()
     masks = {name: mask_of(mdata, name, value)[chosen] for name, value in (cells or {}).items()}
     concepts: list[Concept | RaisedConcept] = list(modality_concepts(sample, model.setup) if modalities else ())
-    concepts += raised_concepts(sample, model.setup, gene_sets or {}, n_matched, seed)
     concepts += marker_concepts(sample, model.setup, markers or {}, seed)
     concepts += [MaskConcept(name=name, kind="cells", mask=mask) for name, mask in masks.items()]
     if missing_rate is not None:
-        training = model.train_indices if model.adata is mdata else chosen
+        training = model.train_indices if knows_split(model, mdata) else chosen
         concepts += missing_rate_concepts(sample, model.setup, missing_rate, np.isin(chosen, training), seed)
     concepts += [*depth_control(sample, model.setup), *batch_controls(sample, model.setup)]
     found = find_targets(sample, model, targets, groupby, concepts, key_added)
     layers = [layer] if isinstance(layer, str) else list(layer)
-    check_tests(concepts, len(layers) * len(found), n_permutations)
+    enough = enough_permutations(len(layers) * len(found) * (len(concepts) + len(gene_sets or {})))
+    n_permutations, n_matched = n_permutations or enough, n_matched or enough
+    spreads = {
+        name: to_numpy(each.std) for name, each in zip(model.modalities, model.module.standardizers, strict=True)
+    }
+    concepts = [*raised_concepts(sample, model.setup, gene_sets or {}, spreads, n_matched, seed), *concepts]
+    check_tests(concepts, len(layers) * len(found), n_permutations, n_matched)
     with tqdm(total=len(layers) * len(concepts), desc="TCAV", delay=BAR_SECONDS, file=sys.stderr) as bar:
         tables = [
             run_layer(
@@ -153,6 +160,11 @@ def tcav(
             for name in layers
         ]
     write_uns(mdata, key_added, **{TCAV: adjust(pd.concat(tables, ignore_index=True), correction)})
+
+
+def enough_permutations(n_tests: int) -> int:
+    """As many as one test needs, or more for a p-value that twice the correction for all tests would leave significant."""
+    return max(N_PERMUTATIONS, int(np.ceil(2 * n_tests / ALPHA)))
 
 
 def choose_cells(mdata: MuData, seed: int) -> NDArray[np.intp]:
@@ -181,8 +193,8 @@ def mask_of(mdata: MuData, name: str, value: NDArray[np.bool_] | pd.Series | str
     return mask
 
 
-def check_tests(concepts: Sequence[Concept | RaisedConcept], n_each: int, n_permutations: int) -> None:
-    """Raise if there is nothing to test, two concepts share a name, or no test could become significant."""
+def check_tests(concepts: Sequence[Concept | RaisedConcept], n_each: int, n_permutations: int, n_matched: int) -> None:
+    """Raise if there is nothing to test, two concepts share a name, or no test of a kind could become significant."""
     names = [concept.name for concept in concepts]
     if all(concept.kind == CONTROL for concept in concepts):
         raise ValueError(
@@ -195,4 +207,9 @@ def check_tests(concepts: Sequence[Concept | RaisedConcept], n_each: int, n_perm
         raise ValueError(
             f"With {n_tests} tests (layers x targets x concepts) none can be significant after {n_permutations} permutations. "
             f"Set n_permutations to at least {int(2 * n_tests / ALPHA)}, or name fewer targets."
+        )
+    if any(isinstance(concept, RaisedConcept) for concept in concepts) and n_tests / (n_matched + 1) >= ALPHA:
+        raise ValueError(
+            f"With {n_tests} tests (layers x targets x concepts) no gene set can be significant beside {n_matched} random sets of "
+            f"genes. Set n_matched to at least {int(2 * n_tests / ALPHA)}, or name fewer targets."
         )
