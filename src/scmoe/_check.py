@@ -117,6 +117,7 @@ def check_values(
     var_names: Iterable[Hashable],
     *,
     allow_missing: bool = True,
+    allow_empty: bool = False,
 ) -> None:
     """Check that numbers are finite or NaN, and that no cell and no feature is NaN throughout.
 
@@ -130,6 +131,8 @@ def check_values(
         Names of the rows and columns, for the message.
     allow_missing
         Whether single values may be NaN.
+    allow_empty
+        Whether a feature may be NaN throughout: a query lacks it then.
 
     Raises
     ------
@@ -155,7 +158,7 @@ def check_values(
         ("Feature", var_names, np.bincount(columns, minlength=n_vars), n_obs),
         ("Cell", obs_names, np.bincount(rows, minlength=n_obs), n_vars),
     ):
-        if (counts == full).any():
+        if (counts == full).any() and not (allow_empty and axis == "Feature"):
             name = _name(names, int(np.argmax(counts == full)))
             raise ValueError(f"{axis} {name} of {place} is NaN throughout. Remove it from mdata[{modality!r}].")
     if not allow_missing:

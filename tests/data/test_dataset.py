@@ -190,3 +190,11 @@ def test_a_query_may_have_new_categories_no_labels_and_fewer_modalities(paired):
     assert batch.presence.mask.tolist() == [[False, True]] * len(query.obs)
     assert [len(values) for values in batch.values] == [0, 120]
     assert batch.covariates.tolist() == [[0.5, 0.5]] * 120 and (dataset.label == -1).all()
+
+
+def test_a_query_may_be_without_any_value_of_a_feature(mosaic, trained_mosaic):
+    absent, empty = mosaic.copy(), mosaic.copy()
+    absent = MuData({**{name: absent[name] for name in ("rna", "adt")}, "ephys": absent["ephys"][:, 1:].copy()})
+    empty["ephys"].X[:, 0] = np.nan
+    found = [trained_mosaic.get_latent_representation(query) for query in (absent, empty)]
+    np.testing.assert_array_equal(*found)

@@ -96,7 +96,7 @@ class MosaicDataset(Dataset[Batch]):
         self._sources: list[Source | None] = [None] * len(setup.modalities)
         self._rows = np.full((len(setup.modalities), mdata.n_obs), -1)
         for name in here:
-            check_modality(mdata, name, setup.layers[name], setup.likelihoods[name])
+            check_modality(mdata, name, setup.layers[name], setup.likelihoods[name], allow_empty=True)
             check_preparation(mdata, name, setup)
             columns = find_features(mdata, name, setup)
             v = setup.modalities.index(name)

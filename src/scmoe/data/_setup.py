@@ -158,11 +158,16 @@ def default_layer(mdata: MuData, modality: str, likelihood: str) -> str | None:
     return COUNTS_LAYER if likelihood != "gaussian" and COUNTS_LAYER in mdata.mod[modality].layers else None
 
 
-def check_modality(mdata: MuData, modality: str, layer: str | None, likelihood: str) -> None:
-    """Raise if the values of a modality cannot be modeled."""
+def check_modality(
+    mdata: MuData, modality: str, layer: str | None, likelihood: str, *, allow_empty: bool = False
+) -> None:
+    """Raise if the values of a modality cannot be modeled; with `allow_empty`, a query may be NaN throughout in a feature."""
     adata, matrix = mdata.mod[modality], values_of(mdata, modality, layer)
-    check = check_counts if likelihood in COUNT_LIKELIHOODS else check_values
-    check(matrix, modality, describe_layer(layer), adata.obs_names, adata.var_names)
+    place = (modality, describe_layer(layer), adata.obs_names, adata.var_names)
+    if likelihood in COUNT_LIKELIHOODS:
+        check_counts(matrix, *place)
+    else:
+        check_values(matrix, *place, allow_empty=allow_empty)
 
 
 def as_list(keys: Sequence[str], argument: str) -> list[str]:

@@ -86,7 +86,7 @@ def ablation(
         ax.images[0].colorbar.formatter = StrMethodFormatter("{x:g}")
     by_chance = rise.notna() & ~(rise.abs() > CHANCE * error)  # of a single cell, the error is not known
     for row, column in np.argwhere(by_chance.to_numpy()):
-        ax.add_patch(Rectangle((column - 0.5, row - 0.5), 1, 1, fill=False, hatch="///", edgecolor="0.75", linewidth=0))
+        ax.add_patch(Rectangle((column - 0.5, row - 0.5), 1, 1, fill=False, hatch="///", edgecolor="0.45", linewidth=0))
     return None if show_or_save(ax.figure, show=show, save=save) else ax
 
 
