@@ -138,7 +138,7 @@ def test_only_a_part_of_many_cells_is_used(driven, monkeypatch):
         ({"layer": "token"}, ValueError, "no layer 'token'.*'tokens'"),
         ({"gene_sets": {"a": ["gene1000"]}}, ValueError, "lacks 1 of the 1 genes.*gene100"),
         ({"gene_sets": {"rna": ["gene1"]}}, ValueError, "Two concepts are called 'rna'"),
-        ({"cells": {"a": "chanse"}}, KeyError, "'chanse'.*'chance'"),
+        ({"cells": {"a": "chances"}}, KeyError, "'chances'.*'chance'"),
         (
             {"cells": {"a": np.ones(3, dtype=bool)}},
             ValueError,
