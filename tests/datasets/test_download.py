@@ -99,7 +99,12 @@ def test_known_checksum_is_enforced(server, cache: Path) -> None:
     ("path", "body", "extra", "match"),
     [
         ("missing.h5", b"x", 0, "Cannot download .*missing.h5: HTTPError"),
-        ("data.h5ad", b"<html>Please log in</html>", 0, "something other than an HDF5 file"),
+        (
+            "data.h5ad",
+            b"<html>Please log in</html>",
+            0,
+            "answered with another file: it begins with b'<html>Pl', not b.*HDF",
+        ),
         ("data.h5ad", b"\x89HDF\r\n\x1a\n", 1000, "Cannot download"),
     ],
 )

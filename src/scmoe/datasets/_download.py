@@ -3,7 +3,6 @@
 import os
 from pathlib import Path
 
-import h5py
 import pooch
 import requests
 from mudata import MuData
@@ -14,6 +13,8 @@ from scmoe.datasets._read import read
 
 CACHE_VARIABLE = "SCMOE_DATA_DIR"
 """Environment variable that names another folder for downloaded files."""
+HDF5, GZIP = b"\x89HDF\r\n\x1a\n", b"\x1f\x8b"
+"""How files of these formats begin."""
 PBMC10K_CITE = (
     "https://cf.10xgenomics.com/samples/cell-exp/3.0.0/pbmc_10k_protein_v3/"
     "pbmc_10k_protein_v3_filtered_feature_bc_matrix.h5"
@@ -85,8 +86,8 @@ def pbmc10k_multiome(path: str | os.PathLike[str] | None = None) -> MuData:
     return read(path if path is not None else fetch(PBMC10K_MULTIOME))
 
 
-def fetch(url: str, sha256: str | None = None) -> Path:
-    """Return the local copy of an HDF5 file, downloading it when it is not in the cache.
+def fetch(url: str, sha256: str | None = None, *, begins: bytes = HDF5) -> Path:
+    """Return the local copy of a file, downloading it when it is not in the cache.
 
     Parameters
     ----------
@@ -94,6 +95,8 @@ def fetch(url: str, sha256: str | None = None) -> Path:
         Where the file is; its last part names the copy.
     sha256
         The checksum, if it is known; otherwise that of the first download, kept in ``<name>.sha256``.
+    begins
+        The bytes that the file begins with: a page that asks for a login does not.
 
     Raises
     ------
@@ -112,7 +115,7 @@ def fetch(url: str, sha256: str | None = None) -> Path:
         _verify(target, sha256, f"Delete {target} to download it again")
     else:
         with atomic_path(target) as temporary:
-            _download(url, temporary, target)
+            _download(url, temporary, target, begins)
             _verify(temporary, sha256, f"The file at {url} has changed; delete {record} to accept the new one")
     if sha256 is None:
         with atomic_path(record) as temporary:
@@ -120,15 +123,17 @@ def fetch(url: str, sha256: str | None = None) -> Path:
     return target
 
 
-def _download(url: str, temporary: Path, target: Path) -> None:
+def _download(url: str, temporary: Path, target: Path, begins: bytes) -> None:
     logger.info("downloading %s to %s", url, target)
     remedy = f"Check the connection, or download it elsewhere and either pass path= or put it at {target}."
     try:
         pooch.HTTPDownloader(progressbar=True)(url, str(temporary), None)
     except requests.RequestException as error:
         raise ConnectionError(f"Cannot download {url}: {type(error).__name__}. {remedy}") from error
-    if not h5py.is_hdf5(temporary):
-        raise ConnectionError(f"{url} answered with something other than an HDF5 file. {remedy}")
+    with temporary.open("rb") as file:
+        found = file.read(len(begins))
+    if found != begins:
+        raise ConnectionError(f"{url} answered with another file: it begins with {found!r}, not {begins!r}. {remedy}")
 
 
 def _verify(path: Path, sha256: str | None, remedy: str) -> None:

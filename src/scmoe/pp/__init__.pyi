@@ -1,3 +1,4 @@
+from ._niche import niche
 from ._prepare import prepare
 
-__all__ = ["prepare"]
+__all__ = ["niche", "prepare"]

@@ -1,0 +1,160 @@
+"""The niche modality: what the spatial neighbors of a cell express."""
+
+from collections.abc import Mapping
+
+import numpy as np
+import pandas as pd
+from anndata import AnnData
+from mudata import MuData
+from scipy import sparse
+
+from scmoe._check import check_array, check_mdata
+from scmoe._io import quiet_mudata, to_uns
+from scmoe._keys import PREPARE, SPATIAL, UNS_ROOT
+from scmoe._log import logger
+from scmoe.pp._spatial import batches_of, coordinates_of, weights_within
+
+
+def niche(
+    mdata: MuData,
+    *,
+    modality: str = "rna",
+    spatial_key: str = SPATIAL,
+    n_neighbors: int = 15,
+    batch_key: str | None = None,
+    include_self: bool = False,
+    key_added: str | None = None,
+) -> None:
+    r"""Add what the spatial neighbors of each cell express as a modality of its own.
+
+    The niche of cell i is the weighted mean of the prepared values x of its neighbors N(i), as in the niche modality of
+    UnitedNet :cite:p:`tang2023` and scMoE :cite:p:`yun2024scmoe`:
+
+    .. math:: \bar x_i = \frac{\sum_{j \in N(i)} w_{ij} x_j}{\sum_{j \in N(i)} w_{ij}},
+        \qquad w_{ij} = \exp\left(-\frac{d_{ij}^2}{2 (h_i / 2)^2}\right)
+
+    where :math:`d_{ij}` is the distance and :math:`h_i` that of the `n_neighbors`-th nearest cell, whose weight is
+    therefore :math:`e^{-2} = 0.14`. Cells exactly as far as that one are neighbors too: on a grid no direction is
+    preferred, and the order of the cells does not matter.
+
+    The modality is one for `scmoe.tl.train` like any other. Its cells are those that have `modality`: cells without it have no
+    niche and are nobody's neighbors.
+
+    Parameters
+    ----------
+    mdata
+        Prepared data (see `scmoe.pp.prepare`).
+    modality
+        Whose values are averaged.
+    spatial_key
+        Coordinates, 2 or 3 columns in any unit: ``mdata.mod[modality].obsm[spatial_key]``, or, where that is not there,
+        ``mdata.obsm[spatial_key]``.
+    n_neighbors
+        Nearest cells that count, without the cell itself.
+    batch_key
+        Column of ``mdata.obs`` with the slice, sample or field of view: neighbors are looked for within it only. Needed when
+        there are several, for their coordinates have nothing to do with each other.
+    include_self
+        Whether the cell itself counts, with a weight of 1 before the division, beside its neighbors.
+    key_added
+        Name of the new modality; ``"{modality}_niche"`` by default.
+
+    Returns
+    -------
+    None
+        Writes ``mdata.mod[key_added]``: ``X`` (cells of `modality` x its features, float32; CSR if that of `modality` is
+        sparse) and ``obsm[spatial_key]``; what the MuData keeps of each modality (``obsm[key_added]``, ``obsmap``, ``varmap``,
+        rows of ``var``); and ``mdata.uns["scmoe"]["prepare"][key_added]``, a record as of `scmoe.pp.prepare`, with the kind
+        ``"continuous"`` if `modality` has it and ``"lognormalized"`` otherwise.
+
+    Raises
+    ------
+    TypeError
+        `mdata` is not a MuData, or `n_neighbors` is not a whole number.
+    KeyError
+        There is no such modality, no coordinates, or no such column.
+    ValueError
+        `modality` is not prepared or has missing values; coordinates are missing, not finite, not of 2 or 3 columns, or the
+        same for all cells of a batch; a batch has no more than `n_neighbors` cells; a cell has no batch; the name is taken
+        or cannot be stored; the MuData is backed or a view. On any error `mdata` is unchanged.
+
+    Notes
+    -----
+    A cell's niche holds values of other cells. When cells are split at random, neighbors of a test cell are training cells,
+    and a model that sees the niche has seen the test cell's surroundings, or, in the niche of a training cell, the test cell
+    itself: scores are too good, above all those of predicting `modality` from the niche. Leave out whole slices or regions.
+
+    Examples
+    --------
+    >>> import scmoe
+    >>> mdata = scmoe.datasets.simulate_spatial(n_slices=2)
+    >>> scmoe.pp.prepare(mdata)
+    >>> scmoe.pp.niche(mdata, batch_key="slice")
+    >>> mdata["rna_niche"].shape
+    (1200, 200)
+    """
+    names = check_mdata(mdata)
+    if modality not in names:
+        raise KeyError(f"There is no modality {modality!r}; the MuData has {names}.")
+    name = f"{modality}_niche" if key_added is None else key_added
+    _check_target(mdata, name)
+    kind = _prepared_kind(mdata, modality)
+    adata = mdata.mod[modality]
+    spatial = coordinates_of(mdata, modality, spatial_key)
+    weights = weights_within(spatial, batches_of(mdata, modality, batch_key), n_neighbors, include_self)
+    values = (weights @ adata.X).astype(np.float32)
+    added = AnnData(
+        values.tocsr() if sparse.issparse(values) else values,
+        obs=pd.DataFrame(index=adata.obs_names),
+        var=pd.DataFrame(index=adata.var_names),
+        obsm={spatial_key: spatial},
+    )
+    step = f"Gaussian mean of {n_neighbors} spatial neighbors" + (" and the cell itself" if include_self else "")
+    record = {
+        "kind": "continuous" if kind == "continuous" else "lognormalized",
+        "reason": f"made by niche from {modality}, which is {kind}",
+        "steps": [step + (f" within {batch_key}" if batch_key else "")],
+        "source": f"X of {modality}",
+        "n_cells": added.n_obs,
+        "n_features": added.n_vars,
+    }
+    with quiet_mudata():
+        mdata.mod[name] = added
+        mdata.update()
+    root = mdata.uns[UNS_ROOT]
+    mdata.uns[UNS_ROOT] = {**root, PREPARE: {**root[PREPARE], name: to_uns(record)}}
+    logger.info("%s: %s", name, record["steps"][0])
+
+
+def _check_target(mdata: MuData, name: str) -> None:
+    if mdata.isbacked:
+        raise ValueError("The MuData is backed by a file. Read it without backed=, then add the niche.")
+    if mdata.is_view:
+        raise ValueError("The MuData is a view of another one. Call mdata = mdata.copy() first.")
+    if not isinstance(name, str) or not name or "." in name or "/" in name:
+        raise ValueError(f"key_added must be a name without '.' and '/'; found {name!r}.")
+    if name in mdata.mod:
+        raise ValueError(
+            f"mdata has the modality {name!r} already. Choose another key_added, or remove it: del mdata.mod[{name!r}]."
+        )
+    # mudata keeps the mask of a modality after its removal; anything else is the user's.
+    if name in mdata.obsm and np.asarray(mdata.obsm[name]).dtype != bool:
+        raise ValueError(
+            f"mdata.obsm has {name!r}, which a modality of this name would replace. Choose another key_added."
+        )
+
+
+def _prepared_kind(mdata: MuData, modality: str) -> str:
+    """What a modality was prepared as; an error if it was not, or has values that cannot be averaged."""
+    root = mdata.uns.get(UNS_ROOT, {})
+    record = root.get(PREPARE, {}) if isinstance(root, Mapping) else {}
+    if modality not in record:
+        raise ValueError(f"mdata[{modality!r}] is not prepared. Run scmoe.pp.prepare(mdata) first.")
+    adata = mdata.mod[modality]
+    check_array(adata.X, modality, "X")
+    if not np.isfinite(adata.X.data if sparse.issparse(adata.X) else adata.X).all():
+        raise ValueError(
+            f"mdata[{modality!r}].X has missing or infinite values, of which there is no mean. Fill them, or choose another "
+            "modality."
+        )
+    return str(record[modality]["kind"])
