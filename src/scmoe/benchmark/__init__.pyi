@@ -3,6 +3,7 @@ from ._compare_run import run_compare
 from ._conflict_run import run_conflict
 from ._demo import run_demo
 from ._regimes_run import run_experts
+from ._replicate_run import run_replicate
 from ._scores import embedding_scores
 from ._scores_held_out import label_scores, prediction_scores
 from ._shap_run import run_shap
@@ -18,6 +19,7 @@ __all__ = [
     "run_conflict",
     "run_demo",
     "run_experts",
+    "run_replicate",
     "run_shap",
     "run_speed",
 ]

@@ -100,6 +100,30 @@ def conflict(
 
 
 @app.command()
+def replicate(
+    output: Annotated[Path, typer.Option("--output", "-o", help="Folder to write.")] = Path("scmoe_replicate"),
+    data: Annotated[
+        list[Path] | None, typer.Option(help="Further data, besides the simulated and the bundled; may be repeated.")
+    ] = None,
+    labels: Annotated[
+        list[str] | None, typer.Option(help="Column of obs with true groups, one for each --data.")
+    ] = None,
+    seeds: Annotated[str, typer.Option(help="Comma-separated; a simulation each.")] = "0,1,2,3,4",
+    folds: Annotated[int, typer.Option(help="How many of the five folds with each seed.")] = 5,
+    quick: Annotated[bool, typer.Option("--quick", help="Two seeds, one fold, 20 epochs: minutes.")] = False,
+) -> None:
+    """Run the tables and figures of the scMoE paper again, beside baselines, and say what replicates."""
+    with reported_errors("Run the command again: finished results are kept."):
+        from scmoe.benchmark._replicate_run import run_replicate
+
+        numbers = _numbers(seeds)
+        table = run_replicate(output, data=data or [], labels=labels or [], seeds=numbers, folds=folds, quick=quick)
+    for row in table["verdicts"]:
+        typer.echo(f"{row['verdict']}: {row['claim']}; {row['form']}, {row['comparison']}, {row['difference']:+.3f}")
+    typer.echo(f"Written to {output}: replicate.md, replicate.json, tables, figures, runs")
+
+
+@app.command()
 def shap(
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder to write.")] = Path("scmoe_shap"),
     data: Annotated[Path | None, typer.Option(help="Data to explain; default the bundled CITE data.")] = None,
