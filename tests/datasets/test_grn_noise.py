@@ -67,7 +67,7 @@ def test_missing_shares_are_exact_and_no_cell_is_empty(missing: dict[str, float]
 @pytest.mark.parametrize(
     ("missing", "message"),
     [
-        ({"rna": 1.0}, "missing leaves no cell with 'rna': 1 of 200 cells"),
+        ({"rna": 1.0}, "missing leaves no cell with 'rna': a share of 1 is all of 200 cells"),
         (dict.fromkeys(MODALITIES, 0.8), "must sum to at most 3, so that every cell keeps one modality; found 3.2"),
     ],
 )

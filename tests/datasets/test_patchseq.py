@@ -141,6 +141,8 @@ def test_result_survives_a_file(tmp_path: Path, contents: Callable) -> None:
         ("morph", MORPH.replace("b", "z"), "morph_features.csv has the cell 'z' that the metadata lack .1 such cells"),
         ("meta", META.replace("d", "b"), "meta_data.csv has the cell 'b' twice"),
         ("ephys", EPHYS.replace("d", "b"), "ephys_features.csv has the cell 'b' twice"),
+        ("intron", EXONS.drop(columns="c"), "introns lack the cell 'c' of the exons .1 in all"),
+        ("intron", EXONS.drop(index="NaN"), "introns lack the gene 'NaN' of the exons .1 in all"),
         ("exon", EXONS.rename(columns={"c": "z"}), "exon_counts.csv.gz has the cell 'z' that the metadata lack"),
     ],
 )

@@ -131,6 +131,13 @@ def test_knocked_out_gene_has_no_molecules_and_the_same_network(linear: MuData) 
         ({"stage_shares": {"Z": 0.1}}, "stage_shares names 'Z'; choose from A, B, C, D, E, F"),
         ({"stage_shares": {"A": 0.7, "B": 0.4}}, "The shares in stage_shares must sum to at most 1; found 1.1"),
         ({"stage_shares": dict.fromkeys("ABCDEF", 0.1)}, "must sum to 1, since it names all stages; found 0.6"),
+        ({"backbone": ["linear"]}, "backbone must be one of linear"),
+        ({"rates": 3}, "rates must map names to rates per hour, .* found 3"),
+        (
+            {"rates": {"translation": 1e19}},
+            "would have .* molecules of a gene; at most 16,777,216 .* Lower transcription",
+        ),
+        ({"knock_out": "C1"}, "did you mean C1_TF1, C1_TF2"),
         ({"knock_out": "A1TF1"}, "knock_out names the gene 'A1TF1', .* did you mean A1_TF1"),
     ],
 )

@@ -135,7 +135,7 @@ def test_disk_round_trip(tmp_path: Path, contents: Callable, suffix: str) -> Non
         ({"n_cells": 50, "n_slices": 3}, ValueError, "n_cells must be at least 60, 20 a slice; found 50"),
         ({"n_slices": 0}, ValueError, "n_slices must be at least 1; found 0"),
         ({"n_regions": 0}, ValueError, "n_regions must be at least 1"),
-        ({"n_types": 2}, ValueError, "n_types must be at least 4, the number of signals, and n_regions=4; found 2"),
+        ({"n_types": 2}, ValueError, "n_types must be at least 4, for 3 signals and n_regions=4; found 2"),
         ({"n_types": 2, "n_regions": 1}, ValueError, "n_types must be at least 3"),
         ({"n_genes": 20}, ValueError, "n_genes must be at least 36, 6 a type; found 20"),
         ({"n_proteins": 0}, ValueError, "n_proteins must be at least 1"),

@@ -62,13 +62,34 @@ def test_documented_keys_are_written_and_nothing_else(contents: Callable, writte
     assert {"rna", "protein"} <= set(mdata.uns["scmoe"]["prepare"])
 
 
-def test_kind_and_values_stay_when_prepared_again() -> None:
-    mdata = tissue()
-    niche(mdata, batch_key="slice")
-    before = mdata[NAME].X.copy()
+def test_whole_numbers_of_the_mudata_are_kept() -> None:
+    mdata = tissue(n_slices=1)
+    with quiet_mudata():
+        other = mdata.copy()
+    del other["rna"].obsm["spatial"]
+    for each in (mdata, other):
+        each.obsm["spatial"] = (1e6 * each.obsm["spatial"]).astype(int)
+        each.obsm["table"] = pd.DataFrame({"rank": np.arange(each.n_obs)}, index=each.obs_names)
+        each.varm["rank"] = np.arange(each.n_vars)[:, None]
+        before = each.obsm["spatial"].copy(), each.obsm["table"].copy()
+        niche(each)
+        np.testing.assert_array_equal(each.obsm["spatial"], before[0], strict=True)
+        pd.testing.assert_frame_equal(each.obsm["table"], before[1])
+        np.testing.assert_array_equal(each.varm["rank"][:, 0], [*range(41), *[np.nan] * 36])
+    np.testing.assert_allclose(dense(other[NAME].X), dense(mdata[NAME].X), atol=1e-3)
+
+
+@pytest.mark.parametrize("modality", ["rna", "protein"])
+def test_record_and_values_stay_when_prepared_again(modality: str, contents: Callable) -> None:
+    mdata, name = tissue(), f"{modality}_niche"
+    prepare(mdata)  # from now on, counts come from their layer
+    niche(mdata, modality=modality, batch_key="slice")
+    assert mdata.uns["scmoe"]["prepare"][name]["kind"] == "lognormalized"
+    before = contents(mdata)
     prepare(mdata)
-    assert mdata.uns["scmoe"]["prepare"][NAME]["kind"] == "lognormalized"
-    np.testing.assert_array_equal(dense(mdata[NAME].X), dense(before))
+    assert contents(mdata) == before
+    prepare(mdata, kinds={name: "continuous"})
+    assert mdata.uns["scmoe"]["prepare"][name]["reason"] == "given by kinds"
 
 
 def test_removed_niche_can_be_made_again() -> None:

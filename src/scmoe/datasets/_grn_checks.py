@@ -15,7 +15,7 @@ def find_backbone(name: str) -> Backbone:
     ValueError
         There is none.
     """
-    if name not in BACKBONES:
+    if not isinstance(name, str) or name not in BACKBONES:
         raise ValueError(f"backbone must be one of {', '.join(BACKBONES)}; found {name!r}.")
     return BACKBONES[name]
 
@@ -64,7 +64,8 @@ def find_gene(gene: str, genes: list[str]) -> int:
         There is none of this name; the message has the nearest names.
     """
     if gene not in genes:
-        close = get_close_matches(str(gene), genes, n=3) or genes[:3]
+        of_module = [name for name in genes if name.startswith(f"{gene}_")]
+        close = of_module or get_close_matches(str(gene), genes, n=3) or genes[:3]
         raise ValueError(
             f"knock_out names the gene {gene!r}, which the network lacks; did you mean {', '.join(close)}?"
         )

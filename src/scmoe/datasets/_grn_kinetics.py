@@ -19,6 +19,8 @@ TARGET_SPREAD = 0.3
 """Standard deviation of the logarithm of the rates of genes besides transcription factors."""
 MAX_BOUND = 1 - 1e-12
 """Keeps the logarithm of the free share finite."""
+MAX_MOLECULES = 2**24
+"""Mean number up to which float32 holds whole numbers."""
 MAX_EVENT = 0.5
 """Largest probability that one molecule reacts within one step."""
 
@@ -70,6 +72,8 @@ def make_rates(given: Mapping[str, float]) -> Rates:
         A rate is unknown or not positive.
     """
     known = [field.name for field in fields(Rates)]
+    if not isinstance(given, Mapping):
+        raise ValueError(f"rates must map names to rates per hour, as in {{{known[0]!r}: 0.1}}; found {given!r}.")
     for name in given:
         if name not in known:
             raise ValueError(f"There is no rate {name!r}; choose from {', '.join(known)}.")
@@ -117,11 +121,24 @@ class Kinetics:
 
 
 def draw_kinetics(network: Network, rates: Rates, rng: np.random.Generator) -> Kinetics:
-    """Give every gene its rates: transcription factors the same, so that no branch is favored; others around them."""
+    """Give every gene its rates: transcription factors the same, so that no branch is favored; others around them.
+
+    Raises
+    ------
+    ValueError
+        A gene would have too many molecules.
+    """
     spread = np.where(network.genes["role"] == TF, 0.0, TARGET_SPREAD)
     drawn = {name: value * np.exp(spread * rng.normal(size=len(spread))) for name, value in asdict(rates).items()}
     max_protein = drawn["transcription"] * drawn["translation"] / (drawn["rna_decay"] * drawn["protein_decay"])
-    return Kinetics(network=network, max_protein=max_protein, **drawn)
+    kinetics = Kinetics(network=network, max_protein=max_protein, **drawn)
+    most = float(steady_state(np.ones((1, len(spread))), kinetics).max())
+    if not most <= MAX_MOLECULES:
+        raise ValueError(
+            f"With these rates a cell would have {most:.3g} molecules of a gene; at most {MAX_MOLECULES:,} can be counted. "
+            "Lower transcription or translation, or raise the rates of loss."
+        )
+    return kinetics
 
 
 def hill(protein: NDArray[np.number], threshold: NDArray[np.floating], n: NDArray[np.floating]) -> NDArray[np.floating]:

@@ -83,7 +83,7 @@ def patchseq_m1(path: str | os.PathLike[str] | None = None, *, rna: bool = True)
     }
     if rna:
         exons, introns = (_counts(f"{part}_counts.csv.gz", metadata.index, folder) for part in ("exon", "intron"))
-        parts["rna"] = AnnData(exons.X + introns[:, exons.var_names].X, obs=exons.obs, var=exons.var)
+        parts["rna"] = _sum(exons, introns)
     with quiet_mudata():
         mdata = MuData(parts)
         mdata = mdata[metadata.index[metadata.index.isin(mdata.obs_names)]].copy()
@@ -126,6 +126,20 @@ def _counts(name: str, cells: pd.Index, folder: Path | None) -> AnnData:
         parts.append(sparse.csr_matrix(piece.to_numpy(np.float32)))
     adata = AnnData(sparse.vstack(parts).T.tocsr(), obs=pd.DataFrame(index=found), var=pd.DataFrame(index=genes))
     return adata[_ordered(found, cells, path)].copy()
+
+
+def _sum(exons: AnnData, introns: AnnData) -> AnnData:
+    """Reads on exons and introns together, matched by name."""
+    for what, names, others in (
+        ("cell", exons.obs_names, introns.obs_names),
+        ("gene", exons.var_names, introns.var_names),
+    ):
+        if len(absent := names.difference(others)):
+            raise ValueError(
+                f"The introns lack the {what} {absent[0]!r} of the exons ({len(absent)} in all). Take all files from one "
+                "commit of the repository."
+            )
+    return AnnData(exons.X + introns[exons.obs_names, exons.var_names].X, obs=exons.obs, var=exons.var)
 
 
 def _ordered(found: pd.Index, cells: pd.Index, path: Path) -> pd.Index:

@@ -81,9 +81,10 @@ def simulate_spatial(
         ``rna`` (CSR) and ``protein`` (dense), raw counts (float32); ``obs["slice"]``, ``obs["region"]`` and
         ``obs["cell_type"]``; ``obsm["spatial"]``, cells x 2 in µm, of the MuData and of both modalities, where squidpy
         looks for it. The truth: ``mdata["rna"].var`` with ``marker_of`` (a type), ``ligand`` and ``responds_to`` (a signal;
-        "" for none) and ``strength`` (the factor of z, 0 for none); ``mdata["protein"].var`` with the same and ``gene``;
-        ``mdata.obsm["signal"]``, z by cell and signal; ``mdata.uns["simulation"]`` with ``proportions`` (regions x types),
-        ``senders`` (signal to type), ``influence``, ``reach`` (µm) and ``seed``.
+        "" for none) and ``strength`` (the factor of z, 0 for none);
+        ``mdata["protein"].var`` with the same but ``ligand``, and ``gene``; ``mdata.obsm["signal"]``,
+        z by cell and signal; ``mdata.uns["simulation"]`` with ``proportions`` (regions x types), ``senders`` (signal to
+        type), ``influence``, ``reach`` (µm) and ``seed``.
 
     Raises
     ------
@@ -134,7 +135,7 @@ def _check_sizes(n_cells: int, n_slices: int, n_regions: int, n_types: int, n_ge
         ("n_slices", n_slices, 1, ""),
         ("n_cells", n_cells, MIN_CELLS * n_slices, f", {MIN_CELLS} a slice"),
         ("n_regions", n_regions, 1, ""),
-        ("n_types", n_types, max(N_SIGNALS, n_regions), f", the number of signals, and n_regions={n_regions}"),
+        ("n_types", n_types, max(N_SIGNALS, n_regions), f", for {N_SIGNALS} signals and n_regions={n_regions}"),
         ("n_genes", n_genes, 6 * n_types, ", 6 a type"),
         ("n_proteins", n_proteins, 1, ""),
     ):

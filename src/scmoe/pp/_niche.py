@@ -10,7 +10,7 @@ from scipy import sparse
 
 from scmoe._check import check_array, check_mdata
 from scmoe._io import quiet_mudata, to_uns
-from scmoe._keys import PREPARE, SPATIAL, UNS_ROOT
+from scmoe._keys import MADE_BY_NICHE, PREPARE, SPATIAL, UNS_ROOT
 from scmoe._log import logger
 from scmoe.pp._spatial import batches_of, coordinates_of, weights_within
 
@@ -64,7 +64,7 @@ def niche(
     None
         Writes ``mdata.mod[key_added]``: ``X`` (cells of `modality` x its features, float32; CSR if that of `modality` is
         sparse) and ``obsm[spatial_key]``; what the MuData keeps of each modality (``obsm[key_added]``, ``obsmap``, ``varmap``,
-        rows of ``var``); and ``mdata.uns["scmoe"]["prepare"][key_added]``, a record as of `scmoe.pp.prepare`, with the kind
+        rows of ``var``, NaN in columns of your own); and ``mdata.uns["scmoe"]["prepare"][key_added]``, a record as of `scmoe.pp.prepare`, with the kind
         ``"continuous"`` if `modality` has it and ``"lognormalized"`` otherwise.
 
     Raises
@@ -80,6 +80,9 @@ def niche(
 
     Notes
     -----
+    Features keep their names, so each occurs in two modalities, and ``mdata[:, names]`` no longer selects any: choose
+    features before, or in one modality.
+
     A cell's niche holds values of other cells. When cells are split at random, neighbors of a test cell are training cells,
     and a model that sees the niche has seen the test cell's surroundings, or, in the niche of a training cell, the test cell
     itself: scores are too good, above all those of predicting `modality` from the niche. Leave out whole slices or regions.
@@ -112,15 +115,13 @@ def niche(
     step = f"Gaussian mean of {n_neighbors} spatial neighbors" + (" and the cell itself" if include_self else "")
     record = {
         "kind": "continuous" if kind == "continuous" else "lognormalized",
-        "reason": f"made by niche from {modality}, which is {kind}",
+        "reason": f"{MADE_BY_NICHE} from {modality}, which is {kind}",
         "steps": [step + (f" within {batch_key}" if batch_key else "")],
         "source": f"X of {modality}",
         "n_cells": added.n_obs,
         "n_features": added.n_vars,
     }
-    with quiet_mudata():
-        mdata.mod[name] = added
-        mdata.update()
+    _add(mdata, name, added)
     root = mdata.uns[UNS_ROOT]
     mdata.uns[UNS_ROOT] = {**root, PREPARE: {**root[PREPARE], name: to_uns(record)}}
     logger.info("%s: %s", name, record["steps"][0])
@@ -142,6 +143,21 @@ def _check_target(mdata: MuData, name: str) -> None:
         raise ValueError(
             f"mdata.obsm has {name!r}, which a modality of this name would replace. Choose another key_added."
         )
+
+
+def _add(mdata: MuData, name: str, added: AnnData) -> None:
+    """Add a modality. `MuData.update` cannot keep whole numbers in ``obsm`` and ``varm``; no cell is new, but features are."""
+    kept = {key: value for key, value in mdata.obsm.items() if key not in (*mdata.mod, name)}
+    for key, value in mdata.varm.items():
+        if key not in mdata.mod and isinstance(value, np.ndarray) and value.dtype.kind in "iu":
+            mdata.varm[key] = value.astype(np.float64)
+    with quiet_mudata():
+        for key in kept:
+            del mdata.obsm[key]
+        mdata.mod[name] = added
+        mdata.update()
+        for key, value in kept.items():
+            mdata.obsm[key] = value
 
 
 def _prepared_kind(mdata: MuData, modality: str) -> str:

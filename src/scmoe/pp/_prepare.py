@@ -9,7 +9,7 @@ from scipy import sparse
 
 from scmoe._check import Matrix, check_array, check_counts, check_mdata, check_values
 from scmoe._io import quiet_mudata, to_uns
-from scmoe._keys import COUNTS_LAYER, PREPARE, UNS_ROOT
+from scmoe._keys import COUNTS_LAYER, MADE_BY_NICHE, PREPARE, UNS_ROOT
 from scmoe._log import logger
 from scmoe.pp._kind import COUNT_KINDS, KINDS, Decision, decide_kind
 from scmoe.pp._normalize import clr, log_normalize
@@ -54,7 +54,7 @@ def prepare(mdata: MuData, *, kinds: Mapping[str, str] | None = None, copy: bool
     ----------
     mdata
         Modalities with raw counts or continuous features in ``X``, or raw counts in ``layers["counts"]``, which are
-        then the source. So a second call gives the same result.
+        then the source. So a second call gives the same result, and what `scmoe.pp.niche` added stays as it is.
     kinds
         The kind of some modalities, e.g. ``{"rna": "protein"}``; the others are chosen as above.
     copy
@@ -101,10 +101,14 @@ def prepare(mdata: MuData, *, kinds: Mapping[str, str] | None = None, copy: bool
         prepared = {name: _prepare_modality(name, target.mod[name], chosen.get(name)) for name in names}
         for name, result in prepared.items():
             _write(target, name, result)
-    records = {name: result.record for name, result in prepared.items()}
+    made = _made_by_niche(root, chosen)
+    records = {
+        name: made[name] if name in made and result.counts is None else result.record
+        for name, result in prepared.items()
+    }
     target.uns[UNS_ROOT] = {**root, PREPARE: to_uns(records)}
     for name, record in records.items():
-        steps = ", ".join(record["steps"]) or "left as it is"
+        steps = ", ".join(map(str, record["steps"])) or "left as it is"
         logger.info("%s is taken for %s (%s): %s", name, record["kind"], record["reason"], steps)
     return target if copy else None
 
@@ -118,6 +122,16 @@ def _check_kinds(kinds: Mapping[str, str], names: list[str]) -> Mapping[str, str
         if kind not in KINDS:
             raise ValueError(f"kinds[{name!r}] must be one of {', '.join(KINDS)}; found {kind!r}.")
     return kinds
+
+
+def _made_by_niche(root: Mapping[str, Any], chosen: Mapping[str, str]) -> dict[str, Any]:
+    """Records of modalities that `scmoe.pp.niche` made: their kind is that of what they were made from."""
+    former = root.get(PREPARE, {})
+    return {
+        name: dict(record)
+        for name, record in former.items()
+        if name not in chosen and str(record["reason"]).startswith(MADE_BY_NICHE)
+    }
 
 
 def _prepare_modality(name: str, adata: AnnData, kind: str | None) -> _Prepared:
