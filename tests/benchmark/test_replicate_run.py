@@ -96,7 +96,7 @@ def test_failure_is_a_reason_and_not_the_end(file, performed, monkeypatch):
     table = replicate(file)
     assert [row["reason"] for row in table["skipped"]] == ["failed: no memory"]
     assert len(table["results"]) == 2
-    assert "Skipped: PCA + k-means on own, rna + adt: failed: no memory." in (
+    assert "Skipped: PCA + k-means on own, rna + adt, seed 0: failed: no memory." in (
         file.parent / "out" / "tables" / "setting.md"
     ).read_text(encoding="utf-8")
 

@@ -120,11 +120,12 @@ def setting_section(table: Table) -> str:
         f"- Seeds {', '.join(map(str, settings['seeds']))}; {size['n_folds']} of {N_FOLDS} folds each, one of ablations and the paper's "
         f"form; scmoe {settings['scmoe']}.{quick}"
     )
-    skipped = dict.fromkeys(
-        (each["method"], each["source"], " + ".join(each["modalities"]), each["reason"]) for each in table["skipped"]
-    )
+    skipped: dict[tuple[str, str, str, str], list[str]] = {}
+    for each in table["skipped"]:
+        about = (each["method"], each["source"], " + ".join(each["modalities"]), each["reason"])
+        skipped.setdefault(about, []).append(str(each["seed"]))
     lines += [
-        f"- Skipped: {LABELS.get(method, method)} on {source}, {names}: {reason}."
-        for method, source, names, reason in skipped
+        f"- Skipped: {LABELS.get(method, method)} on {source}, {names}, seed {', '.join(missing)}: {reason}."
+        for (method, source, names, reason), missing in skipped.items()
     ]
     return "\n".join(lines) + "\n"
