@@ -13,7 +13,7 @@ def test_the_top_features_of_a_cell_are_set_to_the_mean(mosaic, trained_mosaic, 
     dataset, cells = trained_mosaic._query(mosaic, None)
     (reading,) = trained_mosaic._read(dataset, cells, 120, None)
     scores = [torch.rand_like(x) for x in reading.z]
-    kept = without_top(scores, reading, share)
+    [kept] = without_top(scores, reading, [share])
     presence = reading.batch.presence
     full_score, full_kept, full_z = (
         torch.cat([presence.scatter(x, v) for v, x in enumerate(parts)], 1).numpy()

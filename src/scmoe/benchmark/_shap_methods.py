@@ -12,6 +12,7 @@ from mudata import MuData
 from torch import Tensor, nn
 
 from scmoe._keys import TCAV
+from scmoe.explain._attribution import deletion_table
 from scmoe.model._attribution import Method
 from scmoe.model._deletion import SHARES, without_top
 from scmoe.model._encoding import Reading
@@ -94,9 +95,9 @@ class Question:
         widths = [x.shape[1] for x in reading.z]
         scores = torch.from_numpy(features).to(reading.z[0]).split(widths, 1)
         with torch.no_grad():
-            left = [self.values(reading._replace(z=without_top(scores, reading, share))) for share in SHARES]
-        values = to_numpy(torch.stack(left, 1))
-        return float(np.trapezoid(values[:, :1] - values, SHARES, axis=1).mean() / SHARES[-1])
+            left = [self.values(reading._replace(z=kept)) for kept in without_top(scores, reading, SHARES)]
+        _, summary = deletion_table(to_numpy(torch.stack(left, 1))[:, None], ["own"], SHARES)
+        return float(summary["area"][0])
 
 
 def permutation(question: Question) -> Answer:

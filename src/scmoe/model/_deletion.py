@@ -1,6 +1,6 @@
 """Whether features that a target is attributed to are those that it rests on."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 import torch
@@ -64,13 +64,12 @@ class Deletion(Attribution):
                 [torch.rand(x.shape, generator=generator).to(x) for x in reading.z],
             ]
             for i, ranked in enumerate(scores):
-                for j, share in enumerate(SHARES):
-                    kept = without_top(ranked, reading, share)
+                for j, kept in enumerate(without_top(ranked, reading, SHARES)):
                     out[reading.rows, i, j] = to_numpy(self._value(target, reading._replace(z=kept)))
         return out
 
 
-def without_top(scores: Sequence[Tensor], reading: Reading, share: float) -> list[Tensor]:
+def without_top(scores: Sequence[Tensor], reading: Reading, shares: Sequence[float]) -> Iterator[list[Tensor]]:
     """Standardized features (n_v, D), with those of the highest scores at their mean, 0.
 
     Parameters
@@ -79,15 +78,14 @@ def without_top(scores: Sequence[Tensor], reading: Reading, share: float) -> lis
         Of each modality (n_v, D); ranked over all features that a cell has.
     reading
         The cells.
-    share
-        Of the cell's features that are removed.
+    shares
+        Of the cell's features that are removed, one after the other.
     """
     presence = reading.batch.presence
     widths = [x.shape[1] for x in scores]
     here = presence.mask.repeat_interleave(torch.tensor(widths, device=presence.mask.device), 1)
     ranked = torch.cat([presence.scatter(x, v) for v, x in enumerate(scores)], 1).masked_fill(~here, -torch.inf)
     place = ranked.argsort(dim=1, descending=True, stable=True).argsort(dim=1)
-    keep = place >= (share * here.sum(1, keepdim=True)).round()
-    return [
-        x * presence.select(part, v) for v, (x, part) in enumerate(zip(reading.z, keep.split(widths, 1), strict=True))
-    ]
+    for share in shares:
+        keep = (place >= (share * here.sum(1, keepdim=True)).round()).split(widths, 1)
+        yield [x * presence.select(part, v) for v, (x, part) in enumerate(zip(reading.z, keep, strict=True))]

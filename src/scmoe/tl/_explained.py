@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
+import pandas as pd
 from mudata import MuData
 
 from scmoe._keys import Keys
@@ -95,23 +96,28 @@ def groups_explained(
         if not chosen:
             raise ValueError(f"No group of mdata.obs[{column!r}] that the model knows has {MIN_CELLS} cells.")
     for name in chosen:
-        if name not in known and 0 < (n_cells := int((names == name).sum())) < MIN_GROUP:
-            raise ValueError(
-                f"Group {name!r} of {column!r} has {n_cells} cells; {MIN_GROUP} are needed to tell it from others."
-            )
-        if name not in known:
-            raise ValueError(f"The model cannot tell a group {name!r} of {column!r} from others{nearest(name, known)}")
-        if not (names == name).any():
-            found = ", ".join(names[names != ""].value_counts().index[:8])
-            raise ValueError(f"No cell of mdata.obs[{column!r}] is {name!r}; found {found}.")
-        if not cells[name].any():
-            raise ValueError(
-                f"The model never gives the label {name!r} to cells with the modalities that these {name!r} cells have: no cell "
-                "like them had it in the training. Leave it out."
-            )
+        _check_group(name, column, names, known, cells)
     truth = {name: np.where(names == "", np.nan, names == name).astype(float) for name in chosen}
     order = np.random.default_rng(model.seed).permutation(mdata.n_obs)
     return [Explained(make(name), order[cells[name][order]], truth[name]) for name in chosen]
+
+
+def _check_group(name: str, column: str, names: pd.Series, known: Sequence[str], cells: dict[str, np.ndarray]) -> None:
+    """Raise unless a group can be explained, in at least one cell."""
+    if name not in known and 0 < (n_cells := int((names == name).sum())) < MIN_GROUP:
+        raise ValueError(
+            f"Group {name!r} of {column!r} has {n_cells} cells; {MIN_GROUP} are needed to tell it from others."
+        )
+    if name not in known:
+        raise ValueError(f"The model cannot tell a group {name!r} of {column!r} from others{nearest(name, known)}")
+    if not (names == name).any():
+        found = ", ".join(names[names != ""].value_counts().index[:8])
+        raise ValueError(f"No cell of mdata.obs[{column!r}] is {name!r}; found {found}.")
+    if not cells[name].any():
+        raise ValueError(
+            f"The model never gives the label {name!r} to cells with the modalities that these {name!r} cells have: no cell "
+            "like them had it in the training. Leave it out."
+        )
 
 
 def _given(mdata: MuData, model: "SCMOE") -> dict[str, np.ndarray]:
