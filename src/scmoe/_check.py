@@ -129,10 +129,8 @@ def check_values(
         Name of the modality and the place in it (``"X"`` or ``"layers['counts']"``), for the message.
     obs_names, var_names
         Names of the rows and columns, for the message.
-    allow_missing
-        Whether single values may be NaN.
-    allow_empty
-        Whether a feature may be NaN throughout: a query lacks it then.
+    allow_missing, allow_empty
+        Whether single values may be NaN, and a whole feature: a query lacks it then.
 
     Raises
     ------
@@ -175,12 +173,8 @@ def check_counts(
 
     Parameters
     ----------
-    matrix
-        Cells x features, dense or sparse; a sparse one is never made dense.
-    modality, where
-        Name of the modality and the place in it (``"X"`` or ``"layers['counts']"``), for the message.
-    obs_names, var_names
-        Names of the rows and columns, for the message.
+    matrix, modality, where, obs_names, var_names
+        As in `check_values`.
 
     Raises
     ------
