@@ -7,6 +7,8 @@ from collections.abc import Collection
 from dataclasses import dataclass
 
 DEFAULT_KEY = "scmoe"
+PRETRAIN_KEY = "xtrimogene"
+"""Default name of the results of `scmoe.tl.pretrain`."""
 COUNTS_LAYER = "counts"
 """Layer of a modality that keeps the raw counts (written by `scmoe.pp.prepare`)."""
 UNS_ROOT = "scmoe"
@@ -23,6 +25,12 @@ TRUTH_LAYER = "truth"
 """Layer of a simulated modality: molecules in the cell, before any technical noise."""
 UNKNOWN_LABEL = "Unknown"
 """Default category of cells without a label."""
+SPLIT = "split"
+"""``mdata.obs["split"]``: training, validation or test, see `scmoe.pp.split`."""
+COPY_OF = "copy_of"
+"""``mdata.obs["copy_of"]``: the cell that a copied or made cell comes from, and every other cell's own name."""
+IMBALANCE = "imbalance"
+"""``mdata.uns["scmoe"]["imbalance"]``: how many cells of each type were kept, see `scmoe.datasets.imbalance`."""
 
 
 SD = "_sd"

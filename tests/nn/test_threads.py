@@ -12,7 +12,7 @@ def test_narrow_networks_take_one_thread(n_hidden, inside):
     before = torch.get_num_threads()
     torch.set_num_threads(2)
     try:
-        with threads_for(network):
+        with threads_for(network.config.n_hidden):
             assert torch.get_num_threads() == inside
         assert torch.get_num_threads() == 2
     finally:

@@ -6,7 +6,6 @@ from lightning.pytorch import Callback
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 import scmoe.train._fit
-import scmoe.train._plan
 from scmoe.train._objective import objective
 from scmoe.train._plan import TrainingPlan
 
@@ -47,7 +46,7 @@ def spoil(monkeypatch):
                     terms["loss"] = how(terms["loss"], network)
             return terms
 
-        monkeypatch.setattr(scmoe.train._plan, "objective", spoiled)
+        monkeypatch.setattr(scmoe.train._fit, "objective", spoiled)
 
     return patch
 
@@ -91,7 +90,7 @@ def test_the_mean_loss_is_that_of_the_other_steps(fresh, fit_model, spoil, monke
         return terms
 
     with monkeypatch.context() as patch:
-        patch.setattr(scmoe.train._plan, "objective", watched)
+        patch.setattr(scmoe.train._fit, "objective", watched)
         fit_model(fresh("paired"), max_epochs=1)
     spoil({STEPS - 1})
     history = fit_model(fresh("paired"), max_epochs=1).history

@@ -122,7 +122,7 @@ class Encoding(BaseModelClass):
         """Batches of the cells, standardized, with the network ready to evaluate them."""
         network = self.module
         network.eval()
-        with threads_for(network):
+        with threads_for(network.config.n_hidden):
             for start in range(0, len(cells), batch_size):
                 rows = slice(start, min(start + batch_size, len(cells)))
                 batch = dataset[cells[rows]]

@@ -165,7 +165,7 @@ def measure(
     network.eval()
     found: list[tuple[NDArray[np.float64], NDArray[np.float64], float]] = []
     names = list(modalities)
-    with torch.enable_grad(), threads_for(network), torch.random.fork_rng(devices=[]):
+    with torch.enable_grad(), threads_for(network.config.n_hidden), torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         for batch in batches:
             group = draw_groups(len(batch.presence.mask), len(modalities), config.p_split, torch.device("cpu"))

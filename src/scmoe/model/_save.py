@@ -2,6 +2,8 @@
 
 import hashlib
 import json
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
@@ -13,6 +15,7 @@ import torch
 from mudata import MuData
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
+from torch import Tensor
 
 from scmoe._io import atomic_dir
 from scmoe.data._dataset import MosaicDataset
@@ -39,13 +42,21 @@ def versions() -> dict[str, str]:
 
 def save_model(model: "SCMOE", path: Path, *, overwrite: bool) -> None:
     """See `scmoe.model.SCMOE.save`."""
+    arrays = {READOUT + name: torch.from_numpy(array) for name, array in model.readouts.to_arrays().items()}
+    settings = {"setup": model.setup.to_dict(), "diagnostics": model.diagnostics_}
+    write_folder(model, path, arrays, settings, overwrite=overwrite)
+
+
+def write_folder(
+    model: Any, path: Path, arrays: Mapping[str, Tensor], settings: Mapping[str, Any], *, overwrite: bool
+) -> None:
+    """Write a model's network and `arrays` to the weights, its training and `settings` to the settings."""
     if not model.is_trained_:
         raise ValueError("This model is not trained yet: there is nothing to save. Call model.train() first.")
     with atomic_dir(path, overwrite=overwrite) as folder:
         state = {name: tensor.detach().cpu().contiguous() for name, tensor in model.module.state_dict().items()}
-        state |= {READOUT + name: torch.from_numpy(array) for name, array in model.readouts.to_arrays().items()}
-        save_file(state, folder / WEIGHTS)
-        settings = {
+        save_file(state | dict(arrays), folder / WEIGHTS)
+        found = {
             "format": FORMAT,
             "model": type(model).__name__,
             "versions": versions(),
@@ -53,63 +64,85 @@ def save_model(model: "SCMOE", path: Path, *, overwrite: bool) -> None:
             "seed": model.seed,
             "train_seconds": model.train_seconds_,
             "config": asdict(model.config),
-            "setup": model.setup.to_dict(),
             "train_indices": model.train_indices_.tolist(),
             "validation_indices": model.validation_indices_.tolist(),
             "test_indices": model.test_indices_.tolist(),
             "history": model.history_.reset_index().to_dict("list"),
-            "diagnostics": model.diagnostics_,
+            **settings,
         }
-        (folder / SETTINGS).write_text(json.dumps(settings, indent=1))
+        (folder / SETTINGS).write_text(json.dumps(found, indent=1))
 
 
 def load_model(cls: type["SCMOE"], path: Path, adata: MuData | None) -> "SCMOE":
     """See `scmoe.model.SCMOE.load`."""
     path = path.expanduser()
-    settings, state = _read(cls, path)
-    try:
+    settings, state = read_folder(cls, path)
+    with damage_explained(path / SETTINGS):
         model = _restore(cls, settings)
-    except (KeyError, TypeError) as error:
-        raise ValueError(f"{path / SETTINGS} is damaged and cannot be used ({error}). {REMEDY}") from error
-    try:
+    with mismatch_explained(path):
         readouts = {name: state.pop(name) for name in list(state) if name.startswith(READOUT)}
         model.module.load_state_dict(state)
         model.readouts = Readouts.from_arrays({name.removeprefix(READOUT): x.numpy() for name, x in readouts.items()})
-    except (KeyError, RuntimeError, TypeError) as error:
-        raise ValueError(f"The weights in {path} do not belong to its settings. {REMEDY}") from error
     if adata is not None:
         MosaicDataset(adata, model.setup)  # raises if the data do not fit
         model._adata = adata
     return model
 
 
+@contextmanager
+def damage_explained(path: Path) -> Iterator[None]:
+    """Settings that lack something, or hold what a model does not take, are a damaged file."""
+    try:
+        yield
+    except (KeyError, TypeError) as error:
+        raise ValueError(f"{path} is damaged and cannot be used ({error}). {REMEDY}") from error
+
+
+@contextmanager
+def mismatch_explained(path: Path) -> Iterator[None]:
+    """Weights that do not fit the network are those of another model."""
+    try:
+        yield
+    except (KeyError, RuntimeError, TypeError) as error:
+        raise ValueError(f"The weights in {path} do not belong to its settings. {REMEDY}") from error
+
+
 def registry_of(setup: Setup) -> dict[str, Any]:
-    """What scvi-tools wants to know of a model that is made without data."""
-    state = {"data_registry": {}, "state_registry": setup.to_dict(), "summary_stats": {}}
+    """What scvi-tools wants to know of an `SCMOE` that is made without data."""
+    return registry("SCMOE", "setup_mudata", SetupField.registry_key, setup.to_dict())
+
+
+def registry(model: str, method: str, key: str, setup: dict[str, Any]) -> dict[str, Any]:
+    """scvi-tools' registry of a model whose only field has a state."""
+    state = {"data_registry": {}, "state_registry": setup, "summary_stats": {}}
     return {
         "scvi_version": version("scvi-tools"),
-        "model_name": "SCMOE",
+        "model_name": model,
         "setup_args": {},
-        "setup_method_name": "setup_mudata",
-        "field_registries": {SetupField.registry_key: state},
+        "setup_method_name": method,
+        "field_registries": {key: state},
     }
 
 
 def _restore(cls: type["SCMOE"], settings: dict[str, Any]) -> "SCMOE":
     """The model without its weights."""
-    registry = registry_of(Setup(**settings["setup"]))
-    model = cls(registry=registry, seed=settings["seed"], **settings["config"])
+    model = cls(registry=registry_of(Setup(**settings["setup"])), seed=settings["seed"], **settings["config"])
+    restore_training(model, settings)
+    model.diagnostics_ = settings["diagnostics"]
+    return model
+
+
+def restore_training(model: Any, settings: Mapping[str, Any]) -> None:
+    """Set what `write_folder` wrote of the training."""
     model.is_trained_ = True
     model.train_seconds_ = settings["train_seconds"]
     model.train_indices_ = np.array(settings["train_indices"], dtype=int)
     model.validation_indices_ = np.array(settings["validation_indices"], dtype=int)
     model.test_indices_ = np.array(settings["test_indices"], dtype=int)
     model.history_ = pd.DataFrame(settings["history"]).set_index("epoch")
-    model.diagnostics_ = settings["diagnostics"]
-    return model
 
 
-def _read(cls: type, path: Path) -> tuple[dict[str, Any], dict]:
+def read_folder(cls: type, path: Path) -> tuple[dict[str, Any], dict]:
     """Settings and weights, or a ValueError that says what is wrong with the folder."""
     for name in (SETTINGS, WEIGHTS):
         if not (path / name).is_file():

@@ -5,8 +5,6 @@ from contextlib import AbstractContextManager, contextmanager
 
 import torch
 
-from scmoe.nn._network import Network
-
 WIDE = 256
 """From this width on, the matrix products are large enough to share out.
 
@@ -27,6 +25,6 @@ def threads_kept(during: int | None = None) -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-def threads_for(network: Network) -> AbstractContextManager[None]:
+def threads_for(width: int) -> AbstractContextManager[None]:
     """Compute with one thread if the network is narrow; the caller's number of threads is restored."""
-    return threads_kept(1 if network.config.n_hidden < WIDE else None)
+    return threads_kept(1 if width < WIDE else None)

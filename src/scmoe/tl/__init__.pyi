@@ -12,6 +12,7 @@ from ._expert_usage import expert_usage
 from ._gradient_conflict import gradient_conflict
 from ._impute import impute
 from ._map_query import map_query
+from ._pretrain import pretrain
 from ._tcav import tcav
 from ._train import train
 from ._umap import umap
@@ -31,6 +32,7 @@ __all__ = [
     "gradient_conflict",
     "impute",
     "map_query",
+    "pretrain",
     "tcav",
     "train",
     "umap",

@@ -7,7 +7,31 @@ from scmoe.nn._config import check_choices
 
 
 @dataclass(frozen=True, kw_only=True)
-class TrainConfig:
+class StepConfig:
+    """What any training of this package needs; `TrainConfig` and its like document the fields."""
+
+    lr: float = 3e-3
+    weight_decay: float = 0.05
+    warmup: float = 0.1
+    gradient_clip: float = 1.0
+    ema: float = 0.98
+
+    def __post_init__(self) -> None:
+        """Check the fields."""
+        check_choices(self)
+        if self.lr <= 0 or self.gradient_clip <= 0:
+            raise ValueError(f"lr and gradient_clip must be positive; found {self.lr} and {self.gradient_clip}.")
+        if not 0 <= self.warmup <= 1:
+            raise ValueError(f"warmup must be in [0, 1]; found {self.warmup}.")
+        if not 0 <= self.ema < 1:
+            raise ValueError(f"ema must be in [0, 1); found {self.ema}.")
+        for name in (field.name for field in fields(self) if field.name.endswith(("_weight", "_decay"))):
+            if getattr(self, name) < 0:
+                raise ValueError(f"{name} must not be negative; found {getattr(self, name)}.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainConfig(StepConfig):
     """How the network is trained; every field is a key of ``plan_kwargs`` of `scmoe.model.SCMOE.train`.
 
     Parameters
@@ -38,11 +62,6 @@ class TrainConfig:
         Weight of the deep divergence-based clustering loss, when `scmoe.model.NetworkConfig.n_clusters` is given.
     """
 
-    lr: float = 3e-3
-    weight_decay: float = 0.05
-    warmup: float = 0.1
-    gradient_clip: float = 1.0
-    ema: float = 0.98
     p_split: float = 0.5
     own_weight: float = 1.0
     cross_weight: float = 4.0
@@ -54,14 +73,6 @@ class TrainConfig:
 
     def __post_init__(self) -> None:
         """Check the fields."""
-        check_choices(self)
-        if self.lr <= 0 or self.gradient_clip <= 0:
-            raise ValueError(f"lr and gradient_clip must be positive; found {self.lr} and {self.gradient_clip}.")
-        for name in ("warmup", "p_split"):
-            if not 0 <= getattr(self, name) <= 1:
-                raise ValueError(f"{name} must be in [0, 1]; found {getattr(self, name)}.")
-        if not 0 <= self.ema < 1:
-            raise ValueError(f"ema must be in [0, 1); found {self.ema}.")
-        for name in (field.name for field in fields(self) if field.name.endswith(("_weight", "_decay"))):
-            if getattr(self, name) < 0:
-                raise ValueError(f"{name} must not be negative; found {getattr(self, name)}.")
+        super().__post_init__()
+        if not 0 <= self.p_split <= 1:
+            raise ValueError(f"p_split must be in [0, 1]; found {self.p_split}.")

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 import torch
-from lightning.pytorch import Callback, Trainer
+from lightning.pytorch import Callback, LightningDataModule, Trainer
 from lightning.pytorch.callbacks import EarlyStopping
 
 from scmoe._io import check_writable
@@ -20,6 +20,7 @@ from scmoe.nn._threads import threads_for
 from scmoe.train._callbacks import EpochCheckpoint, LateEmbedding, Progress
 from scmoe.train._config import TrainConfig
 from scmoe.train._diagnostics import diagnose, encode_cells, sample_cells
+from scmoe.train._objective import objective
 from scmoe.train._plan import TrainingPlan
 
 CHECKPOINT = "last.ckpt"
@@ -27,6 +28,17 @@ LARGE = 20_000
 """Cells from which data are large."""
 PATIENCE = 10
 """Epochs without a better validation loss before early stopping stops."""
+
+
+class Run(NamedTuple):
+    """What any training leaves besides the weights."""
+
+    history: pd.DataFrame
+    """Mean losses, one row an epoch."""
+    n_steps: int
+    """Steps of the optimizer."""
+    n_skipped: int
+    """Of these, steps whose loss or gradient was not finite."""
 
 
 class Fitted(NamedTuple):
@@ -54,6 +66,23 @@ def fit(
     config: TrainConfig,
     *,
     seed: int,
+    callbacks: Sequence[Callback] = (),
+    **run_kwargs: Any,
+) -> Fitted:
+    """Train `network` in place; see `scmoe.model.SCMOE.train` for the arguments."""
+    late = LateEmbedding(sample_cells(data))
+    with threads_for(network.config.n_hidden):
+        done = run(TrainingPlan(network, objective, config, seed), data, callbacks=[late, *callbacks], **run_kwargs)
+        encoded = encode_cells(network, late.cells)
+    return Fitted(
+        done.history, diagnose(done.history, encoded, late.joint, n_steps=done.n_steps, n_skipped=done.n_skipped)
+    )
+
+
+def run(
+    plan: TrainingPlan,
+    data: LightningDataModule,
+    *,
     max_epochs: int,
     early_stopping: bool = False,
     checkpoint_dir: str | Path | None = None,
@@ -61,10 +90,19 @@ def fit(
     callbacks: Sequence[Callback] = (),
     enable_progress_bar: bool = True,
     **trainer_kwargs: Any,
-) -> Fitted:
-    """Train `network` in place; see `scmoe.model.SCMOE.train` for the arguments."""
-    plan, late = TrainingPlan(network, config, seed).train(), LateEmbedding(sample_cells(data))
-    callbacks = [late, *callbacks]
+) -> Run:
+    """Run a plan and leave the averaged weights in its network, on the device of the training.
+
+    Parameters
+    ----------
+    plan
+        Network, losses and settings.
+    data
+        Training and validation batches.
+    max_epochs, early_stopping, checkpoint_dir, resume, callbacks, enable_progress_bar, **trainer_kwargs
+        See `scmoe.model.SCMOE.train`.
+    """
+    network, callbacks = plan.train().network, list(callbacks)
     if enable_progress_bar:
         callbacks.append(Progress())
     if early_stopping:
@@ -73,7 +111,7 @@ def fit(
     if checkpoint_dir is not None:
         checkpoint = check_writable(checkpoint_dir) / CHECKPOINT
         callbacks.append(EpochCheckpoint(checkpoint))
-    with isolated(), threads_for(network):
+    with isolated():
         trainer = Trainer(
             max_epochs=max_epochs,
             callbacks=callbacks,
@@ -94,9 +132,7 @@ def fit(
             raise ValueError(f"{checkpoint} is damaged. Remove it and train again without resume=True.") from error
         plan.keep_average()
         network.to(trainer.strategy.root_device)  # Lightning has moved it to the CPU
-        history, encoded = pd.DataFrame(plan.history).set_index("epoch"), encode_cells(network, late.cells)
-    steps = {"n_steps": trainer.global_step, "n_skipped": plan.n_skipped}
-    return Fitted(history, diagnose(history, encoded, late.joint, **steps))
+    return Run(pd.DataFrame(plan.history).set_index("epoch"), trainer.global_step, plan.n_skipped)
 
 
 @contextmanager

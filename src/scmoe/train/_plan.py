@@ -2,20 +2,20 @@
 
 import copy
 import math
+from collections.abc import Callable
 from dataclasses import asdict
 from typing import Any
 
 import torch
 from lightning.pytorch import LightningModule
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
-from torch import Tensor
+from torch import Tensor, nn
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
-from scmoe.data._dataset import Batch
-from scmoe.nn._network import Network
-from scmoe.train._config import TrainConfig
-from scmoe.train._objective import objective
+from scmoe.train._config import StepConfig
 
+Objective = Callable[[Any, Any, Any], dict[str, Tensor]]
+"""A network, a batch and settings to the batch's losses by name; ``loss`` is the one to lower."""
 MAX_SKIPPED = 0.5
 """Share of an epoch's steps that may be skipped. Extreme cells spoil their own batches; beyond that the training itself fails."""
 
@@ -29,16 +29,22 @@ class TrainingPlan(LightningModule):
     Parameters
     ----------
     network
-        Trained in place.
+        Trained in place; its settings are its ``config``.
+    objective
+        The losses of a batch.
     config
-        See `TrainConfig`.
+        Settings of the training, which the objective gets too.
     seed
         The random numbers of an epoch are a function of the seed and the epoch, so that a resumed run repeats them.
     """
 
-    def __init__(self, network: Network, config: TrainConfig, seed: int) -> None:
+    network: Any  # each objective knows its own kind
+    average: Any
+    config: Any
+
+    def __init__(self, network: nn.Module, objective: Objective, config: StepConfig, seed: int) -> None:
         super().__init__()
-        self.network, self.config, self.seed = network, config, seed
+        self.network, self.objective, self.config, self.seed = network, objective, config, seed
         self.average = copy.deepcopy(network).requires_grad_(False)
         self.history: list[dict[str, float]] = []
         self.n_skipped = 0
@@ -94,9 +100,9 @@ class TrainingPlan(LightningModule):
         self._first_step = self.global_step
         self._skip, self._skipped = torch.zeros(2, device=self.device)
 
-    def training_step(self, batch: Batch, _: int) -> Tensor:
+    def training_step(self, batch: Any, _: int) -> Tensor:
         """One step."""
-        terms = objective(self.network, batch, self.config)
+        terms = self.objective(self.network, batch, self.config)
         finite = terms["loss"].isfinite()
         self._add("train", terms, finite)
         return terms["loss"] / finite  # by 0 where it is not finite, so that no process has a finite gradient
@@ -142,10 +148,10 @@ class TrainingPlan(LightningModule):
         """Start the sums."""
         self._reset("validation")
 
-    def validation_step(self, batch: Batch, _: int) -> None:
+    def validation_step(self, batch: Any, _: int) -> None:
         """Losses of the averaged network, which is the one that will be kept."""
         self.average.eval()
-        terms = objective(self.average, batch, self.config)
+        terms = self.objective(self.average, batch, self.config)
         self._add("validation", terms, torch.ones_like(terms["loss"], dtype=torch.bool))
 
     def on_validation_epoch_end(self) -> None:

@@ -1,0 +1,77 @@
+"""`scmoe pretrain`."""
+
+from contextlib import suppress
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from scmoe._errors import reported_errors
+from scmoe.cli._options import Accelerator, Epochs, File, Seed, check_accelerator
+
+
+class Preset(StrEnum):
+    """Size of the network."""
+
+    tiny = "tiny"
+    m3 = "3m"
+    m10 = "10m"
+    m100 = "100m"
+
+
+class Values(StrEnum):
+    """What the matrix holds."""
+
+    counts = "counts"
+    ambient = "ambient"
+    lognormalized = "lognormalized"
+
+
+def pretrain(
+    file: File,
+    output: Annotated[Path, typer.Option("--output", "-o", help="Folder to write.", show_default=False)],
+    modality: Annotated[str, typer.Option(help="Modality with the RNA counts.")] = "rna",
+    layer: Annotated[str | None, typer.Option(help="Layer with the counts; default X.")] = None,
+    values: Annotated[Values, typer.Option(help="What the matrix holds.")] = Values.counts,
+    vocabulary: Annotated[
+        Path | None, typer.Option(help="Genes to know, one a line (.json, .csv, .tsv); default those of the data.")
+    ] = None,
+    preset: Annotated[Preset, typer.Option(help="Size of the network.")] = Preset.tiny,
+    max_epochs: Epochs = None,
+    seed: Seed = 0,
+    accelerator: Annotated[Accelerator, typer.Option(help="Where to compute.")] = Accelerator.auto,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace earlier results in the folder.")] = False,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with an interrupted training.")] = False,
+) -> None:
+    """Pretrain a gene model on the RNA counts of FILE; writes result.h5ad and model/ to the output folder."""
+    with reported_errors("Run the same command with --resume to go on from the last finished epoch."):
+        from scmoe._io import atomic_path
+        from scmoe.cli._files import check_output
+        from scmoe.datasets._read import read
+        from scmoe.tl._pretrain import pretrain as fit
+        from scmoe.tokens._vocabulary import Vocabulary
+
+        check_accelerator(accelerator)
+        mdata = read(file, modality=modality)
+        if modality not in mdata.mod:
+            raise ValueError(f"{file} has no modality {modality!r}; it has {', '.join(mdata.mod)}. Pass --modality.")
+        adata = mdata.mod[modality].copy()
+        checkpoint = check_output(output, overwrite, resume, result="result.h5ad")
+        model = fit(
+            adata,
+            layer=layer,
+            values=values.value,
+            vocabulary=None if vocabulary is None else Vocabulary.from_file(vocabulary),
+            preset=preset.value,
+            max_epochs=max_epochs,
+            seed=seed,
+            train_kwargs={"accelerator": accelerator.value, "checkpoint_dir": checkpoint.parent, "resume": resume},
+        )
+        model.save(output / "model", overwrite=True)
+        with atomic_path(output / "result.h5ad") as temporary:
+            adata.write_h5ad(temporary)
+        checkpoint.unlink(missing_ok=True)
+        with suppress(OSError):  # other files in the folder are not ours to remove
+            checkpoint.parent.rmdir()
+    typer.echo(f"Written to {output}: result.h5ad, model/")

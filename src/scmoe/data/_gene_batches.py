@@ -1,0 +1,107 @@
+"""Batches of cells of like length, and the data module of the gene network."""
+
+import math
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+from lightning.pytorch import LightningDataModule
+from torch.utils.data import DataLoader, Sampler
+
+from scmoe.data._gene_dataset import Draw, GeneBatch, GeneDataset
+
+POOL = 8
+"""Batches that are sorted by length together: the cells of a batch are of like length, and batches still vary."""
+
+
+class BucketBatches(Sampler[Draw]):
+    """Batches of cells of like length, drawn anew in each epoch as a function of seed and epoch alone.
+
+    Parameters
+    ----------
+    cells
+        Positions to draw from.
+    lengths
+        (len(cells),) expressed genes of each.
+    batch_size
+        Cells a batch at most.
+    seed
+        Of order and masks.
+    shuffle
+        Whether order and masks change with the epoch; else the order is by length and the masks stay.
+    """
+
+    def __init__(
+        self, cells: np.ndarray, lengths: np.ndarray, batch_size: int, seed: int, *, shuffle: bool = True
+    ) -> None:
+        self.cells, self.lengths, self.batch_size = cells, lengths, batch_size
+        self.seed, self.shuffle, self.epoch = seed, shuffle, 0
+
+    def set_epoch(self, epoch: int) -> None:
+        """Called by Lightning before each epoch."""
+        self.epoch = epoch
+
+    def __len__(self) -> int:
+        return math.ceil(len(self.cells) / self.batch_size)
+
+    def __iter__(self) -> Iterator[Draw]:
+        # A generator, so that the epoch is read with the first batch: a resumed Lightning makes the iterator before it
+        # tells the epoch.
+        epoch = self.epoch if self.shuffle else -1
+        rng = np.random.default_rng([self.seed, epoch + 1])
+        order = rng.permutation(len(self.cells)) if self.shuffle else np.arange(len(self.cells))
+        n_pools = math.ceil(len(self) / POOL) if self.shuffle else 1
+        sizes = [len(part) for part in np.array_split(order, len(self))]
+        pools = np.array_split(np.arange(len(self)), n_pools)
+        batches, start = [], 0
+        for pool in pools:
+            end = start + sum(sizes[i] for i in pool)
+            ordered = order[start:end][np.argsort(self.lengths[order[start:end]], kind="stable")]
+            batches += np.split(ordered, np.cumsum([sizes[i] for i in pool])[:-1])
+            start = end
+        for i in rng.permutation(len(batches)) if self.shuffle else range(len(batches)):
+            yield Draw(self.cells[batches[i]], (self.seed, epoch + 1, int(i)))
+
+
+class GeneDataModule(LightningDataModule):
+    """Training and validation batches of a `GeneDataset`.
+
+    Parameters
+    ----------
+    dataset
+        The data.
+    train, validation
+        Positions of the cells; validation may be empty.
+    batch_size
+        Cells a batch.
+    seed
+        Of order and masks.
+    """
+
+    def __init__(
+        self, dataset: GeneDataset, train: np.ndarray, validation: np.ndarray, *, batch_size: int, seed: int
+    ) -> None:
+        super().__init__()
+        self.dataset, self.train, self.validation = dataset, train, validation
+        self.batch_size, self.seed = batch_size, seed
+
+    def train_dataloader(self) -> DataLoader[GeneBatch]:
+        """Batches of the training cells, new ones with new masks in each epoch."""
+        return self._loader(self.train, shuffle=True)
+
+    def val_dataloader(self) -> DataLoader[GeneBatch] | list:
+        """Batches of the validation cells, with the same masks each time."""
+        return self._loader(self.validation, shuffle=False) if len(self.validation) else []
+
+    def _loader(self, cells: np.ndarray, *, shuffle: bool) -> DataLoader[GeneBatch]:
+        lengths = self.dataset.n_expressed[cells]
+        batches = BucketBatches(cells, lengths, self.batch_size, self.seed, shuffle=shuffle)
+        # The loader draws a seed for workers, which there are none of: not from the generator of the dropout.
+        return DataLoader(self.dataset, sampler=batches, batch_size=None, generator=torch.Generator())
+
+
+def in_order(lengths: np.ndarray, batch_size: int) -> Iterator[np.ndarray]:
+    """Positions of all cells in batches of like length; scatter results back to these positions."""
+    order = np.argsort(lengths, kind="stable")
+    for start in range(0, len(order), batch_size):
+        yield order[start : start + batch_size]

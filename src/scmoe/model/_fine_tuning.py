@@ -1,0 +1,192 @@
+"""Fine-tuning a pretrained gene model for labels."""
+
+import copy
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from anndata import AnnData
+from sklearn.linear_model import LogisticRegression
+
+from scmoe._keys import UNKNOWN_LABEL
+from scmoe.data._datamodule import split_cells
+from scmoe.data._gene_batches import GeneDataModule
+from scmoe.data._gene_dataset import DEFAULT_DEPTH, GeneDataset
+from scmoe.model._gene_encoding import BATCH_SIZE
+from scmoe.model._pretraining import PRETRAIN_BATCH, Pretraining
+from scmoe.model._training import check_train_arguments
+from scmoe.nn._config import from_keywords
+from scmoe.nn._gene_classifier import TRAINABLE, GeneClassifier, Trainable
+from scmoe.tokens._counts import Cells
+from scmoe.train._fine_tune import FineTuneConfig, fine_tune_objective
+from scmoe.train._fit import run
+from scmoe.train._plan import TrainingPlan
+
+N_EPOCHS = 5
+PROBE_ITERATIONS = 300
+
+
+class FineTuning(Pretraining):
+    """How a pretrained `scmoe.model.XTRIMOGENE` learns labels, and says them."""
+
+    labels: list[str]
+    classifier: GeneClassifier | None
+
+    def fine_tune(
+        self,
+        labels_key: str,
+        adata: AnnData | None = None,
+        indices: Sequence[int] | None = None,
+        *,
+        unlabeled_category: str = UNKNOWN_LABEL,
+        trainable: Trainable = "all",
+        max_epochs: int = N_EPOCHS,
+        batch_size: int = PRETRAIN_BATCH,
+        validation_size: float = 0.0,
+        seed: int | None = None,
+        plan_kwargs: Mapping[str, Any] | None = None,
+        enable_progress_bar: bool = True,
+        **trainer_kwargs: Any,
+    ) -> "FineTuning":
+        """Learn labels: a linear classifier of the pooled states, and of the encoder what is `trainable`.
+
+        The classifier starts as a logistic regression on the pretrained embedding, so that training can only be worth doing if
+        it ends above it.
+
+        Parameters
+        ----------
+        labels_key
+            Column of ``adata.obs``.
+        adata, indices
+            Cells to learn from: training cells only; cells to be judged on must not be among them.
+        unlabeled_category
+            The label of cells that have none, which are left out; missing values are too.
+        trainable
+            ``"head"``: the classifier alone, on the frozen embedding; ``"last"``: with it the last encoder layer; ``"all"``:
+            with it the whole encoder.
+        max_epochs
+            Passes over the labeled cells.
+        batch_size
+            Cells a step.
+        validation_size
+            Share of the cells on which the loss is watched, and which are not learned from.
+        seed
+            Of split and training; None: the model's own.
+        plan_kwargs
+            Fields of `scmoe.model.FineTuneConfig`.
+        enable_progress_bar
+            Whether to show progress.
+        **trainer_kwargs
+            More arguments of `lightning.pytorch.Trainer`.
+
+        Returns
+        -------
+        XTRIMOGENE
+            A copy with the classifier, for `predict`; this model stays as it is.
+
+        Raises
+        ------
+        KeyError
+            There is no such column.
+        ValueError
+            Fewer than two labels, an unknown `trainable`, or what `train` refuses.
+        """
+        if trainable not in TRAINABLE:
+            raise ValueError(f"trainable must be one of {', '.join(map(repr, TRAINABLE))}; found {trainable!r}.")
+        config = from_keywords(FineTuneConfig, plan_kwargs or {})
+        check_train_arguments(max_epochs, batch_size, trainer_kwargs)
+        cells, labels = self._chosen(adata, indices), self._labels_of(adata, indices, labels_key, unlabeled_category)
+        known = labels[labels.notna()].unique()
+        if len(known) < 2:
+            raise ValueError(f"adata.obs[{labels_key!r}] must hold at least two labels; found {list(known) or 'none'}.")
+        tuned = self._copy(sorted(known))
+        code = labels.map({label: i for i, label in enumerate(tuned.labels)}).fillna(-1).to_numpy(int)
+        labeled, seed = np.flatnonzero(code >= 0), self.seed if seed is None else seed
+        train, validation, _ = (labeled[part] for part in split_cells(len(labeled), 1 - validation_size, None, seed))
+        tuned._start_classifier(cells, code, train)
+        tuned.classifier.train_only(trainable)  # type: ignore[union-attr]
+        depth = DEFAULT_DEPTH if self.config.depth_tokens else None
+        dataset = GeneDataset(cells, self.tokenizer, depth=depth, label=code)
+        done = run(
+            TrainingPlan(tuned.classifier, fine_tune_objective, config, seed),  # type: ignore[arg-type]
+            GeneDataModule(dataset, train, validation, batch_size=batch_size, seed=seed),
+            max_epochs=max_epochs,
+            enable_progress_bar=enable_progress_bar,
+            **trainer_kwargs,
+        )
+        tuned.history_ = done.history
+        return tuned
+
+    @torch.no_grad()
+    def predict(
+        self,
+        adata: AnnData | None = None,
+        indices: Sequence[int] | None = None,
+        soft: bool = False,
+        batch_size: int = BATCH_SIZE,
+    ) -> np.ndarray | pd.DataFrame:
+        """Labels of cells, by a model that `fine_tune` returned.
+
+        Parameters
+        ----------
+        adata, indices
+            Which cells; their own labels are not looked at.
+        soft
+            Whether to return probabilities.
+        batch_size
+            Cells at once.
+
+        Returns
+        -------
+        numpy.ndarray or pandas.DataFrame
+            The most probable label of each cell, or (cells, labels) probabilities.
+
+        Raises
+        ------
+        ValueError
+            The model has not learned labels.
+        """
+        if self.classifier is None:
+            raise ValueError("This model has not learned labels. Call tuned = model.fine_tune(labels_key) first.")
+        cells = self._chosen(adata, indices)
+        out = np.empty((len(cells.totals), len(self.labels)), np.float32)
+        self.classifier.eval()
+        for chunk in self._encode(cells, batch_size):
+            out[chunk.rows] = self.classifier.classify(chunk.encoded).softmax(1).cpu().numpy()
+        if not soft:
+            return np.array(self.labels)[out.argmax(1)]
+        source = self.adata if adata is None else adata
+        index = source.obs_names if indices is None else source.obs_names[np.asarray(indices)]
+        return pd.DataFrame(out, index=index, columns=self.labels)
+
+    def _labels_of(self, adata: AnnData | None, indices: Sequence[int] | None, key: str, unlabeled: str) -> pd.Series:
+        source = self.adata if adata is None else adata
+        if key not in source.obs:
+            raise KeyError(f"adata.obs has no column {key!r}; it has {', '.join(map(str, source.obs)) or 'none'}.")
+        column = source.obs[key] if indices is None else source.obs[key].iloc[np.asarray(indices)]
+        text = column.astype(object).where(column.notna(), None)
+        return text.map(str, na_action="ignore").where(text != unlabeled)
+
+    def _copy(self, labels: list[str]) -> "FineTuning":
+        tuned = copy.copy(self)
+        tuned.module = copy.deepcopy(self.module)
+        tuned.labels = labels
+        tuned.classifier = GeneClassifier(tuned.module, len(labels))
+        return tuned
+
+    def _start_classifier(self, cells: Cells, code: np.ndarray, train: np.ndarray) -> None:
+        """Logistic regression on the standardized embedding of the training cells."""
+        known = Cells(cells.counts[train], cells.totals[train], cells.match)
+        pooled = np.empty((len(train), 2 * self.config.encoder_width), np.float32)
+        with torch.no_grad():
+            for chunk in self._encode(known, BATCH_SIZE):
+                pooled[chunk.rows] = self.classifier.pooled(chunk.encoded).cpu().numpy()  # type: ignore[union-attr]
+        mean, std = pooled.mean(0), np.maximum(pooled.std(0), 1e-6)
+        found = LogisticRegression(max_iter=PROBE_ITERATIONS).fit((pooled - mean) / std, code[train])
+        weight, bias = found.coef_, found.intercept_
+        if len(self.labels) == 2:  # one logit between two labels
+            weight, bias = np.concatenate([-weight, weight]) / 2, np.concatenate([-bias, bias]) / 2
+        arrays = (mean, std, weight, bias)
+        self.classifier.start(*(torch.from_numpy(np.asarray(x, np.float32)) for x in arrays))  # type: ignore[union-attr]

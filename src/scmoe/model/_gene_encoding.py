@@ -1,0 +1,78 @@
+"""How the gene model reads cells: batched by length, without gradients."""
+
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+import numpy as np
+from anndata import AnnData
+from lightning.fabric.utilities import move_data_to_device
+from scvi.model.base import BaseModelClass
+
+from scmoe.data._gene_batches import in_order
+from scmoe.data._gene_dataset import DEFAULT_DEPTH, Draw, GeneBatch, GeneDataset
+from scmoe.data._gene_manager import GeneSetup
+from scmoe.nn._gene_config import GeneConfig
+from scmoe.nn._gene_network import GeneNetwork, GeneStates
+from scmoe.tokens._counts import Cells
+from scmoe.tokens._tokenizer import Tokenizer
+
+BATCH_SIZE = 128
+
+
+class GeneChunk(NamedTuple):
+    """Some cells, encoded."""
+
+    rows: np.ndarray
+    """Which of the cells asked for."""
+    batch: GeneBatch
+    """What the encoder saw of them."""
+    encoded: GeneStates
+    """What it made of it."""
+
+
+class GeneEncoding(BaseModelClass):
+    """What all methods that use the trained network rest on."""
+
+    module: GeneNetwork
+    """The network, a `torch.nn.Module`."""
+    config: GeneConfig
+    """The network's settings."""
+    setup: GeneSetup
+    """Where the model finds its data in an AnnData, and the genes it knows."""
+    tokenizer: Tokenizer
+    """Fitted to the training cells."""
+    is_trained_: bool
+
+    @property
+    def genes(self) -> list[str]:
+        """Names of the vocabulary's genes, in the model's order."""
+        return list(self.setup.names)
+
+    def _read(self, adata: AnnData | None) -> Cells:
+        """The model's own data or a query's; nothing is written to either."""
+        if adata is None:
+            adata = self.adata
+        if adata is None:
+            raise ValueError("This model was loaded without data. Pass the AnnData: adata=adata.")
+        return self.setup.read(adata)
+
+    def _check_trained(self) -> None:
+        if not self.is_trained_:
+            raise RuntimeError("This model is not trained yet. Call model.train() first.")
+
+    def _chosen(self, adata: AnnData | None, indices: Sequence[int] | None) -> Cells:
+        """The cells asked for."""
+        self._check_trained()
+        cells = self._read(adata)
+        if indices is None:
+            return cells
+        chosen = np.arange(len(cells.totals))[np.asarray(indices)] if len(indices) else np.zeros(0, int)
+        return Cells(cells.counts[chosen], cells.totals[chosen], cells.match)
+
+    def _encode(self, cells: Cells, batch_size: int, depth: str = DEFAULT_DEPTH) -> Iterator[GeneChunk]:
+        """Batches of cells of like length, encoded without masks; rows say which cells these are."""
+        dataset = GeneDataset(cells, self.tokenizer, depth=depth if self.config.depth_tokens else None)
+        network = self.module.eval()
+        for rows in in_order(dataset.n_expressed, batch_size):
+            batch = move_data_to_device(dataset[Draw(rows, None)], network.device)
+            yield GeneChunk(rows, batch, network.encode(batch.gene, batch.value, batch.seen))

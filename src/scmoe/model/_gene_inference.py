@@ -1,0 +1,211 @@
+"""What a pretrained gene model says about cells and genes."""
+
+from collections.abc import Iterator, Sequence
+from typing import Literal, get_args
+
+import numpy as np
+import pandas as pd
+import torch
+from anndata import AnnData
+
+from scmoe.data._gene_dataset import DEFAULT_DEPTH
+from scmoe.model._gene_encoding import BATCH_SIZE, GeneChunk, GeneEncoding
+from scmoe.nn._gene_network import pool
+from scmoe.tokens._counts import Cells
+
+Pooling = Literal["all", "mean", "max", "depth"]
+POOLINGS = get_args(Pooling)
+MAX_MEMORY = 4_000_000_000
+"""Bytes of gene states that are returned at once at most."""
+N_FOLDS = 10
+"""Parts in which all genes are imputed, each from the others."""
+
+
+class GeneInference(GeneEncoding):
+    """The methods of `scmoe.model.XTRIMOGENE` that use the pretrained network.
+
+    In all of them `adata` is an AnnData (None: the model's own), which stays unchanged; `indices` are positions of cells (None:
+    all); n is their number.
+    """
+
+    @torch.no_grad()
+    def get_latent_representation(
+        self,
+        adata: AnnData | None = None,
+        indices: Sequence[int] | None = None,
+        batch_size: int = BATCH_SIZE,
+        *,
+        pooling: Pooling = "all",
+        depth: str = DEFAULT_DEPTH,
+    ) -> np.ndarray:
+        """The embedding: encoder states of a cell's expressed genes, pooled.
+
+        Parameters
+        ----------
+        adata, indices
+            Which cells.
+        batch_size
+            Cells at once.
+        pooling
+            ``"mean"`` and ``"max"`` over the genes (n, width); ``"depth"``: the states of the two depth tokens (n, 2 width);
+            ``"all"``: max and mean side by side, and the depth tokens where the model has them.
+        depth
+            Depth at which cells are to be read, of a model with depth tokens: ``"t4"``, 10^4 counts; ``"f2"``, twice the cell's
+            own; ``"a1"``, ten times.
+
+        Returns
+        -------
+        numpy.ndarray
+            float32. A cell without a count of a known gene gets zeros (and is named in the log).
+
+        Raises
+        ------
+        ValueError
+            An unknown pooling, or depth tokens of a model without.
+        """
+        if pooling not in POOLINGS:
+            raise ValueError(f"pooling must be one of {', '.join(map(repr, POOLINGS))}; found {pooling!r}.")
+        if pooling == "depth" and not self.config.depth_tokens:
+            raise ValueError('This model has no depth tokens. Train one with depth_tokens=True, or pool by "mean".')
+        cells = self._chosen(adata, indices)
+        width = {"mean": 1, "max": 1, "depth": 2, "all": 2 + 2 * self.config.depth_tokens}[pooling]
+        out = np.zeros((len(cells.totals), width * self.config.encoder_width), np.float32)
+        for chunk in self._encode(cells, batch_size, depth):
+            pooled = pool(chunk.encoded, pooling)
+            if pooling == "all" and self.config.depth_tokens:
+                pooled = torch.cat([pooled, pool(chunk.encoded, "depth")], 1)
+            out[chunk.rows] = pooled.cpu().numpy()
+        return out
+
+    @torch.no_grad()
+    def get_gene_embeddings(self) -> pd.DataFrame:
+        """The learned identities of the genes, the same in all cells.
+
+        Returns
+        -------
+        pandas.DataFrame
+            (genes, width). Genes of the vocabulary that the training data lack keep the vector they started with.
+        """
+        self._check_trained()
+        identities = self.module.gene[: len(self.genes)].detach().cpu().numpy()
+        return pd.DataFrame(identities, index=self.genes)
+
+    @torch.no_grad()
+    def get_gene_context(
+        self,
+        adata: AnnData | None = None,
+        indices: Sequence[int] | None = None,
+        batch_size: int = BATCH_SIZE,
+    ) -> np.ndarray:
+        """The decoder's state of every gene in every cell: what predictors of perturbation responses take for its expression.
+
+        Parameters
+        ----------
+        adata, indices
+            Which cells.
+        batch_size
+            Cells at once.
+
+        Returns
+        -------
+        numpy.ndarray
+            (n, genes, decoder width) float32; all genes of the vocabulary, expressed or not.
+
+        Raises
+        ------
+        MemoryError
+            More than 4 GB would be returned: choose fewer cells.
+        """
+        cells = self._chosen(adata, indices)
+        shape = (len(cells.totals), len(self.genes), self.config.decoder_width)
+        if 4 * np.prod(shape, dtype=float) > MAX_MEMORY:
+            raise MemoryError(
+                f"The states of {shape[1]} genes in {shape[0]} cells would take {4e-9 * np.prod(shape, dtype=float):.0f} GB. "
+                "Choose fewer cells with indices=, or average over some at a time."
+            )
+        out = np.empty(shape, np.float32)
+        unknown = self._unknown(cells)
+        for chunk in self._encode(cells, batch_size):
+            states = self.module.contexts(chunk.encoded, chunk.batch.gene, unknown)
+            out[chunk.rows] = states[:, : shape[1]].cpu().numpy()
+        return out
+
+    @torch.no_grad()
+    def impute(
+        self,
+        genes: Sequence[str] | None = None,
+        adata: AnnData | None = None,
+        indices: Sequence[int] | None = None,
+        batch_size: int = BATCH_SIZE,
+        *,
+        depth: str = DEFAULT_DEPTH,
+    ) -> pd.DataFrame:
+        """Predict genes from the others: those asked for are hidden from the network, measured or not.
+
+        Parameters
+        ----------
+        genes
+            Names of the vocabulary. None: all, a tenth at a time (every tenth gene), each from the nine others.
+        adata, indices
+            Which cells.
+        batch_size
+            Cells at once.
+        depth
+            See `get_latent_representation`.
+
+        Returns
+        -------
+        pandas.DataFrame
+            (cells, genes) of ln(1 + 1e4 c / total). A gene that neither the training data nor this one have is not predicted,
+            but gets the start of its training; see the log of `setup_anndata`.
+
+        Raises
+        ------
+        KeyError
+            A gene that the vocabulary does not have.
+        """
+        cells = self._chosen(adata, indices)
+        names = self.genes if genes is None else [genes] if isinstance(genes, str) else list(genes)
+        wanted = self.setup.vocabulary.positions(names)
+        if (wanted < 0).any():
+            name = names[int(np.argmax(wanted < 0))]
+            raise KeyError(f"The model does not know the gene {name!r} ({(wanted < 0).sum()} of {len(names)}).")
+        folds = (
+            [np.arange(len(wanted))]
+            if genes is not None
+            else [np.arange(i, len(wanted), N_FOLDS) for i in range(N_FOLDS)]
+        )
+        out = np.empty((len(cells.totals), len(wanted)), np.float32)
+        for fold in (fold for fold in folds if len(fold)):
+            for rows, values in self._predict_hidden(cells, wanted[fold], batch_size, depth):
+                out[np.ix_(rows, fold)] = values
+        source = self.adata if adata is None else adata
+        index = source.obs_names if indices is None else source.obs_names[np.asarray(indices)]
+        return pd.DataFrame(out, index=index, columns=names)
+
+    def _predict_hidden(
+        self, cells: Cells, wanted: np.ndarray, batch_size: int, depth: str
+    ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """Rows and predicted values (rows, wanted) of genes that are taken out of the input."""
+        kept = np.ones(cells.counts.shape[1], np.float32)
+        kept[wanted] = 0
+        visible = cells.counts.multiply(kept).tocsr()
+        visible.eliminate_zeros()
+        unknown = self._unknown(cells)
+        asked = torch.from_numpy(wanted).to(self.module.device)
+        for chunk in self._encode(Cells(visible, cells.totals, cells.match), batch_size, depth):
+            yield chunk.rows, self._predict(chunk, asked.expand(len(chunk.rows), -1), unknown)
+
+    def _predict(self, chunk: GeneChunk, asked: torch.Tensor, unknown: torch.Tensor | None) -> np.ndarray:
+        hidden = torch.ones_like(asked, dtype=torch.bool)
+        states = self.module.decode(chunk.encoded, chunk.batch.gene, asked, hidden, unknown)
+        return self.module.values(self.module.outputs(chunk.encoded, states, asked)).cpu().numpy()
+
+    def _unknown(self, cells: Cells) -> torch.Tensor | None:
+        """Genes (and no depth tokens) that were not measured."""
+        missing = cells.match.missing
+        if not missing.any():
+            return None
+        unknown = np.zeros(len(self.module.gene), bool)
+        unknown[: len(missing)] = missing
+        return torch.from_numpy(unknown).to(self.module.device)

@@ -1,0 +1,75 @@
+"""Labels from the states of the gene encoder."""
+
+from typing import Literal, get_args
+
+import torch
+from torch import Tensor, nn
+
+from scmoe.nn._gene_config import GeneConfig
+from scmoe.nn._gene_network import GeneNetwork, GeneStates, pool
+
+Trainable = Literal["head", "last", "all"]
+"""What is trained besides the head: nothing, the last encoder layer and its norm, or the whole encoder."""
+TRAINABLE = get_args(Trainable)
+POOLING = "all"
+
+
+class GeneClassifier(nn.Module):
+    """A linear map of the pooled, standardized states of a pretrained encoder.
+
+    Parameters
+    ----------
+    network
+        The pretrained network; its decoder is not used.
+    n_labels
+        Number of labels.
+    """
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, network: GeneNetwork, n_labels: int) -> None:
+        super().__init__()
+        self.network = network
+        width = 2 * network.config.encoder_width
+        # Pooled states of cells differ little beside what they have in common. Not a batch norm: what it learns is no weight, so
+        # the running average of the weights would not have it.
+        self.register_buffer("mean", torch.zeros(width))
+        self.register_buffer("std", torch.ones(width))
+        self.head = nn.Linear(width, n_labels)
+
+    @property
+    def config(self) -> GeneConfig:
+        """Of the network."""
+        return self.network.config
+
+    @torch.no_grad()
+    def start(self, mean: Tensor, std: Tensor, weight: Tensor, bias: Tensor) -> None:
+        """Take over a linear classifier of the pooled states: their mean and spread, weights (labels, 2 d) and biases."""
+        for own, given in ((self.mean, mean), (self.std, std), (self.head.weight, weight), (self.head.bias, bias)):
+            own.copy_(given)
+
+    def train_only(self, trainable: Trainable) -> None:
+        """Choose which weights learn."""
+        network = self.network.requires_grad_(False)
+        if trainable == "head":
+            return
+        network.norm.requires_grad_(True)
+        if trainable == "last":
+            network.blocks[-1].requires_grad_(True)
+            return
+        network.blocks.requires_grad_(True)
+        network.value.requires_grad_(True)
+        network.gene.requires_grad_(True)
+
+    def forward(self, gene: Tensor, value: Tensor, seen: Tensor) -> Tensor:
+        """Logits (B, labels) of cells, see `GeneNetwork.encode`."""
+        return self.classify(self.network.encode(gene, value, seen))
+
+    def classify(self, encoded: GeneStates) -> Tensor:
+        """Logits (B, labels) of encoded cells."""
+        return self.head((self.pooled(encoded) - self.mean) / self.std)
+
+    def pooled(self, encoded: GeneStates) -> Tensor:
+        """(B, 2 d) of encoded cells."""
+        return pool(encoded, POOLING)

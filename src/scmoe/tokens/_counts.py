@@ -1,0 +1,170 @@
+"""Counts of an AnnData, checked, and arranged by a vocabulary."""
+
+from typing import Literal, NamedTuple, get_args
+
+import numpy as np
+from anndata import AnnData
+from scipy import sparse
+
+from scmoe._check import Matrix, check_array, check_counts
+from scmoe._log import logger
+from scmoe.tokens._match import Match
+from scmoe.tokens._names import some
+from scmoe.tokens._rows import sum_rows
+from scmoe.tokens._tokenizer import TARGET_SUM
+from scmoe.tokens._vocabulary import MIN_SHARE, Vocabulary
+
+Values = Literal["counts", "ambient", "lognormalized"]
+MAX_LOG = float(np.log1p(TARGET_SUM))
+"""ln(1 + 1e4): the value of a gene to which all counts of a cell belong."""
+
+
+class Cells(NamedTuple):
+    """Counts of cells as tokenizers take them.
+
+    Parameters
+    ----------
+    counts
+        Cells x vocabulary, float32 CSR without stored zeros.
+    totals
+        (n_cells,) float64: total counts of each cell over all genes measured, in the vocabulary or not.
+    match
+        How the genes of the data fit the vocabulary.
+    """
+
+    counts: sparse.csr_matrix
+    totals: np.ndarray
+    match: Match
+
+
+def read_cells(
+    adata: AnnData,
+    vocabulary: Vocabulary | None = None,
+    *,
+    layer: str | None = None,
+    values: Values = "counts",
+    column: str | None = None,
+    min_share: float = MIN_SHARE,
+) -> Cells:
+    """Read the counts of an AnnData for a tokenizer, and report in the log how its genes fit the vocabulary.
+
+    Parameters
+    ----------
+    adata
+        Cells x genes; not changed.
+    vocabulary
+        The genes to arrange counts by; by default those of the data.
+    layer, values
+        As in `read_counts`.
+    column
+        Column of ``adata.var`` that holds the names to match; `var_names` by default.
+    min_share
+        As in `Vocabulary.match`.
+
+    Returns
+    -------
+    Cells
+        Counts, totals and the match. Cells without counts are kept, and reported in the log.
+
+    Raises
+    ------
+    KeyError
+        There is no such layer or column.
+    ValueError
+        As in `read_counts` and `Vocabulary.match`.
+    """
+    counts = read_counts(adata, layer, values)
+    if column is not None and column not in adata.var:
+        raise KeyError(f"adata.var has no column {column!r}; it has {list(adata.var)}.")
+    names = adata.var_names if column is None else adata.var[column]
+    match = (vocabulary or Vocabulary.from_anndata(adata)).match(names.astype(str), min_share)
+    if vocabulary is not None or match.duplicated:
+        logger.info("%s", match)
+    totals = sum_rows(counts.data, counts.indptr)
+    arranged = match.apply(counts)
+    lost = (totals > 0) & (np.diff(arranged.indptr) == 0)
+    if lost.any():
+        _report_empty(adata, lost, "have counts of genes outside the vocabulary only")
+    if values == "lognormalized":
+        totals[:] = TARGET_SUM  # also where genes were left out after normalization
+    return Cells(arranged, totals, match)
+
+
+def read_counts(adata: AnnData, layer: str | None = None, values: Values = "counts") -> sparse.csr_matrix:
+    """Read counts of an AnnData, after checking that they are such.
+
+    Parameters
+    ----------
+    adata
+        Cells x genes; not changed.
+    layer
+        Where the values are; ``adata.X`` by default.
+    values
+        ``"counts"``: whole numbers. ``"ambient"``: counts that a correction for ambient RNA made fractional.
+        ``"lognormalized"``: ln(1 + 1e4 count / total), as in `scanpy.datasets.pbmc68k_reduced` (``adata.raw.to_adata()``).
+        They are turned into 1e4 count / total: the proportions of a cell's genes are right, its total is not known, and
+        1e4 takes its place.
+
+    Returns
+    -------
+    scipy.sparse.csr_matrix
+        Cells x genes; may share memory with the AnnData. Cells without counts are kept, and reported in the log.
+
+    Raises
+    ------
+    KeyError
+        There is no such layer.
+    TypeError
+        This is not an AnnData.
+    ValueError
+        There is no cell or gene, or the values are not what `values` says: negative, NaN, infinite, fractional, or too
+        large for logarithms.
+    """
+    if not isinstance(adata, AnnData):
+        raise TypeError(
+            f'Expected an AnnData, found {type(adata).__name__}. Of a MuData, pass one modality: mdata["rna"].'
+        )
+    if values not in get_args(Values):
+        raise ValueError(f"values must be one of {', '.join(map(repr, get_args(Values)))}; found {values!r}.")
+    if layer is not None and layer not in adata.layers:
+        raise KeyError(f"There is no layer {layer!r}; adata.layers has {list(adata.layers)}.")
+    if 0 in adata.shape:
+        raise ValueError(f"Expected cells and genes, found {adata.n_obs} and {adata.n_vars}. Check the filters before.")
+    where = "X" if layer is None else f"layers[{layer!r}]"
+    matrix = adata.X if layer is None else adata.layers[layer]
+    if values == "counts":
+        check_counts(matrix, None, where, adata.obs_names, adata.var_names)
+    else:
+        _check_positive(matrix, where)
+    counts = sparse.csr_matrix(matrix)
+    if values == "lognormalized":
+        _check_logarithms(counts, where)
+        counts = sparse.csr_matrix((np.expm1(counts.data), counts.indices, counts.indptr), counts.shape)
+    empty = sum_rows(counts.data, counts.indptr) == 0
+    if empty.any():
+        _report_empty(adata, empty, "have no counts")
+    return counts
+
+
+def _check_positive(matrix: Matrix, where: str) -> None:
+    check_array(matrix, None, where)
+    stored = matrix.data if sparse.issparse(matrix) else matrix
+    wrong = ~(np.isfinite(stored) & (stored >= 0))
+    if wrong.any():
+        raise ValueError(
+            f"adata.{where} must not hold negative, NaN or infinite values; found {stored[wrong][0]:.6g}. If the values are "
+            "scaled or centered, take those from before that step: a layer, or adata.raw.to_adata()."
+        )
+
+
+def _check_logarithms(values: sparse.csr_matrix, where: str) -> None:
+    highest = values.data.max(initial=0)
+    if highest > MAX_LOG * (1 + 1e-6):
+        raise ValueError(
+            f"adata.{where} must hold ln(1 + 1e4 count / total), at most {MAX_LOG:.4f}; found {highest:.6g}. If these are "
+            'counts, pass values="counts"; if they were normalized to another total or logarithm, take the raw counts.'
+        )
+
+
+def _report_empty(adata: AnnData, empty: np.ndarray, what: str) -> None:
+    logger.info("%d cells %s and get no tokens: %s.", int(empty.sum()), what, some(adata.obs_names[empty].tolist()))

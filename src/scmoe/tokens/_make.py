@@ -1,0 +1,94 @@
+"""Tokenizers by the name of their kind."""
+
+import json
+import os
+import zipfile
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from scmoe.tokens._bins import BinsTokenizer
+from scmoe.tokens._continuous import ContinuousTokenizer
+from scmoe.tokens._integer import IntegerTokenizer
+from scmoe.tokens._rank import RankTokenizer
+from scmoe.tokens._tokenizer import Tokenizer
+
+TOKENIZERS: dict[str, type[Tokenizer]] = {
+    each.kind: each for each in (RankTokenizer, BinsTokenizer, IntegerTokenizer, ContinuousTokenizer)
+}
+
+
+def make_tokenizer(kind: str, **settings: Any) -> Tokenizer:
+    """Make a tokenizer of one of the four kinds.
+
+    Parameters
+    ----------
+    kind
+        ``"rank"`` (Geneformer), ``"bins"`` (scGPT), ``"integer"`` (scBERT) or ``"continuous"`` (xTrimoGene, scFoundation).
+    **settings
+        Settings of the kind: ``limit`` of `RankTokenizer`; ``n_bins``, ``ties``, ``max_length`` and ``seed`` of
+        `BinsTokenizer`; ``max_level`` of `IntegerTokenizer`.
+
+    Returns
+    -------
+    Tokenizer
+        Not fitted yet.
+
+    Raises
+    ------
+    ValueError
+        There is no such kind, or a value is out of range.
+    TypeError
+        The kind has no such setting.
+    """
+    if kind not in TOKENIZERS:
+        raise ValueError(f"There is no tokenizer {kind!r}; choose from {', '.join(map(repr, TOKENIZERS))}.")
+    return TOKENIZERS[kind](**settings)
+
+
+def tokenizer_from_state(state: Mapping[str, Any]) -> Tokenizer:
+    """Make a tokenizer again from what `Tokenizer.to_state` gave.
+
+    Parameters
+    ----------
+    state
+        Kind, settings and arrays.
+
+    Returns
+    -------
+    Tokenizer
+        It gives the same tokens as the one that the state was taken from.
+    """
+    return make_tokenizer(**state)
+
+
+def load_tokenizer(path: str | os.PathLike[str]) -> Tokenizer:
+    """Read a tokenizer that `Tokenizer.save` wrote.
+
+    Parameters
+    ----------
+    path
+        The ``.npz`` file.
+
+    Returns
+    -------
+    Tokenizer
+        It gives the same tokens as the one saved.
+
+    Raises
+    ------
+    FileNotFoundError
+        There is no such file.
+    ValueError
+        The file is damaged, or was not written by `Tokenizer.save`.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            state = {name: file[name] for name in file.files}
+        settings = json.loads(str(state.pop("settings")))
+        return tokenizer_from_state({**settings, **state})
+    except (zipfile.BadZipFile, EOFError, KeyError, TypeError, ValueError, AttributeError) as error:
+        raise ValueError(
+            f"{path} does not hold a tokenizer, or is cut short ({error}). Expected a file written by Tokenizer.save."
+        ) from error

@@ -1,0 +1,28 @@
+"""What the names of genes tell."""
+
+import re
+from collections import Counter
+from collections.abc import Collection, Sequence
+
+_ENSEMBL = re.compile(r"(ENS([A-Z]*)G\d{11})(\.\d+)?")
+_SHOWN = 5
+
+
+def without_version(name: str) -> str:
+    """Cut the version off an Ensembl gene identifier (ENSG00000075624.17).
+
+    Other names stay as they are: symbols such as AC004556.1 end in a number too.
+    """
+    found = _ENSEMBL.fullmatch(name)
+    return found[1] if found else name
+
+
+def ensembl_species(names: Collection[str]) -> set[str]:
+    """Letters of the species in Ensembl identifiers ("" for human, "MUS" for mouse), if most names are such."""
+    found = Counter(hit[2] for name in names if (hit := _ENSEMBL.fullmatch(name)))
+    return set(found) if found.total() > len(names) / 2 else set()
+
+
+def some(names: Sequence[str]) -> str:
+    """The first few names, for a message."""
+    return ", ".join(map(str, names[:_SHOWN])) + (", ..." if len(names) > _SHOWN else "")

@@ -1,0 +1,220 @@
+"""The genes that a model knows, in a fixed order."""
+
+import json
+import os
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+import pandas as pd
+from anndata import AnnData
+
+from scmoe._io import atomic_path
+from scmoe._log import logger
+from scmoe.tokens._match import Match, match_genes
+from scmoe.tokens._names import without_version
+
+MIN_SHARE = 0.5
+"""Of the smaller of both sets of genes: a few thousand variable genes fit a large vocabulary, and all genes a small one."""
+
+
+@dataclass(frozen=True, eq=False)
+class Vocabulary:
+    """Names of genes in a fixed order, and other identifiers of them.
+
+    Parameters
+    ----------
+    names
+        The genes, each once; their places are the columns of count matrices and the gene numbers of tokens.
+    aliases
+        Other identifier (Ensembl, former symbol) to the name of the gene.
+
+    Raises
+    ------
+    ValueError
+        There is no name, one occurs twice, or an alias is of a gene that is not among the names.
+    """
+
+    names: tuple[str, ...]
+    aliases: Mapping[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Check the names."""
+        object.__setattr__(self, "names", tuple(map(str, self.names)))
+        index = pd.Index(self.names)
+        if not len(index):
+            raise ValueError("Expected the names of genes, found none.")
+        if not index.is_unique:
+            raise ValueError(f"Expected each gene once, found {index[index.duplicated()][0]!r} twice. Remove one.")
+        for alias, name in self.aliases.items():
+            if name not in index:
+                raise ValueError(f"{alias!r} is said to be the gene {name!r}, which is not among the names.")
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    @classmethod
+    def from_anndata(cls, adata: AnnData, column: str | None = None) -> Self:
+        """Take the genes of a data set.
+
+        Parameters
+        ----------
+        adata
+            Its `var_names` are the names; of those that occur more than once, the first place counts.
+        column
+            Column of ``adata.var`` with other identifiers (``"gene_ids"`` in files of Cell Ranger).
+
+        Returns
+        -------
+        Vocabulary
+            The genes in the order of the data.
+
+        Raises
+        ------
+        KeyError
+            There is no such column.
+        """
+        names = adata.var_names.astype(str)
+        if column is None:
+            return cls(tuple(names.unique()))
+        if column not in adata.var:
+            raise KeyError(f"adata.var has no column {column!r}; it has {list(adata.var)}.")
+        given = adata.var[column].notna().to_numpy()
+        return cls(tuple(names.unique()), _aliases(adata.var[column].astype(str)[given], names[given]))
+
+    @classmethod
+    def from_file(cls, path: str | os.PathLike[str], identifiers: str | None = None) -> Self:
+        """Read a gene list.
+
+        Parameters
+        ----------
+        path
+            ``.json``: what `save` wrote, a list of names, or names with their places (scGPT, Geneformer). ``.csv``, ``.tsv``
+            or ``.txt``: a table with a header, whose first column holds the names (scFoundation); its order counts.
+        identifiers
+            Column of a table with other identifiers.
+
+        Returns
+        -------
+        Vocabulary
+            The genes in the order of the file, or by their places.
+
+        Raises
+        ------
+        FileNotFoundError
+            There is no such file.
+        ValueError
+            It is of another form.
+        KeyError
+            There is no such column.
+        """
+        path = Path(path).expanduser()
+        if path.suffix.lower() == ".json":
+            return cls(*_from_json(path))
+        if path.suffix.lower() not in (".csv", ".tsv", ".txt"):
+            raise ValueError(f"Expected a gene list as .json, .csv, .tsv or .txt, found {path.name}.")
+        separator = "," if path.suffix.lower() == ".csv" else "\t"
+        table = pd.read_csv(path, sep=separator, dtype=str, keep_default_na=False)  # a gene may be called NA
+        names = table.iloc[:, 0]
+        if identifiers is None:
+            return cls(tuple(names))
+        if identifiers not in table:
+            raise KeyError(f"{path.name} has no column {identifiers!r}; it has {list(table)}.")
+        given = table[identifiers] != ""
+        return cls(tuple(names), _aliases(table.loc[given, identifiers], names[given]))
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the vocabulary to a ``.json`` file, which `from_file` reads.
+
+        Parameters
+        ----------
+        path
+            The file, which is replaced if it exists.
+
+        Raises
+        ------
+        WriteError
+            The file could not be written; an older one is kept.
+        """
+        with atomic_path(path) as temporary:
+            temporary.write_text(json.dumps({"names": self.names, "aliases": dict(self.aliases)}), encoding="utf-8")
+
+    def positions(self, names: Iterable[str]) -> np.ndarray:
+        """Find genes by name, by alias or, for Ensembl identifiers, without the version.
+
+        Parameters
+        ----------
+        names
+            Names or other identifiers, n of them. Upper and lower case differ, as they do between human and mouse.
+
+        Returns
+        -------
+        numpy.ndarray
+            (n,) int64 place of each in the vocabulary, -1 if it is not there.
+        """
+        places = {name: place for place, name in enumerate(self.names)}
+        # Names come before aliases, and both before what is left of either without its version.
+        for alias, name in self.aliases.items():
+            places.setdefault(alias, places[name])
+        for name in list(places):
+            places.setdefault(without_version(name), places[name])
+        found = (places.get(name, places.get(without_version(name), -1)) for name in map(str, names))
+        return np.fromiter(found, np.int64)
+
+    def match(self, var_names: Iterable[str], min_share: float = MIN_SHARE) -> Match:
+        """Find the genes of a data set.
+
+        Names are compared as they are written, then with the aliases, then without the version of Ensembl identifiers
+        (ENSG00000075624.17).
+
+        Parameters
+        ----------
+        var_names
+            Names or other identifiers of the data's genes. Several may stand for one gene: their counts are added.
+        min_share
+            Least number of matched genes, as a share of the smaller of both sets of genes.
+
+        Returns
+        -------
+        Match
+            Where each gene belongs, which genes are missing, and a report.
+
+        Raises
+        ------
+        ValueError
+            No gene is in the vocabulary, or fewer than `min_share`; the message says whether the species or the kind of
+            identifier seems to differ.
+        """
+        return match_genes(self, var_names, min_share)
+
+
+def _aliases(identifiers: Iterable[str], names: Iterable[str]) -> dict[str, str]:
+    """Pair identifiers with names; one that is given to several genes is of use for none."""
+    table = pd.DataFrame({"identifier": list(identifiers), "name": list(names)}).drop_duplicates()
+    unclear = table["identifier"].duplicated(keep=False)
+    if unclear.any():
+        logger.info(
+            "%d identifiers belong to more than one gene and are not used, the first is %s.",
+            table.loc[unclear, "identifier"].nunique(),
+            table.loc[unclear, "identifier"].iloc[0],
+        )
+    table = table[~unclear]
+    return dict(zip(table["identifier"], table["name"], strict=True))
+
+
+def _from_json(path: Path) -> tuple[tuple[str, ...], Mapping[str, str]]:
+    try:
+        content: Any = json.loads(path.read_text(encoding="utf-8"))
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise ValueError(f"{path} is not valid JSON, or is cut short ({error}).") from error
+    if isinstance(content, dict) and isinstance(content.get("names"), list):
+        return tuple(content["names"]), content.get("aliases", {})
+    if isinstance(content, list):
+        return tuple(content), {}
+    if isinstance(content, dict) and sorted(map(str, content.values())) == sorted(map(str, range(len(content)))):
+        return tuple(sorted(content, key=lambda name: int(content[name]))), {}
+    raise ValueError(
+        f"{path.name} is no gene list: expected a list of names, or names with their places from 0 to their number - 1."
+    )
