@@ -167,14 +167,14 @@ def check_values(
 
 
 def check_counts(
-    matrix: Matrix, modality: str, where: str, obs_names: Iterable[Hashable], var_names: Iterable[Hashable]
+    matrix: Matrix, modality: str | None, where: str, obs_names: Iterable[Hashable], var_names: Iterable[Hashable]
 ) -> None:
     """Check that values are raw counts: non-negative whole numbers.
 
     Parameters
     ----------
     matrix, modality, where, obs_names, var_names
-        As in `check_values`.
+        As in `check_values`; without a modality the values are those of an AnnData.
 
     Raises
     ------
@@ -186,9 +186,9 @@ def check_counts(
     if wrong.any():
         row, column, value = _first(matrix, wrong)
         raise ValueError(
-            f"mdata[{modality!r}].{where} must hold raw counts (whole numbers, none negative); found {value:.6g} for "
+            f"{_owner(modality)}.{where} must hold raw counts (whole numbers, none negative); found {value:.6g} for "
             f"feature {_name(var_names, column)} in cell {_name(obs_names, row)}. Put the raw counts there, "
-            "or declare the modality as continuous (kinds= in prepare, likelihoods= in setup)."
+            "or say what the values are (kinds= in prepare, likelihoods= in setup, values= in read_cells)."
         )
 
 
@@ -198,9 +198,9 @@ def looks_like_counts(matrix: Matrix) -> bool:
     return bool(values.size and _is_count(values).all() and values.max() > 1)
 
 
-def check_array(matrix: Matrix, modality: str, where: str) -> None:
+def check_array(matrix: Matrix, modality: str | None, where: str) -> None:
     """Refuse what is not a matrix of real numbers in memory (no values, text, backed or lazy arrays)."""
-    place = f"mdata[{modality!r}].{where}"
+    place = f"{_owner(modality)}.{where}"
     if matrix is None:
         raise ValueError(f"{place} holds no values; expected a matrix of cells x features.")
     if not isinstance(matrix, np.ndarray) and not sparse.issparse(matrix):
@@ -210,9 +210,13 @@ def check_array(matrix: Matrix, modality: str, where: str) -> None:
         )
     if matrix.dtype.kind not in "buif":
         raise ValueError(
-            f"{place} must hold numbers; found values of type {matrix.dtype}. Move text to mdata[{modality!r}].obs, "
+            f"{place} must hold numbers; found values of type {matrix.dtype}. Move text to {_owner(modality)}.obs, "
             f'and convert numbers stored as text: {place} = {place}.astype("float32").'
         )
+
+
+def _owner(modality: str | None) -> str:
+    return "adata" if modality is None else f"mdata[{modality!r}]"
 
 
 def _stored(matrix: Matrix) -> np.ndarray:
@@ -223,9 +227,7 @@ def _stored(matrix: Matrix) -> np.ndarray:
 
 
 def _is_count(values: np.ndarray) -> np.ndarray:
-    if values.dtype.kind in "bu":
-        return np.ones(values.shape, dtype=bool)
-    if values.dtype.kind == "i":
+    if values.dtype.kind in "bui":
         return values >= 0
     return np.isfinite(values) & (values >= 0) & (values == np.floor(values))
 

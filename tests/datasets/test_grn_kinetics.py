@@ -108,7 +108,7 @@ def test_edge_moves_its_target_by_its_sign(sign: int, direction: int) -> None:
 def test_factors_share_their_rates_and_thresholds_survive_a_knock_out() -> None:
     genes = kinetics((0, 2, 1))
     assert genes.transcription[0] == genes.transcription[1] != genes.transcription[2]
-    without = genes.without(0)
+    without = genes.without([0])
     assert without.transcription[0] == 0 and genes.transcription[0] > 0
     np.testing.assert_array_equal(without.threshold, genes.threshold)
 

@@ -22,7 +22,7 @@ def made(name: str) -> tuple[Kinetics, Reference]:
 
 
 @cache
-def cells(name: str, knocked_out: int | None = None, n_cells: int = 300) -> Cells:
+def cells(name: str, knocked_out: tuple[int, ...] = (), n_cells: int = 300) -> Cells:
     return simulate_cells(BACKBONES[name], *made(name), n_cells, np.random.default_rng(1), knocked_out)
 
 
@@ -80,7 +80,7 @@ def test_knock_out_lowers_activated_and_raises_repressed_targets() -> None:
     kinetics = made("linear")[0]
     network = kinetics.network
     for gene in range(4):  # of the first two modules, which are on in most cells
-        before, after = cells("linear").state, cells("linear", gene).state
+        before, after = cells("linear").state, cells("linear", (gene,)).state
         assert before[1:, :, gene].any() and not after[1:, :, gene].any()
         change = after[2].mean(axis=0) - before[2].mean(axis=0)
         own = (network.regulator == gene) & (network.target >= network.n_tfs)
@@ -90,7 +90,7 @@ def test_knock_out_lowers_activated_and_raises_repressed_targets() -> None:
 
 def test_unregulated_genes_ignore_the_knock_out() -> None:
     housekeeping = (made("linear")[0].network.genes["role"] == "housekeeping").to_numpy()
-    before, after = (found.state[2][:, housekeeping].mean() for found in (cells("linear"), cells("linear", 0)))
+    before, after = (found.state[2][:, housekeeping].mean() for found in (cells("linear"), cells("linear", (0,))))
     assert after == pytest.approx(before, rel=0.05)
 
 

@@ -112,6 +112,13 @@ def test_knocked_out_gene_has_no_molecules_and_the_same_network(linear: MuData) 
     assert mdata.uns["grn"]["knock_out"] == "A1_TF1"
 
 
+def test_several_genes_can_be_knocked_out_together() -> None:
+    mdata = simulate_grn(**SMALL, knock_out=["A1_TF1", "B1_TF2"])
+    silent = ~mdata["rna"].layers["truth"].any(axis=0)
+    assert set(mdata["rna"].var["gene"][silent]) >= {"A1_TF1", "B1_TF2"}
+    assert mdata.uns["grn"]["knock_out"] == "A1_TF1+B1_TF2"
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

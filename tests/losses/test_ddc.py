@@ -56,3 +56,15 @@ def test_identical_cells_leave_gradients_finite(n_cells):
     logits = torch.zeros(n_cells, C, requires_grad=True)
     torch.stack(ddc(logits, u)).sum().backward()
     assert u.grad.isfinite().all() and logits.grad.isfinite().all()
+
+
+@pytest.mark.parametrize("n_copies", [4, 31])
+def test_copies_that_let_the_median_distance_be_zero_leave_the_loss_finite(n_copies):
+    """As in an oversampled batch: most pairs are copies of one cell, the others are apart from it."""
+    u = torch.cat([U[:1].repeat(n_copies, 1), U[1:3]]).requires_grad_()
+    logits = torch.cat([LOGITS[:1].repeat(n_copies, 1), LOGITS[1:3]]).requires_grad_()
+    assert (u[:, None] - u).square().sum(2).median() == 0
+    terms = torch.stack(ddc(logits, u))
+    terms.sum().backward()
+    assert terms.isfinite().all() and (terms >= 0).all()
+    assert u.grad.isfinite().all() and logits.grad.isfinite().all()

@@ -2,6 +2,9 @@ from ._baselines import pca_embedding, ridge_on_pca
 from ._compare_run import run_compare
 from ._conflict_run import run_conflict
 from ._demo import run_demo
+from ._gears import gene_context_features, to_gears
+from ._perturbation_run import run_perturbation
+from ._perturbation_table import perturbation_table
 from ._regimes_run import run_experts
 from ._replicate_run import run_replicate
 from ._scores import embedding_scores
@@ -11,15 +14,19 @@ from ._speed import run_speed
 
 __all__ = [
     "embedding_scores",
+    "gene_context_features",
     "label_scores",
     "pca_embedding",
+    "perturbation_table",
     "prediction_scores",
     "ridge_on_pca",
     "run_compare",
     "run_conflict",
     "run_demo",
     "run_experts",
+    "run_perturbation",
     "run_replicate",
     "run_shap",
     "run_speed",
+    "to_gears",
 ]

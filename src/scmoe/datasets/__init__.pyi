@@ -1,16 +1,21 @@
 from ._bundled import bmmc_cite
 from ._download import pbmc10k_cite, pbmc10k_multiome
+from ._imbalance import imbalance, imbalance_total
 from ._patchseq import patchseq_m1
 from ._read import read
 from ._simulate_grn import simulate_grn
 from ._spatial import simulate_spatial
+from ._zheng68k import zheng68k
 
 __all__ = [
     "bmmc_cite",
+    "imbalance",
+    "imbalance_total",
     "patchseq_m1",
     "pbmc10k_cite",
     "pbmc10k_multiome",
     "read",
     "simulate_grn",
     "simulate_spatial",
+    "zheng68k",
 ]

@@ -1,6 +1,6 @@
 """From transcription-factor proteins to promoters, pre-mRNA, mRNA and proteins: rates, laws and one step in time."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from functools import cached_property
 from numbers import Real
@@ -113,10 +113,10 @@ class Kinetics:
         """Hours of one step: no molecule reacts with a probability above one half."""
         return MAX_EVENT / float(self.losses.max())
 
-    def without(self, gene: int) -> "Kinetics":
-        """The same with no production of one gene; thresholds stay."""
+    def without(self, genes: Sequence[int]) -> "Kinetics":
+        """The same with no production of these genes; thresholds stay."""
         transcription = self.transcription.copy()
-        transcription[gene] = 0
+        transcription[list(genes)] = 0
         return replace(self, transcription=transcription)
 
 

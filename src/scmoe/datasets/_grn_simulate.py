@@ -1,5 +1,6 @@
 """Cells as snapshots of independent trajectories, and their place on the trajectory without noise."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -123,7 +124,7 @@ def simulate_cells(
     reference: Reference,
     n_cells: int,
     rng: np.random.Generator,
-    knocked_out: int | None = None,
+    knocked_out: Sequence[int] = (),
 ) -> Cells:
     """Run one trajectory a cell, each to a time of its own, and find the point of the reference that it is nearest to.
 
@@ -136,15 +137,15 @@ def simulate_cells(
     rng
         Times, lineages (if decided from the start) and reactions.
     knocked_out
-        Position of a gene without production; it does not count for the distance to the reference.
+        Positions of genes without production; they do not count for the distance to the reference.
     """
     lineage = rng.permutation(np.arange(n_cells) % len(backbone.lineages))
     spread = (rng.permutation(n_cells) + rng.random(n_cells)) / n_cells
     hours = reference.first + (reference.last - reference.first) * spread
     awake = _awake(backbone, kinetics)[lineage] if backbone.decided else np.ones((n_cells, len(kinetics.network.genes)))
-    run = kinetics if knocked_out is None else kinetics.without(knocked_out)
+    run = kinetics.without(knocked_out)
     state = _run(_start(backbone, run, awake), awake, run, np.rint(hours / run.step).astype(int), rng)
-    counted = np.arange(reference.factors.shape[1]) != (-1 if knocked_out is None else knocked_out)
+    counted = ~np.isin(np.arange(reference.factors.shape[1]), knocked_out)
     factors = (state[3, :, : len(counted)] / kinetics.max_protein[: len(counted)])[:, counted]
     distance = cdist(factors, reference.factors[:, counted])
     if backbone.decided:

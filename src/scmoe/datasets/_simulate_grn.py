@@ -1,6 +1,6 @@
 """A gene-regulatory network and its cells, seen through four modalities."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from functools import partial
 
@@ -39,7 +39,7 @@ def simulate_grn(
     n_batches: int = 1,
     stage_shares: Mapping[str, float] | None = None,
     missing: Mapping[str, float] | None = None,
-    knock_out: str | None = None,
+    knock_out: str | Sequence[str] | None = None,
     rates: Mapping[str, float] | None = None,
     capture: Mapping[str, float] | None = None,
     dropout: Mapping[str, float] | None = None,
@@ -94,7 +94,8 @@ def simulate_grn(
     missing
         By modality, share of the cells that lack it, such as ``{"protein": 0.5}``. Every cell keeps at least one modality.
     knock_out
-        Gene without transcription, as in ``uns["grn"]["genes"]``. With the same seed, the network is the same as without.
+        Gene, or genes, without transcription, as in ``uns["grn"]["genes"]``. With the same seed, the network is the same as
+        without.
     rates
         Some of the rates above, per hour.
     capture
@@ -150,14 +151,15 @@ def simulate_grn(
     of_network, of_cells, of_noise, of_missing = map(np.random.default_rng, np.random.SeedSequence(seed).spawn(4))
     network = build_network(plan, n_features, of_network)
     kinetics = draw_kinetics(network, make_rates(rates or {}), of_network)
-    knocked_out = None if knock_out is None else find_gene(knock_out, network.genes["gene"].tolist())
+    without = [knock_out] if isinstance(knock_out, str) else list(knock_out or ())
+    knocked_out = [find_gene(gene, network.genes["gene"].tolist()) for gene in without]
     present = draw_present(missing or {}, n_cells, of_missing)
     reference = make_reference(plan, kinetics)
     simulate = partial(simulate_cells, plan, kinetics, reference, n_cells, of_cells, knocked_out)
     cells = cells_with_shares(simulate, n_cells, stage_shares or {}, of_cells)
     batch = of_noise.permutation(np.arange(n_cells) % n_batches)
     mdata = _to_mudata(cells, kinetics, batch, present, noise, of_noise)
-    settings = {"backbone": backbone, "knock_out": knock_out or "none", "seed": seed}
+    settings = {"backbone": backbone, "knock_out": "+".join(without) or "none", "seed": seed}
     mdata.uns[GRN] = to_uns({"edges": _edges(kinetics), "genes": _genes(kinetics), **settings})
     return mdata
 

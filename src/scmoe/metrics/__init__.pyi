@@ -1,4 +1,20 @@
+from ._calibration import calibration_table, coverage_accuracy
+from ._classification import ClassificationScores, classification_scores
 from ._clusters import matched_accuracy
+from ._confusion import confusion_table
 from ._features import feature_scores
+from ._frequency import frequency_groups, recall_slope
+from ._per_class import per_class_scores
 
-__all__ = ["feature_scores", "matched_accuracy"]
+__all__ = [
+    "ClassificationScores",
+    "calibration_table",
+    "classification_scores",
+    "confusion_table",
+    "coverage_accuracy",
+    "feature_scores",
+    "frequency_groups",
+    "matched_accuracy",
+    "per_class_scores",
+    "recall_slope",
+]

@@ -139,8 +139,7 @@ def read_published(
             raise ValueError(
                 f"{kind} does not store the names of its genes: pass genes=, their names in order or a table."
             )
-        given = genes if isinstance(genes, str) or not isinstance(genes, os.PathLike) else Path(genes)
-        names = [*read_gene_list(given), *layout.special]
+        names = [*read_gene_list(genes), *layout.special]
     else:
         held = read_dictionary(file.parent / layout.dictionary if genes is None else _as_path(genes, kind))
         names = _ordered(held, layout.special, len(table))

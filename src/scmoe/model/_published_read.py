@@ -1,6 +1,7 @@
 """Files of published models, read without running what a pickle may hold."""
 
 import json
+import os
 import pickle
 import re
 import warnings
@@ -116,7 +117,7 @@ def read_dictionary(path: Path) -> dict[str, Any]:
     return held
 
 
-def read_gene_list(genes: str | Path | Sequence[str]) -> list[str]:
+def read_gene_list(genes: str | os.PathLike[str] | Sequence[str]) -> list[str]:
     """Names in order, given as such or as a table (.tsv) with the column ``gene_name``.
 
     Raises
@@ -126,19 +127,22 @@ def read_gene_list(genes: str | Path | Sequence[str]) -> list[str]:
     ValueError
         The file has no such column, or a gene is named twice.
     """
-    if isinstance(genes, (str, Path)):
-        path = Path(genes).expanduser()
-        if not path.exists():
-            raise FileNotFoundError(f"There is no file {path}. genes= is a table of genes, or their names in order.")
-        table = pd.read_csv(path, sep="\t", dtype=str, na_filter=False)
-        if GENE_COLUMN not in table:
-            found = ", ".join(map(str, table.columns[:5]))
-            raise ValueError(f"{path.name} must be tab-separated with a column {GENE_COLUMN!r}; found {found}.")
-        genes = table[GENE_COLUMN].tolist()
-    names = pd.Index([str(gene) for gene in genes])
+    names = (
+        _column(Path(genes).expanduser()) if isinstance(genes, (str, os.PathLike)) else pd.Index(list(genes), dtype=str)
+    )
     if names.has_duplicates:
         repeated = names[names.duplicated()]
         raise ValueError(
             f"genes= names {repeated[0]!r} twice ({len(repeated)} such genes): it must name each row once."
         )
     return names.tolist()
+
+
+def _column(path: Path) -> pd.Index:
+    if not path.exists():
+        raise FileNotFoundError(f"There is no file {path}. genes= is a table of genes, or their names in order.")
+    table = pd.read_csv(path, sep="\t", dtype=str, na_filter=False)
+    if GENE_COLUMN not in table:
+        found = ", ".join(map(str, table.columns[:5]))
+        raise ValueError(f"{path.name} must be tab-separated with a column {GENE_COLUMN!r}; found {found}.")
+    return pd.Index(table[GENE_COLUMN])

@@ -1,4 +1,7 @@
+from ._augment import augment
 from ._niche import niche
 from ._prepare import prepare
+from ._resample import oversample, undersample
+from ._split import split
 
-__all__ = ["niche", "prepare"]
+__all__ = ["augment", "niche", "oversample", "prepare", "split", "undersample"]

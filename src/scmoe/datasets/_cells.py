@@ -1,0 +1,107 @@
+"""Some cells of an AnnData or MuData, and what is known of them: shared by what draws cells."""
+
+import copy
+import warnings
+from collections.abc import Mapping
+from typing import Any, TypeVar
+
+import numpy as np
+import pandas as pd
+from anndata import AnnData
+from mudata import MuData
+from numpy.typing import NDArray
+
+from scmoe._check import check_mdata
+from scmoe._io import quiet_mudata
+from scmoe._keys import UNKNOWN_LABEL
+
+Data = TypeVar("Data", AnnData, MuData)
+ONLY = "adata"
+"""What messages call an AnnData that is no modality."""
+
+
+def check_cells(data: Any) -> None:
+    """Refuse what is neither an AnnData nor a MuData in memory, with cells whose names differ."""
+    if not isinstance(data, AnnData):
+        check_mdata(data)
+    elif data.n_obs == 0 or not data.obs_names.is_unique:
+        found = f"twice {data.obs_names[data.obs_names.duplicated()][0]!r}" if data.n_obs else "no cell"
+        raise ValueError(f"Expected cells with names that differ; found {found}. Call adata.obs_names_make_unique().")
+    if data.isbacked:
+        raise ValueError("The data are backed by a file. Read them without backed= first.")
+
+
+def modalities_of(data: AnnData | MuData) -> dict[str, AnnData]:
+    """The modalities by name; an AnnData is one."""
+    return {ONLY: data} if isinstance(data, AnnData) else dict(data.mod.items())
+
+
+def column_of(data: AnnData | MuData, key: str, argument: str) -> pd.Series:
+    """A column of ``obs`` as text, without missing entries."""
+    if key not in data.obs:
+        found = ", ".join(map(str, data.obs)) or "none"
+        raise KeyError(f"{argument}={key!r} is not a column of obs; found {found}.")
+    column = pd.Series(data.obs[key])
+    if column.isna().any():
+        raise ValueError(
+            f"obs[{key!r}] must have an entry for every cell; {int(column.isna().sum())} cells have none, the first is "
+            f"{data.obs_names[int(column.isna().argmax())]!r}. Leave these cells out, or call them {UNKNOWN_LABEL!r}."
+        )
+    return column.astype(str)
+
+
+def class_sizes(labels: pd.Series) -> pd.Series:
+    """Cells of each label, largest first and then by name; `UNKNOWN_LABEL` is none."""
+    sizes = labels[labels != UNKNOWN_LABEL].value_counts()
+    if sizes.empty:
+        raise ValueError(f"No cell has a label in {labels.name!r}. Name the column with the labels in labels_key=.")
+    return sizes.sort_index().sort_values(ascending=False, kind="stable")
+
+
+def take(data: Data, cells: NDArray[np.integer], names: pd.Index | None = None) -> Data:
+    """A copy of some cells, in this order, where a cell may be taken several times.
+
+    Parameters
+    ----------
+    data
+        Its ``uns`` and what describes features are kept whole.
+    cells
+        Positions in ``data.obs``.
+    names
+        Of the cells, all different; their own if None.
+    """
+    names = data.obs_names[cells] if names is None else names
+    parts = {}
+    for modality, adata in modalities_of(data).items():
+        position = adata.obs_names.get_indexer(data.obs_names[cells])
+        with warnings.catch_warnings():  # a cell that is taken twice has its own name only after this
+            warnings.filterwarnings("ignore", message="Observation names are not unique")
+            parts[modality] = adata[position[position >= 0]].copy()
+        parts[modality].obs_names = names[position >= 0]
+    out = assemble(data, parts, cells, names)
+    if isinstance(data, MuData):
+        for key, value in data.obsm.items():
+            if key not in data.mod:
+                is_frame = isinstance(value, pd.DataFrame)
+                out.obsm[key] = value.iloc[cells].set_axis(names) if is_frame else value[cells]
+        for key, value in data.obsp.items():
+            out.obsp[key] = value[cells][:, cells]
+    return out
+
+
+def assemble(data: Data, parts: Mapping[str, AnnData], cells: NDArray[np.integer], names: pd.Index) -> Data:
+    """Put modalities together as those of `data` are, and give each cell what ``obs`` knows of the one it comes from."""
+    if isinstance(data, AnnData):
+        return parts[ONLY]
+    with quiet_mudata():
+        out = MuData(dict(parts))
+        if not out.obs_names.equals(names):
+            out = out[names].copy()
+        obs = data.obs.iloc[cells].set_axis(names)
+        for key in obs.select_dtypes("category"):
+            obs[key] = obs[key].cat.remove_unused_categories()
+        out.obs = obs
+        if out.var_names.equals(data.var_names):  # not so if features were chosen without an update
+            out.var = data.var.copy()
+    out.uns = copy.deepcopy(dict(data.uns))
+    return out

@@ -1,0 +1,247 @@
+"""Cells drawn so that types are unequal by a known factor, and their total stays the same."""
+
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+import pandas as pd
+from anndata import AnnData
+from mudata import MuData
+from numpy.typing import NDArray
+
+from scmoe._io import to_uns
+from scmoe._keys import IMBALANCE, UNKNOWN_LABEL, UNS_ROOT
+from scmoe._log import logger
+from scmoe.datasets._cells import Data, check_cells, class_sizes, column_of, take
+
+RHOS = (1.0, 10.0, 50.0, 100.0)
+"""The factors of a study, which all have to be possible with one total."""
+MIN_CELLS = 5
+N_NAMED = 5
+"""Types that are left out and named in the log."""
+ROUNDING = 1e-9
+"""Share by which a product of floating-point numbers may miss a whole number."""
+
+
+def imbalance(
+    data: Data,
+    labels_key: str,
+    rho: float,
+    *,
+    n_total: int | None = None,
+    order: str | Sequence[str] = "natural",
+    min_cells: int = MIN_CELLS,
+    seed: int = 0,
+) -> Data:
+    r"""Draw cells so that the most frequent type has `rho` times the cells of the rarest.
+
+    The type of rank r of C, 1 for the most frequent, keeps
+
+    .. math:: n_r = n_1 \rho^{-(r - 1) / (C - 1)}
+
+    cells, rounded to whole cells whose sum is `n_total`. With the same data, `order` and `n_total`, the total is the same for every
+    `rho`: what changes is the balance and not the amount of data. With the same `seed` the draws are nested: of each type, the cells of
+    the smaller draw are among those of the larger.
+
+    Parameters
+    ----------
+    data
+        AnnData or MuData. Draw from the training part only, if that is what should be unequal (see `scmoe.pp.split`).
+    labels_key
+        Column of ``obs`` with the types. Cells called ``"Unknown"`` are left out.
+    rho
+        Cells of the most frequent type over those of the rarest; 1: all types alike.
+    n_total
+        Cells in all; by default the largest number that `rho` and 1, 10, 50 and 100 can all have, see
+        `scmoe.datasets.imbalance_total`.
+    order
+        Which types are frequent: ``"natural"``, as in the data; ``"random"``, by `seed`; or the types, the most frequent first.
+        Types that are not named are left out.
+    min_cells
+        Cells that the rarest type must keep.
+    seed
+        Of the draws, and of a random order.
+
+    Returns
+    -------
+    AnnData or MuData
+        The cells drawn, in the order of `data`, which is not changed. ``uns["scmoe"]["imbalance"]`` holds ``rho``, ``n_total``, ``seed``
+        and ``types``: a frame of ``label``, ``rank``, ``available`` and ``n_cells``.
+
+    Raises
+    ------
+    TypeError
+        `data` is neither an AnnData nor a MuData.
+    KeyError
+        There is no such column, or `order` names a type that the data lack.
+    ValueError
+        A cell has no label, there are fewer than two types, a type has too few cells for its rank or falls under `min_cells`, or
+        an argument is impossible. The message says which type, and how many cells it would need.
+
+    Examples
+    --------
+    >>> import scmoe
+    >>> mdata = scmoe.datasets.bmmc_cite()
+    >>> types = ["CD14+ Mono", "CD4+ T naive", "NK", "Normoblast"]
+    >>> few = scmoe.datasets.imbalance(mdata, "cell_type", rho=10, n_total=90, order=types)
+    >>> few.obs["cell_type"].value_counts().tolist()
+    [51, 23, 11, 5]
+    """
+    ranked, labels = _ranked(data, labels_key, order, seed)
+    check_rho(rho)
+    if n_total is None:
+        n_total = largest_total(ranked, {*RHOS, rho})
+    if n_total < 1 or min_cells < 1:
+        raise ValueError(f"n_total and min_cells must be at least 1; found {n_total} and {min_cells}.")
+    kept = profile(len(ranked), rho, n_total)
+    _check_kept(ranked, kept, rho, n_total, min_cells)
+    rng = np.random.default_rng([seed, 1])  # apart from that of the order
+    # In the order of names, so that a type's cells are shuffled alike whatever its rank.
+    drawn = {name: rng.permutation(np.flatnonzero(labels == name)) for name in sorted(ranked.index)}
+    cells = np.concatenate([drawn[name][:n] for name, n in zip(ranked.index, kept, strict=True)])
+    out = take(data, np.sort(cells))
+    types = pd.DataFrame(
+        {"label": ranked.index, "rank": np.arange(len(kept)) + 1, "available": ranked.to_numpy(), "n_cells": kept}
+    )
+    record = {"rho": float(rho), "n_total": int(n_total), "seed": int(seed), "types": types}
+    out.uns[UNS_ROOT] = {**out.uns.get(UNS_ROOT, {}), IMBALANCE: to_uns(record)}
+    left_out = sorted(set(labels) - set(ranked.index))
+    logger.info(
+        "imbalance: %d of %d cells, from %d of %s to %d of %s%s",
+        *(n_total, data.n_obs, kept[0], ranked.index[0], kept[-1], ranked.index[-1]),
+        f"; left out: {', '.join(left_out[:N_NAMED])}{' ...' * (len(left_out) > N_NAMED)}" if left_out else "",
+    )
+    return out
+
+
+def imbalance_total(
+    data: AnnData | MuData,
+    labels_key: str,
+    rhos: Iterable[float] = RHOS,
+    *,
+    order: str | Sequence[str] = "natural",
+    seed: int = 0,
+) -> int:
+    """The largest number of cells that `scmoe.datasets.imbalance` can draw with each of several factors.
+
+    A factor of 1 is limited by the rarest type, of which all others may then have no more; a large one by the types that come
+    first in the order.
+
+    Parameters
+    ----------
+    data, labels_key
+        As in `scmoe.datasets.imbalance`.
+    rhos
+        The factors.
+    order, seed
+        As in `scmoe.datasets.imbalance`.
+
+    Returns
+    -------
+    int
+        To be passed as ``n_total``.
+
+    Raises
+    ------
+    KeyError
+        There is no such column, or `order` names a type that the data lack.
+    ValueError
+        A cell has no label, there are fewer than two types, or a factor is below 1.
+
+    Examples
+    --------
+    >>> import scmoe
+    >>> mdata = scmoe.datasets.bmmc_cite()
+    >>> scmoe.datasets.imbalance_total(mdata, "cell_type", [1, 10], order=["NK", "Normoblast", "ILC"])
+    21
+    """
+    ranked, _ = _ranked(data, labels_key, order, seed)
+    factors = list(rhos)
+    if not factors:
+        raise ValueError("rhos must name at least one factor.")
+    for rho in factors:
+        check_rho(rho)
+    return largest_total(ranked, factors)
+
+
+def check_rho(rho: float) -> None:
+    """Refuse what is no factor."""
+    if not (np.isfinite(rho) and rho >= 1):
+        raise ValueError(f"rho must be a number of at least 1, the most frequent type over the rarest; found {rho!r}.")
+
+
+def shares(n_types: int, rho: float) -> NDArray[np.float64]:
+    """Cells by rank, relative to those of the first: (n_types,), from 1 to 1 / rho."""
+    return rho ** (-np.arange(n_types) / (n_types - 1))
+
+
+def profile(n_types: int, rho: float, n_total: int) -> NDArray[np.int64]:
+    """Whole numbers of cells by rank that sum to `n_total`: those with the largest remainders are rounded up."""
+    exact = n_total * shares(n_types, rho) / shares(n_types, rho).sum()
+    kept = np.floor(exact * (1 + ROUNDING)).astype(np.int64)
+    most = np.argsort(kept - exact, kind="stable")[: n_total - kept.sum()]
+    kept[most] += 1
+    return kept
+
+
+def largest_total(ranked: pd.Series, rhos: Iterable[float]) -> int:
+    """The largest total that all factors allow, for the cells of each type by rank."""
+    relative = [shares(len(ranked), rho) for rho in rhos]
+    return int(min((ranked.to_numpy() / each).min() * each.sum() * (1 + ROUNDING) for each in relative))
+
+
+def _ranked(
+    data: AnnData | MuData, labels_key: str, order: str | Sequence[str], seed: int
+) -> tuple[pd.Series, pd.Series]:
+    """Cells of each type by rank, and the labels."""
+    check_cells(data)
+    labels = column_of(data, labels_key, "labels_key")
+    sizes = class_sizes(labels)
+    if isinstance(order, str):
+        if order not in ("natural", "random"):
+            raise ValueError(f"order must be 'natural', 'random' or a list of types; found {order!r}.")
+        names = list(sizes.index)
+        names = list(np.random.default_rng(seed).permutation(names)) if order == "random" else names
+    else:
+        names = [str(name) for name in order]
+        if missing := [name for name in names if name not in sizes]:
+            raise KeyError(f"order names {missing[0]!r}; obs[{labels_key!r}] has {', '.join(sizes.index)}.")
+        if len(set(names)) < len(names):
+            raise ValueError(f"order must name each type once; found {names}.")
+    if len(names) < 2:
+        raise ValueError(f"Expected at least two types (not counting {UNKNOWN_LABEL!r}); found {names}.")
+    return sizes[names], labels
+
+
+def _check_kept(ranked: pd.Series, kept: NDArray[np.int64], rho: float, n_total: int, min_cells: int) -> None:
+    """Refuse a profile that asks for more cells than a type has, or leaves one with fewer than `min_cells`."""
+    at_most = largest_total(ranked, [rho])
+    if kept[-1] >= min_cells and (kept <= ranked).all():
+        return
+    if kept[-1] >= min_cells:
+        lacking = int(np.argmax(kept > ranked.to_numpy()))
+        raise ValueError(
+            f"Type {ranked.index[lacking]!r} has {ranked.iloc[lacking]} cells and would need {kept[lacking]} as number "
+            f"{lacking + 1} of {len(ranked)} (rho={rho:g}, n_total={n_total}). Pass n_total={at_most} or less, another "
+            "order, or an order without this type."
+        )
+    needed = _least_total(len(ranked), rho, min_cells)
+    text = (
+        f"The rarest type, {ranked.index[-1]!r}, would keep {kept[-1]} cells, fewer than min_cells={min_cells} "
+        f"(rho={rho:g}, {len(ranked)} types, n_total={n_total}); {needed} cells in all would be needed. "
+    )
+    lacking = int(np.argmax(profile(len(ranked), rho, needed) / ranked.to_numpy()))
+    if profile(len(ranked), rho, needed)[lacking] <= ranked.iloc[lacking]:
+        raise ValueError(text + f"Pass an n_total from {needed} to {at_most}, which rho={rho:g} alone allows.")
+    raise ValueError(
+        text + f"Of these {profile(len(ranked), rho, needed)[lacking]} would be {ranked.index[lacking]!r}, which has "
+        f"{ranked.iloc[lacking]}. Pass an order without this type or with it further down, or a smaller rho or min_cells."
+    )
+
+
+def _least_total(n_types: int, rho: float, min_cells: int) -> int:
+    """The smallest total that leaves the rarest type with `min_cells`."""
+    relative = shares(n_types, rho)
+    total = max(int((min_cells - 1) * relative.sum() / relative[-1]), 1)
+    while profile(n_types, rho, total)[-1] < min_cells:
+        total += 1
+    return total

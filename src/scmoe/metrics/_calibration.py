@@ -1,0 +1,157 @@
+"""Whether probabilities say how often a label is right."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike, NDArray
+
+from scmoe._keys import column_name
+from scmoe.metrics._confusion import Labels, as_codes, training_counts
+from scmoe.metrics._frequency import frequency_groups
+
+N_BINS = 15
+"""Of equal width, from 0 to 1."""
+ALL_CELLS = "all cells"
+ROUNDING = 1e-3
+"""By which the probabilities of a cell may miss a sum of 1."""
+
+
+def calibration_table(
+    truth: Labels,
+    predicted: Labels,
+    probabilities: ArrayLike | pd.DataFrame,
+    *,
+    labels: Sequence[str],
+    n_train: Mapping[str, int] | pd.Series | None = None,
+) -> pd.DataFrame:
+    """Mean probability of the predicted label, and how often it is right, in bins of that probability.
+
+    Parameters
+    ----------
+    truth, predicted
+        As in `scmoe.metrics.confusion_table`. Cells that are predicted to be ``"Unknown"`` are left out.
+    probabilities
+        ``(n_cells, n_labels)`` in the order of `labels`; rows sum to 1. A frame names its columns, as in ``obsm["scmoe_label_probability"]``.
+    labels
+        All labels, as in `scmoe.metrics.confusion_table`.
+    n_train
+        Training cells of each label; the cells are then also divided by how frequent their true label is in training, see
+        `scmoe.metrics.frequency_groups`.
+
+    Returns
+    -------
+    One row for each group and bin that has a cell: ``group`` (``"all cells"``, and with `n_train` ``"head"``, ``"middle"`` and ``"tail"``),
+    ``low`` and ``high`` (ends of the bin, 15 of equal width), ``confidence``, ``accuracy`` (means of its cells) and ``n_cells``.
+
+    Raises
+    ------
+    ValueError
+        As in `scmoe.metrics.confusion_table`; the probabilities are of other cells or labels, or are none; a label is not in `n_train`.
+
+    Examples
+    --------
+    >>> table = calibration_table(["B", "T"], ["B", "B"], [[0.9, 0.1], [0.9, 0.1]], labels=["B", "T"])
+    >>> table[["confidence", "accuracy", "n_cells"]].values.tolist()
+    [[0.9, 0.5, 2.0]]
+    """
+    names, true, found = as_codes(truth, predicted, labels)
+    confidence = confidence_of(probabilities, names, found)
+    cells = pd.DataFrame({"group": ALL_CELLS, "confidence": confidence, "accuracy": true == found, "n_cells": 1})
+    cells["bin"] = bin_of(confidence)
+    cells = cells[found < len(names)]
+    if n_train is not None:
+        group = frequency_groups(training_counts(n_train, names)).astype(str).to_numpy()[true]
+        cells = pd.concat([cells, cells.assign(group=group[found < len(names)])])
+    table = (
+        cells.groupby(["group", "bin"]).agg({"confidence": "mean", "accuracy": "mean", "n_cells": "sum"}).reset_index()
+    )
+    low = table.pop("bin") / N_BINS
+    table.insert(1, "low", low)
+    table.insert(2, "high", low + 1 / N_BINS)
+    return table
+
+
+def coverage_accuracy(
+    truth: Labels, predicted: Labels, confidence: ArrayLike, *, labels: Sequence[str]
+) -> pd.DataFrame:
+    """Accuracy among the cells of highest confidence, for every share of the cells that could be kept.
+
+    Parameters
+    ----------
+    truth, predicted
+        As in `scmoe.metrics.confusion_table`. Cells that are predicted to be ``"Unknown"`` are never kept.
+    confidence
+        Of each cell's prediction, ``(n_cells,)``, in any unit in which more is surer.
+    labels
+        All labels, as in `scmoe.metrics.confusion_table`.
+
+    Returns
+    -------
+    One row for each threshold, the highest first: ``threshold``, ``coverage`` (share of all cells whose confidence reaches it), ``accuracy``
+    among them, and ``n_cells``. Cells of the same confidence are kept together, so the order of cells does not matter.
+
+    Raises
+    ------
+    ValueError
+        As in `scmoe.metrics.confusion_table`; the confidence is of other cells, or not a number.
+
+    Examples
+    --------
+    >>> coverage_accuracy(["B", "T"], ["B", "B"], [0.9, 0.6], labels=["B", "T"])["accuracy"].tolist()
+    [1.0, 0.5]
+    """
+    names, true, found = as_codes(truth, predicted, labels)
+    values = np.asarray(confidence, dtype=np.float64)
+    if values.shape != true.shape or not np.isfinite(values).all():
+        raise ValueError(f"confidence must be a number for each of the {len(true)} cells; found shape {values.shape}.")
+    kept = found < len(names)
+    cells = pd.DataFrame({"threshold": values[kept], "right": (true == found)[kept], "n_cells": 1})
+    at = cells.groupby("threshold").sum().sort_index(ascending=False).cumsum().reset_index()
+    return pd.DataFrame(
+        {
+            "threshold": at["threshold"],
+            "coverage": at["n_cells"] / len(true),
+            "accuracy": at["right"] / at["n_cells"],
+            "n_cells": at["n_cells"],
+        }
+    )
+
+
+def calibration_error(confidence: NDArray[np.floating], correct: NDArray[np.bool_]) -> float:
+    """Expected calibration error: mean over cells of the gap between confidence and accuracy in their bin; NaN without cells."""
+    if not len(confidence):
+        return float("nan")
+    gap = np.bincount(bin_of(confidence), weights=confidence - correct, minlength=N_BINS)
+    return float(np.abs(gap).sum() / len(confidence))
+
+
+def bin_of(confidence: NDArray[np.floating]) -> NDArray[np.integer]:
+    """Bin of each confidence; ends belong to the bin below."""
+    return np.clip(np.ceil(confidence * N_BINS).astype(int) - 1, 0, N_BINS - 1)
+
+
+def checked_probabilities(
+    probabilities: ArrayLike | pd.DataFrame, names: Sequence[str], n_cells: int
+) -> NDArray[np.float64]:
+    """Probabilities as an array, (n_cells, labels)."""
+    if isinstance(probabilities, pd.DataFrame):
+        columns = list(map(str, probabilities.columns))
+        if columns not in (list(names), [column_name(name) for name in names]):
+            raise ValueError(
+                f"The columns of probabilities must be labels, {list(names)}, in this order; found {columns}."
+            )
+    values = np.asarray(probabilities, dtype=np.float64)
+    if values.shape != (n_cells, len(names)):
+        raise ValueError(f"probabilities must have shape ({n_cells} cells, {len(names)} labels); found {values.shape}.")
+    if not ((values >= 0).all() and (np.abs(values.sum(axis=1) - 1) < ROUNDING).all()):
+        raise ValueError("probabilities must be numbers from 0 on that sum to 1 in each cell.")
+    return values
+
+
+def confidence_of(
+    probabilities: ArrayLike | pd.DataFrame, names: Sequence[str], found: NDArray[np.integer]
+) -> NDArray[np.float64]:
+    """Probability of each cell's predicted label; 0 where a model declined to name one."""
+    values = checked_probabilities(probabilities, names, len(found))
+    return np.take_along_axis(np.pad(values, ((0, 0), (0, 1))), found[:, None], axis=1)[:, 0].clip(0, 1)

@@ -1,0 +1,84 @@
+"""Cells by true and predicted label: checked once, for all scores of labels."""
+
+from collections.abc import Mapping, Sequence
+from typing import TypeAlias
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike, NDArray
+
+from scmoe._keys import UNKNOWN_LABEL
+
+Codes = NDArray[np.integer]
+Labels: TypeAlias = ArrayLike | pd.Series | pd.Categorical
+
+
+def confusion_table(truth: Labels, predicted: Labels, *, labels: Sequence[str]) -> pd.DataFrame:
+    """Count cells by true and predicted label.
+
+    Parameters
+    ----------
+    truth
+        True label of every cell, ``(n_cells,)``; each one of `labels`. Leave out cells without one.
+    predicted
+        Predicted label of every cell, ``(n_cells,)``; one of `labels`, or ``"Unknown"`` for cells that a model declined to name.
+    labels
+        All labels, in the order wanted: those of training, and those that only the cells here have. They are never taken from
+        the cells, so that scores of different methods and splits are of the same labels.
+
+    Returns
+    -------
+    Numbers of cells, true labels x predicted labels. A last column ``"Unknown"`` is there if a prediction is.
+
+    Raises
+    ------
+    ValueError
+        There are no cells, the lengths differ, a label is missing or none of `labels`, or a true label is ``"Unknown"``.
+
+    Examples
+    --------
+    >>> confusion_table(["B", "B", "T"], ["B", "T", "T"], labels=["B", "T", "NK"]).to_numpy().tolist()
+    [[1, 1, 0], [0, 1, 0], [0, 0, 0]]
+    """
+    names, true, found = as_codes(truth, predicted, labels)
+    counts = np.zeros((len(names), len(names) + 1), dtype=np.int64)
+    np.add.at(counts, (true, found), 1)
+    table = pd.DataFrame(counts, index=names, columns=[*names, UNKNOWN_LABEL])
+    table = table if counts[:, -1].any() else table[names]
+    return table.rename_axis(index="true label", columns="predicted label")
+
+
+def as_codes(truth: Labels, predicted: Labels, labels: Sequence[str]) -> tuple[list[str], Codes, Codes]:
+    """Labels as text, and positions in them of each cell's true and predicted one; a declined prediction has the last + 1."""
+    names = [str(name) for name in labels]
+    if not names or len(set(names)) < len(names) or UNKNOWN_LABEL in names:
+        raise ValueError(f"labels must list each label once, without {UNKNOWN_LABEL!r}; found {names}.")
+    true, found = (pd.Series(np.asarray(each, dtype=object)) for each in (truth, predicted))
+    if len(true) != len(found) or len(true) == 0:
+        raise ValueError(f"truth and predicted must list the same cells; found {len(true)} and {len(found)} entries.")
+    codes = []
+    for what, values, known in (("truth", true, names), ("predicted", found, [*names, UNKNOWN_LABEL])):
+        if values.isna().any():
+            raise ValueError(f"{what} lacks the label of {values.isna().sum()} cells; leave those cells out first.")
+        each = pd.Index(known).get_indexer(values.astype(str))
+        if (each < 0).any():
+            name = str(values.iloc[int((each < 0).argmax())])
+            remedy = "Leave those cells out first" if name == UNKNOWN_LABEL else "Add it to labels"
+            n_cells = int((values.astype(str) == name).sum())
+            raise ValueError(f"{what} has the label {name!r} in {n_cells} cells, which is none of labels. {remedy}.")
+        codes.append(each)
+    return names, codes[0], codes[1]
+
+
+def training_counts(n_train: Mapping[str, int] | pd.Series, names: Sequence[str]) -> pd.Series:
+    """Training cells of each label, in the order of `names`."""
+    counts = pd.Series(n_train, dtype=np.float64)
+    counts.index = counts.index.astype(str)
+    counts = counts.reindex(list(names))
+    wrong = counts.index[~(np.isfinite(counts) & (counts >= 0))]
+    if len(wrong):
+        raise ValueError(
+            f"n_train must say how many training cells each label has; found {counts[wrong[0]]} for {wrong[0]!r}. A label "
+            "that training lacks has 0."
+        )
+    return counts

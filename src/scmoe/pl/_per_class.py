@@ -1,0 +1,126 @@
+"""Scores of each label with their intervals."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from textwrap import fill
+from typing import Literal
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+
+from scmoe.metrics._confusion import training_counts
+from scmoe.metrics._frequency import GROUPS, frequency_groups
+from scmoe.metrics._per_class import SCORES
+from scmoe.pl._save import show_or_save
+from scmoe.pl._tables import one_of
+
+MAX_METHODS = 6
+SPREAD = 0.6
+"""Part of a label's row that its tables share."""
+MARKERS = "osD^vP"
+LINE = 60
+"""Characters of a line below the axis."""
+
+
+def per_class(
+    tables: pd.DataFrame | Mapping[str, pd.DataFrame],
+    *,
+    score: Literal["f1", "recall", "precision"] = "f1",
+    n_train: Mapping[str, int] | pd.Series | None = None,
+    ax: Axes | None = None,
+    show: bool | None = None,
+    save: str | Path | None = None,
+) -> Axes | None:
+    """Draw a score of each label, from the most frequent to the rarest, with its interval.
+
+    Labels that no cell has are left out, and named below the axis.
+
+    Parameters
+    ----------
+    tables
+        From `scmoe.metrics.per_class_scores`: one table, or up to six by name, of the same labels.
+    score
+        Which.
+    n_train
+        Training cells of each label, which then order the rows and divide them into head, middle and tail (see
+        `scmoe.metrics.frequency_groups`); by default the cells that were scored order them.
+    ax
+        Axes to draw into; a new figure if None.
+    show
+        Show the figure and return nothing.
+    save
+        File to write the figure to.
+
+    Returns
+    -------
+    The axes, unless `show` is True.
+
+    Raises
+    ------
+    ValueError
+        `score` is none of its options, there is no table or more than six, they are not of the same labels, no label has a cell,
+        or a label is not in `n_train`.
+    """
+    one_of(score, SCORES, "score")
+    named = {"": tables} if isinstance(tables, pd.DataFrame) else dict(tables)
+    first = _check_tables(named)
+    sizes = first["support"] if n_train is None else training_counts(n_train, list(first.index))
+    groups = None if n_train is None else frequency_groups(sizes)
+    order = sizes[first["support"] > 0].sort_values(ascending=False, kind="stable").index
+    if ax is None:
+        height = 1.3 + len(order) * max(0.24, 0.12 * len(named))
+        _, ax = plt.subplots(figsize=(6.2, max(height, 2.2)), layout="constrained")
+    rows = np.arange(len(order))
+    for number, (name, table) in enumerate(named.items()):
+        offset = SPREAD * ((number + 0.5) / len(named) - 0.5)
+        middle, low, high = (table.loc[order, f"{score}{end}"].to_numpy(dtype=float) for end in ("", "_low", "_high"))
+        color = f"C{number}" if len(named) > 1 else "0.25"
+        ax.hlines(rows + offset, low, high, color=color, linewidth=1.2, alpha=0.6)
+        ax.plot(middle, rows + offset, linestyle="", marker=MARKERS[number], markersize=4.5, color=color, label=name)
+    ax.set_yticks(rows, [f"{name} ({sizes[name]:.0f})" for name in order])
+    if groups is not None:
+        _mark_groups(ax, groups[order])
+    ax.set(xlim=(-0.03, 1.03), ylim=(len(order) - 0.4, -0.6))
+    _describe(ax, score, first, trained=n_train is not None)
+    if len(named) > 1:
+        ax.legend(frameon=False, fontsize="small", loc="upper left", bbox_to_anchor=(1.05, 1))
+    return None if show_or_save(ax.figure, show=show, save=save) else ax
+
+
+def _check_tables(named: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
+    """The first of the tables, which are of the same cells."""
+    if not 1 <= len(named) <= MAX_METHODS:
+        raise ValueError(f"tables must be 1 to {MAX_METHODS}; found {len(named)}.")
+    first = next(iter(named.values()))
+    for name, table in named.items():
+        if not table["support"].equals(first["support"]):
+            raise ValueError(f"The tables must be of the same labels and cells; {name!r} has others than the first.")
+    if not (first["support"] > 0).any():
+        raise ValueError("No label has a cell; there is nothing to draw.")
+    return first
+
+
+def _mark_groups(ax: Axes, groups: pd.Series) -> None:
+    """Lines between head, middle and tail, and their names at the right."""
+    for group in GROUPS:
+        rows = np.flatnonzero(groups == group)
+        if len(rows):
+            if rows[0]:
+                ax.axhline(rows[0] - 0.5, color="0.5", linewidth=0.8, linestyle=":")
+            place, text = ax.get_yaxis_transform(), {"rotation": 270, "fontsize": "small"}
+            ax.text(1.01, rows.mean(), group, text, transform=place, va="center", color="0.4")
+
+
+def _describe(ax: Axes, score: str, table: pd.DataFrame, *, trained: bool) -> None:
+    """Text around the axes."""
+    absent = ", ".join(map(str, table.index[table["support"] == 0]))
+    text = f"{score if score != 'f1' else 'F1'} (bars: intervals over cells)"
+    ax.set_xlabel(text + ("\n" + fill(f"no cell here: {absent}", LINE) if absent else ""))
+    ax.set_ylabel("label (training cells)" if trained else "label (cells)")
+    ax.set_title("Scores by label", loc="left", fontsize="medium")
+    ax.grid(axis="x", color="0.9")
+    ax.set_axisbelow(True)
+    ax.spines[["top", "right", "left"]].set_visible(False)
+    ax.tick_params(axis="y", length=0)

@@ -1,0 +1,235 @@
+"""New cells of rare types, made from the counts of real ones."""
+
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+import pandas as pd
+from anndata import AnnData
+from mudata import MuData
+from numpy.typing import NDArray
+from scipy import sparse
+
+from scmoe._check import Matrix, check_array, check_counts
+from scmoe._keys import COPY_OF, COUNTS_LAYER
+from scmoe._log import logger
+from scmoe.datasets._cells import ONLY, Data, assemble, modalities_of
+from scmoe.pp._classes import check_threshold, draw_more, names_of_new, origins, trainable_labels
+from scmoe.pp._kind import COUNT_KINDS, decide_kind
+from scmoe.pp._normalize import clr, log_normalize
+
+KEPT = (0.5, 1.0)
+"""Between which the share of the first parent's molecules that a new cell keeps is drawn."""
+METHODS = ("thin", "mix")
+NO_PARTNER = -1
+N_LOOKED_AT = 100
+"""Cells that show how ``X`` was made from the counts."""
+ROUNDING = 1e-4
+
+
+class _Parents(NamedTuple):
+    """Of each new cell: positions of the cells that it is made from, and the share of the first."""
+
+    first: NDArray[np.integer]
+    second: NDArray[np.integer]
+    kept: NDArray[np.float64]
+
+
+def augment(
+    data: Data,
+    labels_key: str,
+    *,
+    method: Literal["thin", "mix"] = "thin",
+    threshold: int | None = None,
+    seed: int = 0,
+) -> Data:
+    r"""Add new cells of rare types, made from raw counts, until each type has as many as the largest, or `threshold`.
+
+    A new cell's counts, with a share p drawn between 0.5 and 1 for all its modalities together, are
+
+    .. math:: x' \sim \mathrm{Binomial}(x_i, p) \quad (\text{thin}), \qquad
+        x' \sim \mathrm{Binomial}(x_i, p) + \mathrm{Binomial}(x_j, 1 - p) \quad (\text{mix})
+
+    with i a random cell of the type and j another one that has the same modalities. Thinning is what a shallower measurement of
+    the cell would have found; mixing also fills in between cells. Both give whole counts. A cell without a partner is thinned.
+
+    Only for training cells, like `scmoe.pp.oversample`. New cells are made from real ones alone, not from each other, and nothing is
+    fitted; so their number has no bound; how many types have more new cells than real ones is logged.
+
+    Parameters
+    ----------
+    data
+        AnnData or MuData with the training cells only, raw counts in ``X`` or ``layers["counts"]``; not changed. Cells called
+        ``"Unknown"`` are kept, once each.
+    labels_key
+        Column of ``obs`` with the types.
+    method
+        How new cells are made.
+    threshold
+        Cells that each type should have; types with more are left as they are. None: those of the largest type.
+    seed
+        Of everything random.
+
+    Returns
+    -------
+    AnnData or MuData
+        All cells, and after them the new ones, named after their first parent with ``-new1``, ``-new2`` ... In ``obs["copy_of"]``
+        stands the first parent's name, for a real cell its own; other columns of a new cell are the first parent's. New cells
+        have the modalities with counts only. Where `scmoe.pp.prepare` made ``X``, that of new cells is made in
+        the same way. Other layers, ``obsm`` and what depends on pairs of cells are left out: they were computed without the new cells.
+
+    Raises
+    ------
+    TypeError
+        `data` is neither an AnnData nor a MuData, or `threshold` is not a whole number.
+    KeyError
+        There is no such column.
+    ValueError
+        ``obs["split"]`` says that cells of more than one part are here, a cell has no label, there is a single type, `threshold` is
+        larger than the largest type or below 1, `method` is unknown, no modality has raw counts, or ``X`` was made from the
+        counts by something else than `scmoe.pp.prepare`.
+
+    Examples
+    --------
+    >>> import scmoe
+    >>> mdata = scmoe.datasets.bmmc_cite()
+    >>> more = scmoe.pp.augment(mdata, "cell_type", method="mix", threshold=20)
+    >>> int(more.obs["cell_type"].value_counts().min())
+    20
+    """
+    if method not in METHODS:
+        raise ValueError(f"method must be one of {', '.join(METHODS)}; found {method!r}.")
+    labels, sizes = trainable_labels(data, labels_key)
+    target = check_threshold(threshold, sizes, default=int(sizes.iloc[0]))
+    counts = _all_counts(data)
+    rng = np.random.default_rng(seed)
+    first = draw_more(labels, sizes, target, seed)
+    second = np.full(len(first), NO_PARTNER)
+    if method == "mix":
+        second = partners(first, labels.to_numpy(), _presence(data), rng)
+    parents = _Parents(first, second, rng.uniform(*KEPT, size=len(first)))
+    new = names_of_new(data, first, "new")
+    parts = {}
+    for name, adata in modalities_of(data).items():
+        made = _made(data, adata, counts.get(name), parents, rng)
+        parts[name] = _extended(name, adata, made, data.obs_names[first], new)
+    cells = np.concatenate([np.arange(data.n_obs), first])
+    out = assemble(data, parts, cells, data.obs_names.append(new))
+    out.obs[COPY_OF] = origins(data)[cells]
+    _report(sizes, target, labels.iloc[first[second == NO_PARTNER]] if method == "mix" else None)
+    return out
+
+
+def partners(
+    first: NDArray[np.integer], labels: NDArray[Any], presence: NDArray[np.bool_], rng: np.random.Generator
+) -> NDArray[np.integer]:
+    """For each cell at `first` a random other cell of its label with the same modalities, `NO_PARTNER` if there is none."""
+    kind = pd.factorize(pd.MultiIndex.from_arrays([labels, *presence.T]))[0]
+    members = {each: np.flatnonzero(kind == each) for each in np.unique(kind[first])}
+    second = np.full(len(first), NO_PARTNER)
+    for place, cell in enumerate(first):
+        others = members[kind[cell]]
+        if len(others) > 1:
+            # Drawn among one fewer; from the cell's own place on, the next one is meant.
+            drawn = rng.integers(len(others) - 1)
+            second[place] = others[drawn + (others[drawn] >= cell)]
+    return second
+
+
+def thinned(counts: Matrix, kept: NDArray[np.float64], rng: np.random.Generator) -> Matrix:
+    """Binomial draws from counts (cells x features), with the share `kept` of each cell; dense or CSR as given."""
+    if not sparse.issparse(counts):
+        return rng.binomial(counts.astype(np.int64), kept[:, None]).astype(counts.dtype)
+    out = counts.copy()
+    out.data = rng.binomial(out.data.astype(np.int64), np.repeat(kept, np.diff(out.indptr))).astype(counts.dtype)
+    out.eliminate_zeros()
+    return out
+
+
+def _presence(data: AnnData | MuData) -> NDArray[np.bool_]:
+    """Which cell has which modality, (n_cells, modalities)."""
+    return np.stack([data.obs_names.isin(adata.obs_names) for adata in modalities_of(data).values()], axis=1)
+
+
+def _all_counts(data: AnnData | MuData) -> dict[str, Matrix]:
+    """Raw counts of the modalities that have some, dense or CSR."""
+    counts = {}
+    for name, adata in modalities_of(data).items():
+        has_layer = COUNTS_LAYER in adata.layers
+        where, matrix = (f"layers['{COUNTS_LAYER}']", adata.layers[COUNTS_LAYER]) if has_layer else ("X", adata.X)
+        check_array(matrix, name, where)
+        if has_layer or name == ONLY or decide_kind(name, adata, matrix).kind in COUNT_KINDS:
+            check_counts(matrix, name, where, adata.obs_names, adata.var_names)
+            counts[name] = sparse.csr_matrix(matrix) if sparse.issparse(matrix) else np.asarray(matrix)
+    if not counts:
+        raise ValueError(
+            f"New cells are made from raw counts, and none of {', '.join(data.mod)} has some. Put them into "
+            f"layers[{COUNTS_LAYER!r}] of a modality."
+        )
+    return counts
+
+
+def _made(
+    data: AnnData | MuData, adata: AnnData, counts: Matrix | None, parents: _Parents, rng: np.random.Generator
+) -> Matrix | None:
+    """Counts of the new cells that have this modality."""
+    if counts is None:
+        return None
+    row = adata.obs_names.get_indexer(data.obs_names)
+    here = row[parents.first] >= 0
+    first, second, kept = row[parents.first[here]], parents.second[here], parents.kept[here]
+    made = thinned(counts[first], kept, rng)
+    mixed = second != NO_PARTNER
+    if not mixed.any():
+        return made
+    # Where there is no partner, none of the first cell's molecules is added again.
+    return made + thinned(counts[np.where(mixed, row[second], first)], np.where(mixed, 1 - kept, 0.0), rng)
+
+
+def _extended(name: str, adata: AnnData, made: Matrix | None, first: pd.Index, new: pd.Index) -> AnnData:
+    """The modality with rows for the new cells, without what was computed from the former cells."""
+    layers = {key: value for key, value in adata.layers.items() if key == COUNTS_LAYER}
+    if made is None:
+        return AnnData(adata.X.copy(), obs=adata.obs.copy(), var=adata.var.copy(), uns=dict(adata.uns))
+    here = first.isin(adata.obs_names)
+    values = _values(name, adata, made) if layers else made
+    obs = pd.concat([adata.obs, adata.obs.loc[first[here]].set_axis(new[here])])
+    return AnnData(
+        _stacked(adata.X, values),
+        obs=obs,
+        var=adata.var.copy(),
+        uns=dict(adata.uns),
+        layers={key: _stacked(value, made) for key, value in layers.items()},
+    )
+
+
+def _values(name: str, adata: AnnData, made: Matrix) -> Matrix:
+    """``X`` of new cells, beside counts in a layer; the first cells show how it was made."""
+    few = adata[:N_LOOKED_AT]
+    counts, values = few.layers[COUNTS_LAYER], _dense(few.X)
+    for function in (lambda matrix: matrix, log_normalize, clr):
+        if np.allclose(_dense(function(counts)), values, atol=ROUNDING):
+            return function(made)
+    raise ValueError(
+        f"mdata[{name!r}].X was not made from layers[{COUNTS_LAYER!r}] by scmoe.pp.prepare, so that of new cells is not "
+        "known. Put the raw counts into X, augment, and normalize after that."
+    )
+
+
+def _stacked(old: Matrix, new: Matrix) -> Matrix:
+    return sparse.vstack([old, new], format="csr") if sparse.issparse(old) else np.concatenate([old, _dense(new)])
+
+
+def _dense(matrix: Matrix) -> NDArray[np.floating]:
+    return matrix.toarray() if sparse.issparse(matrix) else np.asarray(matrix)
+
+
+def _report(sizes: pd.Series, target: int, alone: pd.Series | None) -> None:
+    new = target - sizes[sizes < target]
+    outnumbered = int((new > sizes[new.index]).sum())
+    logger.info(
+        "augment: %d new cells of %d types, up to %d cells a type; %d types have more new cells than real ones",
+        *(new.sum(), len(new), target, outnumbered),
+    )
+    if alone is not None and len(alone):
+        names = ", ".join(sorted(alone.unique()))
+        logger.info("augment: %d cells without another to mix with are thinned instead: %s", len(alone), names)

@@ -1,0 +1,66 @@
+"""What resampling and augmentation share: which cells may be resampled, and what new cells are called."""
+
+import numpy as np
+import pandas as pd
+from anndata import AnnData
+from imblearn.over_sampling import RandomOverSampler
+from mudata import MuData
+from numpy.typing import NDArray
+
+from scmoe._keys import COPY_OF, SPLIT
+from scmoe.datasets._cells import check_cells, class_sizes, column_of
+
+
+def trainable_labels(data: AnnData | MuData, labels_key: str) -> tuple[pd.Series, pd.Series]:
+    """Label of each cell, and cells of each type from the largest to the smallest; an error if there are cells of several parts."""
+    check_cells(data)
+    parts = data.obs[SPLIT].astype(str).unique() if SPLIT in data.obs else []
+    if len(parts) > 1:
+        raise ValueError(
+            f"obs[{SPLIT!r}] has cells of {len(parts)} parts ({', '.join(parts)}). Resampling before the division puts copies of "
+            f"test cells into training; resample data[data.obs[{SPLIT!r}] == 'train']."
+        )
+    labels = column_of(data, labels_key, "labels_key")
+    sizes = class_sizes(labels)
+    if len(sizes) < 2:
+        raise ValueError(f"Expected at least two types to balance; obs[{labels_key!r}] has {sizes.index[0]!r} only.")
+    return labels, sizes
+
+
+def check_threshold(threshold: int | None, sizes: pd.Series, default: int) -> int:
+    """The threshold as a number of cells, which the largest type has."""
+    if threshold is None:
+        return default
+    if isinstance(threshold, bool) or not isinstance(threshold, int | np.integer):
+        raise TypeError(f"threshold must be a whole number of cells; found {threshold!r}.")
+    if not 1 <= threshold <= sizes.iloc[0]:
+        raise ValueError(
+            f"threshold must be from 1 to {sizes.iloc[0]}, the cells of the largest type ({sizes.index[0]}); found {threshold}."
+        )
+    return int(threshold)
+
+
+def draw_more(labels: pd.Series, sizes: pd.Series, target: int, seed: int) -> NDArray[np.integer]:
+    """Positions of cells, drawn with replacement, that bring every type with fewer cells to `target`."""
+    sampler = RandomOverSampler(sampling_strategy=dict.fromkeys(sizes.index[sizes < target], target), random_state=seed)
+    sampler.fit_resample(np.arange(len(labels))[:, None], labels)
+    return sampler.sample_indices_[len(labels) :]
+
+
+def origins(data: AnnData | MuData) -> NDArray[np.object_]:
+    """For each cell the measured cell that it comes from: itself, if nothing else is known."""
+    column = data.obs[COPY_OF] if COPY_OF in data.obs else data.obs_names
+    return np.asarray(column.astype(str), dtype=object)
+
+
+def names_of_new(data: AnnData | MuData, sources: NDArray[np.integer], suffix: str) -> pd.Index:
+    """Names of cells made from those at `sources`, as in ``"AACG-copy1"``, that no other cell has."""
+    taken, last, names = set(data.obs_names), dict.fromkeys(sources.tolist(), 0), []
+    for source in sources.tolist():
+        name = ""
+        while not name or name in taken:
+            last[source] += 1
+            name = f"{data.obs_names[source]}-{suffix}{last[source]}"
+        taken.add(name)
+        names.append(name)
+    return pd.Index(names, dtype=data.obs_names.dtype)
