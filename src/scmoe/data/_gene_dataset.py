@@ -36,6 +36,8 @@ class GeneBatch(NamedTuple):
     """(B, A) float32: ln(1 + 1e4 c / total) of the masked genes."""
     label: Tensor
     """(B,) integers; -1: none."""
+    unknown: Tensor | None
+    """(N,) boolean, N with the depth tokens: genes that were not measured; None: all were."""
 
 
 class Draw(NamedTuple):
@@ -76,6 +78,9 @@ class GeneDataset(Dataset[GeneBatch]):
         self.cells, self.tokenizer, self.policy, self.depth = cells, tokenizer, policy, depth
         self.label = np.full(len(self), -1) if label is None else label
         self.n_expressed = np.diff(cells.counts.indptr)
+        missing = cells.match.missing
+        n_depth = N_DEPTH * (depth is not None)
+        self.unknown = torch.from_numpy(np.pad(missing, (0, n_depth))) if missing.any() else None
 
     def __len__(self) -> int:
         return self.cells.counts.shape[0]
@@ -91,16 +96,19 @@ class GeneDataset(Dataset[GeneBatch]):
             wanted = target_depth(self.depth or DEFAULT_DEPTH, total)
         else:
             rng = np.random.default_rng(draw.seed)
-            targets = padded_targets(counts, self.policy.draw(counts, rng, self.cells.match.missing), total)
+            masked = self.policy.draw(counts, rng, self.cells.match.missing)
+            targets = padded_targets(counts, masked, total)
+            # Before the tokenizer: ranks and bins among all genes would tell what the masked ones are.
+            counts = hide(counts, masked.stored)
             if self.depth is not None:
                 counts, found = thin(counts, total, rng)
-            tokens = visible(self.tokenizer.transform(counts, found), *targets[:2], counts.shape[1])
+            tokens = self.tokenizer.transform(counts, found)
             wanted = total
         read = tokens.padded()
         if self.depth is not None:
             read = with_depth(*read, found, wanted, counts.shape[1])
         arrays = (*read, *targets, self.label[draw.cells])
-        return GeneBatch(*(torch.from_numpy(np.ascontiguousarray(array)) for array in arrays))
+        return GeneBatch(*(torch.from_numpy(np.ascontiguousarray(array)) for array in arrays), unknown=self.unknown)
 
 
 def padded_targets(
@@ -119,15 +127,10 @@ def padded_targets(
     return asked.astype(np.int64), hidden, target
 
 
-def visible(tokens: Tokens, asked: np.ndarray, hidden: np.ndarray, n_genes: int) -> Tokens:
-    """The tokens of genes that are not masked."""
-    n = len(asked)
-    masked = np.zeros((n, n_genes), bool)
-    masked[np.nonzero(hidden)[0], asked[hidden]] = True
-    row = np.repeat(np.arange(n), tokens.lengths)
-    keep = ~masked[row, tokens.gene]
-    offsets = np.concatenate([[0], np.cumsum(np.bincount(row[keep], minlength=n))])
-    return Tokens(tokens.gene[keep], tokens.value[keep], offsets, tokens.n_cut)
+def hide(counts: sparse.csr_matrix, stored: np.ndarray) -> sparse.csr_matrix:
+    """The counts without those that are masked."""
+    indptr = np.concatenate([[0], np.cumsum(~stored)])[counts.indptr]
+    return sparse.csr_matrix((counts.data[~stored], counts.indices[~stored], indptr), counts.shape)
 
 
 def thin(
@@ -168,6 +171,9 @@ def target_depth(rule: str, total: np.ndarray) -> np.ndarray:
     """
     try:
         number = float(rule[1:])
-        return {"t": np.full(len(total), 10.0**number), "f": number * total, "a": total * 10.0**number}[rule[:1]]
-    except (ValueError, KeyError) as error:
+        wanted = {"t": np.full(len(total), 10.0**number), "f": number * total, "a": total * 10.0**number}[rule[:1]]
+        if not (np.isfinite(wanted).all() and number >= 0):
+            raise ValueError(f"{number} is not a finite, positive number")
+    except (ValueError, KeyError, OverflowError) as error:
         raise ValueError(f"The depth asked for must look like 't4', 'f2' or 'a1'; found {rule!r}.") from error
+    return wanted

@@ -14,11 +14,12 @@ from scmoe._keys import UNKNOWN_LABEL
 from scmoe.data._datamodule import split_cells
 from scmoe.data._gene_batches import GeneDataModule
 from scmoe.data._gene_dataset import DEFAULT_DEPTH, GeneDataset
-from scmoe.model._gene_encoding import BATCH_SIZE
+from scmoe.model._gene_encoding import BATCH_SIZE, rows_of
 from scmoe.model._pretraining import PRETRAIN_BATCH, Pretraining
 from scmoe.model._training import check_train_arguments
 from scmoe.nn._config import from_keywords
-from scmoe.nn._gene_classifier import TRAINABLE, GeneClassifier, Trainable
+from scmoe.nn._gene_classifier import POOLING, TRAINABLE, GeneClassifier, Trainable
+from scmoe.readout._axes import fit_axes
 from scmoe.tokens._counts import Cells
 from scmoe.train._fine_tune import FineTuneConfig, fine_tune_objective
 from scmoe.train._fit import run
@@ -178,15 +179,12 @@ class FineTuning(Pretraining):
 
     def _start_classifier(self, cells: Cells, code: np.ndarray, train: np.ndarray) -> None:
         """Logistic regression on the standardized embedding of the training cells."""
-        known = Cells(cells.counts[train], cells.totals[train], cells.match)
-        pooled = np.empty((len(train), 2 * self.config.encoder_width), np.float32)
-        with torch.no_grad():
-            for chunk in self._encode(known, BATCH_SIZE):
-                pooled[chunk.rows] = self.classifier.pooled(chunk.encoded).cpu().numpy()  # type: ignore[union-attr]
-        mean, std = pooled.mean(0), np.maximum(pooled.std(0), 1e-6)
-        found = LogisticRegression(max_iter=PROBE_ITERATIONS).fit((pooled - mean) / std, code[train])
+        pooled = self._pooled(rows_of(cells, train), POOLING)
+        axes = fit_axes(pooled)
+        white = (pooled - axes.mean) @ axes.whiten()
+        found = LogisticRegression(max_iter=PROBE_ITERATIONS).fit(white, code[train])
         weight, bias = found.coef_, found.intercept_
         if len(self.labels) == 2:  # one logit between two labels
             weight, bias = np.concatenate([-weight, weight]) / 2, np.concatenate([-bias, bias]) / 2
-        arrays = (mean, std, weight, bias)
+        arrays = (axes.mean, axes.whiten(), weight, bias)
         self.classifier.start(*(torch.from_numpy(np.asarray(x, np.float32)) for x in arrays))  # type: ignore[union-attr]

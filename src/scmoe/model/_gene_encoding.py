@@ -67,7 +67,7 @@ class GeneEncoding(BaseModelClass):
         if indices is None:
             return cells
         chosen = np.arange(len(cells.totals))[np.asarray(indices)] if len(indices) else np.zeros(0, int)
-        return Cells(cells.counts[chosen], cells.totals[chosen], cells.match)
+        return rows_of(cells, chosen)
 
     def _encode(self, cells: Cells, batch_size: int, depth: str = DEFAULT_DEPTH) -> Iterator[GeneChunk]:
         """Batches of cells of like length, encoded without masks; rows say which cells these are."""
@@ -76,3 +76,8 @@ class GeneEncoding(BaseModelClass):
         for rows in in_order(dataset.n_expressed, batch_size):
             batch = move_data_to_device(dataset[Draw(rows, None)], network.device)
             yield GeneChunk(rows, batch, network.encode(batch.gene, batch.value, batch.seen))
+
+
+def rows_of(cells: Cells, chosen: np.ndarray) -> Cells:
+    """Some of the cells."""
+    return Cells(cells.counts[chosen], cells.totals[chosen], cells.match)

@@ -10,10 +10,11 @@ from anndata import AnnData
 
 from scmoe.data._gene_dataset import DEFAULT_DEPTH
 from scmoe.model._gene_encoding import BATCH_SIZE, GeneChunk, GeneEncoding
-from scmoe.nn._gene_network import pool
+from scmoe.nn._gene_network import N_DEPTH, pool
+from scmoe.readout._axes import Axes, fit_axes
 from scmoe.tokens._counts import Cells
 
-Pooling = Literal["all", "mean", "max", "depth"]
+Pooling = Literal["weighted", "mean", "max", "depth"]
 POOLINGS = get_args(Pooling)
 MAX_MEMORY = 4_000_000_000
 """Bytes of gene states that are returned at once at most."""
@@ -28,6 +29,9 @@ class GeneInference(GeneEncoding):
     all); n is their number.
     """
 
+    axes: dict[str, Axes]
+    """Of the training cells' pooled states, by pooling."""
+
     @torch.no_grad()
     def get_latent_representation(
         self,
@@ -35,7 +39,7 @@ class GeneInference(GeneEncoding):
         indices: Sequence[int] | None = None,
         batch_size: int = BATCH_SIZE,
         *,
-        pooling: Pooling = "all",
+        pooling: Pooling = "weighted",
         depth: str = DEFAULT_DEPTH,
     ) -> np.ndarray:
         """The embedding: encoder states of a cell's expressed genes, pooled.
@@ -47,8 +51,8 @@ class GeneInference(GeneEncoding):
         batch_size
             Cells at once.
         pooling
-            ``"mean"`` and ``"max"`` over the genes (n, width); ``"depth"``: the states of the two depth tokens (n, 2 width);
-            ``"all"``: max and mean side by side, and the depth tokens where the model has them.
+            Over a cell's expressed genes: ``"weighted"``, the mean weighted by their values; ``"mean"``; ``"max"``; all (n, width).
+            ``"depth"``: the states of the two depth tokens, (n, 2 width).
         depth
             Depth at which cells are to be read, of a model with depth tokens: ``"t4"``, 10^4 counts; ``"f2"``, twice the cell's
             own; ``"a1"``, ten times.
@@ -56,7 +60,8 @@ class GeneInference(GeneEncoding):
         Returns
         -------
         numpy.ndarray
-            float32. A cell without a count of a known gene gets zeros (and is named in the log).
+            float32, along the principal axes of the training cells (distances are those of the pooled states). A cell without a
+            count of a known gene gets the place of a zero vector, and is named in the log.
 
         Raises
         ------
@@ -68,14 +73,23 @@ class GeneInference(GeneEncoding):
         if pooling == "depth" and not self.config.depth_tokens:
             raise ValueError('This model has no depth tokens. Train one with depth_tokens=True, or pool by "mean".')
         cells = self._chosen(adata, indices)
-        width = {"mean": 1, "max": 1, "depth": 2, "all": 2 + 2 * self.config.depth_tokens}[pooling]
-        out = np.zeros((len(cells.totals), width * self.config.encoder_width), np.float32)
+        return self.axes[pooling].turn(self._pooled(cells, pooling, batch_size, depth))
+
+    @torch.no_grad()
+    def _pooled(
+        self, cells: Cells, pooling: str, batch_size: int = BATCH_SIZE, depth: str = DEFAULT_DEPTH
+    ) -> np.ndarray:
+        """Pooled states of cells as the network makes them."""
+        width = self.config.encoder_width * (N_DEPTH if pooling == "depth" else 1)
+        out = np.empty((len(cells.totals), width), np.float32)
         for chunk in self._encode(cells, batch_size, depth):
-            pooled = pool(chunk.encoded, pooling)
-            if pooling == "all" and self.config.depth_tokens:
-                pooled = torch.cat([pooled, pool(chunk.encoded, "depth")], 1)
-            out[chunk.rows] = pooled.cpu().numpy()
+            out[chunk.rows] = pool(chunk.encoded, pooling).float().cpu().numpy()
         return out
+
+    def _fit_axes(self, cells: Cells) -> dict[str, Axes]:
+        """Principal axes of the training cells, for each pooling."""
+        poolings = [each for each in POOLINGS if each != "depth" or self.config.depth_tokens]
+        return {pooling: fit_axes(self._pooled(cells, pooling)) for pooling in poolings}
 
     @torch.no_grad()
     def get_gene_embeddings(self) -> pd.DataFrame:

@@ -14,6 +14,7 @@ from scmoe._log import logger
 from scmoe.data._datamodule import split_cells
 from scmoe.data._gene_batches import GeneDataModule
 from scmoe.data._gene_dataset import DEFAULT_DEPTH, GeneDataset
+from scmoe.model._gene_encoding import rows_of
 from scmoe.model._gene_inference import GeneInference
 from scmoe.model._gene_start import start
 from scmoe.model._training import check_train_arguments
@@ -124,6 +125,7 @@ class Pretraining(GeneInference):
                 precision=precision,
                 **trainer_kwargs,
             )
+            self.axes = self._fit_axes(rows_of(cells, train))
         except BaseException:
             self.module.load_state_dict(before[0])  # no half-trained model
             self.tokenizer = before[1]
@@ -142,7 +144,7 @@ class Pretraining(GeneInference):
         )
 
     def _start(self, cells: Cells, train: np.ndarray, config: PretrainConfig) -> None:
-        known = Cells(cells.counts[train], cells.totals[train], cells.match)
+        known = rows_of(cells, train)
         self.tokenizer.fit(known.counts, known.totals)
         start(self.module, known, config.policy, self.gene_embeddings, self.seed)
 

@@ -22,11 +22,12 @@ from scmoe.model._save import (
 from scmoe.nn._gene_classifier import GeneClassifier
 from scmoe.nn._gene_config import gene_config
 from scmoe.nn._gene_network import GeneNetwork
+from scmoe.readout._axes import Axes
 from scmoe.tokens._counts import Values
 from scmoe.tokens._make import make_tokenizer, tokenizer_from_state
 from scmoe.tokens._vocabulary import MIN_SHARE, Vocabulary
 
-TOKENIZER, CLASSIFIER = "tokenizer/", "classifier/"
+AXES, TOKENIZER, CLASSIFIER = "axes/", "tokenizer/", "classifier/"
 """Before the names of weights that are not the network's."""
 
 
@@ -92,6 +93,7 @@ class XTRIMOGENE(FineTuning):
             self.module = GeneNetwork(len(self.setup.names), self.tokenizer.n_codes, self.config)
         self.module.eval()
         self.is_trained_ = False
+        self.axes = {}
         self.history_ = pd.DataFrame()
         self.train_seconds_ = 0.0
         self.classifier: GeneClassifier | None = None
@@ -172,6 +174,8 @@ class XTRIMOGENE(FineTuning):
         tokenizer = self.tokenizer.to_state()
         arrays = {key: torch.from_numpy(value) for key, value in tokenizer.items() if isinstance(value, np.ndarray)}
         tensors = {TOKENIZER + key: value for key, value in arrays.items()}
+        for pooling, axes in self.axes.items():
+            tensors |= {f"{AXES}{pooling}/{key}": torch.from_numpy(value) for key, value in axes._asdict().items()}
         if self.classifier is not None:
             own = {key: value for key, value in self.classifier.state_dict().items() if not key.startswith("network.")}
             tensors |= {CLASSIFIER + key: value.detach().cpu() for key, value in own.items()}
@@ -211,8 +215,13 @@ class XTRIMOGENE(FineTuning):
             restore_training(model, settings)
             model.labels = settings["labels"]
         with mismatch_explained(path):
+            axes: dict[str, dict[str, np.ndarray]] = {}
             arrays = {key: value.numpy() for key, value in taken(state, TOKENIZER).items()}
             model.tokenizer = tokenizer_from_state(settings["tokenizer"] | arrays)
+            for key, value in taken(state, AXES).items():
+                pooling, name = key.split("/")
+                axes.setdefault(pooling, {})[name] = value.numpy()
+            model.axes = {pooling: Axes(**parts) for pooling, parts in axes.items()}
             classifier = taken(state, CLASSIFIER)
             model.module.load_state_dict(state)
             if model.labels:

@@ -11,7 +11,7 @@ from scmoe.nn._gene_network import GeneNetwork, GeneStates, pool
 Trainable = Literal["head", "last", "all"]
 """What is trained besides the head: nothing, the last encoder layer and its norm, or the whole encoder."""
 TRAINABLE = get_args(Trainable)
-POOLING = "all"
+POOLING = "weighted"
 
 
 class GeneClassifier(nn.Module):
@@ -26,16 +26,16 @@ class GeneClassifier(nn.Module):
     """
 
     mean: Tensor
-    std: Tensor
+    whiten: Tensor
 
     def __init__(self, network: GeneNetwork, n_labels: int) -> None:
         super().__init__()
         self.network = network
-        width = 2 * network.config.encoder_width
-        # Pooled states of cells differ little beside what they have in common. Not a batch norm: what it learns is no weight, so
-        # the running average of the weights would not have it.
+        width = network.config.encoder_width
+        # Pooled states of cells differ little beside what they have in common, and much alike in many entries. Not a batch norm:
+        # what it learns is no weight, so the running average of the weights would not have it.
         self.register_buffer("mean", torch.zeros(width))
-        self.register_buffer("std", torch.ones(width))
+        self.register_buffer("whiten", torch.eye(width))
         self.head = nn.Linear(width, n_labels)
 
     @property
@@ -44,9 +44,11 @@ class GeneClassifier(nn.Module):
         return self.network.config
 
     @torch.no_grad()
-    def start(self, mean: Tensor, std: Tensor, weight: Tensor, bias: Tensor) -> None:
-        """Take over a linear classifier of the pooled states: their mean and spread, weights (labels, 2 d) and biases."""
-        for own, given in ((self.mean, mean), (self.std, std), (self.head.weight, weight), (self.head.bias, bias)):
+    def start(self, mean: Tensor, whiten: Tensor, weight: Tensor, bias: Tensor) -> None:
+        """Take over a linear classifier, weights (labels, d) and biases (labels,), of (pooled states - mean) whiten (d, d)."""
+        for own, given in zip(
+            (self.mean, self.whiten, self.head.weight, self.head.bias), (mean, whiten, weight, bias), strict=True
+        ):
             own.copy_(given)
 
     def train_only(self, trainable: Trainable) -> None:
@@ -68,8 +70,4 @@ class GeneClassifier(nn.Module):
 
     def classify(self, encoded: GeneStates) -> Tensor:
         """Logits (B, labels) of encoded cells."""
-        return self.head((self.pooled(encoded) - self.mean) / self.std)
-
-    def pooled(self, encoded: GeneStates) -> Tensor:
-        """(B, 2 d) of encoded cells."""
-        return pool(encoded, POOLING)
+        return self.head((pool(encoded, POOLING) - self.mean) @ self.whiten)

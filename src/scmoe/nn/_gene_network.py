@@ -29,6 +29,8 @@ class GeneStates(NamedTuple):
     """(B, m, d)."""
     seen: Tensor
     """(B, m): which of them exist; the others are padding."""
+    weight: Tensor
+    """(B, m): how much each counts in the weighted mean: the value of its gene, where values are amounts; 0 of padding."""
     routing: tuple[Routing, ...]
     """Of each layer, over the tokens that exist."""
 
@@ -94,7 +96,8 @@ class GeneNetwork(nn.Module):
         for block in self.blocks:
             h, chosen = block(h, tokens)
             routing.append(chosen)
-        return GeneStates(self.norm(h), seen, tuple(routing))
+        amount = torch.ones_like(value) if self.config.tokenizer == "rank" else value
+        return GeneStates(self.norm(h), seen, amount * (seen & (gene < self.n_genes)), tuple(routing))
 
     def decode(
         self, encoded: GeneStates, gene: Tensor, asked: Tensor, hidden: Tensor, unknown: Tensor | None = None
@@ -138,7 +141,7 @@ class GeneNetwork(nn.Module):
     def outputs(self, encoded: GeneStates, states: Tensor, asked: Tensor) -> Tensor:
         """Values (B, A, 1) or logits of classes (B, A, classes) from the states (B, A, c) of `decode`."""
         identity = self.gene[asked]
-        score = self.program(pool(encoded, "mean")).unflatten(-1, (identity.shape[-1], -1)) / identity.shape[-1]
+        score = self.program(pool(encoded, "weighted")).unflatten(-1, (identity.shape[-1], -1)) / identity.shape[-1]
         return self.head(self.norm_out(states)) + identity @ score + self.expected[asked]
 
     def values(self, outputs: Tensor) -> Tensor:
@@ -185,17 +188,25 @@ def locate(seen: Tensor) -> Tokens:
 
 
 def pool(encoded: GeneStates, how: str) -> Tensor:
-    """One vector for a cell: ``"max"``, ``"mean"`` (B, d), ``"depth"`` (B, 2 d), or ``"all"``, these side by side.
+    """One vector for a cell from the states of its tokens, among which there is no padding.
 
-    Padding takes no part; a cell without tokens gets zeros.
+    Parameters
+    ----------
+    encoded
+        Of B cells.
+    how
+        ``"weighted"``: the mean over genes, by their values; ``"mean"``, ``"max"``; ``"depth"``: the depth tokens side by side.
+
+    Returns
+    -------
+    Tensor (B, d), or (B, 2 d) of the depth tokens; zeros for a cell without tokens.
     """
-    seen, states = encoded.seen[..., None], encoded.states
-    any_seen = seen.any(1)
-    parts = {}
-    if how in ("max", "all"):
-        parts["max"] = torch.where(any_seen, states.masked_fill(~seen, -torch.inf).amax(1), 0)
-    if how in ("mean", "all"):
-        parts["mean"] = (states * seen).sum(1) / seen.sum(1).clamp(min=1)
+    states, seen = encoded.states, encoded.seen
     if how == "depth":
-        parts["depth"] = states[:, :N_DEPTH].flatten(1)
-    return torch.cat(list(parts.values()), -1)
+        return states[:, :N_DEPTH].flatten(1)
+    if how == "max":
+        highest = states.masked_fill(~seen[..., None], -torch.inf).amax(1)
+        return torch.where(seen.any(1, keepdim=True), highest, 0)
+    weight = encoded.weight if how == "weighted" else seen.to(states.dtype)
+    total = weight.sum(1, keepdim=True)
+    return (weight[:, None] @ states)[:, 0] / torch.where(total > 0, total, 1)

@@ -110,14 +110,18 @@ class PerformerAttention(Attention):
     def summarize_common(self, x: Positions) -> Context:
         """Read positions that are mostly common to the cells."""
         common, own = self._log_features(self.key(x.common)), self._log_features(self.key(x.own))
-        largest = torch.maximum(common.amax(), own.amax())  # one constant for all, for they are added up
-        k_common, k_own = features_of(common, largest), features_of(own, largest) * x.real[:, None, :, None]
+        # The constant of a cell is that of its dense positions: neither padding nor the other cells of a batch matter.
+        highest = x._replace(common=common.amax(-1).T, own=own.amax(-1).transpose(1, 2))
+        largest = highest.dense().amax(1)[..., None, None]
+        shared = common.amax((-1, -2), keepdim=True)
+        k_common, scale = (common - shared.detach()).exp(), (shared - largest).detach().exp()
+        real = x.real[:, None, :, None]
+        k_own, k_replaced = features_of(own, largest) * real, (scale * k_common[:, x.place].transpose(0, 1) + EPSILON) * real
         v_common, v_own = self.heads(self.value(x.common)), self.heads(self.value(x.own))
-        replaced = k_common[:, x.place].transpose(0, 1) * x.real[:, None, :, None]
-        v_replaced = v_common[:, x.place].transpose(0, 1)
-        k = torch.cat([k_own, -replaced], -2)
-        sums = k_common.transpose(-1, -2) @ v_common + k.transpose(-1, -2) @ torch.cat([v_own, v_replaced], -2)
-        return Context(sums, k_common.sum(-2) + k.sum(-2))
+        k, v = torch.cat([k_own, -k_replaced], -2), torch.cat([v_own, v_common[:, x.place].transpose(0, 1)], -2)
+        sums = scale * (k_common.transpose(-1, -2) @ v_common) + EPSILON * v_common.sum(-2, keepdim=True)
+        total = scale[..., 0] * k_common.sum(-2) + EPSILON * len(x.common)
+        return Context(sums + k.transpose(-1, -2) @ v, total + k.sum(-2))
 
     def look_up(self, q_BHAh: Tensor, context: Context) -> Tensor:
         """Weighted means of the values."""

@@ -53,8 +53,8 @@ def pretrain(
     Returns
     -------
     XTRIMOGENE
-        The trained model. Writes ``adata.obsm["X_{key_added}"]``, the embedding (cells x 2 width: maximum and mean over a cell's
-        expressed genes; zeros for cells without counts); ``adata.varm[key_added]``, the identities of the genes (genes x width;
+        The trained model. Writes ``adata.obsm["X_{key_added}"]``, the embedding (cells x width, see
+        `scmoe.model.XTRIMOGENE.get_latent_representation`); ``adata.varm[key_added]``, the identities of the genes (genes x width;
         NaN for genes that the vocabulary does not know); and to ``adata.uns[key_added]`` ``"history"`` (losses by epoch) and
         ``"params"`` (settings, seed, versions, seconds, how the genes fit the vocabulary).
 
