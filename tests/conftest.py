@@ -24,6 +24,15 @@ NETWORK = {
     "expert_hidden": 16,
     "decoder_hidden": 16,
 }
+GENE_NETWORK = {
+    "encoder_layers": 1,
+    "encoder_heads": 2,
+    "encoder_width": 16,
+    "decoder_heads": 2,
+    "decoder_width": 8,
+    "n_bins": 6,
+}
+"""Of a gene model that trains in no time."""
 TRAIN = {"accelerator": "cpu", "batch_size": 32, "enable_progress_bar": False}
 
 
@@ -88,6 +97,18 @@ def simulate_single() -> MuData:
         mdata = MuData({"rna": paired["rna"].copy()})
     mdata.obs[["cell_type", "batch"]] = paired.obs[["cell_type", "batch"]]
     return mdata
+
+
+def simulate_genes() -> ad.AnnData:
+    """Counts of 64 cells x 40 genes; cell 5 has none, gene 7 is never seen; few cells have a ``"few"`` label."""
+    rng = np.random.default_rng(2)
+    cell_type = rng.integers(len(TYPES), size=64)
+    counts = planted_counts(rng, cell_type, 40, 0.5)
+    counts[5], counts[:, 7] = 0, 0
+    adata = modality(sparse.csr_matrix(counts), np.array([f"cell{i}" for i in range(64)]), "gene")
+    adata.obs["cell_type"] = pd.Categorical(np.array(TYPES)[cell_type])
+    adata.obs["few"] = np.where(np.arange(64) % 3 == 0, np.array(TYPES)[cell_type], "Unknown")
+    return adata
 
 
 SIMULATIONS = {
@@ -168,6 +189,46 @@ def fit_model() -> Callable[..., Any]:
         return model
 
     return fit
+
+
+@pytest.fixture
+def genes() -> ad.AnnData:
+    """See `simulate_genes`."""
+    return simulate_genes()
+
+
+@pytest.fixture(scope="session")
+def fit_genes() -> Callable[..., Any]:
+    """A tiny `XTRIMOGENE`, set up and pretrained for two epochs."""
+
+    def fit(
+        adata: ad.AnnData,
+        *,
+        setup: Mapping[str, Any] | None = None,
+        network: Mapping[str, Any] | None = None,
+        seed: int = 0,
+        **train_kwargs: Any,
+    ) -> Any:
+        scmoe.model.XTRIMOGENE.setup_anndata(adata, **(setup or {}))
+        model = scmoe.model.XTRIMOGENE(adata, seed=seed, **{**GENE_NETWORK, **(network or {})})
+        model.train(**{**TRAIN, "max_epochs": 2, "batch_size": 16, **train_kwargs})
+        return model
+
+    return fit
+
+
+@pytest.fixture(scope="session")
+def pretrained(fit_genes: Callable[..., Any]) -> Any:
+    """A gene model that has learned the planted types a little; not to be changed."""
+    return fit_genes(simulate_genes(), max_epochs=10, plan_kwargs={"lr": 1e-2})
+
+
+@pytest.fixture(scope="session")
+def pretrained_depth(fit_genes: Callable[..., Any]) -> Any:
+    """A gene model with depth tokens, two decoder layers and exact attention; not to be changed."""
+    return fit_genes(
+        simulate_genes(), network={"depth_tokens": True, "decoder_layers": 2, "decoder_attention": "exact"}
+    )
 
 
 @pytest.fixture(scope="session")

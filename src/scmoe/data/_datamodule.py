@@ -40,7 +40,7 @@ class EpochBatches(Sampler[np.ndarray]):
         self.epoch = epoch
 
     def __len__(self) -> int:
-        return len(self._mine())
+        return len(mine(self.n_batches))
 
     def __iter__(self) -> Iterator[np.ndarray]:
         # A generator, so that the epoch is read with the first batch: a resumed Lightning makes the iterator before it
@@ -50,15 +50,16 @@ class EpochBatches(Sampler[np.ndarray]):
         batches = np.array_split(cells, self.n_batches)
         if rng is not None and self.graph is not None:
             batches = [np.union1d(batch, self.graph.draw(batch, rng)) for batch in batches]
-        for i in self._mine():
+        for i in mine(self.n_batches):
             yield batches[i]
 
-    def _mine(self) -> list[int]:
-        """Batches of this process: every n-th of n processes, the same number for each."""
-        if not torch.distributed.is_available() or not torch.distributed.is_initialized():
-            return list(range(self.n_batches))
-        rank, world = torch.distributed.get_rank(), torch.distributed.get_world_size()
-        return [(rank + i * world) % self.n_batches for i in range(math.ceil(self.n_batches / world))]
+
+def mine(n_batches: int) -> list[int]:
+    """Which batches of an epoch are for this process: every n-th of n processes, the same number for each."""
+    if not torch.distributed.is_available() or not torch.distributed.is_initialized():
+        return list(range(n_batches))
+    rank, world = torch.distributed.get_rank(), torch.distributed.get_world_size()
+    return [(rank + i * world) % n_batches for i in range(math.ceil(n_batches / world))]
 
 
 def split_cells(

@@ -8,6 +8,7 @@ import torch
 from lightning.pytorch import LightningDataModule
 from torch.utils.data import DataLoader, Sampler
 
+from scmoe.data._datamodule import mine
 from scmoe.data._gene_dataset import Draw, GeneBatch, GeneDataset
 
 POOL = 8
@@ -34,15 +35,16 @@ class BucketBatches(Sampler[Draw]):
     def __init__(
         self, cells: np.ndarray, lengths: np.ndarray, batch_size: int, seed: int, *, shuffle: bool = True
     ) -> None:
-        self.cells, self.lengths, self.batch_size = cells, lengths, batch_size
+        self.cells, self.lengths = cells, lengths
         self.seed, self.shuffle, self.epoch = seed, shuffle, 0
+        self.n_batches = math.ceil(len(cells) / batch_size)
 
     def set_epoch(self, epoch: int) -> None:
         """Called by Lightning before each epoch."""
         self.epoch = epoch
 
     def __len__(self) -> int:
-        return math.ceil(len(self.cells) / self.batch_size)
+        return len(mine(self.n_batches))
 
     def __iter__(self) -> Iterator[Draw]:
         # A generator, so that the epoch is read with the first batch: a resumed Lightning makes the iterator before it
@@ -50,16 +52,17 @@ class BucketBatches(Sampler[Draw]):
         epoch = self.epoch if self.shuffle else -1
         rng = np.random.default_rng([self.seed, epoch + 1])
         order = rng.permutation(len(self.cells)) if self.shuffle else np.arange(len(self.cells))
-        n_pools = math.ceil(len(self) / POOL) if self.shuffle else 1
-        sizes = [len(part) for part in np.array_split(order, len(self))]
-        pools = np.array_split(np.arange(len(self)), n_pools)
+        n_pools = math.ceil(self.n_batches / POOL) if self.shuffle else 1
+        sizes = [len(part) for part in np.array_split(order, self.n_batches)]
+        pools = np.array_split(np.arange(self.n_batches), n_pools)
         batches, start = [], 0
         for pool in pools:
             end = start + sum(sizes[i] for i in pool)
             ordered = order[start:end][np.argsort(self.lengths[order[start:end]], kind="stable")]
             batches += np.split(ordered, np.cumsum([sizes[i] for i in pool])[:-1])
             start = end
-        for i in rng.permutation(len(batches)) if self.shuffle else range(len(batches)):
+        shuffled = rng.permutation(len(batches)) if self.shuffle else np.arange(len(batches))
+        for i in shuffled[mine(self.n_batches)]:
             yield Draw(self.cells[batches[i]], (self.seed, epoch + 1, int(i)))
 
 

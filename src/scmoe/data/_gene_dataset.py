@@ -13,6 +13,8 @@ from scmoe.tokens._masking import Masked, MaskingPolicy
 from scmoe.tokens._tokenizer import TARGET_SUM, Tokenizer
 from scmoe.tokens._tokens import Tokens
 
+N_DEPTH = 2
+"""Depth tokens: of the input and asked for. They follow the genes in all tables, and come first in a cell's tokens."""
 MIN_THINNED = 0.1
 """Smallest share of the counts that a thinned cell keeps."""
 DEFAULT_DEPTH = "t4"
@@ -37,7 +39,7 @@ class GeneBatch(NamedTuple):
     label: Tensor
     """(B,) integers; -1: none."""
     unknown: Tensor | None
-    """(N,) boolean, N with the depth tokens: genes that were not measured; None: all were."""
+    """(N,) boolean, with the depth tokens behind the genes: which were not measured; None: all were."""
 
 
 class Draw(NamedTuple):
@@ -104,7 +106,8 @@ class GeneDataset(Dataset[GeneBatch]):
                 counts, found = thin(counts, total, rng)
             tokens = self.tokenizer.transform(counts, found)
             wanted = total
-        read = tokens.padded()
+        # One place at least, for networks do not like empty batches.
+        read = tokens.padded(max(int(tokens.lengths.max(initial=0)), 1))
         if self.depth is not None:
             read = with_depth(*read, found, wanted, counts.shape[1])
         arrays = (*read, *targets, self.label[draw.cells])
@@ -150,7 +153,7 @@ def with_depth(
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Two more tokens before the others: log10 of the total of the input and of the total asked for."""
     depth = np.log10(np.maximum(np.stack([total, wanted], 1), 1)).astype(np.float32)
-    identity = np.broadcast_to(np.array([n_genes, n_genes + 1], gene.dtype), depth.shape)
+    identity = np.broadcast_to(np.arange(n_genes, n_genes + N_DEPTH, dtype=gene.dtype), depth.shape)
     real = np.ones(depth.shape, bool)
     return (
         np.concatenate([identity, gene], 1),

@@ -14,12 +14,12 @@ from scmoe._keys import UNKNOWN_LABEL
 from scmoe.data._datamodule import split_cells
 from scmoe.data._gene_batches import GeneDataModule
 from scmoe.data._gene_dataset import DEFAULT_DEPTH, GeneDataset
-from scmoe.model._gene_encoding import BATCH_SIZE, rows_of
+from scmoe.model._gene_encoding import BATCH_SIZE, positions, rows_of
+from scmoe.model._gene_inference import axes_of
 from scmoe.model._pretraining import PRETRAIN_BATCH, Pretraining
 from scmoe.model._training import check_train_arguments
 from scmoe.nn._config import from_keywords
 from scmoe.nn._gene_classifier import POOLING, TRAINABLE, GeneClassifier, Trainable
-from scmoe.readout._axes import fit_axes
 from scmoe.tokens._counts import Cells
 from scmoe.train._fine_tune import FineTuneConfig, fine_tune_objective
 from scmoe.train._fit import run
@@ -97,15 +97,15 @@ class FineTuning(Pretraining):
         if trainable not in TRAINABLE:
             raise ValueError(f"trainable must be one of {', '.join(map(repr, TRAINABLE))}; found {trainable!r}.")
         config = from_keywords(FineTuneConfig, plan_kwargs or {})
-        check_train_arguments(max_epochs, batch_size, trainer_kwargs)
+        check_train_arguments(config, max_epochs, batch_size, trainer_kwargs)
         cells, labels = self._chosen(adata, indices), self._labels_of(adata, indices, labels_key, unlabeled_category)
         known = labels[labels.notna()].unique()
         if len(known) < 2:
             raise ValueError(f"adata.obs[{labels_key!r}] must hold at least two labels; found {list(known) or 'none'}.")
         tuned = self._copy(sorted(known))
         code = labels.map({label: i for i, label in enumerate(tuned.labels)}).fillna(-1).to_numpy(int)
-        labeled, seed = np.flatnonzero(code >= 0), self.seed if seed is None else seed
-        train, validation, _ = (labeled[part] for part in split_cells(len(labeled), 1 - validation_size, None, seed))
+        seed = self.seed if seed is None else seed
+        train, validation = split_labeled(code, tuned.labels, validation_size, seed)
         tuned._start_classifier(cells, code, train)
         tuned.classifier.train_only(trainable)  # type: ignore[union-attr]
         depth = DEFAULT_DEPTH if self.config.depth_tokens else None
@@ -117,6 +117,7 @@ class FineTuning(Pretraining):
             enable_progress_bar=enable_progress_bar,
             **trainer_kwargs,
         )
+        tuned.classifier.requires_grad_(True)  # type: ignore[union-attr]  # for trainings to come
         tuned.history_ = done.history
         return tuned
 
@@ -153,20 +154,18 @@ class FineTuning(Pretraining):
             raise ValueError("This model has not learned labels. Call tuned = model.fine_tune(labels_key) first.")
         cells = self._chosen(adata, indices)
         out = np.empty((len(cells.totals), len(self.labels)), np.float32)
-        self.classifier.eval()
+        classifier = self.classifier.to(self.module.device)  # `to_device` moves the network only
         for chunk in self._encode(cells, batch_size):
-            out[chunk.rows] = self.classifier.classify(chunk.encoded).softmax(1).cpu().numpy()
+            out[chunk.rows] = classifier.classify(chunk.encoded).softmax(1).cpu().numpy()
         if not soft:
             return np.array(self.labels)[out.argmax(1)]
-        source = self.adata if adata is None else adata
-        index = source.obs_names if indices is None else source.obs_names[np.asarray(indices)]
-        return pd.DataFrame(out, index=index, columns=self.labels)
+        return pd.DataFrame(out, index=self._cell_names(adata, indices), columns=self.labels)
 
     def _labels_of(self, adata: AnnData | None, indices: Sequence[int] | None, key: str, unlabeled: str) -> pd.Series:
         source = self.adata if adata is None else adata
         if key not in source.obs:
             raise KeyError(f"adata.obs has no column {key!r}; it has {', '.join(map(str, source.obs)) or 'none'}.")
-        column = source.obs[key] if indices is None else source.obs[key].iloc[np.asarray(indices)]
+        column = source.obs[key] if indices is None else source.obs[key].iloc[positions(indices, source.n_obs)]
         text = column.astype(object).where(column.notna(), None)
         return text.map(str, na_action="ignore").where(text != unlabeled)
 
@@ -180,7 +179,7 @@ class FineTuning(Pretraining):
     def _start_classifier(self, cells: Cells, code: np.ndarray, train: np.ndarray) -> None:
         """Logistic regression on the standardized embedding of the training cells."""
         pooled = self._pooled(rows_of(cells, train), POOLING)
-        axes = fit_axes(pooled)
+        axes = axes_of(pooled, POOLING)
         white = (pooled - axes.mean) @ axes.whiten()
         found = LogisticRegression(max_iter=PROBE_ITERATIONS).fit(white, code[train])
         weight, bias = found.coef_, found.intercept_
@@ -188,3 +187,19 @@ class FineTuning(Pretraining):
             weight, bias = np.concatenate([-weight, weight]) / 2, np.concatenate([-bias, bias]) / 2
         arrays = (axes.mean, axes.whiten(), weight, bias)
         self.classifier.start(*(torch.from_numpy(np.asarray(x, np.float32)) for x in arrays))  # type: ignore[union-attr]
+
+
+def split_labeled(
+    code: np.ndarray, labels: list[str], validation_size: float, seed: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Cells to learn from and to watch, of those that have a label (0 or more); each label must be among the former."""
+    if not 0 <= validation_size < 1:
+        raise ValueError(f"validation_size must be in [0, 1); found {validation_size}.")
+    labeled = np.flatnonzero(code >= 0)
+    train, validation, _ = (labeled[part] for part in split_cells(len(labeled), 1 - validation_size, None, seed))
+    if len(alone := np.setdiff1d(code[validation], code[train])):
+        raise ValueError(
+            f"All cells with the label {labels[alone[0]]!r} would be validation cells: there is none to learn from. "
+            "Lower validation_size, or label more cells."
+        )
+    return train, validation

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
+import pandas as pd
 from anndata import AnnData
 from lightning.fabric.utilities import move_data_to_device
 from scvi.model.base import BaseModelClass
@@ -66,8 +67,12 @@ class GeneEncoding(BaseModelClass):
         cells = self._read(adata)
         if indices is None:
             return cells
-        chosen = np.arange(len(cells.totals))[np.asarray(indices)] if len(indices) else np.zeros(0, int)
-        return rows_of(cells, chosen)
+        return rows_of(cells, positions(indices, len(cells.totals)))
+
+    def _cell_names(self, adata: AnnData | None, indices: Sequence[int] | None) -> pd.Index:
+        """Their names."""
+        names = (self.adata if adata is None else adata).obs_names
+        return names if indices is None else names[positions(indices, len(names))]
 
     def _encode(self, cells: Cells, batch_size: int, depth: str = DEFAULT_DEPTH) -> Iterator[GeneChunk]:
         """Batches of cells of like length, encoded without masks; rows say which cells these are."""
@@ -76,6 +81,11 @@ class GeneEncoding(BaseModelClass):
         for rows in in_order(dataset.n_expressed, batch_size):
             batch = move_data_to_device(dataset[Draw(rows, None)], network.device)
             yield GeneChunk(rows, batch, network.encode(batch.gene, batch.value, batch.seen))
+
+
+def positions(indices: Sequence[int], n_cells: int) -> np.ndarray:
+    """Positions of cells, which may be given as booleans or from the end."""
+    return np.arange(n_cells)[np.asarray(indices)] if len(indices) else np.zeros(0, int)
 
 
 def rows_of(cells: Cells, chosen: np.ndarray) -> Cells:

@@ -10,11 +10,12 @@ from anndata import AnnData
 
 from scmoe.data._gene_dataset import DEFAULT_DEPTH
 from scmoe.model._gene_encoding import BATCH_SIZE, GeneChunk, GeneEncoding
-from scmoe.nn._gene_network import N_DEPTH, pool
+from scmoe.nn._gene_classifier import N_AXES
+from scmoe.nn._gene_network import pool
 from scmoe.readout._axes import Axes, fit_axes
 from scmoe.tokens._counts import Cells
 
-Pooling = Literal["weighted", "mean", "max", "depth"]
+Pooling = Literal["joint", "weighted", "mean", "max", "depth"]
 POOLINGS = get_args(Pooling)
 MAX_MEMORY = 4_000_000_000
 """Bytes of gene states that are returned at once at most."""
@@ -39,7 +40,7 @@ class GeneInference(GeneEncoding):
         indices: Sequence[int] | None = None,
         batch_size: int = BATCH_SIZE,
         *,
-        pooling: Pooling = "weighted",
+        pooling: Pooling = "joint",
         depth: str = DEFAULT_DEPTH,
     ) -> np.ndarray:
         """The embedding: encoder states of a cell's expressed genes, pooled.
@@ -51,8 +52,10 @@ class GeneInference(GeneEncoding):
         batch_size
             Cells at once.
         pooling
-            Over a cell's expressed genes: ``"weighted"``, the mean weighted by their values; ``"mean"``; ``"max"``; all (n, width).
-            ``"depth"``: the states of the two depth tokens, (n, 2 width).
+            Over a cell's expressed genes. ``"joint"``: the mean of their identities (what a linear method sees) and that of their
+            states, both weighted by their values; the 50 leading principal components, half of the variance from each.
+            ``"weighted"``, ``"mean"``, ``"max"``: of the states alone, (n, width). ``"depth"``: the states of the two depth
+            tokens, (n, 2 width).
         depth
             Depth at which cells are to be read, of a model with depth tokens: ``"t4"``, 10^4 counts; ``"f2"``, twice the cell's
             own; ``"a1"``, ten times.
@@ -60,8 +63,8 @@ class GeneInference(GeneEncoding):
         Returns
         -------
         numpy.ndarray
-            float32, along the principal axes of the training cells (distances are those of the pooled states). A cell without a
-            count of a known gene gets the place of a zero vector, and is named in the log.
+            float32, along the principal axes of the training cells. A cell without a count of a known gene gets the place of a
+            zero vector, and is named in the log.
 
         Raises
         ------
@@ -80,7 +83,7 @@ class GeneInference(GeneEncoding):
         self, cells: Cells, pooling: str, batch_size: int = BATCH_SIZE, depth: str = DEFAULT_DEPTH
     ) -> np.ndarray:
         """Pooled states of cells as the network makes them."""
-        width = self.config.encoder_width * (N_DEPTH if pooling == "depth" else 1)
+        width = self.config.encoder_width * (2 if pooling in ("joint", "depth") else 1)
         out = np.empty((len(cells.totals), width), np.float32)
         for chunk in self._encode(cells, batch_size, depth):
             out[chunk.rows] = pool(chunk.encoded, pooling).float().cpu().numpy()
@@ -89,7 +92,7 @@ class GeneInference(GeneEncoding):
     def _fit_axes(self, cells: Cells) -> dict[str, Axes]:
         """Principal axes of the training cells, for each pooling."""
         poolings = [each for each in POOLINGS if each != "depth" or self.config.depth_tokens]
-        return {pooling: fit_axes(self._pooled(cells, pooling)) for pooling in poolings}
+        return {pooling: axes_of(self._pooled(cells, pooling), pooling) for pooling in poolings}
 
     @torch.no_grad()
     def get_gene_embeddings(self) -> pd.DataFrame:
@@ -138,9 +141,8 @@ class GeneInference(GeneEncoding):
                 "Choose fewer cells with indices=, or average over some at a time."
             )
         out = np.empty(shape, np.float32)
-        unknown = self._unknown(cells)
         for chunk in self._encode(cells, batch_size):
-            states = self.module.contexts(chunk.encoded, chunk.batch.gene, unknown)
+            states = self.module.contexts(chunk.encoded, chunk.batch.gene, chunk.batch.unknown)
             out[chunk.rows] = states[:, : shape[1]].cpu().numpy()
         return out
 
@@ -180,10 +182,11 @@ class GeneInference(GeneEncoding):
         """
         cells = self._chosen(adata, indices)
         names = self.genes if genes is None else [genes] if isinstance(genes, str) else list(genes)
-        wanted = self.setup.vocabulary.positions(names)
-        if (wanted < 0).any():
-            name = names[int(np.argmax(wanted < 0))]
-            raise KeyError(f"The model does not know the gene {name!r} ({(wanted < 0).sum()} of {len(names)}).")
+        found = self.setup.vocabulary.positions(names)
+        if (found < 0).any():
+            name = names[int(np.argmax(found < 0))]
+            raise KeyError(f"The model does not know the gene {name!r} ({(found < 0).sum()} of {len(names)}).")
+        wanted, place = np.unique(found, return_inverse=True)  # a gene may have been named twice
         folds = (
             [np.arange(len(wanted))]
             if genes is not None
@@ -193,9 +196,7 @@ class GeneInference(GeneEncoding):
         for fold in (fold for fold in folds if len(fold)):
             for rows, values in self._predict_hidden(cells, wanted[fold], batch_size, depth):
                 out[np.ix_(rows, fold)] = values
-        source = self.adata if adata is None else adata
-        index = source.obs_names if indices is None else source.obs_names[np.asarray(indices)]
-        return pd.DataFrame(out, index=index, columns=names)
+        return pd.DataFrame(out[:, place], index=self._cell_names(adata, indices), columns=names)
 
     def _predict_hidden(
         self, cells: Cells, wanted: np.ndarray, batch_size: int, depth: str
@@ -205,21 +206,16 @@ class GeneInference(GeneEncoding):
         kept[wanted] = 0
         visible = cells.counts.multiply(kept).tocsr()
         visible.eliminate_zeros()
-        unknown = self._unknown(cells)
         asked = torch.from_numpy(wanted).to(self.module.device)
         for chunk in self._encode(Cells(visible, cells.totals, cells.match), batch_size, depth):
-            yield chunk.rows, self._predict(chunk, asked.expand(len(chunk.rows), -1), unknown)
+            yield chunk.rows, self._predict(chunk, asked.expand(len(chunk.rows), -1))
 
-    def _predict(self, chunk: GeneChunk, asked: torch.Tensor, unknown: torch.Tensor | None) -> np.ndarray:
+    def _predict(self, chunk: GeneChunk, asked: torch.Tensor) -> np.ndarray:
         hidden = torch.ones_like(asked, dtype=torch.bool)
-        states = self.module.decode(chunk.encoded, chunk.batch.gene, asked, hidden, unknown)
+        states = self.module.decode(chunk.encoded, chunk.batch.gene, asked, hidden, chunk.batch.unknown)
         return self.module.values(self.module.outputs(chunk.encoded, states, asked)).cpu().numpy()
 
-    def _unknown(self, cells: Cells) -> torch.Tensor | None:
-        """Genes (and no depth tokens) that were not measured."""
-        missing = cells.match.missing
-        if not missing.any():
-            return None
-        unknown = np.zeros(len(self.module.gene), bool)
-        unknown[: len(missing)] = missing
-        return torch.from_numpy(unknown).to(self.module.device)
+
+def axes_of(pooled: np.ndarray, pooling: str) -> Axes:
+    """Principal axes of a pooling: all, or the leading ones of the joint embedding."""
+    return fit_axes(pooled, n_parts=2, n_axes=N_AXES) if pooling == "joint" else fit_axes(pooled)

@@ -20,6 +20,7 @@ from scmoe.model._gene_start import start
 from scmoe.model._training import check_train_arguments
 from scmoe.nn._config import from_keywords
 from scmoe.tokens._counts import Cells
+from scmoe.tokens._make import make_tokenizer
 from scmoe.train._fit import run
 from scmoe.train._plan import TrainingPlan
 from scmoe.train._pretrain import PretrainConfig, pretrain_objective
@@ -98,7 +99,7 @@ class Pretraining(GeneInference):
             In more than half of an epoch's steps loss or gradient was not finite. Fewer such steps are skipped.
         """
         config = from_keywords(PretrainConfig, plan_kwargs or {})
-        check_train_arguments(max_epochs, batch_size, trainer_kwargs)
+        check_train_arguments(config, max_epochs, batch_size, trainer_kwargs)
         cells = self._read(None)
         self._check_cells(cells)
         train, validation, test = split_cells(len(cells.totals), train_size, validation_size, self.seed)
@@ -145,7 +146,7 @@ class Pretraining(GeneInference):
 
     def _start(self, cells: Cells, train: np.ndarray, config: PretrainConfig) -> None:
         known = rows_of(cells, train)
-        self.tokenizer.fit(known.counts, known.totals)
+        self.tokenizer = make_tokenizer(self.config.tokenizer).fit(known.counts, known.totals)
         start(self.module, known, config.policy, self.gene_embeddings, self.seed)
 
     def _check_cells(self, cells: Cells) -> None:

@@ -19,7 +19,7 @@ from scmoe.model._deletion import Deletion
 from scmoe.model._fit_readouts import fit_readouts
 from scmoe.nn._config import from_keywords
 from scmoe.nn._tokenizer import ProgramTokenizer
-from scmoe.train._config import TrainConfig
+from scmoe.train._config import StepConfig, TrainConfig
 from scmoe.train._diagnostics import report
 from scmoe.train._fit import default_batch_size, default_epochs, fit
 
@@ -100,7 +100,7 @@ class Training(Deletion):
             In more than half of an epoch's steps loss or gradient was not finite. Fewer such steps are skipped.
         """
         config = from_keywords(TrainConfig, plan_kwargs or {})
-        check_train_arguments(max_epochs, batch_size, trainer_kwargs)
+        check_train_arguments(config, max_epochs, batch_size, trainer_kwargs)
         dataset = self._dataset(None)
         train, validation, test = self._split(len(dataset), train_size, validation_size)
         self._check_training(dataset, train, validation, early_stopping=early_stopping)
@@ -204,11 +204,13 @@ class Training(Deletion):
             self.module.decoders[v].set_statistics(loadings, found.decode.unit, bias, std, found.library)
 
 
-def check_train_arguments(max_epochs: int | None, batch_size: int | None, trainer_kwargs: Mapping[str, Any]) -> None:
-    """Raise for counts that are none, and for settings of `TrainConfig` passed where the Trainer's belong."""
+def check_train_arguments(
+    config: StepConfig, max_epochs: int | None, batch_size: int | None, trainer_kwargs: Mapping[str, Any]
+) -> None:
+    """Raise for counts that are none, and for settings of the training passed where the Trainer's belong."""
     for name in trainer_kwargs:
-        if name in TrainConfig.__dataclass_fields__:
-            raise TypeError(f"{name!r} is a setting of TrainConfig: pass plan_kwargs={{{name!r}: ...}}.")
+        if hasattr(config, name):
+            raise TypeError(f"{name!r} is a setting of {type(config).__name__}: pass plan_kwargs={{{name!r}: ...}}.")
     for name, value in (("max_epochs", max_epochs), ("batch_size", batch_size)):
         if value is not None and (not isinstance(value, int) or value < 1):
             raise ValueError(f"{name} must be a whole number, at least 1; found {value!r}.")

@@ -144,8 +144,10 @@ class XTRIMOGENE(FineTuning):
         if isinstance(adata, AnnData) and adata.is_view:
             raise ValueError("adata is a view of another AnnData. Call adata = adata.copy() first.")
         if vocabulary is None and isinstance(adata, AnnData):
-            names = Vocabulary.from_anndata(adata) if column is None else Vocabulary(tuple(adata.var[column].unique()))
-            vocabulary = names
+            if column is not None and column not in adata.var:
+                raise KeyError(f"adata.var has no column {column!r}; it has {list(adata.var)}.")
+            names = adata.var_names if column is None else adata.var[column]
+            vocabulary = Vocabulary(tuple(names.astype(str).unique()))
         arguments = {"layer": layer, "values": values, "column": column, "min_share": min_share}
         genes = {"names": (), "aliases": {}} if vocabulary is None else vars(vocabulary)
         setup = GeneSetup(**arguments, **genes)  # type: ignore[arg-type]

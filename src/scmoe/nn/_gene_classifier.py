@@ -11,7 +11,9 @@ from scmoe.nn._gene_network import GeneNetwork, GeneStates, pool
 Trainable = Literal["head", "last", "all"]
 """What is trained besides the head: nothing, the last encoder layer and its norm, or the whole encoder."""
 TRAINABLE = get_args(Trainable)
-POOLING = "weighted"
+POOLING = "joint"
+N_AXES = 50
+"""Of the joint embedding: as many as scanpy has principal components."""
 
 
 class GeneClassifier(nn.Module):
@@ -31,12 +33,13 @@ class GeneClassifier(nn.Module):
     def __init__(self, network: GeneNetwork, n_labels: int) -> None:
         super().__init__()
         self.network = network
-        width = network.config.encoder_width
+        width = 2 * network.config.encoder_width
+        n_axes = min(N_AXES, width)
         # Pooled states of cells differ little beside what they have in common, and much alike in many entries. Not a batch norm:
         # what it learns is no weight, so the running average of the weights would not have it.
         self.register_buffer("mean", torch.zeros(width))
-        self.register_buffer("whiten", torch.eye(width))
-        self.head = nn.Linear(width, n_labels)
+        self.register_buffer("whiten", torch.eye(width, n_axes))
+        self.head = nn.Linear(n_axes, n_labels)
 
     @property
     def config(self) -> GeneConfig:
@@ -45,7 +48,7 @@ class GeneClassifier(nn.Module):
 
     @torch.no_grad()
     def start(self, mean: Tensor, whiten: Tensor, weight: Tensor, bias: Tensor) -> None:
-        """Take over a linear classifier, weights (labels, d) and biases (labels,), of (pooled states - mean) whiten (d, d)."""
+        """Take over a linear classifier, weights (labels, k) and biases (labels,), of (pooled - mean) whiten (2 d, k)."""
         for own, given in zip(
             (self.mean, self.whiten, self.head.weight, self.head.bias), (mean, whiten, weight, bias), strict=True
         ):

@@ -9,6 +9,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+from scmoe.data._gene_dataset import N_DEPTH
 from scmoe.nn._block import Block, Tokens
 from scmoe.nn._gene_config import EXPANSION, GeneConfig
 from scmoe.nn._modules import Modules
@@ -16,8 +17,6 @@ from scmoe.nn._performer import DecoderLayer, Positions
 from scmoe.nn._router import Routing
 from scmoe.nn._values import AutoDiscretization, BinnedValue, LinearValue, code_boundaries
 
-N_DEPTH = 2
-"""Depth tokens: of the input and asked for. They follow the genes in all tables, and come first in a cell's tokens."""
 MAX_VALUE = 10
 """No ln(1 + 1e4 p) of a proportion p is larger."""
 
@@ -31,6 +30,8 @@ class GeneStates(NamedTuple):
     """(B, m): which of them exist; the others are padding."""
     weight: Tensor
     """(B, m): how much each counts in the weighted mean: the value of its gene, where values are amounts; 0 of padding."""
+    identity: Tensor
+    """(B, m, d): of the genes, as they went in."""
     routing: tuple[Routing, ...]
     """Of each layer, over the tokens that exist."""
 
@@ -90,14 +91,16 @@ class GeneNetwork(nn.Module):
         seen
             (B, m) boolean: which tokens exist. A cell may have none: its states are those of padding and nobody reads them.
         """
-        h = self.value(value) + self.gene[gene]
+        identity = self.gene[gene]
+        h = self.value(value) + identity
         tokens = locate(seen)
         routing = []
         for block in self.blocks:
             h, chosen = block(h, tokens)
             routing.append(chosen)
         amount = torch.ones_like(value) if self.config.tokenizer == "rank" else value
-        return GeneStates(self.norm(h), seen, amount * (seen & (gene < self.n_genes)), tuple(routing))
+        weight = amount * (seen & (gene < self.n_genes))
+        return GeneStates(self.norm(h), seen, weight, identity, tuple(routing))
 
     def decode(
         self, encoded: GeneStates, gene: Tensor, asked: Tensor, hidden: Tensor, unknown: Tensor | None = None
@@ -188,25 +191,28 @@ def locate(seen: Tensor) -> Tokens:
 
 
 def pool(encoded: GeneStates, how: str) -> Tensor:
-    """One vector for a cell from the states of its tokens, among which there is no padding.
+    """One vector for a cell from the states of its genes; padding takes no part.
 
     Parameters
     ----------
     encoded
         Of B cells.
     how
-        ``"weighted"``: the mean over genes, by their values; ``"mean"``, ``"max"``; ``"depth"``: the depth tokens side by side.
+        ``"weighted"``: the mean over genes, by their values; ``"mean"``, ``"max"``; ``"joint"``: the weighted means of the genes'
+        identities and of their states side by side; ``"depth"``: the two depth tokens side by side.
 
     Returns
     -------
-    Tensor (B, d), or (B, 2 d) of the depth tokens; zeros for a cell without tokens.
+    Tensor (B, d), or (B, 2 d) of two side by side; zeros for a cell without genes.
     """
-    states, seen = encoded.states, encoded.seen
+    states, is_gene = encoded.states, encoded.weight > 0
+    if how == "joint":
+        states = torch.cat([encoded.identity, states], -1)
     if how == "depth":
         return states[:, :N_DEPTH].flatten(1)
     if how == "max":
-        highest = states.masked_fill(~seen[..., None], -torch.inf).amax(1)
-        return torch.where(seen.any(1, keepdim=True), highest, 0)
-    weight = encoded.weight if how == "weighted" else seen.to(states.dtype)
+        highest = states.masked_fill(~is_gene[..., None], -torch.inf).amax(1)
+        return torch.where(is_gene.any(1, keepdim=True), highest, 0)
+    weight = is_gene.to(states.dtype) if how == "mean" else encoded.weight
     total = weight.sum(1, keepdim=True)
     return (weight[:, None] @ states)[:, 0] / torch.where(total > 0, total, 1)

@@ -116,7 +116,10 @@ class PerformerAttention(Attention):
         shared = common.amax((-1, -2), keepdim=True)
         k_common, scale = (common - shared.detach()).exp(), (shared - largest).detach().exp()
         real = x.real[:, None, :, None]
-        k_own, k_replaced = features_of(own, largest) * real, (scale * k_common[:, x.place].transpose(0, 1) + EPSILON) * real
+        k_own, k_replaced = (
+            features_of(own, largest) * real,
+            (scale * k_common[:, x.place].transpose(0, 1) + EPSILON) * real,
+        )
         v_common, v_own = self.heads(self.value(x.common)), self.heads(self.value(x.own))
         k, v = torch.cat([k_own, -k_replaced], -2), torch.cat([v_own, v_common[:, x.place].transpose(0, 1)], -2)
         sums = scale * (k_common.transpose(-1, -2) @ v_common) + EPSILON * v_common.sum(-2, keepdim=True)

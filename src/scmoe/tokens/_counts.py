@@ -78,7 +78,7 @@ def read_cells(
         raise KeyError(f"adata.var has no column {column!r}; it has {list(adata.var)}.")
     names = adata.var_names if column is None else adata.var[column]
     match = (vocabulary or Vocabulary.from_anndata(adata)).match(names.astype(str), min_share)
-    if vocabulary is not None or match.duplicated:
+    if match.unmatched or match.duplicated or match.missing.any():
         logger.info("%s", match)
     totals = sum_rows(counts.data, counts.indptr)
     arranged = match.apply(counts)

@@ -67,7 +67,7 @@ def pretrain_objective(network: GeneNetwork, batch: GeneBatch, config: PretrainC
         are not; ``balance`` and ``z`` where there are experts.
     """
     encoded = network.encode(batch.gene, batch.value, batch.seen)
-    states = network.decode(encoded, batch.gene, batch.asked, batch.hidden)
+    states = network.decode(encoded, batch.gene, batch.asked, batch.hidden, batch.unknown)
     outputs = network.outputs(encoded, states, batch.asked)
     error = (network.values(outputs) - batch.target).square()
     loss = error
