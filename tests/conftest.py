@@ -198,7 +198,18 @@ def genes() -> ad.AnnData:
 
 
 @pytest.fixture(scope="session")
-def fit_genes() -> Callable[..., Any]:
+def tiny_genes() -> Callable[..., Any]:
+    """A tiny `XTRIMOGENE`, set up and not trained."""
+
+    def make(adata: ad.AnnData, *, setup: Mapping[str, Any] | None = None, **kwargs: Any) -> Any:
+        scmoe.model.XTRIMOGENE.setup_anndata(adata, **(setup or {}))
+        return scmoe.model.XTRIMOGENE(adata, **{**GENE_NETWORK, **kwargs})
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def fit_genes(tiny_genes: Callable[..., Any]) -> Callable[..., Any]:
     """A tiny `XTRIMOGENE`, set up and pretrained for two epochs."""
 
     def fit(
@@ -209,8 +220,7 @@ def fit_genes() -> Callable[..., Any]:
         seed: int = 0,
         **train_kwargs: Any,
     ) -> Any:
-        scmoe.model.XTRIMOGENE.setup_anndata(adata, **(setup or {}))
-        model = scmoe.model.XTRIMOGENE(adata, seed=seed, **{**GENE_NETWORK, **(network or {})})
+        model = tiny_genes(adata, setup=setup, seed=seed, **(network or {}))
         model.train(**{**TRAIN, "max_epochs": 2, "batch_size": 16, **train_kwargs})
         return model
 
@@ -226,9 +236,8 @@ def pretrained(fit_genes: Callable[..., Any]) -> Any:
 @pytest.fixture(scope="session")
 def pretrained_depth(fit_genes: Callable[..., Any]) -> Any:
     """A gene model with depth tokens, two decoder layers and exact attention; not to be changed."""
-    return fit_genes(
-        simulate_genes(), network={"depth_tokens": True, "decoder_layers": 2, "decoder_attention": "exact"}
-    )
+    network = {"depth_tokens": True, "decoder_layers": 2, "decoder_attention": "exact"}
+    return fit_genes(simulate_genes(), network=network, max_epochs=8, plan_kwargs={"lr": 1e-2})
 
 
 @pytest.fixture(scope="session")

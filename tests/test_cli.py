@@ -226,3 +226,99 @@ def test_labels_and_batches_of_an_h5ad_are_used(folder):
     result = run("train", folder / "columns.h5ad", "-o", folder / "columns", *keys, "--epochs", 1)
     assert result.exit_code == 0, result.stderr
     assert set(read(folder / "columns" / "result.h5mu").obs["scmoe_label"]) <= {"even", "odd"}
+
+
+@pytest.fixture(scope="module")
+def pretrained(data, folder) -> Path:
+    result = run("pretrain", data, "-o", folder / "genes", "--epochs", 1, "--accelerator", "cpu")
+    assert result.exit_code == 0, result.stderr
+    assert result.stdout == f"Written to {folder / 'genes'}: result.h5ad, model/\n"
+    return folder / "genes"
+
+
+def test_pretrain_writes_results_and_a_model(pretrained):
+    assert {path.name for path in pretrained.iterdir()} == {"result.h5ad", "model"}
+    adata = ad.read_h5ad(pretrained / "result.h5ad")
+    model = scmoe.model.XTRIMOGENE.load(pretrained / "model", adata)
+    np.testing.assert_array_equal(model.get_latent_representation(), adata.obsm["X_xtrimogene"])
+    assert adata.varm["xtrimogene"].shape == (30, 64) and len(adata.uns["xtrimogene"]["history"]) == 1
+    assert list(adata.var_names) == [f"gene{i}" for i in range(30)] and model.config.encoder_layers == 2
+
+
+def test_pretraining_is_not_overwritten_by_accident(pretrained, data):
+    before = (pretrained / "result.h5ad").stat().st_mtime_ns
+    result = run("pretrain", data, "-o", pretrained, "--epochs", 1)
+    assert result.exit_code == 1 and "--overwrite" in result.stderr
+    assert (pretrained / "result.h5ad").stat().st_mtime_ns == before
+    result = run("pretrain", data, "-o", pretrained, "--epochs", 1, "--overwrite", "--accelerator", "cpu", "--seed", 1)
+    assert result.exit_code == 0, result.stderr
+    assert (pretrained / "result.h5ad").stat().st_mtime_ns > before
+
+
+def test_interrupted_pretraining_is_resumed(data, tmp_path, monkeypatch):
+    from scmoe.model import XTRIMOGENE
+
+    arguments = ["pretrain", data, "--epochs", 3, "--accelerator", "cpu", "-o"]
+    assert run(*arguments, tmp_path / "straight").exit_code == 0
+    train = XTRIMOGENE.train
+
+    def interrupted(model, max_epochs, **kwargs):
+        class Interrupt(scmoe.train._fit.Callback):
+            def on_train_epoch_start(self, trainer, pl_module) -> None:
+                if trainer.current_epoch == 2:
+                    raise KeyboardInterrupt
+
+        train(model, max_epochs, **kwargs, callbacks=[Interrupt()])
+
+    monkeypatch.setattr(XTRIMOGENE, "train", interrupted)
+    result = run(*arguments, tmp_path / "run")
+    assert result.exit_code == INTERRUPTED and "--resume" in result.stderr
+    assert [path.name for path in (tmp_path / "run").iterdir()] == ["checkpoints"]
+    monkeypatch.setattr(XTRIMOGENE, "train", train)
+    result = run(*arguments, tmp_path / "run", "--resume")
+    assert result.exit_code == 0, result.stderr
+    assert {path.name for path in (tmp_path / "run").iterdir()} == {"result.h5ad", "model"}
+    first, second = (ad.read_h5ad(tmp_path / name / "result.h5ad") for name in ("straight", "run"))
+    np.testing.assert_array_equal(first.obsm["X_xtrimogene"], second.obsm["X_xtrimogene"])
+
+
+def test_pretraining_of_an_h5ad_with_a_vocabulary_and_a_layer(folder):
+    adata = counts(np.random.default_rng(1), 20, "gene")
+    adata.layers["raw"], adata.X = adata.X.copy(), np.log1p(adata.X)
+    adata.write_h5ad(folder / "layer.h5ad")
+    names = [f"gene{i}" for i in range(25)]
+    (folder / "genes.csv").write_text("\n".join(["symbol", *names]))
+    options = ["--layer", "raw", "--vocabulary", folder / "genes.csv", "--epochs", 1, "--accelerator", "cpu"]
+    result = run("pretrain", folder / "layer.h5ad", "-o", folder / "layer", *options)
+    assert result.exit_code == 0, result.stderr
+    assert scmoe.model.XTRIMOGENE.load(folder / "layer" / "model").genes == names
+
+
+PRETRAIN_BAD_INPUT = {
+    "no file": (["{folder}/none.h5mu"], "none.h5mu"),
+    "no modality": (["{data}", "--modality", "atac"], "atac"),
+    "no counts": (["{folder}/logs.h5ad"], "counts"),
+    "no layer": (["{data}", "--layer", "raw"], "no layer 'raw'"),
+    "no vocabulary": (["{data}", "--vocabulary", "{folder}/none.csv"], "none.csv"),
+    "other genes": (["{data}", "--vocabulary", "{folder}/others.json"], "0 genes of the data are in the vocabulary"),
+    "nothing to resume": (["{data}", "--resume"], "interrupted training"),
+}
+
+
+@pytest.mark.parametrize("case", PRETRAIN_BAD_INPUT)
+def test_bad_input_of_pretrain_is_one_readable_block(case, data, folder):
+    logs = counts(np.random.default_rng(1), 20, "gene")
+    logs.X = np.log1p(logs.X)
+    logs.write_h5ad(folder / "logs.h5ad")
+    (folder / "others.json").write_text('["CD3E", "CD8A"]')
+    arguments, words = PRETRAIN_BAD_INPUT[case]
+    result = run("pretrain", *[each.format(data=data, folder=folder) for each in arguments], "-o", folder / "unmade")
+    assert result.exit_code == 1
+    blocks = result.stderr.split("Error: ")
+    assert len(blocks) == 2 and words in blocks[1]
+    assert "Traceback" not in result.output and result.stdout == ""
+
+
+def test_a_gene_model_is_not_taken_for_another(pretrained, data, folder):
+    result = run("annotate", data, "--model", pretrained, "-o", folder / "wrong.h5mu")
+    assert result.exit_code == 1 and "holds a XTRIMOGENE model, not SCMOE" in result.stderr

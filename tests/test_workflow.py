@@ -4,6 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import anndata as ad
 import matplotlib
 import matplotlib.pyplot as plt
 import mudata
@@ -101,3 +102,42 @@ def test_every_result_survives_a_file(
         pd.testing.assert_frame_equal(kept, stored, check_index_type=False, check_dtype=False, check_names=False)
     params, kept = mosaic.uns["scmoe"]["params"], back.uns["scmoe"]["params"]
     assert params["network"] == kept["network"] and params["setup"]["likelihoods"] == kept["setup"]["likelihoods"]
+
+
+def adata_stays(adata: ad.AnnData, folder: Path) -> ad.AnnData:
+    return adata
+
+
+def adata_through_h5ad(adata: ad.AnnData, folder: Path) -> ad.AnnData:
+    adata.write_h5ad(folder / "data.h5ad")
+    return ad.read_h5ad(folder / "data.h5ad")
+
+
+def adata_through_zarr(adata: ad.AnnData, folder: Path) -> ad.AnnData:
+    adata.write_zarr(folder / "data.zarr")
+    return ad.read_zarr(folder / "data.zarr")
+
+
+@pytest.mark.parametrize("between", [adata_stays, adata_through_h5ad, adata_through_zarr])
+def test_the_whole_way_of_a_gene_model(
+    genes: ad.AnnData, tmp_path: Path, between: Callable[[ad.AnnData, Path], ad.AnnData]
+) -> None:
+    fast = {"accelerator": "cpu", "batch_size": 16, "enable_progress_bar": False}
+    network = {"encoder_layers": 1, "encoder_width": 16, "decoder_width": 8}
+    adata = between(genes, tmp_path)
+    model = scmoe.tl.pretrain(adata, max_epochs=5, train_kwargs=fast, **network)
+    adata = between(adata, tmp_path)
+    model.save(tmp_path / "model")
+    loaded = scmoe.model.XTRIMOGENE.load(tmp_path / "model", adata)
+    np.testing.assert_array_equal(loaded.get_latent_representation(), adata.obsm["X_xtrimogene"])
+    np.testing.assert_array_equal(loaded.get_gene_embeddings(), adata.varm["xtrimogene"])
+    adata = between(adata, tmp_path)
+    tuned = loaded.fine_tune("cell_type", adata, np.arange(50), max_epochs=2, **fast)
+    adata = between(adata, tmp_path)
+    tuned.save(tmp_path / "tuned")
+    predicted = scmoe.model.XTRIMOGENE.load(tmp_path / "tuned", adata).predict()
+    np.testing.assert_array_equal(predicted, tuned.predict(adata))
+    assert (predicted == adata.obs["cell_type"]).mean() > 0.8
+    adata.obs["predicted"] = pd.Categorical(predicted)
+    sc.pp.neighbors(adata, use_rep="X_xtrimogene")
+    assert list(between(adata, tmp_path).obs["predicted"]) == list(predicted)

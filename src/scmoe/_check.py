@@ -227,7 +227,7 @@ def _stored(matrix: Matrix) -> np.ndarray:
 
 
 def _is_count(values: np.ndarray) -> np.ndarray:
-    if values.dtype.kind in "bui":
+    if values.dtype.kind in ("b", "u", "i"):
         return values >= 0
     return np.isfinite(values) & (values >= 0) & (values == np.floor(values))
 

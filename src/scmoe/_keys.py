@@ -85,9 +85,39 @@ class Keys:
         return f"{self.name}_label_confidence"
 
     @property
+    def label_second(self) -> str:
+        """``mdata.obs``: second most probable label of each cell (categorical)."""
+        return f"{self.name}_label_second"
+
+    @property
+    def label_second_confidence(self) -> str:
+        """``mdata.obs``: probability of the second label."""
+        return f"{self.name}_label_second_confidence"
+
+    @property
+    def label_rollup(self) -> str:
+        """``mdata.obs``: the lowest label or parent of labels that is probable enough (categorical)."""
+        return f"{self.name}_label_rollup"
+
+    @property
+    def label_rollup_confidence(self) -> str:
+        """``mdata.obs``: probability of `label_rollup`."""
+        return f"{self.name}_label_rollup_confidence"
+
+    @property
+    def unknown_score(self) -> str:
+        """``mdata.obs``: how unlike all known types a cell is, in (0, 1]."""
+        return f"{self.name}_unknown_score"
+
+    @property
     def label_probability(self) -> str:
         """``mdata.obsm``: probability of every label, a frame of cells x labels."""
         return f"{self.name}_label_probability"
+
+    def of_labels(self) -> tuple[str, ...]:
+        """All columns of ``mdata.obs`` that `scmoe.tl.annotate` writes."""
+        labels = (self.label, self.label_confidence, self.label_second, self.label_second_confidence)
+        return (*labels, self.label_rollup, self.label_rollup_confidence, self.unknown_score)
 
     @property
     def mapping_score(self) -> str:
@@ -128,6 +158,8 @@ PARAMS = "params"
 """``mdata.uns[key_added]["params"]``: settings, seed, versions and timings of the model."""
 QUERY = "query"
 """``mdata.uns[key_added]["query"]``: what of a model a query has, see `scmoe.tl.map_query`."""
+ANNOTATION = "annotation"
+"""``mdata.uns[key_added]["annotation"]``: how many cells got a label, and how many are right, see `scmoe.tl.annotate`."""
 EXPERT_USAGE_GROUPBY = "expert_usage_groupby"
 EXPERT_USAGE = "expert_usage"
 """``mdata.uns[key_added]["expert_usage"]``: tidy frame, see `scmoe.tl.expert_usage`."""

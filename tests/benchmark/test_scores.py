@@ -15,7 +15,7 @@ from scmoe.benchmark._scores import (
     perplexity_weights,
     shared_neighbors,
 )
-from scmoe.benchmark._scores_held_out import calibration_error, label_scores, prediction_scores
+from scmoe.benchmark._scores_held_out import label_scores, prediction_scores
 
 
 @pytest.fixture
@@ -135,11 +135,6 @@ def test_label_that_was_not_in_training_counts_as_wrong():
     scores = label_scores(["a", "b", "c"], probability)
     assert scores["accuracy"] == pytest.approx(1 / 3) and scores["unseen"] == 1
     assert scores["log_loss"] == pytest.approx(-np.log([0.8, 0.4]).mean())
-
-
-def test_calibration_error_by_hand():
-    confidence, correct = np.array([0.9, 0.9, 0.5, 0.5]), np.array([True, False, True, False])
-    assert calibration_error(confidence, correct) == pytest.approx(0.5 * 0.4)
 
 
 def test_prediction_scores_equal_loop_over_features(rng):

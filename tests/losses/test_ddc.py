@@ -58,6 +58,16 @@ def test_identical_cells_leave_gradients_finite(n_cells):
     assert u.grad.isfinite().all() and logits.grad.isfinite().all()
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_copies_of_a_cell_have_a_distance_of_zero(dtype):
+    """Not one of rounding, which the kernel's width would be where most pairs are copies: then rounding would say which of them are alike."""
+    u = (7 * torch.randn(3, 64, generator=torch.Generator().manual_seed(0), dtype=dtype)).repeat(30, 1)
+    copies = torch.arange(90)[:, None] % 3 == torch.arange(90) % 3
+    one = torch.cat([u, u[:1].repeat(200, 1)])  # most pairs are copies of the first cell
+    assert (gaussian_kernel(u)[copies] == 1).all()
+    assert torch.isin(gaussian_kernel(one), torch.tensor([0.0, 1.0], dtype=dtype)).all()
+
+
 @pytest.mark.parametrize("n_copies", [4, 31])
 def test_copies_that_let_the_median_distance_be_zero_leave_the_loss_finite(n_copies):
     """As in an oversampled batch: most pairs are copies of one cell, the others are apart from it."""

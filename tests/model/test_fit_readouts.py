@@ -79,14 +79,14 @@ def test_test_cells_are_not_looked_at(fresh, fit_model, seen):
         np.testing.assert_array_equal(a, b)
 
 
-def test_labels_change_the_annotators_alone(fresh, fit_model):
+def test_labels_change_annotators_and_novelties_alone(fresh, fit_model):
     permuted = fresh("paired")
     permuted.obs["cell_type"] = np.random.default_rng(0).permutation(permuted.obs["cell_type"])
     first, second = (fit_model(m, setup={"labels_key": "cell_type"}) for m in (fresh("paired"), permuted))
     a, b = first.readouts.to_arrays(), second.readouts.to_arrays()
     assert a.keys() == b.keys()
     differ = {name.split("/")[0] for name in a if not np.array_equal(a[name], b[name], equal_nan=True)}
-    assert differ == {"annotators", "label_scale"}
+    assert differ == {"annotators", "novelties", "label_scale"}
 
 
 def test_many_cells_are_read_out_from_a_subset(paired, fit_model, monkeypatch):

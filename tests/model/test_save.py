@@ -138,7 +138,7 @@ DAMAGE = {
         "do not belong to its settings",
     ),
     "another kind of model": (lambda f: change_settings(f, model="XTRIMOGENE"), r"scmoe\.model\.XTRIMOGENE\.load"),
-    "an older format": (lambda f: change_settings(f, format=1), "before the format of model folders changed. Train"),
+    "an older format": (lambda f: change_settings(f, format=2), "before the format of model folders changed. Train"),
     "a newer format": (lambda f: change_settings(f, format=99), "in a newer format .* Update scmoe"),
 }
 

@@ -6,6 +6,7 @@ import pandas as pd
 import pytest
 from mudata import MuData
 
+import scmoe
 from scmoe._io import quiet_mudata
 from scmoe.benchmark._scores import knn_mixing
 
@@ -114,3 +115,25 @@ def test_an_odd_number_of_cells_does_not_matter(fit_model, size):
         mdata = simulate()[:size].copy()
     model = fit_model(mdata, setup=SETUPS["both"], max_epochs=1)
     assert all(np.isfinite(model.get_latent_representation(batch_size=b)).all() for b in (7, size))
+
+
+def oversampled(mdata):
+    """Ten cells of the first type, copied until there are as many as of the largest."""
+    kinds = mdata.obs["cell_type"].astype(str)
+    few = np.flatnonzero(kinds == "B")[10:]
+    rows = np.setdiff1d(np.arange(mdata.n_obs), few)
+    with quiet_mudata():
+        return scmoe.pp.oversample(mdata[rows].copy(), "cell_type")
+
+
+def test_copies_in_another_part_than_their_cell_are_refused(paired, fit_model):
+    with pytest.raises(
+        ValueError, match=r"come from 'cell\d+' \(obs\['copy_of'\]\) are in different parts.* train_size=1"
+    ):
+        fit_model(oversampled(paired), setup={"labels_key": "cell_type"}, train_size=0.8)
+
+
+def test_copies_in_the_part_of_their_cell_are_trained_on(paired, fit_model):
+    assert fit_model(oversampled(paired), train_size=1.0).is_trained
+    paired.obs["copy_of"] = paired.obs_names  # nothing was copied
+    assert fit_model(paired, train_size=0.8).is_trained

@@ -10,8 +10,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from scmoe.data._gene_dataset import GeneBatch
-from scmoe.nn._gene_config import PRESETS, GeneConfig, gene_config
-from scmoe.nn._gene_network import GeneNetwork, pool
+from scmoe.nn._gene_config import GeneConfig
+from scmoe.nn._gene_network import GeneNetwork
 from scmoe.nn._performer import EPSILON
 from scmoe.train._pretrain import PretrainConfig, pretrain_objective
 
@@ -101,7 +101,7 @@ def slow(network: GeneNetwork, batch: GeneBatch, b: int, asked: Tensor) -> tuple
         states = network.encode(gene[None], value[None], torch.ones(1, len(gene), dtype=torch.bool)).states[0]
         x[gene] = states
         amount = torch.where(gene < N_GENES, value, 0)
-        mean = sum(a * s for a, s in zip(amount, states, strict=True)) / amount.sum()
+        mean = sum(a * s for a, s in zip(amount, states, strict=True)) / amount.sum().clamp(min=1e-9)
     x = part(network, "project")(x + identity)
     for layer in part(network, "decoder"):
         x = decoder_layer(layer, x)
@@ -129,6 +129,16 @@ def test_contexts_against_a_loop_over_cells(shake, form):
         torch.testing.assert_close(found[b], slow(network, batch, b, torch.zeros(0, dtype=torch.long))[0])
 
 
+@pytest.mark.parametrize("form", FORMS)
+def test_genes_that_are_asked_and_not_hidden_are_zeros(shake, form):
+    network, batch = make(shake, **FORMS[form]), batch_of(form == "depth tokens")
+    encoded = network.encode(batch.gene, batch.value, batch.seen)
+    found = network.decode(encoded, batch.gene, batch.asked, torch.zeros_like(batch.hidden))
+    expected = network.contexts(encoded, batch.gene)
+    for b, i in batch.hidden.nonzero().tolist():
+        torch.testing.assert_close(found[b, i], expected[b, batch.asked[b, i]])
+
+
 def with_unknown(batch: GeneBatch, genes: list[int]) -> GeneBatch:
     """Genes that were not measured, where no cell has them (the last cell has most genes, so it goes)."""
     unknown = torch.zeros(N_GENES + int((batch.gene >= N_GENES).any()) * 2, dtype=torch.bool)
@@ -144,7 +154,7 @@ def test_an_unknown_gene_is_a_masked_one(shake, decoder_layers):
     as_unknown = predict(network, batch._replace(unknown=torch.arange(N_GENES) == 6))
     asked_too = batch._replace(asked=torch.tensor([[1, 3, 6]]), hidden=torch.ones(1, 3, dtype=torch.bool))
     torch.testing.assert_close(as_unknown, predict(network, asked_too)[:, :2])
-    assert (as_unknown - as_zero).abs().max() > 1e-3
+    assert (as_unknown - as_zero).abs().max() > 1e-5
 
 
 FIRST_CELL = {name: getattr(batch_of(), name)[:1, :n] for name, n in [("gene", 3), ("value", 3), ("seen", 3)]}
@@ -208,40 +218,6 @@ def test_cells_without_genes_have_finite_losses_and_gradients(shake, form):
     assert all(x.isfinite().all() for x in loss_and_gradients(network, nothing))
 
 
-@pytest.mark.parametrize("how", ["weighted", "mean", "max"])
-def test_pooling_is_over_genes_alone(shake, how):
-    network, batch = make(shake, depth_tokens=True), batch_of(depth=True)
-    encoded = network.encode(batch.gene, batch.value, batch.seen)
-    found = pool(encoded, how)
-    for b in range(4):
-        genes = batch.seen[b] & (batch.gene[b] < N_GENES)
-        states, value = encoded.states[b][genes], batch.value[b][genes]
-        if not len(states):
-            assert (found[b] == 0).all()
-            continue
-        expected = {"weighted": (value @ states) / value.sum(), "mean": states.mean(0), "max": states.amax(0)}[how]
-        torch.testing.assert_close(found[b], expected)
-
-
-def test_the_depth_tokens_side_by_side(shake):
-    network, batch = make(shake, depth_tokens=True), batch_of(depth=True)
-    encoded = network.encode(batch.gene, batch.value, batch.seen)
-    torch.testing.assert_close(pool(encoded, "depth"), torch.cat([encoded.states[:, 0], encoded.states[:, 1]], 1))
-
-
-def test_one_expert_is_a_dense_layer(shake):
-    network, batch = make(shake, encoder_layers=1), batch_of()
-    gene, value = batch.gene[3:], batch.value[3:]
-    h = part(network, "value")(value) + part(network, "gene")[gene]
-    block = part(network, "blocks")[0]
-    h = h + block.attention(block.norm_attention(h), None)
-    experts = block.moe.experts
-    hidden = F.gelu(F.linear(block.norm_experts(h), experts.w1[0], experts.b1[0]))
-    expected = part(network, "norm")(h + F.linear(hidden, experts.w2[0], experts.b2[0]))
-    torch.testing.assert_close(network.encode(gene, value, batch.seen[3:]).states, expected)
-    assert hidden.shape[-1] == 4 * 8
-
-
 def test_all_experts_and_the_router_learn(shake):
     network, batch = make(shake, n_experts=2, top_k=1, encoder_layers=1).train(), batch_of()
     terms = pretrain_objective(network, batch, PretrainConfig())
@@ -272,43 +248,3 @@ def test_mixed_precision_says_nearly_the_same(shake, form):
         loss = pretrain_objective(network, batch, PretrainConfig())["loss"]
     loss.backward()
     assert loss.dtype == torch.float32 and (rough - precise).abs().max() < 0.05 * (1 + precise.abs().max())
-
-
-def test_dropout_is_of_the_training_alone(shake):
-    network, batch = make(shake, dropout=0.5), batch_of()
-    torch.testing.assert_close(predict(network, batch), predict(network, batch), rtol=0, atol=0)
-    assert not torch.equal(predict(network.train(), batch), predict(network, batch))
-
-
-@pytest.mark.parametrize(("preset", "millions"), [("tiny", 1.4), ("3m", 6.0), ("10m", 10.3), ("100m", 120.0)])
-def test_presets_have_about_their_size(preset, millions):
-    with torch.device("meta"):
-        network = GeneNetwork(19_264, None, gene_config(preset, {}))
-    size = sum(p.numel() for p in network.parameters()) / 1e6
-    assert size == pytest.approx(millions, rel=0.1)
-    assert set(PRESETS) == {"tiny", "3m", "10m", "100m"}
-
-
-@pytest.mark.parametrize(
-    ("settings", "match"),
-    [
-        ({"encoder_width": 30, "encoder_heads": 4}, "encoder_width=30 must be a multiple of encoder_heads=4"),
-        ({"decoder_width": 8, "decoder_heads": 0}, "decoder_width=8 must be a multiple of decoder_heads=0"),
-        ({"top_k": 2}, "top_k=2 must be at most n_experts=1"),
-        ({"n_bins": 0}, "n_bins must be at least 1; found 0"),
-        ({"dropout": 1.0}, r"dropout must be in \[0, 1\); found 1.0"),
-        ({"tokenizer": "words"}, "tokenizer"),
-        ({"tokenizer": "rank", "value_embedding": "up"}, "'up' is for continuous values.*Leave value_embedding out"),
-        ({"tokenizer": "bins", "depth_tokens": True}, "depth_tokens are continuous values, and tokenizer='bins'"),
-    ],
-)
-def test_settings_that_contradict_each_other(settings, match):
-    with pytest.raises(ValueError, match=match):
-        gene_config("tiny", settings)
-
-
-def test_unknown_presets_and_keywords_are_named():
-    with pytest.raises(ValueError, match="preset must be one of 'tiny', '3m', '10m', '100m'; found 'huge'"):
-        gene_config("huge", {})
-    with pytest.raises(TypeError, match="n_heads"):
-        gene_config("tiny", {"n_heads": 2})

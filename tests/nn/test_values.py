@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from scmoe.nn._gene_config import GeneConfig
-from scmoe.nn._gene_network import make_value_embedding
+from scmoe.nn._gene_encoder import make_value_embedding
 from scmoe.nn._values import AutoDiscretization, BinnedValue, LinearValue, code_boundaries
 
 WORKED = {

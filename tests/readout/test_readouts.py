@@ -6,6 +6,7 @@ import pytest
 from scmoe.readout._annotator import fit_annotator
 from scmoe.readout._familiarity import fit_familiarity
 from scmoe.readout._linear import fit_linear, fit_mixture
+from scmoe.readout._novelty import fit_novelty
 from scmoe.readout._readouts import Readouts, from_text, to_text
 from scmoe.readout._spread import fit_spread
 
@@ -21,6 +22,7 @@ def full() -> Readouts:
         embeddings={(0,): fit_linear(X, Y), (0, 1): fit_linear(2 * X, Y)},
         familiarities={(1,): fit_familiarity(X, X[:20], seed=0)},
         annotators={s: fit_annotator([X, Y], np.arange(60) % 3, 4, seed=0) for s in ((0, 1), ())},
+        novelties={s: fit_novelty(X, np.arange(60) % 3, seed=0) for s in ((0, 1), ())},
         label_scale=2.5,
     )
 
@@ -28,7 +30,12 @@ def full() -> Readouts:
 def test_arrays_have_readable_names():
     names = set(full().to_arrays())
     assert {"mixtures/0→1/weight", "mixtures/0+2→1/coefficients", "spreads/0+12→1/factor", "label_scale"} <= names
-    assert {"embeddings/0+1/intercept", "familiarities/1/centers", "annotators/0+1/temperature"} <= names
+    assert {
+        "embeddings/0+1/intercept",
+        "familiarities/1/centers",
+        "annotators/0+1/temperature",
+        "novelties//within",
+    } <= names
 
 
 @pytest.mark.parametrize("readouts", [full(), Readouts()], ids=["full", "none"])
@@ -41,7 +48,7 @@ def test_arrays_hold_all_there_is(readouts):
     for name, array in arrays.items():
         np.testing.assert_array_equal(again[name], array, err_msg=name)
         assert again[name].dtype == array.dtype
-    for kind in ("mixtures", "spreads", "embeddings", "familiarities", "annotators"):
+    for kind in ("mixtures", "spreads", "embeddings", "familiarities", "annotators", "novelties"):
         assert list(getattr(back, kind)) == list(getattr(readouts, kind))
 
 

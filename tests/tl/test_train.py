@@ -9,7 +9,15 @@ import scmoe
 from scmoe._io import quiet_mudata, write_h5mu
 
 EMBEDDED = {"obsm/X_scmoe", "mod/rna/obsm/X_scmoe", "mod/adt/obsm/X_scmoe", "obs/scmoe_cluster"}
-LABELED = {"obsm/X_scmoe_labeled", "obs/scmoe_label", "obs/scmoe_label_confidence", "obsm/scmoe_label_probability"}
+LABELED = {
+    "obsm/X_scmoe_labeled",
+    "obs/scmoe_label",
+    "obs/scmoe_label_confidence",
+    "obs/scmoe_label_second",
+    "obs/scmoe_label_second_confidence",
+    "obs/scmoe_unknown_score",
+    "obsm/scmoe_label_probability",
+}
 
 
 def outside_uns(paths):

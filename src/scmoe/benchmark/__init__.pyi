@@ -3,8 +3,11 @@ from ._compare_run import run_compare
 from ._conflict_run import run_conflict
 from ._demo import run_demo
 from ._gears import gene_context_features, to_gears
+from ._genes_cost import run_genes_cost
+from ._novelty import run_novelty
 from ._perturbation_run import run_perturbation
 from ._perturbation_table import perturbation_table
+from ._rare_experts import run_rare_experts
 from ._regimes_run import run_experts
 from ._replicate_run import run_replicate
 from ._scores import embedding_scores
@@ -24,7 +27,10 @@ __all__ = [
     "run_conflict",
     "run_demo",
     "run_experts",
+    "run_genes_cost",
+    "run_novelty",
     "run_perturbation",
+    "run_rare_experts",
     "run_replicate",
     "run_shap",
     "run_speed",

@@ -32,6 +32,21 @@ def speed(
     typer.echo(f"Written to {output}: speed.json, speed.md")
 
 
+@app.command("genes-cost")
+def genes_cost(
+    output: Annotated[Path, typer.Option("--output", "-o", help="Folder to write.")] = Path("scmoe_genes_cost"),
+    quick: Annotated[bool, typer.Option("--quick", help="Few genes and one preset: half a minute.")] = False,
+) -> None:
+    """Count and time a training step of masked-gene pretraining beside networks that read every gene."""
+    with reported_errors("Run the command again to start over."):
+        from scmoe.benchmark._genes_cost import run_genes_cost
+        from scmoe.benchmark._genes_cost_report import cost_markdown
+
+        result = run_genes_cost(output, quick=quick)
+    typer.echo(cost_markdown(result))
+    typer.echo(f"Written to {output}: genes_cost.json, genes_cost.md, genes_cost.png, genes_scaling.png")
+
+
 @app.command()
 def compare(
     file: Annotated[Path, typer.Argument(help="Data: .h5mu, .h5ad or 10x .h5.", show_default=False)],
@@ -139,6 +154,41 @@ def shap(
         result = run_shap(output, data=data, labels=labels, batch=batch, seed=seed, quick=quick)
     typer.echo(shap_markdown(result))
     typer.echo(f"Written to {output}: shap.json, shap.md")
+
+
+@app.command()
+def novelty(
+    output: Annotated[Path, typer.Option("--output", "-o", help="Folder to write.")] = Path("scmoe_novelty"),
+    data: Annotated[Path | None, typer.Option(help="Data with labels; default the bundled CITE data.")] = None,
+    labels: Annotated[str, typer.Option(help="Column of obs with cell types.")] = "cell_type",
+    batch: Annotated[str | None, typer.Option(help="Column of obs with batches or donors.")] = None,
+    seeds: Annotated[str, typer.Option(help="Comma-separated; a training for each type and seed.")] = "0,1",
+    quick: Annotated[bool, typer.Option("--quick", help="The two largest types and the first seed.")] = False,
+) -> None:
+    """Leave one cell type out after another, and see whether the model says that it does not know it."""
+    with reported_errors("Run the command again to start over."):
+        from scmoe.benchmark._novelty import novelty_markdown, run_novelty
+
+        table = run_novelty(output, data=data, labels=labels, batch=batch, seeds=_numbers(seeds), quick=quick)
+    typer.echo(novelty_markdown(table))
+    typer.echo(f"Written to {output}: novelty.json, novelty.md")
+
+
+@app.command()
+def rare_experts(
+    output: Annotated[Path, typer.Option("--output", "-o", help="Folder to write.")] = Path("scmoe_rare_experts"),
+    data: Annotated[Path | None, typer.Option(help="Labeled data; default the bundled CITE data.")] = None,
+    labels: Annotated[str, typer.Option(help="Column of obs with cell types.")] = "cell_type",
+    seeds: Annotated[str, typer.Option(help="Comma-separated.")] = "0,1,2",
+    quick: Annotated[bool, typer.Option("--quick", help="The first seed and fewer epochs.")] = False,
+) -> None:
+    """Compare expert usage and annotation of rare and frequent types at several weights of the router's balance loss."""
+    with reported_errors("Run the command again to start over."):
+        from scmoe.benchmark._rare_experts import rare_experts_markdown, run_rare_experts
+
+        result = run_rare_experts(output, data=data, labels=labels, seeds=_numbers(seeds), quick=quick)
+    typer.echo(rare_experts_markdown(result))
+    typer.echo(f"Written to {output}: rare_experts.json, rare_experts.md")
 
 
 def _names(text: str) -> list[str]:

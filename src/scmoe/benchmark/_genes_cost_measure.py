@@ -3,13 +3,18 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from scmoe.benchmark import _genes_flops as flops
+from scmoe.benchmark._genes_flops import (
+    TRAINING,
+    encoder_flops,
+    expected_load,
+    our_decoder_flops,
+)
 from scmoe.benchmark._genes_rivals import EveryGene, Published, rival_size
 from scmoe.benchmark._speed_data import simulate
 from scmoe.benchmark._timing import interleaved
@@ -25,7 +30,7 @@ OURS, PUBLISHED, PERFORMER, DENSE = "scmoe", "published form", "Performer", "Tra
 SHORTCUT = "Performer with the shortcuts"
 """Counted only."""
 POLICY = MaskingPolicy()
-ZEROS = 0.9
+USUAL_ZEROS = 0.9
 """Of the cells that networks over all genes are timed with; what they cost hardly depends on it."""
 SEED = 0
 MIB = 2**20
@@ -102,6 +107,32 @@ def kept_mib(module: nn.Module, forward: Callable[[], Tensor]) -> float:
     return sum(size for place, size in kept.items() if place not in known) / MIB
 
 
+class Case(NamedTuple):
+    """What is timed."""
+
+    form: str
+    zeros: float
+    module: nn.Module
+    batch: GeneBatch
+
+
+def make_cases(preset: str, plan: Plan, n_genes: int) -> list[Case]:
+    """All forms at a number of genes, the Performer first; those over all genes with one share of zeros."""
+    config = gene_config(preset, {})
+    size = rival_size(config)
+    ours, published = Ours(n_genes, config), Published(n_genes, config)
+    usual = make_batch(n_genes, USUAL_ZEROS, plan.batch)
+    cases = [Case(PERFORMER, USUAL_ZEROS, EveryGene(n_genes, size, exact=False), usual)]
+    if n_genes <= plan.dense_up_to:
+        cases.append(
+            Case(DENSE, USUAL_ZEROS, EveryGene(n_genes, size, exact=True), make_batch(n_genes, USUAL_ZEROS, 1))
+        )
+    for zeros in plan.zeros:
+        batch = make_batch(n_genes, zeros, plan.batch)
+        cases += [Case(OURS, zeros, ours, batch), Case(PUBLISHED, zeros, published, batch)]
+    return cases
+
+
 def measure_steps(preset: str, plan: Plan, n_genes: int) -> list[dict[str, Any]]:
     """Seconds and MiB for a cell of all forms at a number of genes, all timed in turn.
 
@@ -111,29 +142,17 @@ def measure_steps(preset: str, plan: Plan, n_genes: int) -> list[dict[str, Any]]
         A dict for each form and, where it depends on it, share of zeros: ``form``, ``zeros``, ``seconds`` (median), ``mib``, and
         ``ratio``, ``low`` and ``high``, quartiles over the rounds of the time divided by the Performer's.
     """
-    config = gene_config(preset, {})
-    size = rival_size(config)
-    ours, published = Ours(n_genes, config), Published(n_genes, config)
-    usual = make_batch(n_genes, ZEROS, plan.batch)
-    cases: dict[tuple[str, float], tuple[nn.Module, GeneBatch]] = {
-        (PERFORMER, ZEROS): (EveryGene(n_genes, size, exact=False), usual)
-    }
-    if n_genes <= plan.dense_up_to:
-        cases[DENSE, ZEROS] = EveryGene(n_genes, size, exact=True), make_batch(n_genes, ZEROS, 1)
-    for zeros in plan.zeros:
-        batch = make_batch(n_genes, zeros, plan.batch)
-        cases |= {(OURS, zeros): (ours, batch), (PUBLISHED, zeros): (published, batch)}
-    steps = {case: partial(backward, module, partial(step_loss, module, batch)) for case, (module, batch) in cases.items()}
+    cases = make_cases(preset, plan, n_genes)
+    losses = [partial(step_loss, case.module, case.batch) for case in cases]
+    steps = {str(i): partial(backward, case.module, losses[i]) for i, case in enumerate(cases)}
     times = interleaved(steps, plan.rounds)
-    seconds = {case: np.array(times[case]) / len(batch.gene) for case, (_, batch) in cases.items()}
-    rows = []
-    for (form, zeros), (module, batch) in cases.items():
-        low, ratio, high = np.quantile(seconds[form, zeros] / seconds[PERFORMER, ZEROS], [0.25, 0.5, 0.75])
-        rows.append(
-            {"preset": preset, "n_genes": n_genes, "form": form, "zeros": zeros}
-            | {"seconds": float(np.median(seconds[form, zeros])), "ratio": float(ratio), "low": float(low), "high": float(high)}
-            | {"mib": kept_mib(module, partial(step_loss, module, batch)) / len(batch.gene)}
-        )
+    seconds = [np.array(times[str(i)]) / len(case.batch.gene) for i, case in enumerate(cases)]
+    rows: list[dict[str, Any]] = []
+    for case, loss, mine in zip(cases, losses, seconds, strict=True):
+        low, ratio, high = np.quantile(mine / seconds[0], [0.25, 0.5, 0.75]).tolist()
+        row = {"preset": preset, "n_genes": n_genes, "form": case.form, "zeros": case.zeros}
+        row |= {"seconds": float(np.median(mine)), "ratio": ratio, "low": low, "high": high}
+        rows.append(row | {"mib": kept_mib(case.module, loss) / len(case.batch.gene)})
     return rows
 
 
@@ -146,9 +165,7 @@ def measure_encoder(preset: str, plan: Plan, n_genes: int, expressed: Sequence[i
     def loss(batch: GeneBatch) -> Tensor:
         return network.encode(batch.gene, batch.value, batch.seen).states.square().mean()
 
-    counted = {
-        n: flops.encoder(flops.expected_load(n_genes, 1 - n / n_genes, POLICY), config) for n in batches
-    }
+    counted = {n: encoder_flops(expected_load(n_genes, 1 - n / n_genes, POLICY), config) for n in batches}
     return _scaling(network, {n: partial(loss, batch) for n, batch in batches.items()}, counted, plan)
 
 
@@ -162,7 +179,7 @@ def measure_decoder(preset: str, plan: Plan, n_expressed: int) -> list[dict[str,
         forms[str(n)] = network
         zeros = 1 - n_expressed / n
         losses[n] = _decoder_loss(network, make_batch(n, zeros, plan.batch))
-        counted[n] = flops.our_decoder(flops.expected_load(n, zeros, POLICY), config, plan.batch)
+        counted[n] = our_decoder_flops(expected_load(n, zeros, POLICY), config, plan.batch)
     return _scaling(forms, losses, counted, plan)
 
 
@@ -181,13 +198,13 @@ def _scaling(
     module: nn.Module, losses: Mapping[int, Callable[[], Tensor]], counted: Mapping[int, float], plan: Plan
 ) -> list[dict[str, float]]:
     """Seconds, MiB and GFLOPs of a step for a cell, at each size; times in turn."""
-    times = interleaved({n: partial(backward, module, loss) for n, loss in losses.items()}, plan.rounds)
+    times = interleaved({str(n): partial(backward, module, loss) for n, loss in losses.items()}, plan.rounds)
     return [
         {
             "size": n,
-            "seconds": float(np.median(times[n])) / plan.batch,
+            "seconds": float(np.median(times[str(n)])) / plan.batch,
             "mib": kept_mib(module, loss) / plan.batch,
-            "gflops": flops.TRAINING * counted[n] / 1e9,
+            "gflops": TRAINING * counted[n] / 1e9,
         }
         for n, loss in losses.items()
     ]

@@ -4,10 +4,10 @@ A multiply-add is two operations. Only products of two matrices count: not produ
 normalizers and in heads with one output), and nothing that is done entry by entry. Forward; training costs `TRAINING` times as much.
 """
 
-import math
 from typing import NamedTuple
 
 from scmoe.nn._gene_config import EXPANSION, GeneConfig
+from scmoe.nn._performer import n_features
 from scmoe.tokens._masking import MaskingPolicy
 
 TRAINING = 3
@@ -30,12 +30,6 @@ def expected_load(n_genes: int, zeros: float, policy: MaskingPolicy) -> Load:
     expressed = n_genes * (1 - zeros)
     asked = policy.nonzero_rate * expressed + policy.zero_rate * (n_genes - expressed)
     return Load(n_genes, (1 - policy.nonzero_rate) * expressed, asked)
-
-
-def n_features(width: int, n_heads: int) -> int:
-    """Random features of a Performer's head, h ln h; see `scmoe.nn._performer.orthogonal_features`."""
-    head = width // n_heads
-    return max(int(head * math.log(head)), 1)
 
 
 def values(n: float, n_bins: int, width: int) -> float:
@@ -68,10 +62,10 @@ def performer_layer(n: float, width: int, features: int) -> float:
     return queries(n, width) + keys(n, width) + 4 * random_features(n, width, features)
 
 
-def every_gene(load: Load, *, layers: int, width: int, n_heads: int, n_bins: int, exact: bool) -> float:
+def every_gene_flops(load: Load, *, layers: int, width: int, n_heads: int, n_bins: int, exact: bool) -> float:
     """A transformer (`exact`) or Performer over all genes of a cell; the value 0 is embedded once."""
     n = load.genes
-    layer = dense_layer(n, width) if exact else performer_layer(n, width, n_features(width, n_heads))
+    layer = dense_layer(n, width) if exact else performer_layer(n, width, n_features(width // n_heads))
     return values(load.visible, n_bins, width) + layers * layer
 
 
@@ -89,30 +83,30 @@ def shared_layers(load: Load, *, layers: int, width: int, features: int, batch: 
     return all_read / batch + own_read + (layers - 1) * (all_asking + all_read) + asking
 
 
-def shortcut_performer(load: Load, *, layers: int, width: int, n_heads: int, n_bins: int, batch: int) -> float:
+def shortcut_performer_flops(load: Load, *, layers: int, width: int, n_heads: int, n_bins: int, batch: int) -> float:
     """A Performer over all genes, with the shortcuts of our decoder."""
-    features = n_features(width, n_heads)
+    features = n_features(width // n_heads)
     shared = shared_layers(load, layers=layers, width=width, features=features, batch=batch)
     return values(load.visible, n_bins, width) + shared
 
 
-def encoder(load: Load, config: GeneConfig) -> float:
+def encoder_flops(load: Load, config: GeneConfig) -> float:
     """Our encoder, and the published one: values and layers of the visible genes (one expert, no padding)."""
     d, m = config.encoder_width, load.visible
     return values(m, config.n_bins, d) + config.encoder_layers * dense_layer(m, d)
 
 
-def published_decoder(load: Load, config: GeneConfig) -> float:
+def published_decoder_flops(load: Load, config: GeneConfig) -> float:
     """The published decoder: every gene of each cell has its value embedded, is projected, and goes through all layers."""
     d, c, n = config.encoder_width, config.decoder_width, load.genes
-    layer = performer_layer(n, c, n_features(c, config.decoder_heads))
+    layer = performer_layer(n, c, n_features(c // config.decoder_heads))
     return values(n, config.n_bins, d) + 2 * n * d * c + config.decoder_layers * layer
 
 
-def our_decoder(load: Load, config: GeneConfig, batch: int) -> float:
+def our_decoder_flops(load: Load, config: GeneConfig, batch: int) -> float:
     """Our decoder, for a cell in a batch: identities are projected once, visible states in each cell; see `shared_layers`."""
     d, c = config.encoder_width, config.decoder_width
-    features = n_features(c, config.decoder_heads)
+    features = n_features(c // config.decoder_heads)
     project = 2 * (load.genes / batch + load.visible) * d * c
     program = 2 * d**2
     layers = shared_layers(load, layers=config.decoder_layers, width=c, features=features, batch=batch)

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from scmoe.data._gene_dataset import GeneBatch
 from scmoe.nn._gene_config import EXPANSION, GeneConfig
+from scmoe.nn._gene_encoder import GeneEncoder
 from scmoe.nn._gene_network import GeneNetwork
 from scmoe.nn._modules import Modules
 from scmoe.nn._performer import DecoderLayer
@@ -70,9 +71,7 @@ def equal_size(n_parameters: int, *, layers: int, n_heads: int, n_bins: int) -> 
 def rival_size(config: GeneConfig) -> Size:
     """Of the rivals of a gene network: as many layers and heads as its encoder, as many parameters as the whole."""
     size = n_parameters(GeneNetwork(0, None, config))
-    return equal_size(
-        size, layers=config.encoder_layers, n_heads=config.encoder_heads, n_bins=config.n_bins
-    )
+    return equal_size(size, layers=config.encoder_layers, n_heads=config.encoder_heads, n_bins=config.n_bins)
 
 
 def n_parameters(module: nn.Module) -> int:
@@ -112,7 +111,7 @@ class EveryGene(nn.Module):
         return self.head(self.norm(x))[..., 0].gather(1, batch.asked)
 
 
-class Published(nn.Module):
+class Published(GeneEncoder):
     """The asymmetric network with the decoder as published: every gene of each cell goes through all of its layers.
 
     Parameters
@@ -124,25 +123,22 @@ class Published(nn.Module):
     """
 
     def __init__(self, n_genes: int, config: GeneConfig) -> None:
-        super().__init__()
+        super().__init__(n_genes, None, config)
         d, c = config.encoder_width, config.decoder_width
-        self.network = GeneNetwork(n_genes, None, config)  # only its encoder is used
-        self.gene = nn.Parameter(torch.randn(n_genes, d))
-        self.value, self.masked = AutoDiscretization(config.n_bins, d), nn.Parameter(torch.randn(d))
-        self.project = nn.Linear(d, c)
-        self.layers = Modules[DecoderLayer](
+        self.masked, self.project = nn.Parameter(torch.randn(d)), nn.Linear(d, c)
+        self.decoder = Modules[DecoderLayer](
             [DecoderLayer(c, config.decoder_heads, EXPANSION * c, exact=False) for _ in range(config.decoder_layers)]
         )
-        self.norm, self.head = nn.LayerNorm(c), nn.Linear(c, 1)
+        self.norm_out, self.head = nn.LayerNorm(c), nn.Linear(c, 1)
 
     def forward(self, batch: GeneBatch) -> Tensor:
         """Predicted values (B, A) of the masked genes."""
-        states = self.network.encode(batch.gene, batch.value, batch.seen).states
+        states = self.encode(batch.gene, batch.value, batch.seen).states
         zeros = self.value(states.new_zeros(len(states), len(self.gene)))
         x = self.project(replaced(zeros, batch, self.masked, states) + self.gene)
-        for layer in self.layers:
+        for layer in self.decoder:
             x = layer(x, layer.read(x))
-        return self.head(self.norm(x))[..., 0].gather(1, batch.asked)
+        return self.head(self.norm_out(x))[..., 0].gather(1, batch.asked)
 
 
 def replaced(x_BNd: Tensor, batch: GeneBatch, masked: Tensor, visible_Bmd: Tensor) -> Tensor:

@@ -135,10 +135,11 @@ class FusedNetwork(Network):
         covariates: Tensor,
         group: Tensor | None = None,
         *,
+        values: Sequence[Tensor] | None = None,
         return_attention: bool = False,
     ) -> Encoded:
         """As `Network.encode`, without groups."""
-        return super().encode(z, presence, covariates, return_attention=return_attention)
+        return super().encode(z, presence, covariates, values=values, return_attention=return_attention)
 
 
 def build(form: Form, mdata: MuData, n_clusters: int, seed: int, **setup: Any) -> SCMOE:

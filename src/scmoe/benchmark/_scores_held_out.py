@@ -7,13 +7,12 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 from sklearn.metrics import accuracy_score, f1_score
 
+from scmoe.metrics._calibration import calibration_error
 from scmoe.metrics._features import feature_scores
 from scmoe.readout._spread import WIDTH
 
 MIN_CLASS = 5
 """Classes with fewer cells are left out of the macro-F1 named after this number."""
-N_BINS = 15
-"""Of the expected calibration error."""
 SMALLEST = 1e-15
 """Probabilities count as at least this much in the log-loss."""
 
@@ -59,13 +58,6 @@ def label_scores(truth: ArrayLike, probability: pd.DataFrame) -> dict[str, float
         "ece": calibration_error(confidence, found == true),
         "unseen": float((~seen).sum()),
     }
-
-
-def calibration_error(confidence: NDArray[np.floating], correct: NDArray[np.bool_], n_bins: int = N_BINS) -> float:
-    """Mean over cells of the gap between confidence and accuracy in bins of equal width."""
-    place = np.clip(np.ceil(confidence * n_bins).astype(int) - 1, 0, n_bins - 1)
-    gap = np.bincount(place, weights=confidence - correct, minlength=n_bins)
-    return float(np.abs(gap).sum() / len(confidence))
 
 
 def prediction_scores(train: ArrayLike, truth: ArrayLike, predicted: ArrayLike) -> dict[str, float]:

@@ -64,6 +64,10 @@ def train(
     ] = None,
     batch_key: Annotated[str | None, typer.Option(help="Column of obs with the batch or donor.")] = None,
     labels_key: Annotated[str | None, typer.Option(help="Column of obs with labels to learn.")] = None,
+    class_balance: Annotated[
+        str | None,
+        typer.Option(help="How labels with few cells are treated, e.g. none, inverse or logit_adjusted (default)."),
+    ] = None,
     n_clusters: Annotated[int | None, typer.Option(min=2, help="Number of clusters, if known.")] = None,
     kind: Kinds = None,
     max_epochs: Epochs = None,
@@ -82,7 +86,8 @@ def train(
         if n_clusters is not None and n_clusters > mdata.n_obs:
             raise ValueError(f"--n-clusters must be at most the number of cells, {mdata.n_obs}; found {n_clusters}.")
         checkpoint = check_output(output, overwrite, resume, result="result.h5mu")
-        options: dict[str, Any] = {} if n_clusters is None else {"n_clusters": n_clusters}
+        given = {"n_clusters": n_clusters, "class_balance": class_balance}
+        options: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
         model = fit(
             mdata,
             modalities=modality,

@@ -35,7 +35,10 @@ def pretrain(
     layer: Annotated[str | None, typer.Option(help="Layer with the counts; default X.")] = None,
     values: Annotated[Values, typer.Option(help="What the matrix holds.")] = Values.counts,
     vocabulary: Annotated[
-        Path | None, typer.Option(help="Genes to know: .json, or a table with a header (.csv, .tsv, .txt); default those of the data.")
+        Path | None,
+        typer.Option(
+            help="Genes to know: .json, or a table with a header (.csv, .tsv, .txt); default those of the data."
+        ),
     ] = None,
     preset: Annotated[Preset, typer.Option(help="Size of the network.")] = Preset.tiny,
     max_epochs: Epochs = None,

@@ -30,12 +30,21 @@ class BucketBatches(Sampler[Draw]):
         Of order and masks.
     shuffle
         Whether order and masks change with the epoch; else the order is by length and the masks stay.
+    probability
+        (len(cells),) with which each cell is drawn, as many times as there are cells, with replacement; None: each cell once.
     """
 
     def __init__(
-        self, cells: np.ndarray, lengths: np.ndarray, batch_size: int, seed: int, *, shuffle: bool = True
+        self,
+        cells: np.ndarray,
+        lengths: np.ndarray,
+        batch_size: int,
+        seed: int,
+        *,
+        shuffle: bool = True,
+        probability: np.ndarray | None = None,
     ) -> None:
-        self.cells, self.lengths = cells, lengths
+        self.cells, self.lengths, self.probability = cells, lengths, probability
         self.seed, self.shuffle, self.epoch = seed, shuffle, 0
         self.n_batches = math.ceil(len(cells) / batch_size)
 
@@ -51,7 +60,10 @@ class BucketBatches(Sampler[Draw]):
         # tells the epoch.
         epoch = self.epoch if self.shuffle else -1
         rng = np.random.default_rng([self.seed, epoch + 1])
-        order = rng.permutation(len(self.cells)) if self.shuffle else np.arange(len(self.cells))
+        if self.probability is not None:
+            order = rng.choice(len(self.cells), len(self.cells), p=self.probability)
+        else:
+            order = rng.permutation(len(self.cells)) if self.shuffle else np.arange(len(self.cells))
         n_pools = math.ceil(self.n_batches / POOL) if self.shuffle else 1
         sizes = [len(part) for part in np.array_split(order, self.n_batches)]
         pools = np.array_split(np.arange(self.n_batches), n_pools)
@@ -79,14 +91,23 @@ class GeneDataModule(LightningDataModule):
         Cells a batch.
     seed
         Of order and masks.
+    probability
+        (len(train),) with which each training cell is drawn, see `BucketBatches`.
     """
 
     def __init__(
-        self, dataset: GeneDataset, train: np.ndarray, validation: np.ndarray, *, batch_size: int, seed: int
+        self,
+        dataset: GeneDataset,
+        train: np.ndarray,
+        validation: np.ndarray,
+        *,
+        batch_size: int,
+        seed: int,
+        probability: np.ndarray | None = None,
     ) -> None:
         super().__init__()
         self.dataset, self.train, self.validation = dataset, train, validation
-        self.batch_size, self.seed = batch_size, seed
+        self.batch_size, self.seed, self.probability = batch_size, seed, probability
 
     def train_dataloader(self) -> DataLoader[GeneBatch]:
         """Batches of the training cells, new ones with new masks in each epoch."""
@@ -98,7 +119,8 @@ class GeneDataModule(LightningDataModule):
 
     def _loader(self, cells: np.ndarray, *, shuffle: bool) -> DataLoader[GeneBatch]:
         lengths = self.dataset.n_expressed[cells]
-        batches = BucketBatches(cells, lengths, self.batch_size, self.seed, shuffle=shuffle)
+        probability = self.probability if shuffle else None
+        batches = BucketBatches(cells, lengths, self.batch_size, self.seed, shuffle=shuffle, probability=probability)
         # The loader draws a seed for workers, which there are none of: not from the generator of the dropout.
         return DataLoader(self.dataset, sampler=batches, batch_size=None, generator=torch.Generator())
 

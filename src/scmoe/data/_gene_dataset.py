@@ -38,7 +38,7 @@ class GeneBatch(NamedTuple):
     """(B, A) float32: ln(1 + 1e4 c / total) of the masked genes."""
     label: Tensor
     """(B,) integers; -1: none."""
-    unknown: Tensor | None
+    unknown: Tensor | None = None
     """(N,) boolean, with the depth tokens behind the genes: which were not measured; None: all were."""
 
 
@@ -111,7 +111,8 @@ class GeneDataset(Dataset[GeneBatch]):
         if self.depth is not None:
             read = with_depth(*read, found, wanted, counts.shape[1])
         arrays = (*read, *targets, self.label[draw.cells])
-        return GeneBatch(*(torch.from_numpy(np.ascontiguousarray(array)) for array in arrays), unknown=self.unknown)
+        batch = GeneBatch(*(torch.from_numpy(np.ascontiguousarray(array)) for array in arrays))
+        return batch._replace(unknown=self.unknown)
 
 
 def padded_targets(

@@ -8,6 +8,8 @@ from torch import Tensor
 KERNEL_WIDTH = 0.15
 """σ² of the kernel as a share of the median squared distance."""
 FLOOR = 1e-9
+ROUNDING = 16
+"""Squared distances below this many roundings of the squares that they are differences of count as zero."""
 
 
 class DDC(NamedTuple):
@@ -25,7 +27,10 @@ def gaussian_kernel(u_Bd: Tensor) -> Tensor:
     """K_ab = exp(-‖u_a - u_b‖² / 2σ²), σ² = 0.15 median over all B² pairs (lower median, with the zero diagonal)."""
     u_Bd = u_Bd - u_Bd.mean(0)  # the kernel does not see a shift, but the digits of the squares do
     norm = u_Bd.square().sum(1)
-    squared = (norm[:, None] + norm[None] - 2 * u_Bd @ u_Bd.T).clamp(min=0)
+    sums = norm[:, None] + norm[None]
+    squared = (sums - 2 * u_Bd @ u_Bd.T).clamp(min=0)
+    # Between copies of a cell, what is left is rounding; where the median is zero, it would decide the kernel.
+    squared = squared.where(squared > ROUNDING * torch.finfo(squared.dtype).eps * sums, torch.zeros_like(squared))
     sigma2 = (KERNEL_WIDTH * squared.detach().median()).clamp(min=FLOOR)
     return (-squared / (2 * sigma2)).exp()
 

@@ -13,6 +13,7 @@ from scmoe.model._encoding import Reading, nan_where_absent
 from scmoe.model._features import to_numpy
 from scmoe.model._layers import Layers
 from scmoe.model._targets import Target
+from scmoe.nn._gene_tokenizer import GeneTokenizer
 
 Method = Literal["integrated_gradients", "gradient_input"]
 N_STEPS = 32
@@ -191,7 +192,11 @@ class Attribution(Layers):
         c, n_tokens = self.config, len(self.modalities) * self.config.n_tokens
         features = COPIES * sum(map(len, self.feature_names.values()))
         block = TOKEN_COPIES * c.n_hidden + 2 * c.n_heads * n_tokens + 4 * c.top_k * c.expert_hidden
-        cell = FLOAT * (features + c.n_layers * n_tokens * block)
+        encoders = [each.encoder for each in self.module.tokenizers if isinstance(each, GeneTokenizer)]
+        genes = sum(
+            each.n_genes * each.config.encoder_layers * TOKEN_COPIES * each.config.encoder_width for each in encoders
+        )
+        cell = FLOAT * (features + genes + c.n_layers * n_tokens * block)
         if cell > max_memory:
             raise ValueError(
                 f"One cell takes about {cell / 1e6:.0f} MB, more than max_memory={max_memory / 1e6:.0f} MB allows. Raise it."

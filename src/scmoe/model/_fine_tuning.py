@@ -8,32 +8,36 @@ import numpy as np
 import pandas as pd
 import torch
 from anndata import AnnData
-from sklearn.linear_model import LogisticRegression
 
 from scmoe._keys import UNKNOWN_LABEL
 from scmoe.data._datamodule import split_cells
-from scmoe.data._gene_batches import GeneDataModule
 from scmoe.data._gene_dataset import DEFAULT_DEPTH, GeneDataset
+from scmoe.losses._class_balance import (
+    DEFAULT_BALANCE,
+    SCALE,
+    Balance,
+    ClassBalance,
+    check_balance,
+    prior_offsets,
+)
+from scmoe.model._copies import check_balanced_once
 from scmoe.model._gene_encoding import BATCH_SIZE, positions, rows_of
 from scmoe.model._gene_inference import axes_of
 from scmoe.model._pretraining import PRETRAIN_BATCH, Pretraining
 from scmoe.model._training import check_train_arguments
 from scmoe.nn._config import from_keywords
 from scmoe.nn._gene_classifier import POOLING, TRAINABLE, GeneClassifier, Trainable
+from scmoe.nn._gene_network import GeneNetwork
+from scmoe.readout._softmax import fit_softmax
 from scmoe.tokens._counts import Cells
-from scmoe.train._fine_tune import FineTuneConfig, fine_tune_objective
+from scmoe.train._fine_tune import FineTuneConfig, parts_of
 from scmoe.train._fit import run
-from scmoe.train._plan import TrainingPlan
 
 N_EPOCHS = 5
-PROBE_ITERATIONS = 300
 
 
 class FineTuning(Pretraining):
     """How a pretrained `scmoe.model.XTRIMOGENE` learns labels, and says them."""
-
-    labels: list[str]
-    classifier: GeneClassifier | None
 
     def fine_tune(
         self,
@@ -43,6 +47,7 @@ class FineTuning(Pretraining):
         *,
         unlabeled_category: str = UNKNOWN_LABEL,
         trainable: Trainable = "all",
+        class_balance: ClassBalance = DEFAULT_BALANCE,
         max_epochs: int = N_EPOCHS,
         batch_size: int = PRETRAIN_BATCH,
         validation_size: float = 0.0,
@@ -53,7 +58,7 @@ class FineTuning(Pretraining):
     ) -> "FineTuning":
         """Learn labels: a linear classifier of the pooled states, and of the encoder what is `trainable`.
 
-        The classifier starts as a logistic regression on the pretrained embedding, so that training can only be worth doing if
+        The classifier starts as a softmax regression on the pretrained embedding, so that training can only be worth doing if
         it ends above it.
 
         Parameters
@@ -67,6 +72,10 @@ class FineTuning(Pretraining):
         trainable
             ``"head"``: the classifier alone, on the frozen embedding; ``"last"``: with it the last encoder layer; ``"all"``:
             with it the whole encoder.
+        class_balance
+            How labels with few cells are treated, with the same number of steps for all. ``"logit_adjusted"``: each label counts the same,
+            whatever its number of cells; ``"none"``: each cell does; for the others see the user guide on rare types. With any but
+            ``"none"`` probabilities are those of cells of which each label has as many.
         max_epochs
             Passes over the labeled cells.
         batch_size
@@ -92,33 +101,48 @@ class FineTuning(Pretraining):
         KeyError
             There is no such column.
         ValueError
-            Fewer than two labels, an unknown `trainable`, or what `train` refuses.
+            Fewer than two labels, an unknown `trainable` or `class_balance`, copied cells that would be balanced a second time, or what `train` refuses.
         """
         if trainable not in TRAINABLE:
             raise ValueError(f"trainable must be one of {', '.join(map(repr, TRAINABLE))}; found {trainable!r}.")
+        check_balance(class_balance)
         config = from_keywords(FineTuneConfig, plan_kwargs or {})
         check_train_arguments(config, max_epochs, batch_size, trainer_kwargs)
         cells, labels = self._chosen(adata, indices), self._labels_of(adata, indices, labels_key, unlabeled_category)
         known = labels[labels.notna()].unique()
         if len(known) < 2:
             raise ValueError(f"adata.obs[{labels_key!r}] must hold at least two labels; found {list(known) or 'none'}.")
-        tuned = self._copy(sorted(known))
+        obs = (self.adata if adata is None else adata).obs
+        tuned = self._copy(sorted(known), class_balance)
+        tuned.classifier = classifier = classifier_of(tuned.module, len(known), class_balance)
         code = labels.map({label: i for i, label in enumerate(tuned.labels)}).fillna(-1).to_numpy(int)
         seed = self.seed if seed is None else seed
         train, validation = split_labeled(code, tuned.labels, validation_size, seed)
-        tuned._start_classifier(cells, code, train)
-        tuned.classifier.train_only(trainable)  # type: ignore[union-attr]
+        check_balanced_once(
+            (obs if indices is None else obs.iloc[positions(indices, len(obs))]).iloc[train], class_balance
+        )
+        parts = parts_of(Balance(class_balance, np.bincount(code[train])), max_epochs)
+        tuned._start_classifier(cells, code, train, parts[0].balance.option)
         depth = DEFAULT_DEPTH if self.config.depth_tokens else None
         dataset = GeneDataset(cells, self.tokenizer, depth=depth, label=code)
-        done = run(
-            TrainingPlan(tuned.classifier, fine_tune_objective, config, seed),  # type: ignore[arg-type]
-            GeneDataModule(dataset, train, validation, batch_size=batch_size, seed=seed),
-            max_epochs=max_epochs,
-            enable_progress_bar=enable_progress_bar,
-            **trainer_kwargs,
-        )
-        tuned.classifier.requires_grad_(True)  # type: ignore[union-attr]  # for trainings to come
-        tuned.history_ = done.history
+        histories = []
+        # Seeds of their own, or the second part would see the batches of the first again.
+        for i, part in enumerate(parts):
+            classifier.train_only("head" if part.head_only else trainable)
+            done = run(
+                part.plan(classifier, config, seed + i),
+                part.data(dataset, train, validation, batch_size, seed + i),
+                max_epochs=part.n_epochs,
+                enable_progress_bar=enable_progress_bar,
+                **trainer_kwargs,
+            )
+            histories.append(done.history)
+        classifier.requires_grad_(True)  # for trainings to come
+        if class_balance == "prototype":
+            tuned._start_classifier(cells, code, train, class_balance)
+        if class_balance == "post_hoc":
+            classifier.lower_bias(torch.from_numpy(prior_offsets(np.bincount(code[train]))))
+        tuned.history_ = pd.concat(histories, ignore_index=True).rename_axis("epoch")
         return tuned
 
     @torch.no_grad()
@@ -169,24 +193,25 @@ class FineTuning(Pretraining):
         text = column.astype(object).where(column.notna(), None)
         return text.map(str, na_action="ignore").where(text != unlabeled)
 
-    def _copy(self, labels: list[str]) -> "FineTuning":
+    def _copy(self, labels: list[str], class_balance: ClassBalance) -> "FineTuning":
         tuned = copy.copy(self)
         tuned.module = copy.deepcopy(self.module)
-        tuned.labels = labels
-        tuned.classifier = GeneClassifier(tuned.module, len(labels))
+        tuned.labels, tuned.class_balance_ = labels, class_balance
         return tuned
 
-    def _start_classifier(self, cells: Cells, code: np.ndarray, train: np.ndarray) -> None:
-        """Logistic regression on the standardized embedding of the training cells."""
+    def _start_classifier(self, cells: Cells, code: np.ndarray, train: np.ndarray, class_balance: ClassBalance) -> None:
+        """Softmax regression on the standardized embedding of the training cells."""
         pooled = self._pooled(rows_of(cells, train), POOLING)
         axes = axes_of(pooled, POOLING)
         white = (pooled - axes.mean) @ axes.whiten()
-        found = LogisticRegression(max_iter=PROBE_ITERATIONS).fit(white, code[train])
-        weight, bias = found.coef_, found.intercept_
-        if len(self.labels) == 2:  # one logit between two labels
-            weight, bias = np.concatenate([-weight, weight]) / 2, np.concatenate([-bias, bias]) / 2
-        arrays = (axes.mean, axes.whiten(), weight, bias)
+        slope, start = fit_softmax(white.astype(np.float64), code[train], class_balance, self.seed)
+        arrays = (axes.mean, axes.whiten(), slope.T, start)
         self.classifier.start(*(torch.from_numpy(np.asarray(x, np.float32)) for x in arrays))  # type: ignore[union-attr]
+
+
+def classifier_of(network: GeneNetwork, n_labels: int, class_balance: ClassBalance) -> GeneClassifier:
+    """A classifier with logits of the form that the option needs."""
+    return GeneClassifier(network, n_labels, SCALE if class_balance == "ldam" else 0.0)
 
 
 def split_labeled(

@@ -8,11 +8,21 @@ from torch import Tensor
 
 from scmoe.data._dataset import MosaicDataset
 from scmoe.data._setup import COUNT_LIKELIHOODS
+from scmoe.losses._class_balance import ClassBalance
 from scmoe.model._encoding import nan_where_absent
-from scmoe.model._features import cross_scores, embedding_inputs, label_views, linear_inputs, program_scores, to_numpy
+from scmoe.model._features import (
+    cross_scores,
+    embedding,
+    embedding_inputs,
+    label_views,
+    linear_inputs,
+    program_scores,
+    to_numpy,
+)
 from scmoe.readout._annotator import fit_annotator
 from scmoe.readout._familiarity import fit_familiarity
 from scmoe.readout._linear import Linear, fit_linear, fit_mixture, fit_projection
+from scmoe.readout._novelty import fit_novelty
 from scmoe.readout._readouts import Readouts
 from scmoe.readout._spread import fit_spread
 from scmoe.readout._subsets import Subset, fitted_subsets
@@ -43,7 +53,9 @@ class Cells(NamedTuple):
 
 
 @torch.no_grad()
-def fit_readouts(model: "SCMOE", dataset: MosaicDataset, train: np.ndarray, validation: np.ndarray) -> Readouts:
+def fit_readouts(
+    model: "SCMOE", dataset: MosaicDataset, train: np.ndarray, validation: np.ndarray, class_balance: ClassBalance
+) -> Readouts:
     """Fit all readouts of a model whose network is trained.
 
     Held-out cells decide what is decided by cells that nothing was learned from (weights of mixtures, widths of intervals,
@@ -57,6 +69,8 @@ def fit_readouts(model: "SCMOE", dataset: MosaicDataset, train: np.ndarray, vali
         Its data.
     train, validation
         Positions of the cells.
+    class_balance
+        How labels with few cells are treated.
     """
     index = np.concatenate([train, validation])
     held_out = np.arange(len(index)) >= len(train)
@@ -70,7 +84,7 @@ def fit_readouts(model: "SCMOE", dataset: MosaicDataset, train: np.ndarray, vali
     _fit_embeddings(model, dataset, cells, readouts)
     _fit_familiarities(model, dataset, cells, readouts)
     if model.setup.labels:
-        _fit_labels(model, dataset, cells, readouts)
+        _fit_labels(model, dataset, cells, readouts, class_balance)
     return readouts
 
 
@@ -162,10 +176,10 @@ def _fit_embeddings(model: "SCMOE", dataset: MosaicDataset, cells: Cells, readou
     from_states = np.tile(projection.coefficients[:d] / n, (n, 1))
     coefficients = np.concatenate([from_states, projection.coefficients[d:]])
     readouts.embeddings[whole] = Linear(coefficients=coefficients, intercept=projection.intercept)
-    embedding = projection.predict(np.hstack([joint, *programs]))
+    projected = projection.predict(np.hstack([joint, *programs]))
     for subset, blocks in inputs.items():
         if subset != whole:
-            readouts.embeddings[subset] = fit_linear(np.hstack(blocks), embedding)
+            readouts.embeddings[subset] = fit_linear(np.hstack(blocks), projected)
 
 
 def _fit_familiarities(model: "SCMOE", dataset: MosaicDataset, cells: Cells, readouts: Readouts) -> None:
@@ -177,8 +191,10 @@ def _fit_familiarities(model: "SCMOE", dataset: MosaicDataset, cells: Cells, rea
             readouts.familiarities[(v,)] = fit_familiarity(scores[~some.held_out], scores[some.held_out], model.seed)
 
 
-def _fit_labels(model: "SCMOE", dataset: MosaicDataset, cells: Cells, readouts: Readouts) -> None:
-    """Annotators of all subsets, and the scale of label probabilities in the labeled embedding."""
+def _fit_labels(
+    model: "SCMOE", dataset: MosaicDataset, cells: Cells, readouts: Readouts, class_balance: ClassBalance
+) -> None:
+    """Annotators and novelties of all subsets, and the scale of label probabilities in the labeled embedding."""
     n, n_labels = len(model.modalities), len(model.setup.labels)
     for subset in [*fitted_subsets(n), ()]:
         if not subset and all((v,) in readouts.annotators for v in range(n)):
@@ -188,11 +204,13 @@ def _fit_labels(model: "SCMOE", dataset: MosaicDataset, cells: Cells, readouts: 
         if len(np.unique(codes)) < 2:
             continue
         chunks = model._encode(dataset, some.at, only=subset or None)
-        views = _stack([label_views(model.module, chunk, subset) for chunk in chunks])
-        readouts.annotators[subset] = fit_annotator(views, codes, n_labels, model.seed)
+        parts = [[*label_views(model.module, c, subset), embedding(model.module, readouts, c)] for c in chunks]
+        *views, embedded = _stack(parts)
+        readouts.annotators[subset] = fit_annotator(views, codes, n_labels, model.seed, class_balance)
+        readouts.novelties[subset] = fit_novelty(embedded, codes, model.seed)
     chunks = model._encode(dataset, cells.having(dataset, ()).at)
-    parts = [(model._embedding(chunk), model._label_probabilities(chunk)) for chunk in chunks]
-    total = [np.concatenate(blocks).var(0).sum() for blocks in zip(*parts, strict=True)]
+    found = [(model._embedding(chunk), model._label_probabilities(chunk)) for chunk in chunks]
+    total = [np.concatenate(blocks).var(0).sum() for blocks in zip(*found, strict=True)]
     readouts.label_scale = float(np.sqrt(total[0] / max(total[1], 1e-12)))
 
 

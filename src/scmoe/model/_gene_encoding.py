@@ -12,8 +12,11 @@ from scvi.model.base import BaseModelClass
 from scmoe.data._gene_batches import in_order
 from scmoe.data._gene_dataset import DEFAULT_DEPTH, Draw, GeneBatch, GeneDataset
 from scmoe.data._gene_manager import GeneSetup
+from scmoe.losses._class_balance import ClassBalance
+from scmoe.nn._gene_classifier import GeneClassifier
 from scmoe.nn._gene_config import GeneConfig
-from scmoe.nn._gene_network import GeneNetwork, GeneStates
+from scmoe.nn._gene_encoder import GeneStates
+from scmoe.nn._gene_network import GeneNetwork
 from scmoe.tokens._counts import Cells
 from scmoe.tokens._tokenizer import Tokenizer
 
@@ -42,6 +45,12 @@ class GeneEncoding(BaseModelClass):
     """Where the model finds its data in an AnnData, and the genes it knows."""
     tokenizer: Tokenizer
     """Fitted to the training cells."""
+    labels: list[str]
+    """What the classifier tells apart; empty without one."""
+    classifier: GeneClassifier | None
+    """Of the network's states; None until it is fine-tuned."""
+    class_balance_: ClassBalance
+    """How it was fitted to labels with few cells."""
     is_trained_: bool
 
     @property

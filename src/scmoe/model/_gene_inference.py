@@ -11,7 +11,7 @@ from anndata import AnnData
 from scmoe.data._gene_dataset import DEFAULT_DEPTH
 from scmoe.model._gene_encoding import BATCH_SIZE, GeneChunk, GeneEncoding
 from scmoe.nn._gene_classifier import N_AXES
-from scmoe.nn._gene_network import pool
+from scmoe.nn._gene_encoder import pool
 from scmoe.readout._axes import Axes, fit_axes
 from scmoe.tokens._counts import Cells
 
@@ -101,7 +101,8 @@ class GeneInference(GeneEncoding):
         Returns
         -------
         pandas.DataFrame
-            (genes, width). Genes of the vocabulary that the training data lack keep the vector they started with.
+            (genes, width). Those of genes that the training data lack say nothing: they started at random, and the decoder has
+            read them as unknown genes at most.
         """
         self._check_trained()
         identities = self.module.gene[: len(self.genes)].detach().cpu().numpy()
@@ -157,6 +158,8 @@ class GeneInference(GeneEncoding):
         depth: str = DEFAULT_DEPTH,
     ) -> pd.DataFrame:
         """Predict genes from the others: those asked for are hidden from the network, measured or not.
+
+        As in training, their counts are still in the total that the other genes are divided by.
 
         Parameters
         ----------

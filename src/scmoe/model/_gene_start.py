@@ -5,6 +5,7 @@ import torch
 from scipy import sparse
 from sklearn.decomposition import PCA
 
+from scmoe.nn._gene_encoder import GeneEncoder
 from scmoe.nn._gene_network import GeneNetwork
 from scmoe.nn._values import BinnedValue
 from scmoe.tokens._continuous import ContinuousTokenizer
@@ -33,19 +34,26 @@ def start(network: GeneNetwork, cells: Cells, policy: MaskingPolicy, given: np.n
         Of the subset and of the decomposition.
     """
     tokens = ContinuousTokenizer().fit(cells.counts).transform(cells.counts, cells.totals)
-    n = network.n_genes
-    components = principal(tokens, n, network.gene.shape[1], seed)
+    start_encoder(network, tokens, given, seed)
+    if network.config.target == "value":
+        n = network.n_genes
+        with torch.no_grad():
+            network.expected[:n, 0].copy_(torch.from_numpy(masked_mean(tokens, n, policy)))
+
+
+@torch.no_grad()
+def start_encoder(encoder: GeneEncoder, tokens: Tokens, given: np.ndarray | None, seed: int) -> None:
+    """Set identities of genes and boundaries of equal bins, in place; see `start`. Tokens are continuous."""
+    n, width = encoder.n_genes, encoder.gene.shape[1]
+    components = principal(tokens, n, width, seed)
     if given is not None:
         known = np.isfinite(given).all(1)
-        components[known] = to_width(given[known], network.gene.shape[1], seed)
-    with torch.no_grad():
-        network.gene[:n].copy_(torch.from_numpy(components))
-        if network.config.target == "value":
-            network.expected[:n, 0].copy_(torch.from_numpy(masked_mean(tokens, n, policy)))
-        if network.config.tokenizer == "continuous" and network.config.value_embedding == "equal":
-            assert isinstance(network.value, BinnedValue)
-            inner = np.quantile(tokens.value, np.linspace(0, 1, len(network.value.boundaries) + 1)[1:-1])
-            network.value.boundaries.copy_(torch.from_numpy(np.concatenate([[0], inner])))
+        components[known] = to_width(given[known], width, seed)
+    encoder.gene[:n].copy_(torch.from_numpy(components))
+    if encoder.config.tokenizer == "continuous" and encoder.config.value_embedding == "equal":
+        assert isinstance(encoder.value, BinnedValue)
+        inner = np.quantile(tokens.value, np.linspace(0, 1, len(encoder.value.boundaries) + 1)[1:-1])
+        encoder.value.boundaries.copy_(torch.from_numpy(np.concatenate([[0], inner])))
 
 
 def principal(tokens: Tokens, n_genes: int, width: int, seed: int) -> np.ndarray:

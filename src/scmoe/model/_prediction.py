@@ -8,14 +8,14 @@ import torch
 from mudata import MuData
 from torch import Tensor
 
+from scmoe.model._annotation import Annotating
 from scmoe.model._encoding import BATCH_SIZE, Chunk, Part
 from scmoe.model._features import apply, as_batch, cross_scores, decoded, linear_inputs, to_numpy
-from scmoe.model._inference import Inference
 from scmoe.readout._spread import Spread
 from scmoe.readout._subsets import Subset, nearest_subset
 
 
-class Prediction(Inference):
+class Prediction(Annotating):
     """The methods of `scmoe.model.SCMOE` that decode; see `Inference`."""
 
     @overload

@@ -61,8 +61,8 @@ class Pretraining(GeneInference):
     ) -> None:
         """Learn to predict masked genes from the others. No label is involved.
 
-        A second call goes on from the first one's weights (with a fresh schedule), on the data that are attached. If training
-        fails, the model is as it was before.
+        A second call goes on from the first one's weights (with a fresh schedule), on the data that are attached; labels that
+        `fine_tune` taught are forgotten. If training fails, the model is as it was before.
 
         Parameters
         ----------
@@ -131,6 +131,7 @@ class Pretraining(GeneInference):
             self.module.load_state_dict(before[0])  # no half-trained model
             self.tokenizer = before[1]
             raise
+        self.classifier, self.labels = None, []  # they were for other weights
         self.history_ = done.history
         self.train_indices_, self.validation_indices_, self.test_indices_ = train, validation, test
         self.is_trained_ = True
@@ -150,6 +151,8 @@ class Pretraining(GeneInference):
         start(self.module, known, config.policy, self.gene_embeddings, self.seed)
 
     def _check_cells(self, cells: Cells) -> None:
+        if not cells.counts.nnz:
+            raise ValueError("No cell has a count of a gene that the model knows: there is nothing to learn from.")
         if self.config.depth_tokens and self.setup.values != "counts":
             raise ValueError(
                 f"depth_tokens need raw counts, which can be thinned; the data are read as {self.setup.values!r}. "

@@ -26,7 +26,7 @@ from scmoe.readout._readouts import Readouts
 if TYPE_CHECKING:
     from scmoe.model._scmoe import SCMOE
 
-FORMAT = 2
+FORMAT = 3
 """Raised when the files change in a way that older versions of scmoe cannot read."""
 REMEDY = "Copy or save the model again."
 READOUT = "readout/"
@@ -42,8 +42,14 @@ def versions() -> dict[str, str]:
 
 def save_model(model: "SCMOE", path: Path, *, overwrite: bool) -> None:
     """See `scmoe.model.SCMOE.save`."""
-    arrays = {READOUT + name: torch.from_numpy(array) for name, array in model.readouts.to_arrays().items()}
-    settings = {"setup": model.setup.to_dict(), "diagnostics": model.diagnostics_}
+    arrays = {
+        READOUT + name: torch.from_numpy(array).contiguous() for name, array in model.readouts.to_arrays().items()
+    }
+    settings = {
+        "setup": model.setup.to_dict(),
+        "diagnostics": model.diagnostics_,
+        "class_balance": model.class_balance_,
+    }
     write_folder(model, path, arrays, settings, overwrite=overwrite)
 
 
@@ -128,7 +134,7 @@ def _restore(cls: type["SCMOE"], settings: dict[str, Any]) -> "SCMOE":
     """The model without its weights."""
     model = cls(registry=registry_of(Setup(**settings["setup"])), seed=settings["seed"], **settings["config"])
     restore_training(model, settings)
-    model.diagnostics_ = settings["diagnostics"]
+    model.diagnostics_, model.class_balance_ = settings["diagnostics"], settings["class_balance"]
     return model
 
 

@@ -14,7 +14,10 @@ from scmoe._keys import UNKNOWN_LABEL
 from scmoe.data._covariates import n_covariates
 from scmoe.data._manager import MosaicManager, SetupField
 from scmoe.data._setup import Setup
+from scmoe.losses._class_balance import DEFAULT_BALANCE, ClassBalance
 from scmoe.model._adapt import adapt
+from scmoe.model._gene_pretrained import read_pretrained, take_over
+from scmoe.model._gene_tokens import rna_positions
 from scmoe.model._save import load_model, registry_of, save_model
 from scmoe.model._training import Training
 from scmoe.nn._config import NetworkConfig, from_keywords
@@ -34,6 +37,9 @@ class SCMOE(Training):
         A MuData set up with `setup_mudata`.
     registry
         In place of data: the registry of a saved model. Used by `load`.
+    pretrained
+        With ``tokenizer="genes"``: folder of a `scmoe.model.XTRIMOGENE` that was saved, whose encoder is taken over, in its size. The
+        log says how many genes it knows; the folder is not needed later.
     seed
         Seed of the initial weights and of the training; on a CPU the same seed gives the same model bit by bit.
     **network_kwargs
@@ -44,7 +50,7 @@ class SCMOE(Training):
     TypeError
         A keyword that `scmoe.model.NetworkConfig` does not have.
     ValueError
-        Settings that contradict each other.
+        Settings that contradict each other, gene tokens without a modality of RNA, or a pretrained encoder that does not fit.
 
     Examples
     --------
@@ -58,8 +64,17 @@ class SCMOE(Training):
     """
 
     def __init__(
-        self, adata: MuData | None = None, registry: dict | None = None, *, seed: int = 0, **network_kwargs: Any
+        self,
+        adata: MuData | None = None,
+        registry: dict | None = None,
+        *,
+        pretrained: str | Path | None = None,
+        seed: int = 0,
+        **network_kwargs: Any,
     ) -> None:
+        encoder = None if pretrained is None else read_pretrained(pretrained, network_kwargs)
+        if encoder is not None:
+            network_kwargs["gene_encoder"] = asdict(encoder.config)
         self.config = from_keywords(NetworkConfig, network_kwargs)
         if not isinstance(seed, int) or not 0 <= seed < 2**32:
             raise ValueError(f"seed must be a whole number from 0 to 2**32 - 1; found {seed!r}.")
@@ -73,13 +88,17 @@ class SCMOE(Training):
                 [self.setup.likelihoods[name] for name in self.modalities],
                 n_covariates(self.setup),
                 self.config,
+                rna_positions(self.setup) if self.config.tokenizer == "genes" else (),
             )
+        if encoder is not None:
+            take_over(self.module, self.setup, encoder)
         self.module.eval()
         self.is_trained_ = False
         self.readouts = Readouts()
         self.history_ = pd.DataFrame()
         self.diagnostics_: dict[str, Any] = {}
         self.train_seconds_ = 0.0
+        self.class_balance_: ClassBalance = DEFAULT_BALANCE
 
     @classmethod
     def setup_mudata(
@@ -197,6 +216,7 @@ class SCMOE(Training):
         for name in (
             "history_",
             "diagnostics_",
+            "class_balance_",
             "train_seconds_",
             "train_indices_",
             "validation_indices_",

@@ -15,8 +15,11 @@ from scmoe.data._datamodule import MosaicDataModule, split_cells
 from scmoe.data._dataset import MosaicDataset
 from scmoe.data._graph import NeighborGraph
 from scmoe.data._statistics import Scale, Statistics, fit_scale, fit_statistics
+from scmoe.losses._class_balance import DEFAULT_BALANCE, ClassBalance, check_balance
+from scmoe.model._copies import check_balanced_once, check_copies
 from scmoe.model._deletion import Deletion
 from scmoe.model._fit_readouts import fit_readouts
+from scmoe.model._gene_tokens import start_encoders
 from scmoe.nn._config import from_keywords
 from scmoe.nn._tokenizer import ProgramTokenizer
 from scmoe.train._config import StepConfig, TrainConfig
@@ -35,6 +38,7 @@ class Training(Deletion):
     history_: pd.DataFrame
     diagnostics_: dict[str, Any]
     train_seconds_: float
+    class_balance_: ClassBalance
 
     def train(
         self,
@@ -48,6 +52,7 @@ class Training(Deletion):
         train_size: float = 0.9,
         validation_size: float | None = None,
         early_stopping: bool = False,
+        class_balance: ClassBalance = DEFAULT_BALANCE,
         checkpoint_dir: str | Path | None = None,
         resume: bool = False,
         plan_kwargs: Mapping[str, Any] | None = None,
@@ -79,6 +84,9 @@ class Training(Deletion):
             Share of the cells for validation; None: all others. What is left is for tests.
         early_stopping
             Whether to stop when the validation loss has not improved for ten epochs.
+        class_balance
+            How the classifier of labels treats those with few cells; the network does not see labels. ``"logit_adjusted"``: each label
+            counts the same, whatever its number of cells; ``"none"``: each cell does; for the others see the user guide on rare types.
         checkpoint_dir
             Folder for ``last.ckpt``, the state of the training after each epoch.
         resume
@@ -95,14 +103,19 @@ class Training(Deletion):
         Raises
         ------
         ValueError
-            Settings that contradict each other or the data.
+            Settings that contradict each other or the data; copies of a cell (``obs["copy_of"]``, see `scmoe.pp.oversample`) that are not
+            in the same part, or that would be balanced a second time.
         FloatingPointError
             In more than half of an epoch's steps loss or gradient was not finite. Fewer such steps are skipped.
         """
+        check_balance(class_balance)
         config = from_keywords(TrainConfig, plan_kwargs or {})
         check_train_arguments(config, max_epochs, batch_size, trainer_kwargs)
         dataset = self._dataset(None)
         train, validation, test = self._split(len(dataset), train_size, validation_size)
+        check_copies(self.adata.obs, (train, validation, test))
+        if self.setup.labels:
+            check_balanced_once(self.adata.obs.iloc[train], class_balance)
         self._check_training(dataset, train, validation, early_stopping=early_stopping)
         if resume and checkpoint_dir is None:
             raise ValueError("resume=True needs the checkpoint_dir of the run to go on with.")
@@ -129,14 +142,14 @@ class Training(Deletion):
                 precision=precision,
                 **trainer_kwargs,
             )
-            self.readouts = fit_readouts(self, dataset, train, validation)
+            self.readouts = fit_readouts(self, dataset, train, validation, class_balance)
         except BaseException:
             self.module.load_state_dict(before[0])  # no half-trained model
             self.readouts = before[1]
             raise
         self.history_, self.diagnostics_ = history, diagnostics
         self.train_indices_, self.validation_indices_, self.test_indices_ = train, validation, test
-        self.is_trained_ = True
+        self.is_trained_, self.class_balance_ = True, class_balance
         self.train_seconds_ = time.perf_counter() - start
         report(self.diagnostics_, self.train_seconds_)
 
@@ -181,6 +194,7 @@ class Training(Deletion):
         statistics = self._fit_statistics(dataset, train, covariates)
         if not self.is_trained_:
             self._set_statistics(statistics, covariates)
+            start_encoders(self.module, dataset, train, self.seed)
         return NeighborGraph(dataset, train, statistics, covariates) if config.graph_weight else None
 
     def _fit_statistics(self, dataset: MosaicDataset, train: np.ndarray, covariates: Scale) -> list[Statistics]:

@@ -9,7 +9,8 @@ import torch
 from anndata import AnnData
 
 from scmoe.data._gene_manager import GeneField, GeneManager, GeneSetup
-from scmoe.model._fine_tuning import FineTuning
+from scmoe.losses._class_balance import DEFAULT_BALANCE, ClassBalance
+from scmoe.model._fine_tuning import FineTuning, classifier_of
 from scmoe.model._save import (
     SETTINGS,
     damage_explained,
@@ -19,11 +20,10 @@ from scmoe.model._save import (
     restore_training,
     write_folder,
 )
-from scmoe.nn._gene_classifier import GeneClassifier
 from scmoe.nn._gene_config import gene_config
 from scmoe.nn._gene_network import GeneNetwork
 from scmoe.readout._axes import Axes
-from scmoe.tokens._counts import Values
+from scmoe.tokens._counts import Values, check_anndata
 from scmoe.tokens._make import make_tokenizer, tokenizer_from_state
 from scmoe.tokens._vocabulary import MIN_SHARE, Vocabulary
 
@@ -96,8 +96,8 @@ class XTRIMOGENE(FineTuning):
         self.axes = {}
         self.history_ = pd.DataFrame()
         self.train_seconds_ = 0.0
-        self.classifier: GeneClassifier | None = None
-        self.labels: list[str] = []
+        self.classifier, self.labels = None, []
+        self.class_balance_: ClassBalance = DEFAULT_BALANCE
         self.gene_embeddings = check_embeddings(gene_embeddings, len(self.setup.names))
 
     @classmethod
@@ -141,16 +141,17 @@ class XTRIMOGENE(FineTuning):
         ValueError
             Values that are not what `values` says, or genes that do not fit the vocabulary.
         """
-        if isinstance(adata, AnnData) and adata.is_view:
+        check_anndata(adata)
+        if adata.is_view:
             raise ValueError("adata is a view of another AnnData. Call adata = adata.copy() first.")
-        if vocabulary is None and isinstance(adata, AnnData):
+        if vocabulary is None:
             if column is not None and column not in adata.var:
                 raise KeyError(f"adata.var has no column {column!r}; it has {list(adata.var)}.")
             names = adata.var_names if column is None else adata.var[column]
             vocabulary = Vocabulary(tuple(names.astype(str).unique()))
         arguments = {"layer": layer, "values": values, "column": column, "min_share": min_share}
-        genes = {"names": (), "aliases": {}} if vocabulary is None else vars(vocabulary)
-        setup = GeneSetup(**arguments, **genes)  # type: ignore[arg-type]
+        setup = GeneSetup(**arguments, **vars(vocabulary))  # type: ignore[arg-type]
+        setup.read(adata)  # raises if the data do not fit
         manager = GeneManager([GeneField(setup)], cls._get_setup_method_args(cls=cls, adata=adata, **arguments))
         manager.register_fields(adata)
         cls.register_manager(manager)
@@ -185,6 +186,7 @@ class XTRIMOGENE(FineTuning):
             "setup": self.setup.to_dict(),
             "tokenizer": {key: value for key, value in tokenizer.items() if key not in arrays},
             "labels": self.labels,
+            "class_balance": self.class_balance_,
         }
         write_folder(self, Path(dir_path), tensors, settings, overwrite=overwrite)
 
@@ -215,7 +217,7 @@ class XTRIMOGENE(FineTuning):
             known = registry(cls.__name__, "setup_anndata", GeneField.registry_key, settings["setup"])
             model = cls(registry=known, seed=settings["seed"], **settings["config"])
             restore_training(model, settings)
-            model.labels = settings["labels"]
+            model.labels, model.class_balance_ = settings["labels"], settings["class_balance"]
         with mismatch_explained(path):
             axes: dict[str, dict[str, np.ndarray]] = {}
             arrays = {key: value.numpy() for key, value in taken(state, TOKENIZER).items()}
@@ -227,7 +229,7 @@ class XTRIMOGENE(FineTuning):
             classifier = taken(state, CLASSIFIER)
             model.module.load_state_dict(state)
             if model.labels:
-                model.classifier = GeneClassifier(model.module, len(model.labels)).eval()
+                model.classifier = classifier_of(model.module, len(model.labels), model.class_balance_).eval()
                 model.classifier.load_state_dict(classifier | {f"network.{key}": x for key, x in state.items()})
         if adata is not None:
             model.setup.read(adata)  # raises if the data do not fit

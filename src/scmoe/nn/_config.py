@@ -38,7 +38,10 @@ class NetworkConfig:
     tokenizer
         ``"program"``: each token is a linear map of the modality's gene programs, the leading singular vectors of the
         training cells, so that training starts from PCA. ``"patch"``: the scMoE paper's, consecutive features through
-        one linear layer.
+        one linear layer. ``"genes"``: of RNA, program tokens plus what the encoder of `scmoe.model.XTRIMOGENE` makes of the
+        cell's expressed genes; of other modalities, program tokens.
+    gene_encoder
+        Size of that encoder: a preset of `scmoe.model.XTRIMOGENE`, or fields of `scmoe.model.GeneConfig`.
     n_tokens
         Tokens per modality.
     n_programs
@@ -77,7 +80,8 @@ class NetworkConfig:
         Size of the deep divergence-based clustering head; None: no such head.
     """
 
-    tokenizer: Literal["program", "patch"] = "program"
+    tokenizer: Literal["program", "patch", "genes"] = "program"
+    gene_encoder: str | Mapping[str, Any] = "tiny"
     n_tokens: int = 4
     n_programs: int = 50
     train_programs: bool = True

@@ -4,9 +4,11 @@ from typing import Literal, get_args
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from scmoe.nn._gene_config import GeneConfig
-from scmoe.nn._gene_network import GeneNetwork, GeneStates, pool
+from scmoe.nn._gene_encoder import GeneStates, pool
+from scmoe.nn._gene_network import GeneNetwork
 
 Trainable = Literal["head", "last", "all"]
 """What is trained besides the head: nothing, the last encoder layer and its norm, or the whole encoder."""
@@ -25,14 +27,16 @@ class GeneClassifier(nn.Module):
         The pretrained network; its decoder is not used.
     n_labels
         Number of labels.
+    cosine_scale
+        Logits per unit of the cosine of states and weights; 0: logits are linear in the states.
     """
 
     mean: Tensor
     whiten: Tensor
 
-    def __init__(self, network: GeneNetwork, n_labels: int) -> None:
+    def __init__(self, network: GeneNetwork, n_labels: int, cosine_scale: float = 0.0) -> None:
         super().__init__()
-        self.network = network
+        self.network, self.cosine_scale = network, cosine_scale
         width = 2 * network.config.encoder_width
         n_axes = min(N_AXES, width)
         # Pooled states of cells differ little beside what they have in common, and much alike in many entries. Not a batch norm:
@@ -54,6 +58,11 @@ class GeneClassifier(nn.Module):
         ):
             own.copy_(given)
 
+    @torch.no_grad()
+    def lower_bias(self, offset: Tensor) -> None:
+        """Subtract offsets (labels,) from all logits."""
+        self.head.bias.sub_(offset.to(self.head.bias))
+
     def train_only(self, trainable: Trainable) -> None:
         """Choose which weights learn."""
         network = self.network.requires_grad_(False)
@@ -68,9 +77,14 @@ class GeneClassifier(nn.Module):
         network.gene.requires_grad_(True)
 
     def forward(self, gene: Tensor, value: Tensor, seen: Tensor) -> Tensor:
-        """Logits (B, labels) of cells, see `GeneNetwork.encode`."""
+        """Logits (B, labels) of cells, see `GeneEncoder.encode`."""
         return self.classify(self.network.encode(gene, value, seen))
 
     def classify(self, encoded: GeneStates) -> Tensor:
         """Logits (B, labels) of encoded cells."""
-        return self.head((pool(encoded, POOLING) - self.mean) @ self.whiten)
+        x = (pool(encoded, POOLING) - self.mean) @ self.whiten
+        if self.cosine_scale:
+            return self.cosine_scale * functional.linear(
+                functional.normalize(x), functional.normalize(self.head.weight)
+            )
+        return self.head(x)

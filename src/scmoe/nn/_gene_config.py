@@ -106,6 +106,22 @@ class GeneConfig:
         )
 
 
+def encoder_config(chosen: str | Mapping[str, Any]) -> GeneConfig:
+    """The settings of the encoder of ``tokenizer="genes"``: a preset or keywords; a ValueError if it needs more than values."""
+    config = gene_config(chosen, {}) if isinstance(chosen, str) else from_keywords(GeneConfig, chosen)
+    if config.tokenizer != "continuous":
+        raise ValueError(
+            f"The gene encoder of SCMOE reads continuous values; this one reads the codes of tokenizer={config.tokenizer!r}. "
+            'Pretrain XTRIMOGENE with tokenizer="continuous".'
+        )
+    if config.depth_tokens:
+        raise ValueError(
+            "The gene encoder of SCMOE reads normalized values, and this one reads total counts too. Pretrain XTRIMOGENE with "
+            "depth_tokens=False."
+        )
+    return config
+
+
 def gene_config(preset: str, keywords: Mapping[str, Any]) -> GeneConfig:
     """The settings of a preset, with keywords on top; a ValueError for an unknown preset, a TypeError for an unknown keyword."""
     if preset not in PRESETS:

@@ -1,6 +1,6 @@
 """The whole network: standardize, tokenize, attend and mix, pool, decode."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import NamedTuple
 
 import torch
@@ -11,6 +11,8 @@ from scmoe.data._presence import Presence
 from scmoe.nn._block import Block, Tokens
 from scmoe.nn._config import NetworkConfig
 from scmoe.nn._decoder import Decoder
+from scmoe.nn._gene_config import encoder_config
+from scmoe.nn._gene_tokenizer import GeneTokenizer
 from scmoe.nn._modules import Modules
 from scmoe.nn._router import Routing
 from scmoe.nn._standardizer import Standardizer
@@ -48,6 +50,8 @@ class Network(nn.Module):
         J, covariates of a cell (1, the same for all cells, when there are none).
     config
         See `NetworkConfig`.
+    rna
+        Positions of the modalities that get a gene encoder with ``tokenizer="genes"``.
     """
 
     covariate_mean: Tensor
@@ -59,21 +63,22 @@ class Network(nn.Module):
         likelihoods: Sequence[str],
         n_covariates: int,
         config: NetworkConfig,
+        rna: Collection[int] = (),
     ) -> None:
         super().__init__()
         self.config = config
         self.n_modalities, self.n_covariates = len(n_features), n_covariates
         d = config.n_hidden
-        programs = [min(config.n_programs, D) if config.tokenizer == "program" else None for D in n_features]
+        programs = [min(config.n_programs, D) if config.tokenizer != "patch" else None for D in n_features]
         self.standardizers = Modules[Standardizer](
             [Standardizer(D, K or 0) for D, K in zip(n_features, programs, strict=True)]
         )
         self.tokenizers = Modules[PatchTokenizer | ProgramTokenizer](
             [
-                PatchTokenizer(D, config.n_tokens, d)
-                if K is None
-                else ProgramTokenizer(D, K, config.n_tokens, n_covariates, frame, train_programs=config.train_programs)
-                for D, K, frame in zip(n_features, programs, modality_frames(self.n_modalities, d), strict=True)
+                make_tokenizer(D, K, n_covariates, frame, config, reads_genes=v in rna)
+                for v, (D, K, frame) in enumerate(
+                    zip(n_features, programs, modality_frames(self.n_modalities, d), strict=True)
+                )
             ]
         )
         self.blocks = Modules[Block]([Block(self.n_modalities, config) for _ in range(config.n_layers)])
@@ -109,6 +114,7 @@ class Network(nn.Module):
         covariates: Tensor,
         group: Tensor | None = None,
         *,
+        values: Sequence[Tensor] | None = None,
         return_attention: bool = False,
     ) -> Encoded:
         """Encode a batch.
@@ -123,6 +129,8 @@ class Network(nn.Module):
             (B, J), scaled by `scale_covariates`; what they add to the program scores is taken away.
         group
             (B, V) integers: modalities of a cell attend to each other only within a group; None: all do.
+        values
+            Of each modality, what `z` was made of; needed where there is a gene encoder.
         return_attention
             Whether to compute the attention weights as well.
 
@@ -135,6 +143,11 @@ class Network(nn.Module):
             presence.scatter(tokenizer(self._hide_features(x), self._offset(tokenizer, x, covariates, presence, v)), v)
             for v, (tokenizer, x) in enumerate(zip(self.tokenizers, z, strict=True))
         ]
+        for v, tokenizer in enumerate(self.tokenizers):
+            if isinstance(tokenizer, GeneTokenizer):
+                if values is None:
+                    raise ValueError("A gene encoder reads values: pass values=, those that z was made of.")
+                embedded[v] = embedded[v] + presence.scatter(self._from_genes(tokenizer, z[v], values[v], v), v)
         h = torch.cat(embedded, dim=1)
         tokens = locate_tokens(presence, group, P)
         routing, attention = [], []
@@ -146,6 +159,14 @@ class Network(nn.Module):
         states = h.view(B, V, P, -1).mean(2) * presence.mask[..., None]
         joint = states.sum(1) / presence.mask.sum(1, keepdim=True).clamp(min=1)
         return Encoded(states, joint, tuple(routing), tokens, tuple(attention))
+
+    def _from_genes(self, tokenizer: GeneTokenizer, z: Tensor, values: Tensor, v: int) -> Tensor:
+        """What the expressed genes add to the tokens (n_v, P, d) of modality `v`."""
+        standardizer, expressed = self.standardizers[v], values > 0
+        # The values themselves, for z has no exact zeros and is clipped; and what was changed in z since, with its gradient.
+        x = values + standardizer.std * (z - standardizer(values, None))
+        p = self.config.feature_dropout if self.training else 0.0
+        return tokenizer.from_genes(x, expressed & (torch.rand_like(x) >= p) if p else expressed)
 
     def _hide_features(self, z: Tensor) -> Tensor:
         p = self.config.feature_dropout if self.training else 0.0
@@ -172,6 +193,25 @@ class Network(nn.Module):
     def cluster_logits(self, encoded: Encoded) -> tuple[Tensor, Tensor]:
         """Logits (B, C) and kernel input u (B, d) of the clustering head."""
         return self.cluster_head(encoded.joint), self.cluster_projection(encoded.states.flatten(1))
+
+
+def make_tokenizer(
+    n_features: int,
+    n_programs: int | None,
+    n_covariates: int,
+    frame: Tensor,
+    config: NetworkConfig,
+    *,
+    reads_genes: bool,
+) -> PatchTokenizer | ProgramTokenizer:
+    """The tokenizer of one modality; without programs, patches."""
+    if n_programs is None:
+        return PatchTokenizer(n_features, config.n_tokens, config.n_hidden)
+    sizes = n_features, n_programs, config.n_tokens, n_covariates, frame
+    if not reads_genes:
+        return ProgramTokenizer(*sizes, train_programs=config.train_programs)
+    encoder = encoder_config(config.gene_encoder)
+    return GeneTokenizer(*sizes, train_programs=config.train_programs, encoder=encoder)
 
 
 def keep_mask(shape: torch.Size, p: float) -> Tensor:

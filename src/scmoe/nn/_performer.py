@@ -111,20 +111,20 @@ class PerformerAttention(Attention):
         """Read positions that are mostly common to the cells."""
         common, own = self._log_features(self.key(x.common)), self._log_features(self.key(x.own))
         # The constant of a cell is that of its dense positions: neither padding nor the other cells of a batch matter.
-        highest = x._replace(common=common.amax(-1).T, own=own.amax(-1).transpose(1, 2))
+        highest = x._replace(common=common.detach().amax(-1).T, own=own.detach().amax(-1).transpose(1, 2))
         largest = highest.dense().amax(1)[..., None, None]
-        shared = common.amax((-1, -2), keepdim=True)
-        k_common, scale = (common - shared.detach()).exp(), (shared - largest).detach().exp()
-        real = x.real[:, None, :, None]
-        k_own, k_replaced = (
-            features_of(own, largest) * real,
-            (scale * k_common[:, x.place].transpose(0, 1) + EPSILON) * real,
-        )
+        shared = common.detach().amax((-1, -2), keepdim=True)
+        k_common, scale, real = (common - shared).exp(), (shared - largest).exp(), x.real[:, None, :, None]
+        k_own = (own - largest).masked_fill(~real, -torch.inf).exp()
+        k = torch.cat([k_own, k_common[:, x.place].transpose(0, 1) * (-scale * real)], -2)
         v_common, v_own = self.heads(self.value(x.common)), self.heads(self.value(x.own))
-        k, v = torch.cat([k_own, -k_replaced], -2), torch.cat([v_own, v_common[:, x.place].transpose(0, 1)], -2)
-        sums = scale * (k_common.transpose(-1, -2) @ v_common) + EPSILON * v_common.sum(-2, keepdim=True)
-        total = scale[..., 0] * k_common.sum(-2) + EPSILON * len(x.common)
-        return Context(sums + k.transpose(-1, -2) @ v, total + k.sum(-2))
+        v_replaced = v_common[:, x.place].transpose(0, 1)
+        v = torch.cat([v_own, v_replaced], -2)
+        sums = scale * (k_common.transpose(-1, -2) @ v_common) + k.transpose(-1, -2) @ v
+        # What `features_of` adds to each feature.
+        values = v_common.sum(-2, keepdim=True) + ((v_own - v_replaced) * real).sum(-2, keepdim=True)
+        total = scale[..., 0] * k_common.sum(-2) + k.sum(-2) + EPSILON * len(x.common)
+        return Context(sums + EPSILON * values, total)
 
     def look_up(self, q_BHAh: Tensor, context: Context) -> Tensor:
         """Weighted means of the values."""
@@ -145,9 +145,14 @@ def features_of(log: Tensor, largest: Tensor) -> Tensor:
     return (log - largest.detach()).exp() + EPSILON
 
 
+def n_features(width: int) -> int:
+    """Random features r of a head of width h: h ln h."""
+    return max(int(width * math.log(width)), 1)
+
+
 def orthogonal_features(width: int) -> Tensor:
     """Directions (r, h) of the random features: orthogonal in blocks, as long as Gaussian vectors."""
-    count = max(int(width * math.log(width)), 1)
+    count = n_features(width)
     blocks = [nn.init.orthogonal_(torch.empty(width, width)) for _ in range(-(-count // width))]
     return torch.cat(blocks)[:count] * torch.randn(count, width).norm(dim=1, keepdim=True)
 

@@ -1,4 +1,4 @@
-"""Labels of cells from features that were made without labels: a calibrated mixture of logistic regressions."""
+"""Labels of cells from features that were made without labels: a calibrated mixture of softmax regressions."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,19 +7,18 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import minimize_scalar
 from scipy.special import softmax
-from sklearn.linear_model import LogisticRegression
 
-INVERSE_PENALTY = 1.0
-"""C of the regressions, meant for features with a mean variance of one."""
-MAX_ITERATIONS = 1000
-N_FOLDS = 5
-"""Labeled cells are held out in this many parts to choose weights and temperature."""
+from scmoe.losses._class_balance import DEFAULT_BALANCE, ClassBalance, check_balance
+from scmoe.readout._held_out import hold_out, split_labels
+from scmoe.readout._softmax import fit_softmax
+
 N_WEIGHT_STEPS = 200
 """Steps of expectation-maximization; from a few dozen on, nothing changes that matters."""
 MIN_TEMPERATURE, MAX_TEMPERATURE = 0.5, 10.0
 """Where kinds of cells are far apart, held-out cells alone would let every probability be 1."""
 SMALLEST = 1e-12
 """Probabilities count as at least this much in a logarithm."""
+ARRAYS = ("present", "weights", "temperature", "member_log_loss", "log_loss", "truth", "predicted", "confidence")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,6 +43,10 @@ class Annotator:
         (M,) log-loss of each classifier on held-out training cells; NaN if no label has two cells.
     log_loss
         That of the annotator, with weights and temperature.
+    truth, predicted
+        (R,) codes of the labels of held-out training cells, their own and the most probable.
+    confidence
+        (R,) probabilities of the latter.
     """
 
     coefficients: tuple[NDArray[np.float64], ...]
@@ -53,6 +56,9 @@ class Annotator:
     temperature: float
     member_log_loss: NDArray[np.float64]
     log_loss: float
+    truth: NDArray[np.integer]
+    predicted: NDArray[np.integer]
+    confidence: NDArray[np.float64]
 
     def predict(self, views: Sequence[np.ndarray]) -> NDArray[np.float32]:
         """Probabilities of all labels.
@@ -84,8 +90,7 @@ class Annotator:
 
     def to_arrays(self) -> dict[str, np.ndarray]:
         """What `from_arrays` needs."""
-        names = ("present", "weights", "temperature", "member_log_loss", "log_loss")
-        arrays = {name: np.asarray(getattr(self, name)) for name in names}
+        arrays = {name: np.asarray(getattr(self, name)) for name in ARRAYS}
         for m, (slope, start) in enumerate(zip(self.coefficients, self.intercepts, strict=True)):
             arrays |= {f"coefficients_{m}": slope, f"intercepts_{m}": start}
         return arrays
@@ -102,13 +107,22 @@ class Annotator:
             temperature=float(arrays["temperature"]),
             member_log_loss=arrays["member_log_loss"],
             log_loss=float(arrays["log_loss"]),
+            truth=arrays["truth"],
+            predicted=arrays["predicted"],
+            confidence=arrays["confidence"],
         )
 
 
-def fit_annotator(views: Sequence[np.ndarray], labels: np.ndarray, n_labels: int, seed: int) -> Annotator:
+def fit_annotator(
+    views: Sequence[np.ndarray],
+    labels: np.ndarray,
+    n_labels: int,
+    seed: int,
+    class_balance: ClassBalance = DEFAULT_BALANCE,
+) -> Annotator:
     """Learn labels from several views of the same cells.
 
-    Each view gets a logistic regression in which every label counts the same, however few cells it has. Their weights
+    Each view gets a softmax regression, in which labels with few cells count as `class_balance` has it. The views' weights
     minimize the log-loss of the mixture on held-out training cells (5 folds). If weights chosen so do not serve cells that
     they were not chosen on better than the first view alone, the first view is used alone. Last, one temperature
     calibrates the probabilities on the same held-out cells.
@@ -122,18 +136,21 @@ def fit_annotator(views: Sequence[np.ndarray], labels: np.ndarray, n_labels: int
     n_labels
         Number of labels, with those that no cell has.
     seed
-        Of the folds.
+        Of the folds, and of samplers.
+    class_balance
+        See `fit_softmax`.
 
     Raises
     ------
     ValueError
-        Views that do not fit the labels or hold values that are not numbers; fewer than two labels.
+        Views that do not fit the labels or hold values that are not numbers; fewer than two labels; an unknown `class_balance`.
 
     Notes
     -----
     A label with a single cell stays in the training part of all folds: it is predicted, but says nothing about weights.
     Temperature scaling: Guo et al. 2017, `doi:10.48550/arXiv.1706.04599 <https://doi.org/10.48550/arXiv.1706.04599>`__.
     """
+    check_balance(class_balance)
     check_views(views, len(labels))
     known = np.flatnonzero(np.asarray(labels) >= 0)
     found, codes = np.unique(np.asarray(labels)[known], return_inverse=True)
@@ -145,13 +162,15 @@ def fit_annotator(views: Sequence[np.ndarray], labels: np.ndarray, n_labels: int
     features = [np.asarray(view, dtype=np.float64)[known] for view in views]
     folds = split_labels(codes, seed)
     weights, temperature, losses = np.eye(len(views))[0], 1.0, np.full(len(views) + 1, np.nan)
-    if (folds >= 0).any():
-        held_out, truth = [hold_out(values, codes, folds) for values in features], codes[folds >= 0]
+    truth, calibrated = codes[folds >= 0], np.empty((0, len(found)))
+    if len(truth):
+        held_out = [hold_out(values, codes, folds, class_balance, seed) for values in features]
         weights = choose_weights(held_out, truth, folds[folds >= 0])
         mixed = np.tensordot(weights, held_out, axes=1)
         temperature = choose_temperature(mixed, truth)
-        losses = np.array([log_loss(p, truth) for p in [*held_out, temper(mixed, temperature)]])
-    members = [fit_logistic(values, codes) for values in features]
+        calibrated = temper(mixed, temperature)
+        losses = np.array([log_loss(p, truth) for p in [*held_out, calibrated]])
+    members = [fit_softmax(values, codes, class_balance, seed) for values in features]
     return Annotator(
         coefficients=tuple(slope for slope, _ in members),
         intercepts=tuple(start for _, start in members),
@@ -160,6 +179,9 @@ def fit_annotator(views: Sequence[np.ndarray], labels: np.ndarray, n_labels: int
         temperature=temperature,
         member_log_loss=losses[:-1],
         log_loss=float(losses[-1]),
+        truth=found[truth],
+        predicted=found[calibrated.argmax(axis=1)],
+        confidence=calibrated.max(axis=1),
     )
 
 
@@ -173,43 +195,6 @@ def check_views(views: Sequence[np.ndarray], n_cells: int) -> None:
             raise ValueError(
                 f"View {m} has a value that is not a number in cell {cell}. Fill it, or leave the cell out."
             )
-
-
-def split_labels(codes: NDArray[np.integer], seed: int) -> NDArray[np.integer]:
-    """Fold of each cell, every label spread over as many folds as it can; -1 for the only cell of a label."""
-    generator, start = np.random.default_rng(seed), 0
-    folds = np.full(len(codes), -1)
-    for code in np.unique(codes):
-        cells = generator.permutation(np.flatnonzero(codes == code))
-        if len(cells) > 1:
-            folds[cells] = np.arange(start, start + len(cells)) % N_FOLDS
-            start += len(cells)  # or small labels would all be in the first folds
-    return folds
-
-
-def fit_logistic(
-    values: NDArray[np.float64], codes: NDArray[np.integer]
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Class-balanced logistic regression on features of mean variance one, in the units of `values`: (d, K) and (K,)."""
-    center = values.mean(axis=0)
-    scale = np.sqrt(np.square(values - center).mean()) or 1.0
-    model = LogisticRegression(C=INVERSE_PENALTY, class_weight="balanced", max_iter=MAX_ITERATIONS)
-    model.fit((values - center) / scale, codes)
-    slope, start = model.coef_.T / scale, model.intercept_
-    if slope.shape[1] == 1:  # of two labels, scikit-learn gives the second, relative to the first
-        slope, start = np.pad(slope, ((0, 0), (1, 0))), np.pad(start, (1, 0))
-    return slope, start - center @ slope
-
-
-def hold_out(
-    values: NDArray[np.float64], codes: NDArray[np.integer], folds: NDArray[np.integer]
-) -> NDArray[np.float64]:
-    """Probabilities (held-out cells, K) of the cells in folds, each from a fit to all cells outside its own fold."""
-    out = np.empty((len(codes), codes.max() + 1))
-    for fold in np.unique(folds[folds >= 0]):
-        slope, start = fit_logistic(values[folds != fold], codes[folds != fold])
-        out[folds == fold] = softmax(values[folds == fold] @ slope + start, axis=1)
-    return out[folds >= 0]
 
 
 def choose_weights(

@@ -5,9 +5,9 @@ from dataclasses import dataclass, fields
 import numpy as np
 from numpy.typing import NDArray
 
-from scmoe.readout._annotator import N_FOLDS, split_labels
 from scmoe.readout._axes import fit_axes
 from scmoe.readout._familiarity import whiten
+from scmoe.readout._held_out import N_FOLDS, split_labels
 
 N_AXES = 20
 """Leading principal axes that distances are measured in: the later ones are mostly noise, which hides a new type."""
@@ -48,22 +48,23 @@ class Novelty:
         nearest = np.min([np.square(points - center).sum(1) for center in self.centers], axis=0)
         return np.asarray(nearest + np.square(values.astype(np.float64) @ self.overall - self.origin).sum(1))
 
-    def score(self, values: np.ndarray) -> NDArray[np.float64]:
-        """Rank of the cells' distances among those of held-out cells of known types.
+    def rank(self, distance: np.ndarray) -> NDArray[np.float64]:
+        """Rank of distances among those of held-out cells of known types.
 
         Parameters
         ----------
-        values
-            (n, d) representation of the cells, made as that at the fit.
+        distance
+            (n,) of `distance`.
 
         Returns
         -------
-        (n,) in (0, 1]: (1 + number of held-out cells that are nearer) / (1 + R). Among cells of known types, one in twenty is above .95. NaN
+        (n,) in (0, 1]: (1 + number of held-out cells that are nearer) / (1 + R). Among cells like these, one in twenty is above .95. NaN
         without held-out cells.
         """
         if not len(self.held_out):
-            return np.full(len(values), np.nan)
-        return share_below(self.held_out, self.distance(values))
+            return np.full(len(distance), np.nan)
+        nearer = np.searchsorted(np.sort(self.held_out), distance, side="left")
+        return np.asarray((1 + nearer) / (1 + len(self.held_out)))
 
     def to_arrays(self) -> dict[str, np.ndarray]:
         """What `from_arrays` needs."""
@@ -73,11 +74,6 @@ class Novelty:
     def from_arrays(cls, arrays: dict[str, np.ndarray]) -> "Novelty":
         """The inverse of `to_arrays`."""
         return cls(**arrays)
-
-
-def share_below(reference: np.ndarray, values: np.ndarray) -> NDArray[np.float64]:
-    """(1 + number of reference values below) / (1 + their number), in (0, 1]."""
-    return np.asarray((1 + np.searchsorted(np.sort(reference), values, side="left")) / (1 + len(reference)))
 
 
 def fit_novelty(values: np.ndarray, labels: np.ndarray, seed: int) -> Novelty:

@@ -9,6 +9,7 @@ import numpy as np
 from scmoe.readout._annotator import Annotator
 from scmoe.readout._familiarity import Familiarity
 from scmoe.readout._linear import Linear, Mixture
+from scmoe.readout._novelty import Novelty
 from scmoe.readout._spread import Spread
 from scmoe.readout._subsets import Subset
 
@@ -32,6 +33,8 @@ class Readouts:
         Where the training cells of a modality are.
     annotators
         Labels, from program scores and states of some modalities.
+    novelties
+        Distances to labeled cells that have some modalities; of the same sets as the annotators.
     label_scale
         Factor of label probabilities that gives them the total variance of the embedding.
     """
@@ -41,6 +44,7 @@ class Readouts:
     embeddings: dict[Subset, Linear] = field(default_factory=dict)
     familiarities: dict[Subset, Familiarity] = field(default_factory=dict)
     annotators: dict[Subset, Annotator] = field(default_factory=dict)
+    novelties: dict[Subset, Novelty] = field(default_factory=dict)
     label_scale: float = 1.0
 
     def to_arrays(self) -> dict[str, np.ndarray]:
@@ -73,6 +77,7 @@ PARTS: dict[str, Any] = {
     "embeddings": Linear,
     "familiarities": Familiarity,
     "annotators": Annotator,
+    "novelties": Novelty,
 }
 
 

@@ -1,19 +1,32 @@
 """`annotate`: write predicted labels."""
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pandas as pd
 from mudata import MuData
 
-from scmoe._keys import DEFAULT_KEY, Keys
-from scmoe.tl._tables import storable_frame
+from scmoe._keys import ANNOTATION, DEFAULT_KEY, UNKNOWN_LABEL, Keys
+from scmoe._log import logger
+from scmoe.readout._hierarchy import roll_up
+from scmoe.tl._tables import storable_frame, write_uns
 
 if TYPE_CHECKING:
     from scmoe.model._scmoe import SCMOE
 
 
-def annotate(mdata: MuData, model: "SCMOE", *, key_added: str = DEFAULT_KEY) -> None:
-    """Label the cells.
+def annotate(
+    mdata: MuData,
+    model: "SCMOE",
+    *,
+    coverage: float = 1.0,
+    reject_label: str = UNKNOWN_LABEL,
+    hierarchy: Mapping[str, str] | None = None,
+    rollup_confidence: float = 0.9,
+    key_added: str = DEFAULT_KEY,
+) -> None:
+    """Label the cells, or decline to.
 
     Parameters
     ----------
@@ -21,25 +34,94 @@ def annotate(mdata: MuData, model: "SCMOE", *, key_added: str = DEFAULT_KEY) -> 
         Training data or a query; labels it holds are not looked at.
     model
         A model trained with ``labels_key``.
+    coverage
+        Share of cells of known types that are to keep their label. Below 1, cells whose label is unsure, or that are unlike all known
+        types, get `reject_label`: a cell is trusted as much as the smaller of two shares, that of held-out training cells whose
+        label is no surer and that of those at least as strange, and the limit is where held-out training cells have this coverage. The
+        query does not move it: of a query with new types, fewer cells keep a label.
+    reject_label
+        Name for cells without a label.
+    hierarchy
+        Parent of each label, and of parents, such as ``{"CD4 naive": "T", "CD8 naive": "T", "T": "lymphocyte"}``. Probabilities are
+        summed to parents.
+    rollup_confidence
+        With `hierarchy`: the probability that a name must have. Above 0.5.
     key_added
         Name of the results.
 
     Returns
     -------
     None
-        Writes ``mdata.obs["{key_added}_label"]`` (categorical), ``mdata.obs["{key_added}_label_confidence"]`` (the
-        probability of that label) and ``mdata.obsm["{key_added}_label_probability"]`` (a frame, cells x labels; ``/``
-        in a label becomes ``_``).
+        Removes what an earlier call wrote, then writes to ``mdata.obs`` ``"{key_added}_label"`` (categorical), ``"{key_added}_label_confidence"`` (the
+        probability of the most probable label, which is not shown where it was declined), ``"{key_added}_label_second"`` and
+        ``"{key_added}_label_second_confidence"`` (the second most probable), ``"{key_added}_unknown_score"`` (see
+        `scmoe.model.SCMOE.get_unknown_score`), and with `hierarchy` ``"{key_added}_label_rollup"`` (the lowest label or parent that reaches
+        `rollup_confidence`; `reject_label` where not even a root does) and ``"{key_added}_label_rollup_confidence"``; to ``mdata.obsm``
+        ``"{key_added}_label_probability"`` (a frame, cells x labels; ``/`` in a label becomes ``_``); and to ``mdata.uns[key_added]["annotation"]``
+        ``"coverage"``, ``"threshold"`` (of the trust, 1 - coverage), ``"achieved_coverage"`` (share of these cells that have a label),
+        ``"expected_accuracy"`` (of cells that have one, from held-out training cells at this coverage) and ``"reject_label"``.
 
     Raises
     ------
     ValueError
-        The model was trained without labels, or the data do not fit it.
+        The model was trained without labels, the data do not fit it, `coverage` or `rollup_confidence` is out of range, `reject_label` is a label,
+        `hierarchy` names labels that the model does not know or goes in a circle, or no label has two training cells to fix a coverage with.
     """
-    keys = Keys(name=key_added)
-    probability = model.predict(mdata, soft=True)
-    assert isinstance(probability, pd.DataFrame)
-    best = probability.to_numpy().argmax(1)
-    mdata.obs[keys.label] = pd.Categorical.from_codes(best, probability.columns)
-    mdata.obs[keys.label_confidence] = probability.to_numpy().max(1)
-    mdata.obsm[keys.label_probability] = storable_frame(probability.to_numpy(), mdata, model.setup.labels)
+    keys, labels = Keys(name=key_added), model.setup.labels
+    if reject_label in labels:
+        raise ValueError(f"reject_label={reject_label!r} is a label of the model. Choose another name.")
+    found = model.get_annotation(mdata, coverage=coverage)
+    if coverage < 1 and np.isnan(found.trust).any():
+        raise ValueError(
+            "A coverage below 1 needs labels with at least two training cells, to be held out; found none for some cells. Leave coverage out."
+        )
+    kept = ~(found.trust <= 1 - coverage)
+    columns = _labels_of(found.probability, kept, labels, reject_label, keys)
+    columns[keys.unknown_score] = found.unknown_score
+    if hierarchy is not None:
+        chosen, confidence, names = roll_up(found.probability, labels, hierarchy, rollup_confidence)
+        columns[keys.label_rollup] = _categorical(chosen, names, reject_label)
+        columns[keys.label_rollup_confidence] = confidence
+    mdata.obs.drop(columns=[*keys.of_labels()], inplace=True, errors="ignore")
+    for name, column in columns.items():
+        mdata.obs[name] = column
+    mdata.obsm[keys.label_probability] = storable_frame(found.probability, mdata, labels)
+    accuracy = float(found.expected_accuracy[kept].mean()) if kept.any() else float("nan")
+    record = {
+        "coverage": coverage,
+        "threshold": 1 - coverage,
+        "achieved_coverage": float(kept.mean()),
+        "expected_accuracy": accuracy,
+        "reject_label": reject_label,
+    }
+    write_uns(mdata, key_added, **{ANNOTATION: record})
+    if coverage < 1:
+        logger.info(
+            "labels: %.0f %% of %d cells (asked for %.0f %% of known types), expected accuracy %.2f",
+            100 * kept.mean(),
+            len(kept),
+            100 * coverage,
+            accuracy,
+        )
+
+
+def _labels_of(
+    probability: np.ndarray, kept: np.ndarray, labels: list[str], reject_label: str, keys: Keys
+) -> dict[str, object]:
+    """Columns of the most and second most probable label."""
+    # Stable, so that the first of equals is the best, as for `SCMOE.predict`.
+    best, second = np.argsort(-probability, axis=1, kind="stable")[:, :2].T
+    cells = np.arange(len(probability))
+    return {
+        keys.label: _categorical(np.where(kept, best, -1), labels, reject_label),
+        keys.label_confidence: probability[cells, best],
+        keys.label_second: pd.Categorical.from_codes(second, labels),
+        keys.label_second_confidence: probability[cells, second],
+    }
+
+
+def _categorical(codes: np.ndarray, names: list[str], reject_label: str) -> pd.Categorical:
+    """Names by position; -1 is the reject label, which is a category only if a cell has it."""
+    if (codes >= 0).all():
+        return pd.Categorical.from_codes(codes, names)
+    return pd.Categorical.from_codes(np.where(codes < 0, len(names), codes), [*names, reject_label])

@@ -77,7 +77,7 @@ def check_results(mdata: MuData, n_clusters: int | None, key: str) -> None:
 def drop_results(mdata: MuData, key: str) -> None:
     """Remove what an earlier model wrote under this key, so that nothing stale stands beside the new results."""
     keys = Keys(name=key)
-    columns = (keys.cluster, keys.label, keys.label_confidence, keys.mapping_score)
+    columns = (keys.cluster, keys.mapping_score, *keys.of_labels())
     arrays = (keys.embedding, keys.labeled_embedding, keys.router, keys.label_probability, keys.denoised)
     for name in columns:
         mdata.obs.drop(columns=name, inplace=True, errors="ignore")

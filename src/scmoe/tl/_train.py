@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from mudata import MuData
 
 from scmoe._keys import DEFAULT_KEY, DIAGNOSTICS, HISTORY, PARAMS, UNKNOWN_LABEL
+from scmoe.losses._class_balance import DEFAULT_BALANCE, ClassBalance
 from scmoe.tl._annotate import annotate
 from scmoe.tl._cluster import cluster
 from scmoe.tl._embed import embed
@@ -27,6 +28,7 @@ def train(
     continuous_covariate_keys: Sequence[str] = (),
     labels_key: str | None = None,
     unlabeled_category: str = UNKNOWN_LABEL,
+    class_balance: ClassBalance = DEFAULT_BALANCE,
     max_epochs: int | None = None,
     seed: int = 0,
     key_added: str = DEFAULT_KEY,
@@ -43,6 +45,8 @@ def train(
         See `scmoe.model.SCMOE.setup_mudata`.
     labels_key, unlabeled_category
         See `scmoe.model.SCMOE.setup_mudata`.
+    class_balance
+        How labels with few cells are treated, see `scmoe.model.SCMOE.train`.
     max_epochs
         Passes over the training cells; None: chosen by size.
     seed
@@ -84,7 +88,7 @@ def train(
             unlabeled_category=unlabeled_category,
         )
         model = SCMOE(mdata, seed=seed, **model_kwargs)
-        model.train(max_epochs, **(train_kwargs or {}))
+        model.train(max_epochs, class_balance=class_balance, **(train_kwargs or {}))
     drop_results(mdata, key_added)
     embed(mdata, model, key_added=key_added)
     cluster(mdata, n_clusters=model.config.n_clusters, seed=seed, key_added=key_added)
@@ -95,6 +99,7 @@ def train(
         "network": asdict(model.config),
         "setup": setup,
         "train": dict(train_kwargs or {}),
+        "class_balance": class_balance,
         "seed": seed,
         "seconds": model.train_seconds_,
         "versions": versions(),

@@ -120,10 +120,7 @@ def read_counts(adata: AnnData, layer: str | None = None, values: Values = "coun
         There is no cell or gene, or the values are not what `values` says: negative, NaN, infinite, fractional, or too
         large for logarithms.
     """
-    if not isinstance(adata, AnnData):
-        raise TypeError(
-            f'Expected an AnnData, found {type(adata).__name__}. Of a MuData, pass one modality: mdata["rna"].'
-        )
+    check_anndata(adata)
     if values not in get_args(Values):
         raise ValueError(f"values must be one of {', '.join(map(repr, get_args(Values)))}; found {values!r}.")
     if layer is not None and layer not in adata.layers:
@@ -144,6 +141,14 @@ def read_counts(adata: AnnData, layer: str | None = None, values: Values = "coun
     if empty.any():
         _report_empty(adata, empty, "have no counts")
     return counts
+
+
+def check_anndata(adata: object) -> None:
+    """Raise a TypeError if this is not an AnnData."""
+    if not isinstance(adata, AnnData):
+        raise TypeError(
+            f'Expected an AnnData, found {type(adata).__name__}. Of a MuData, pass one modality: mdata["rna"].'
+        )
 
 
 def _check_positive(matrix: Matrix, where: str) -> None:

@@ -161,11 +161,11 @@ def objective(network: Network, batch: Batch, config: TrainConfig) -> dict[str, 
         group = torch.arange(n_modalities, device=device).expand(n_cells, -1)
     z = network.standardize(batch.values, batch.observed)
     covariates = network.scale_covariates(batch.covariates)
-    encoded = network.encode(z, batch.presence, covariates, group)
+    encoded = network.encode(z, batch.presence, covariates, group, values=batch.values)
     own, cross = own_and_cross(*pair_losses(network, encoded, z, batch, group))
     terms = {"own": own, "cross": cross, **further_losses(network, encoded, batch, group, config.balance_scope)}
     if "cluster" in terms and not network.training:  # evaluated on fused cells, as the head is used; trained on both
-        heard = network.encode(z, batch.presence, covariates)
+        heard = network.encode(z, batch.presence, covariates, values=batch.values)
         terms["cluster"] = torch.stack(ddc(*network.cluster_logits(heard))).sum()
     weights = {name: getattr(config, f"{name}_weight") for name in terms}
     if not network.training:  # what regularizes the router is no measure of fit

@@ -8,7 +8,8 @@ from torch.nn import functional as F
 
 from scmoe.data._gene_dataset import GeneBatch
 from scmoe.losses._balance import balance_loss, z_loss
-from scmoe.nn._gene_network import GeneNetwork, GeneStates
+from scmoe.nn._gene_encoder import GeneStates
+from scmoe.nn._gene_network import GeneNetwork
 from scmoe.tokens._masking import MaskingPolicy
 from scmoe.train._config import StepConfig
 from scmoe.train._objective import masked_mean

@@ -1,0 +1,54 @@
+"""A pretrained encoder for the gene tokens of an `SCMOE`."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from scmoe._log import logger
+from scmoe.data._setup import Setup
+from scmoe.model._xtrimogene import XTRIMOGENE
+from scmoe.nn._gene_config import encoder_config
+from scmoe.nn._gene_tokenizer import GeneTokenizer
+from scmoe.nn._network import Network
+
+
+def read_pretrained(path: str | Path, network_kwargs: Mapping[str, Any]) -> XTRIMOGENE:
+    """The gene model in a folder; a ValueError if its encoder is not asked for or of no use."""
+    if network_kwargs.get("tokenizer") != "genes":
+        raise ValueError("A pretrained encoder makes gene tokens. Pass tokenizer='genes' with pretrained=.")
+    if "gene_encoder" in network_kwargs:
+        raise ValueError("The size of a pretrained encoder is its own. Leave gene_encoder or pretrained out.")
+    model = XTRIMOGENE.load(path)
+    encoder_config(vars(model.config))
+    return model
+
+
+def take_over(network: Network, setup: Setup, pretrained: XTRIMOGENE) -> None:
+    """Copy a pretrained encoder into all gene tokenizers; genes are matched by name.
+
+    Genes that it does not know start from the mean of those that it does.
+    """
+    state, table = pretrained.module.state_dict(), pretrained.module.gene.detach()
+    for name, tokenizer in zip(setup.modalities, network.tokenizers, strict=True):
+        if not isinstance(tokenizer, GeneTokenizer):
+            continue
+        genes = setup.feature_names[name]
+        try:
+            place = pretrained.setup.vocabulary.match(genes).position
+        except ValueError as error:
+            raise ValueError(f"The genes of {name!r} do not fit the pretrained encoder. {error}") from error
+        known = torch.from_numpy(place >= 0)
+        rows = table[torch.from_numpy(place)]
+        rows[~known] = rows[known].mean(0)
+        own = tokenizer.encoder.state_dict()
+        tokenizer.encoder.load_state_dict({key: state[key] for key in own} | {"gene": rows})
+        tokenizer.is_pretrained = True
+        logger.info(
+            "%s: the pretrained encoder knows %d of %d genes; the other %d start from the mean of these.",
+            name,
+            int(known.sum()),
+            len(genes),
+            int((~known).sum()),
+        )
