@@ -182,3 +182,11 @@ def test_repr(pretrained, genes, tiny_genes):
     assert "trained for 10 epochs" in text and "genes: 40, read as counts, continuous tokens" in text
     assert "1 layer(s), width 16, 1 expert(s)" in text and "labels: none; seed: 0" in text
     assert "not trained" in repr(tiny_genes(genes))
+
+
+def test_cells_beyond_the_limit_of_the_tokenizer_are_reported(genes, fit_genes, caplog):
+    model = fit_genes(genes, network={"tokenizer": "rank"})
+    model.tokenizer.limit = 2
+    with caplog.at_level("WARNING", logger="scmoe"):
+        model.get_latent_representation()
+    assert "express more than 2 genes" in caplog.text

@@ -113,7 +113,9 @@ class Encoding(BaseModelClass):
 
     def _encode_reading(self, reading: Reading, return_attention: bool = False) -> Chunk:
         _, batch, z, covariates = reading
-        encoded = self.module.encode(z, batch.presence, covariates, values=batch.values, return_attention=return_attention)
+        encoded = self.module.encode(
+            z, batch.presence, covariates, values=batch.values, return_attention=return_attention
+        )
         return Chunk(*reading, encoded)
 
     def _read(

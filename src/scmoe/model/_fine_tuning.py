@@ -142,6 +142,7 @@ class FineTuning(Pretraining):
             tuned._start_classifier(cells, code, train, class_balance)
         if class_balance == "post_hoc":
             classifier.lower_bias(torch.from_numpy(prior_offsets(np.bincount(code[train]))))
+        tuned.axes = tuned._fit_axes(rows_of(cells, train))
         tuned.history_ = pd.concat(histories, ignore_index=True).rename_axis("epoch")
         return tuned
 

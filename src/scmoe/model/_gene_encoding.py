@@ -9,6 +9,7 @@ from anndata import AnnData
 from lightning.fabric.utilities import move_data_to_device
 from scvi.model.base import BaseModelClass
 
+from scmoe._log import logger
 from scmoe.data._gene_batches import in_order
 from scmoe.data._gene_dataset import DEFAULT_DEPTH, Draw, GeneBatch, GeneDataset
 from scmoe.data._gene_manager import GeneSetup
@@ -64,7 +65,14 @@ class GeneEncoding(BaseModelClass):
             adata = self.adata
         if adata is None:
             raise ValueError("This model was loaded without data. Pass the AnnData: adata=adata.")
-        return self.setup.read(adata)
+        cells = self.setup.read(adata)
+        limit = getattr(self.tokenizer, "limit", None)
+        if limit is not None and (n_longer := int((np.diff(cells.counts.indptr) > limit).sum())):
+            logger.warning(
+                "%d cells express more than %d genes; the %s tokenizer leaves the others out, and they count as zero",
+                *(n_longer, limit, self.tokenizer.kind),
+            )
+        return cells
 
     def _check_trained(self) -> None:
         if not self.is_trained_:

@@ -84,7 +84,9 @@ def forward(network: Network, batch: Batch, config: TrainConfig, group: Tensor) 
     hooks = [block.moe.experts.register_forward_hook(keep) for block in network.blocks]
     z = network.standardize(batch.values, batch.observed)
     try:
-        encoded = network.encode(z, batch.presence, network.scale_covariates(batch.covariates), group, values=batch.values)
+        encoded = network.encode(
+            z, batch.presence, network.scale_covariates(batch.covariates), group, values=batch.values
+        )
     finally:
         for hook in hooks:
             hook.remove()

@@ -11,13 +11,12 @@ import pandas as pd
 from lightning.pytorch import Callback
 
 from scmoe._log import logger
-from scmoe.data._datamodule import split_cells
 from scmoe.data._gene_batches import GeneDataModule
 from scmoe.data._gene_dataset import DEFAULT_DEPTH, GeneDataset
 from scmoe.model._gene_encoding import rows_of
 from scmoe.model._gene_inference import GeneInference
 from scmoe.model._gene_start import start
-from scmoe.model._training import check_train_arguments
+from scmoe.model._training import check_train_arguments, kept_split
 from scmoe.nn._config import from_keywords
 from scmoe.tokens._counts import Cells
 from scmoe.tokens._make import make_tokenizer
@@ -102,7 +101,7 @@ class Pretraining(GeneInference):
         check_train_arguments(config, max_epochs, batch_size, trainer_kwargs)
         cells = self._read(None)
         self._check_cells(cells)
-        train, validation, test = split_cells(len(cells.totals), train_size, validation_size, self.seed)
+        train, validation, test = kept_split(self, len(cells.totals), train_size, validation_size)
         check_split(train, validation, early_stopping=early_stopping, resume=resume, checkpoint_dir=checkpoint_dir)
         began = time.perf_counter()
         before = copy.deepcopy(self.module.state_dict()), self.tokenizer

@@ -112,7 +112,7 @@ class Training(Deletion):
         config = from_keywords(TrainConfig, plan_kwargs or {})
         check_train_arguments(config, max_epochs, batch_size, trainer_kwargs)
         dataset = self._dataset(None)
-        train, validation, test = self._split(len(dataset), train_size, validation_size)
+        train, validation, test = kept_split(self, len(dataset), train_size, validation_size)
         check_copies(self.adata.obs, (train, validation, test))
         if self.setup.labels:
             check_balanced_once(self.adata.obs.iloc[train], class_balance)
@@ -164,16 +164,6 @@ class Training(Deletion):
         last tenth of the epochs, relative to its spread; ``verdict``, sentences on what to do, none if all is well.
         """
         return self.diagnostics_
-
-    def _split(
-        self, n_cells: int, train_size: float, validation_size: float | None
-    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Training, validation and test cells; those of the first training stay what they were in a second."""
-        if self.is_trained_:
-            kept = self.train_indices_, self.validation_indices_, self.test_indices_
-            if sum(map(len, kept)) == n_cells:
-                return kept
-        return split_cells(n_cells, train_size, validation_size, self.seed)
 
     def _check_training(
         self, dataset: MosaicDataset, train: np.ndarray, validation: np.ndarray, *, early_stopping: bool
@@ -228,3 +218,14 @@ def check_train_arguments(
     for name, value in (("max_epochs", max_epochs), ("batch_size", batch_size)):
         if value is not None and (not isinstance(value, int) or value < 1):
             raise ValueError(f"{name} must be a whole number, at least 1; found {value!r}.")
+
+
+def kept_split(
+    model: Any, n_cells: int, train_size: float, validation_size: float | None
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Training, validation and test cells; those of a model's first training stay what they were in a second."""
+    if model.is_trained_:
+        kept = model.train_indices_, model.validation_indices_, model.test_indices_
+        if sum(map(len, kept)) == n_cells:
+            return kept
+    return split_cells(n_cells, train_size, validation_size, model.seed)

@@ -1,6 +1,6 @@
 """Labels from the states of the gene encoder."""
 
-from typing import Literal, get_args
+from typing import Literal, Self, get_args
 
 import torch
 from torch import Tensor, nn
@@ -75,6 +75,12 @@ class GeneClassifier(nn.Module):
         network.blocks.requires_grad_(True)
         network.value.requires_grad_(True)
         network.gene.requires_grad_(True)
+
+    def train(self, mode: bool = True) -> Self:
+        """Set the mode; an encoder that does not learn is evaluated, without dropout and noise."""
+        super().train(mode)
+        self.network.train(mode and any(weight.requires_grad for weight in self.network.parameters()))
+        return self
 
     def forward(self, gene: Tensor, value: Tensor, seen: Tensor) -> Tensor:
         """Logits (B, labels) of cells, see `GeneEncoder.encode`."""

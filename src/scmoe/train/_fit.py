@@ -148,6 +148,7 @@ def isolated() -> Iterator[None]:
         warnings.filterwarnings("ignore", message=".*`isinstance\\(treespec, LeafSpec\\)` is deprecated.*")
         warnings.filterwarnings("ignore", message=".*exists and is not empty.*")
         warnings.filterwarnings("ignore", message=".*across ranks is zero.*")  # no validation cells
+        warnings.filterwarnings("ignore", message=".*module\\(s\\) in eval mode.*")  # frozen parts
         try:
             chatter.setLevel(logging.WARNING)
             yield
