@@ -9,7 +9,7 @@ from scmoe.nn._config import NetworkConfig
 @pytest.mark.parametrize(
     ("settings", "match"),
     [
-        ({"tokenizer": "patches"}, "tokenizer must be one of 'program', 'patch'; found 'patches'"),
+        ({"tokenizer": "patches"}, "tokenizer must be one of 'program', 'patch', 'genes'; found 'patches'"),
         ({"router": "own"}, "router must be one of 'shared', 'per_modality'; found 'own'"),
         ({"gate": "softmax"}, "gate must be one of .*; found 'softmax'"),
         ({"residual": None}, "residual must be one of .*; found None"),

@@ -159,7 +159,9 @@ class GeneInference(GeneEncoding):
     ) -> pd.DataFrame:
         """Predict genes from the others: those asked for are hidden from the network, measured or not.
 
-        As in training, their counts are still in the total that the other genes are divided by.
+        As in training, their counts are still in the total that the other genes are divided by. The prediction is what is expected of
+        a gene masked as in training, where expressed genes are masked more often than others: it tells which cells have more
+        of a gene, but lies above the gene's mean. Train with equal ``mask_nonzero`` and ``mask_zero`` for values on the scale of the data.
 
         Parameters
         ----------

@@ -8,16 +8,13 @@ from numpy.typing import NDArray
 from scipy.optimize import minimize_scalar
 from scipy.special import softmax
 
-from scmoe.losses._class_balance import DEFAULT_BALANCE, ClassBalance, check_balance
+from scmoe.losses._class_balance import DEFAULT_BALANCE, ClassBalance, check_balance, prior_offsets
 from scmoe.readout._held_out import hold_out, split_labels
 from scmoe.readout._softmax import fit_softmax
+from scmoe.readout._weights import SMALLEST, adjust, choose_tau, choose_weights
 
-N_WEIGHT_STEPS = 200
-"""Steps of expectation-maximization; from a few dozen on, nothing changes that matters."""
 MIN_TEMPERATURE, MAX_TEMPERATURE = 0.5, 10.0
 """Where kinds of cells are far apart, held-out cells alone would let every probability be 1."""
-SMALLEST = 1e-12
-"""Probabilities count as at least this much in a logarithm."""
 ARRAYS = ("present", "weights", "temperature", "member_log_loss", "log_loss", "truth", "predicted", "confidence")
 
 
@@ -37,6 +34,8 @@ class Annotator:
         (n_labels,) whether a label is in the training cells.
     weights
         (M,) weights of the views' classifiers; they sum to 1.
+    tau
+        Of the logit adjustment that is in the intercepts; 0 where `ClassBalance` is another.
     temperature
         Above 1: the mixture was too sure of itself on held-out cells; below 1: not sure enough.
     member_log_loss
@@ -53,6 +52,7 @@ class Annotator:
     intercepts: tuple[NDArray[np.float64], ...]
     present: NDArray[np.bool_]
     weights: NDArray[np.float64]
+    tau: float
     temperature: float
     member_log_loss: NDArray[np.float64]
     log_loss: float
@@ -123,7 +123,8 @@ def fit_annotator(
     """Learn labels from several views of the same cells.
 
     Each view gets a softmax regression, in which labels with few cells count as `class_balance` has it. The views' weights
-    minimize the log-loss of the mixture on held-out training cells (5 folds). If weights chosen so do not serve cells that
+    minimize the log-loss of the mixture on held-out training cells (5 folds). With ``"auto"`` the same cells choose how strong the logit
+    adjustment is, by macro-F1. If weights chosen so do not serve cells that
     they were not chosen on better than the first view alone, the first view is used alone. Last, one temperature
     calibrates the probabilities on the same held-out cells.
 
@@ -161,16 +162,21 @@ def fit_annotator(
         )
     features = [np.asarray(view, dtype=np.float64)[known] for view in views]
     folds = split_labels(codes, seed)
-    weights, temperature, losses = np.eye(len(views))[0], 1.0, np.full(len(views) + 1, np.nan)
+    adjusting = class_balance == "auto"
+    tau, weights, temperature = 0.0, np.eye(len(views))[0], 1.0
+    losses = np.full(len(views) + 1, np.nan)
     truth, calibrated = codes[folds >= 0], np.empty((0, len(found)))
     if len(truth):
-        held_out = [hold_out(values, codes, folds, class_balance, seed) for values in features]
+        held_out = [hold_out(x, codes, folds, "none" if adjusting else class_balance, seed) for x in features]
+        if adjusting:
+            tau = choose_tau(held_out, truth, folds[folds >= 0], counts)
+            held_out = [adjust(p, prior_offsets(counts, tau)) for p in held_out]
         weights = choose_weights(held_out, truth, folds[folds >= 0])
         mixed = np.tensordot(weights, held_out, axes=1)
         temperature = choose_temperature(mixed, truth)
         calibrated = temper(mixed, temperature)
         losses = np.array([log_loss(p, truth) for p in [*held_out, calibrated]])
-    members = [fit_softmax(values, codes, class_balance, seed) for values in features]
+    members = [fit_softmax(values, codes, class_balance, seed, tau) for values in features]
     return Annotator(
         coefficients=tuple(slope for slope, _ in members),
         intercepts=tuple(start for _, start in members),
@@ -195,27 +201,6 @@ def check_views(views: Sequence[np.ndarray], n_cells: int) -> None:
             raise ValueError(
                 f"View {m} has a value that is not a number in cell {cell}. Fill it, or leave the cell out."
             )
-
-
-def choose_weights(
-    held_out: Sequence[NDArray[np.float64]], truth: NDArray[np.integer], folds: NDArray[np.integer]
-) -> NDArray[np.float64]:
-    """Weights of least log-loss; all on the first member if such weights do not pay on folds they were not fitted to."""
-    own = np.stack([p[np.arange(len(truth)), truth] for p in held_out], axis=1).clip(SMALLEST)
-    tested = np.empty(len(truth))
-    for fold in np.unique(folds):
-        tested[folds == fold] = own[folds == fold] @ fit_weights(own[folds != fold])
-    pays = np.log(tested).mean() > np.log(own[:, 0]).mean()
-    return fit_weights(own) if pays else np.eye(len(held_out))[0]
-
-
-def fit_weights(own: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Expectation-maximization of mean log(own @ weights) for the members' probabilities (n, M) of the true labels."""
-    weights = np.full(own.shape[1], 1 / own.shape[1])
-    for _ in range(N_WEIGHT_STEPS):
-        share = own * weights
-        weights = (share / share.sum(axis=1, keepdims=True)).mean(axis=0)
-    return weights
 
 
 def choose_temperature(probability: NDArray[np.float64], truth: NDArray[np.integer]) -> float:

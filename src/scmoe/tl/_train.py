@@ -56,7 +56,7 @@ def train(
     train_kwargs
         More arguments of `scmoe.model.SCMOE.train`.
     **model_kwargs
-        Fields of `scmoe.model.NetworkConfig`.
+        Fields of `scmoe.model.NetworkConfig`, and ``pretrained`` of `scmoe.model.SCMOE`.
 
     Returns
     -------

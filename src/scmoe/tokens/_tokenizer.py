@@ -28,7 +28,7 @@ class Tokenizer(ABC):
         Number of genes of the vocabulary; set by `fit`.
     """
 
-    kind: ClassVar[str]
+    kind: ClassVar[str] = "none"
     n_genes: int | None = None
 
     @property
