@@ -8,13 +8,12 @@ from sklearn.linear_model import LogisticRegression
 from scmoe.readout._annotator import (
     Annotator,
     choose_temperature,
-    choose_weights,
     fit_annotator,
-    fit_weights,
     log_loss,
     temper,
 )
 from scmoe.readout._held_out import N_FOLDS, hold_out, split_labels
+from scmoe.readout._weights import choose_weights, fit_weights
 
 
 def cells(sizes, seed=0, width=6, noise=1.0):

@@ -97,7 +97,8 @@ def fit_references(train: AnnData, seed: int) -> dict[str, Predictor]:
     """Predictors of masked genes that training cells give without a network, by name."""
     values = log_values(train)
     n_genes = values.shape[1]
-    tokens = ContinuousTokenizer().fit(values).transform(sparse.csr_matrix(train.X))
+    counts = sparse.csr_matrix(train.X)
+    tokens = ContinuousTokenizer().fit(counts).transform(counts)
     expressed = values.getnnz(0)
     total = np.asarray(values.sum(0), np.float64).ravel()
     means = {

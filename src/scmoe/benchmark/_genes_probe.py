@@ -1,5 +1,6 @@
 """Labels of held-out cells from embeddings, from log-normalized genes, and by fine-tuning."""
 
+import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -119,6 +120,6 @@ def sensitivity(labeler: Labeler, test: AnnData, seed: int) -> dict[str, Any]:
     found = {"whole": label_scores(labeler, test)}
     for share in DEPTHS:
         found[f"{100 * share:.0f} % of the molecules"] = label_scores(labeler, thinned(test, share, seed))
-    kept = np.random.default_rng(seed).permutation(test.n_vars)[: -int(-KEPT_GENES * test.n_vars // 1)]
+    kept = np.random.default_rng(seed).permutation(test.n_vars)[: math.ceil(KEPT_GENES * test.n_vars)]
     found[f"{100 * KEPT_GENES:.0f} % of the genes"] = label_scores(labeler, test[:, np.sort(kept)].copy())
     return found

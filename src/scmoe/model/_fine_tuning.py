@@ -28,8 +28,10 @@ from scmoe.model._training import check_train_arguments
 from scmoe.nn._config import from_keywords
 from scmoe.nn._gene_classifier import POOLING, TRAINABLE, GeneClassifier, Trainable
 from scmoe.nn._gene_network import GeneNetwork
+from scmoe.readout._axes import Axes
+from scmoe.readout._held_out import hold_out, split_labels
 from scmoe.readout._softmax import fit_softmax
-from scmoe.tokens._counts import Cells
+from scmoe.readout._weights import choose_tau
 from scmoe.train._fine_tune import FineTuneConfig, parts_of
 from scmoe.train._fit import run
 
@@ -73,9 +75,10 @@ class FineTuning(Pretraining):
             ``"head"``: the classifier alone, on the frozen embedding; ``"last"``: with it the last encoder layer; ``"all"``:
             with it the whole encoder.
         class_balance
-            How labels with few cells are treated, with the same number of steps for all. ``"logit_adjusted"``: each label counts the same,
-            whatever its number of cells; ``"none"``: each cell does; for the others see the user guide on rare types. With any but
-            ``"none"`` probabilities are those of cells of which each label has as many.
+            How labels with few cells are treated, with the same number of steps for all. ``"none"``: each cell counts the same;
+            ``"logit_adjusted"``: each label does; ``"auto"``: between these, as serves the macro-F1 of held-out training cells on the frozen
+            embedding; for the others see the user guide on rare types. With any but ``"none"`` probabilities lean toward rare labels:
+            they are not calibrated to natural frequencies.
         max_epochs
             Passes over the labeled cells.
         batch_size
@@ -121,8 +124,10 @@ class FineTuning(Pretraining):
         check_balanced_once(
             (obs if indices is None else obs.iloc[positions(indices, len(obs))]).iloc[train], class_balance
         )
-        parts = parts_of(Balance(class_balance, np.bincount(code[train])), max_epochs)
-        tuned._start_classifier(cells, code, train, parts[0].balance.option)
+        pooled = self._pooled(rows_of(cells, train), POOLING)
+        balance = balance_of(pooled, code[train], class_balance, seed)
+        parts = parts_of(balance, max_epochs)
+        tuned._start_classifier(pooled, code[train], parts[0].balance)
         depth = DEFAULT_DEPTH if self.config.depth_tokens else None
         dataset = GeneDataset(cells, self.tokenizer, depth=depth, label=code)
         histories = []
@@ -139,9 +144,9 @@ class FineTuning(Pretraining):
             histories.append(done.history)
         classifier.requires_grad_(True)  # for trainings to come
         if class_balance == "prototype":
-            tuned._start_classifier(cells, code, train, class_balance)
+            tuned._start_classifier(tuned._pooled(rows_of(cells, train), POOLING), code[train], balance)
         if class_balance == "post_hoc":
-            classifier.lower_bias(torch.from_numpy(prior_offsets(np.bincount(code[train]))))
+            classifier.lower_bias(torch.from_numpy(prior_offsets(balance.counts)))
         tuned.axes = tuned._fit_axes(rows_of(cells, train))
         tuned.history_ = pd.concat(histories, ignore_index=True).rename_axis("epoch")
         return tuned
@@ -200,14 +205,27 @@ class FineTuning(Pretraining):
         tuned.labels, tuned.class_balance_ = labels, class_balance
         return tuned
 
-    def _start_classifier(self, cells: Cells, code: np.ndarray, train: np.ndarray, class_balance: ClassBalance) -> None:
-        """Softmax regression on the standardized embedding of the training cells."""
-        pooled = self._pooled(rows_of(cells, train), POOLING)
-        axes = axes_of(pooled, POOLING)
-        white = (pooled - axes.mean) @ axes.whiten()
-        slope, start = fit_softmax(white.astype(np.float64), code[train], class_balance, self.seed)
+    def _start_classifier(self, pooled: np.ndarray, code: np.ndarray, balance: Balance) -> None:
+        """Softmax regression on the standardized embedding of training cells."""
+        axes, white = whitened(pooled)
+        slope, start = fit_softmax(white, code, balance.option, self.seed, balance.tau)
         arrays = (axes.mean, axes.whiten(), slope.T, start)
         self.classifier.start(*(torch.from_numpy(np.asarray(x, np.float32)) for x in arrays))  # type: ignore[union-attr]
+
+
+def whitened(pooled: np.ndarray) -> tuple[Axes, np.ndarray]:
+    """Pooled states (n, d) along their principal axes, each of variance one, and the axes."""
+    axes = axes_of(pooled, POOLING)
+    return axes, np.asarray((pooled - axes.mean) @ axes.whiten(), np.float64)
+
+
+def balance_of(pooled: np.ndarray, code: np.ndarray, class_balance: ClassBalance, seed: int) -> Balance:
+    """The option for training cells; with ``"auto"`` as strong as serves those held out from regressions on the frozen embedding."""
+    counts, folds = np.bincount(code), split_labels(code, seed)
+    if class_balance != "auto" or (folds < 0).all():
+        return Balance(class_balance, counts)
+    held_out = hold_out(whitened(pooled)[1], code, folds, "none", seed)
+    return Balance(class_balance, counts, choose_tau([held_out], code[folds >= 0], folds[folds >= 0], counts))
 
 
 def classifier_of(network: GeneNetwork, n_labels: int, class_balance: ClassBalance) -> GeneClassifier:

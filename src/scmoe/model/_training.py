@@ -85,8 +85,9 @@ class Training(Deletion):
         early_stopping
             Whether to stop when the validation loss has not improved for ten epochs.
         class_balance
-            How the classifier of labels treats those with few cells; the network does not see labels. ``"logit_adjusted"``: each label
-            counts the same, whatever its number of cells; ``"none"``: each cell does; for the others see the user guide on rare types.
+            How the classifier of labels treats those with few cells; the network does not see labels. ``"none"``: each cell counts the
+            same; ``"logit_adjusted"``: each label does; ``"auto"``: between these, as serves the macro-F1 of held-out training cells; for the
+            others see the user guide on rare types.
         checkpoint_dir
             Folder for ``last.ckpt``, the state of the training after each epoch.
         resume

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from scipy.optimize import minimize_scalar
 from scipy.special import softmax
 
-from scmoe.losses._class_balance import DEFAULT_BALANCE, ClassBalance, check_balance, prior_offsets
+from scmoe.losses._class_balance import DEFAULT_BALANCE, TAU, ClassBalance, check_balance, prior_offsets
 from scmoe.readout._held_out import hold_out, split_labels
 from scmoe.readout._softmax import fit_softmax
 from scmoe.readout._weights import SMALLEST, adjust, choose_tau, choose_weights
@@ -34,8 +34,6 @@ class Annotator:
         (n_labels,) whether a label is in the training cells.
     weights
         (M,) weights of the views' classifiers; they sum to 1.
-    tau
-        Of the logit adjustment that is in the intercepts; 0 where `ClassBalance` is another.
     temperature
         Above 1: the mixture was too sure of itself on held-out cells; below 1: not sure enough.
     member_log_loss
@@ -52,7 +50,6 @@ class Annotator:
     intercepts: tuple[NDArray[np.float64], ...]
     present: NDArray[np.bool_]
     weights: NDArray[np.float64]
-    tau: float
     temperature: float
     member_log_loss: NDArray[np.float64]
     log_loss: float
@@ -162,10 +159,9 @@ def fit_annotator(
         )
     features = [np.asarray(view, dtype=np.float64)[known] for view in views]
     folds = split_labels(codes, seed)
-    adjusting = class_balance == "auto"
-    tau, weights, temperature = 0.0, np.eye(len(views))[0], 1.0
-    losses = np.full(len(views) + 1, np.nan)
+    weights, temperature, losses = np.eye(len(views))[0], 1.0, np.full(len(views) + 1, np.nan)
     truth, calibrated = codes[folds >= 0], np.empty((0, len(found)))
+    counts, tau, adjusting = np.bincount(codes), TAU, class_balance == "auto"
     if len(truth):
         held_out = [hold_out(x, codes, folds, "none" if adjusting else class_balance, seed) for x in features]
         if adjusting:
