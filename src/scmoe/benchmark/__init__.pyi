@@ -4,6 +4,7 @@ from ._conflict_run import run_conflict
 from ._demo import run_demo
 from ._gears import gene_context_features, to_gears
 from ._genes_cost import run_genes_cost
+from ._genes_run import run_genes
 from ._novelty import run_novelty
 from ._perturbation_run import run_perturbation
 from ._perturbation_table import perturbation_table
@@ -27,6 +28,7 @@ __all__ = [
     "run_conflict",
     "run_demo",
     "run_experts",
+    "run_genes",
     "run_genes_cost",
     "run_novelty",
     "run_perturbation",

@@ -32,6 +32,27 @@ def speed(
     typer.echo(f"Written to {output}: speed.json, speed.md")
 
 
+@app.command()
+def genes(
+    output: Annotated[Path, typer.Option("--output", "-o", help="Folder to write.")] = Path("scmoe_genes"),
+    data: Annotated[Path | None, typer.Option(help="Data with RNA counts; default the bundled CITE data.")] = None,
+    labels: Annotated[str | None, typer.Option(help="Column of obs with cell types, of --data.")] = None,
+    study: Annotated[list[str] | None, typer.Option(help="A study; may be repeated; default all.")] = None,
+    seeds: Annotated[str, typer.Option(help="Comma-separated.")] = "0,1,2",
+    quick: Annotated[
+        bool, typer.Option("--quick", help="The first seed, fewer cells, genes and steps: minutes.")
+    ] = False,
+) -> None:
+    """Study what masked-gene pretraining learns: tokenizers, masks, values, annotation, perturbations."""
+    with reported_errors("Run the command again: finished results are kept."):
+        from scmoe.benchmark._genes_run import run_genes
+
+        table = run_genes(output, data=data, labels=labels, studies=study, seeds=_numbers(seeds), quick=quick)
+    for row in table["verdicts"]:
+        typer.echo(f"{row['verdict']}: {row['claim']}; {row['comparison']}, {row['score']}, {row['difference']:+.3f}")
+    typer.echo(f"Written to {output}: genes.md, genes.json, tables, figures, runs")
+
+
 @app.command("genes-cost")
 def genes_cost(
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder to write.")] = Path("scmoe_genes_cost"),

@@ -140,7 +140,11 @@ def sparsity_table(results: Results) -> str:
                 levels = [sum(each[i]["zeros"] for each in mine) / len(mine) for i in range(min(map(len, mine)))]
                 head = f"{name}, values of the {'thinned' if target == 'thinned' else 'whole'} cells"
                 rows.append([head, *(shown([each[i][target] for each in mine]) for i in range(len(levels)))])
-    return markdown_table(["r of masked expressed genes", *(f"{100 * x:.0f} % zeros" for x in levels)], rows) if rows else ""
+    return (
+        markdown_table(["r of masked expressed genes", *(f"{100 * x:.0f} % zeros" for x in levels)], rows)
+        if rows
+        else ""
+    )
 
 
 def tokenizers_table(results: Results) -> str:
@@ -172,7 +176,9 @@ def label_table(results: Results) -> str:
         [
             label,
             *(
-                shown(values_of(by_seed(results, kind, "sensitivity", method, "whole", "f1", label, variant=variant)), 2)
+                shown(
+                    values_of(by_seed(results, kind, "sensitivity", method, "whole", "f1", label, variant=variant)), 2
+                )
                 for _, kind, variant, method in columns
             ),
         ]

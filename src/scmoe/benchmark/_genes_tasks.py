@@ -19,7 +19,6 @@ from scmoe.benchmark._genes_plan import (
     OF_STUDY,
     SCREEN,
     SPARSITY,
-    SWEEP,
     TOKENIZERS,
     VARIANTS,
     Task,
@@ -181,7 +180,7 @@ def sweep_task(task: Task, split: Split) -> Result:
         "n_parameters": sum(p.numel() for p in model.module.parameters()),
     }
     if task.variant in OF_STUDY[SPARSITY]:
-        predictor = lambda masked, rule: predict(model, masked, rule if model.config.depth_tokens else "t4")  # noqa: E731
+        predictor = lambda masked, rule: predict(model, masked, rule if model.config.depth_tokens else "t4")
         result["sparsity"] = {"model": sparsity_curve(predictor, test, task.size.zeros, task.seed)}
     if task.variant in OF_STUDY[TOKENIZERS]:
         made = {f"probe, {pooling}": probed(embedding_of(model, pooling), train) for pooling in (FAIR, DEFAULT)} | {

@@ -104,7 +104,7 @@ def setting_claims(results: Results) -> Iterator[Claim]:
     """The default against the other settings, and experts against a dense layer."""
     auto = "Auto-discretization is better than other embeddings of a value"
     rate = "30 % of the expressed genes is the best rate of masking"
-    claims = {name: (VALUES, auto) for name in OF_STUDY[VALUES]} | {name: (MASKING, rate) for name in OF_STUDY[MASKING]}
+    claims = dict.fromkeys(OF_STUDY[VALUES], (VALUES, auto)) | dict.fromkeys(OF_STUDY[MASKING], (MASKING, rate))
     claims["classes"] = VALUES, "Regression is better than classification"
     claims[NO_ZEROS] = MASKING, "Masking zeros helps"
     for name, (study, claim) in claims.items():
