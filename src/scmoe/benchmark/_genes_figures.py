@@ -33,7 +33,7 @@ from scmoe.benchmark._genes_tasks import PCA, PRETRAINED, REGRESSION, TUNED
 from scmoe.benchmark._genes_verdicts import ARI, F1, HIGH, MSE, NONZERO, SWEPT, UNSEEN
 from scmoe.pl._save import show_or_save
 
-Row = tuple[str, Sequence[float], str]
+Row = tuple[str, list[float], str]
 """A name, a value for each seed, and a color."""
 OURS, OTHER = "C0", "0.45"
 

@@ -1,6 +1,7 @@
 """How well masked genes of held-out cells are predicted, by a pretrained model and by what knows as much without a network."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -106,10 +107,14 @@ def fit_references(train: AnnData, seed: int) -> dict[str, Predictor]:
         MASKED_MEAN: masked_mean(tokens, n_genes, POLICY).astype(np.float64),
         EXPRESSED_MEAN: total / np.maximum(expressed, 1),
     }
-    found: dict[str, Predictor] = {name: lambda masked, mean=mean: mean[masked.gene] for name, mean in means.items()}
+    found: dict[str, Predictor] = {name: partial(_of_gene, mean) for name, mean in means.items()}
     found[COMPONENTS] = fit_components(values, seed)
     found[RIDGE] = Ridges(train, means[MASKED_MEAN], seed)
     return found
+
+
+def _of_gene(values: NDArray[np.float64], masked: Masked) -> NDArray[np.float64]:
+    return values[masked.gene]
 
 
 def fit_components(values: sparse.csr_matrix, seed: int) -> Predictor:

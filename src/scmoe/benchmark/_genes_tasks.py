@@ -1,7 +1,8 @@
 """The tasks of the pretraining studies: from a task and its data to named numbers."""
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ from sklearn.metrics import adjusted_rand_score
 
 from scmoe.benchmark._gears import gene_context_features
 from scmoe.benchmark._genes_data import LABEL, Source, Split, cell_folds, labels_of, sweep_split
-from scmoe.benchmark._genes_masked import fit_references, mask, predict, scores
+from scmoe.benchmark._genes_masked import Masked, Predictor, fit_references, mask, predict, scores
 from scmoe.benchmark._genes_plan import (
     BASELINES,
     FOLDS,
@@ -96,7 +97,7 @@ def held_out_task(task: Task, adata: AnnData) -> Result:
         PCA: probed(pca_embedding_of(train, task.seed), train),
         REGRESSION: regressed(train),
     }
-    labels = {name: label_scores(each, test) for name, each in made.items()}
+    labels = {name: label_scores(each(test), test) for name, each in made.items()}
     history = model.history_[["train_loss", "train_nonzero", "train_zero"]].to_dict("list")
     counts = {"n_train": train.n_obs, "n_test": test.n_obs, "n_steps": n_steps(model, train), "n_genes": train.n_vars}
     return {"masked": found, "labels": labels, "history": history, "seconds": seconds} | counts
@@ -122,8 +123,7 @@ def folds_task(task: Task, adata: AnnData) -> Result:
     for i in range(N_FOLDS):
         train, test = labeled[fold != i].copy(), labeled[fold == i].copy()
         made: dict[str, Labeler] = {
-            name: probed(lambda cells, x=x: x[labeled.obs_names.get_indexer(cells.obs_names)], train)
-            for name, x in embeddings.items()
+            name: probed(partial(_rows_of, x, labeled.obs_names), train) for name, x in embeddings.items()
         }
         made[REGRESSION] = regressed(train)
         if i in tuned_folds:
@@ -139,12 +139,16 @@ def folds_task(task: Task, adata: AnnData) -> Result:
     }
 
 
+def _rows_of(embedding: np.ndarray, names: pd.Index, cells: AnnData) -> np.ndarray:
+    return embedding[names.get_indexer(cells.obs_names)]
+
+
 def _folds_scores(labeled: AnnData, found: Mapping[str, np.ndarray], tuned: np.ndarray) -> Result:
     """Scores over all folds of what was done in all, and of everything over the folds that were fine-tuned."""
     whole = {name: x for name, x in found.items() if all(each is not None for each in x)}
     return {
-        "all": {name: label_scores(lambda _, x=x: x.astype(str), labeled) for name, x in whole.items()},
-        "tuned": {name: label_scores(lambda _, x=x: x[tuned].astype(str), labeled[tuned]) for name, x in found.items()},
+        "all": {name: label_scores(x, labeled) for name, x in whole.items()},
+        "tuned": {name: label_scores(x[tuned], labeled[tuned]) for name, x in found.items()},
     }
 
 
@@ -174,20 +178,23 @@ def sweep_task(task: Task, split: Split) -> Result:
     embed = embedding_of(model)
     result: Result = {
         "masked": {"model": scores(masked, predict(model, masked, depth))},
-        "labels": {PRETRAINED: label_scores(probed(embed, train), test)},
+        "labels": {PRETRAINED: label_scores(probed(embed, train)(test), test)},
         "clusters": {PRETRAINED: cluster_scores(embed(labeled), labeled, task.seed)},
         "seconds": seconds,
         "n_parameters": sum(p.numel() for p in model.module.parameters()),
     }
     if task.variant in OF_STUDY[SPARSITY]:
-        predictor = lambda masked, rule: predict(model, masked, rule if model.config.depth_tokens else "t4")
-        result["sparsity"] = {"model": sparsity_curve(predictor, test, task.size.zeros, task.seed)}
+        result["sparsity"] = {"model": sparsity_curve(partial(predict, model), test, task.size.zeros, task.seed)}
     if task.variant in OF_STUDY[TOKENIZERS]:
         made = {f"probe, {pooling}": probed(embedding_of(model, pooling), train) for pooling in (FAIR, DEFAULT)} | {
             TUNED["all"]: fine_tuned(model, train, "all", task.size, task.seed)
         }
         result["sensitivity"] = {name: sensitivity(each, test, task.seed) for name, each in made.items()}
     return result
+
+
+def _at_any_depth(predictor: Predictor, masked: Masked, depth: str) -> np.ndarray:
+    return predictor(masked)
 
 
 def baselines_task(task: Task, split: Split) -> Result:
@@ -198,13 +205,13 @@ def baselines_task(task: Task, split: Split) -> Result:
     made = {PCA: probed(embed, train), REGRESSION: regressed(train)}
     start = untrained(train, task.seed)
     curves = {
-        name: sparsity_curve(lambda masked, _, each=each: each(masked), test, task.size.zeros, task.seed)
+        name: sparsity_curve(partial(_at_any_depth, each), test, task.size.zeros, task.seed)
         for name, each in references.items()
     }
     return {
         "masked": {name: scores(masked, each(masked)) for name, each in references.items()},
-        "labels": {name: label_scores(each, test) for name, each in made.items()}
-        | {START: label_scores(probed(embedding_of(start), train), test)},
+        "labels": {name: label_scores(each(test), test) for name, each in made.items()}
+        | {START: label_scores(probed(embedding_of(start), train)(test), test)},
         "clusters": {
             PCA: cluster_scores(embed(labeled), labeled, task.seed),
             START: cluster_scores(embedding_of(start)(labeled), labeled, task.seed),
@@ -224,14 +231,11 @@ def screen_task(task: Task) -> Result:
     screen = simulate_screen(task.seed, n_cells=task.size.n_screen)
     control = screen[screen.obs[CONDITION] == CONTROL].copy()
     model, start = pretrained(control, task.size.n_steps, task.seed), untrained(control, task.seed)
-    features: dict[str, Callable[[], np.ndarray]] = {
-        "PCA loadings": lambda: pca_loadings(control),
-        "identities": lambda: model.get_gene_embeddings().loc[control.var_names].to_numpy(),
-        "identities before pretraining": lambda: start.get_gene_embeddings().loc[control.var_names].to_numpy(),
-        "gene context": lambda: gene_context_features(model.get_gene_context(control)),
-        "gene context before pretraining": lambda: gene_context_features(start.get_gene_context(control)),
-    }
-    table = perturbation_table({name: make() for name, make in features.items()}, screen, seed=task.seed)
+    features: dict[str, np.ndarray] = {"PCA loadings": pca_loadings(control)}
+    for each, suffix in ((model, ""), (start, " before pretraining")):
+        features[f"identities{suffix}"] = each.get_gene_embeddings().loc[control.var_names].to_numpy()
+        features[f"gene context{suffix}"] = gene_context_features(each.get_gene_context(control))
+    table = perturbation_table(features, screen, seed=task.seed)
     mean = table.groupby(["setting", "method"], sort=False)[["mse", "pearson", "mse_top", "pearson_top"]].mean()
     rows = [{"setting": key[0], "method": key[1], **row} for key, row in mean.to_dict("index").items()]
     return {"rows": rows, "n_perturbations": int(table["condition"].nunique()), "n_control": control.n_obs}
