@@ -16,7 +16,7 @@ PYPROJECT = nox.project.load_toml("pyproject.toml")
 CONSTRAINTS = ["-c", "constraints.txt"]
 ENV = {"OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", "1"), "MPLBACKEND": "agg"}
 NOTEBOOK_ENV = ENV | {"MPLBACKEND": None}  # notebooks need the inline backend, else no figure shows
-CELL_SECONDS = 180
+CELL_SECONDS = 400
 
 
 def _groups(*names: str) -> list[str]:

@@ -89,7 +89,7 @@ def _seeds(results: Results) -> str:
 def settings_table(results: Results, study: str) -> str:
     """Masked genes, labels and clusters of each setting, and its difference from the default."""
     heads = ["setting", "MSE, all", "MSE, expressed", "MSE, zeros", "r, expressed", "macro-F1", "minus default"]
-    heads += ["k-means ARI", "minus default", "Leiden ARI", "seconds"]
+    heads += ["accuracy", "k-means ARI", "minus default", "Leiden ARI", "seconds"]
     rows = []
     for name in OF_STUDY[study]:
         found = {
@@ -97,6 +97,7 @@ def settings_table(results: Results, study: str) -> str:
             for path in (
                 *(f"masked/model/{each}" for each in (*ERRORS, "pearson_nonzero")),
                 f"labels/{PRETRAINED}/macro_f1",
+                f"labels/{PRETRAINED}/accuracy",
                 f"clusters/{PRETRAINED}/kmeans_ari",
                 f"clusters/{PRETRAINED}/leiden_ari",
                 "seconds",
@@ -117,9 +118,9 @@ def settings_table(results: Results, study: str) -> str:
 
 def _reference_row(results: Results, name: str) -> list[str]:
     masked = [values_of(by_seed(results, BASELINES, "masked", name, each)) for each in (*ERRORS, "pearson_nonzero")]
-    f1 = values_of(by_seed(results, BASELINES, "labels", name, "macro_f1"))
+    f1, accuracy = (values_of(by_seed(results, BASELINES, "labels", name, each)) for each in ("macro_f1", "accuracy"))
     ari = [values_of(by_seed(results, BASELINES, "clusters", name, each)) for each in ("kmeans_ari", "leiden_ari")]
-    return [f"*{name}*", *map(shown, masked), shown(f1), "", shown(ari[0]), "", shown(ari[1]), ""]
+    return [f"*{name}*", *map(shown, masked), shown(f1), "", shown(accuracy), shown(ari[0]), "", shown(ari[1]), ""]
 
 
 def sparsity_table(results: Results) -> str:

@@ -29,9 +29,11 @@ from scmoe.benchmark._genes_plan import (
 from scmoe.benchmark._genes_tasks import PCA, PRETRAINED, REGRESSION, START, TUNED
 from scmoe.benchmark._replicate_verdicts import verdict
 
-F1, ARI, MSE, NONZERO = "macro-F1", "k-means ARI", "MSE, all masked genes", "MSE, expressed genes"
+F1, ACCURACY, ARI = "macro-F1", "accuracy", "k-means ARI"
+MSE, NONZERO = "MSE, all masked genes", "MSE, expressed genes"
 SWEPT = {
     F1: ("labels", PRETRAINED, "macro_f1"),
+    ACCURACY: ("labels", PRETRAINED, "accuracy"),
     ARI: ("clusters", PRETRAINED, "kmeans_ari"),
     MSE: ("masked", "model", "mse"),
     NONZERO: ("masked", "model", "mse_nonzero"),
