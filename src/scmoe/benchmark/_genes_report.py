@@ -41,7 +41,7 @@ VERDICTS, SETTING = "verdicts", "setting"
 
 
 def genes_sections(table: Table) -> dict[str, str]:
-    """Text of every part, by name: verdicts first, then each study's table with its verdicts, then how it was made."""
+    """Text of every part, by name: verdicts first, then each study's table and its verdicts, then how it was made."""
     results, verdicts = table["results"], table["verdicts"]
     tables = {
         PRETRAINING: pretraining_table(results),
@@ -55,7 +55,7 @@ def genes_sections(table: Table) -> dict[str, str]:
     for study in STUDIES:
         if study in table["settings"]["studies"]:
             mine = [row for row in verdicts if row["study"] == study]
-            sections[study] = f"{tables[study]}\n\n{verdict_table(mine)}\n"
+            sections |= {study: f"{tables[study]}\n", f"{study}_{VERDICTS}": f"{verdict_table(mine)}\n"}
     return sections | {SETTING: setting_section(table)}
 
 
@@ -64,7 +64,8 @@ def genes_markdown(sections: Mapping[str, str]) -> str:
     heads = HEADS | {VERDICTS: "What holds", SETTING: "How it was made"}
     parts = ["# Masked-gene pretraining: what is learned"]
     for name, text in sections.items():
-        parts += [f"## {heads[name]}", text.strip()]
+        # A study's verdicts follow its table under the same head.
+        parts += [f"## {heads[name]}", text.strip()] if name in heads else [text.strip()]
     return "\n\n".join(parts) + "\n"
 
 
@@ -92,10 +93,11 @@ def setting_section(table: Table) -> str:
     ]
     main = settings["sources"][0]["name"]
     lines += [
-        f"- Pretraining and annotation: all genes, at most {size['n_cells']} cells, {size['n_long_steps']} steps of 64 cells; one fifth of the "
-        f"cells of {main} is held out, a different one for each seed. Fine-tuning: {size['tuning_epochs']} epochs.",
+        f"- Pretraining and annotation: all genes, at most {size['n_cells']} cells, about {size['n_long_steps']} steps of 64 cells (whole epochs); one fifth of the "
+        f"cells of {main} is held out, a different one for each seed. Fine-tuning: {size['tuning_epochs']} epochs; on more than "
+        f"{size['tuned_cells']} cells in one of the five folds, and with the first seed only where pretraining sees all cells.",
         f"- All other studies: {size['n_train']} training and {size['n_test']} test cells of {main} at most, the {size['n_genes']} genes that "
-        f"are most variable in the training cells, {size['n_steps']} steps. What is fitted, probes and baselines too, sees no test cell.",
+        f"are most variable in the training cells, about {size['n_steps']} steps. What is fitted, probes and baselines too, sees no test cell.",
         f"- Perturbations: simulated knock-outs, {size['n_screen']} cells each, {size['n_steps']} steps on the control cells.",
         "- The preset `tiny` with default settings but for what is named. All models are compared on the same masks of test cells: 30 % of "
         "the expressed genes and 3 % of the zeros, whatever they were trained with. No label shapes a pretraining.",
