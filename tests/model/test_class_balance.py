@@ -100,7 +100,7 @@ def test_copies_are_not_balanced_a_second_time(paired, fit_model, pretrained, sk
 
 def test_an_unknown_option_is_refused_before_anything_is_done(paired, pretrained, genes):
     SCMOE.setup_mudata(paired, labels_key="cell_type")
-    with pytest.raises(ValueError, match="class_balance must be one of 'auto', 'none', .*; found 'smote'"):
+    with pytest.raises(ValueError, match="class_balance must be one of 'none', 'inverse', .*; found 'smote'"):
         SCMOE(paired).train(class_balance="smote")
     with pytest.raises(ValueError, match="found 'smote'"):
         pretrained.fine_tune("cell_type", genes, class_balance="smote", **FAST)

@@ -66,7 +66,7 @@ def train(
     labels_key: Annotated[str | None, typer.Option(help="Column of obs with labels to learn.")] = None,
     class_balance: Annotated[
         str | None,
-        typer.Option(help="How labels with few cells are treated, e.g. auto (default), none or inverse."),
+        typer.Option(help="How labels with few cells are treated, e.g. inverse (default), none or logit_adjusted."),
     ] = None,
     n_clusters: Annotated[int | None, typer.Option(min=2, help="Number of clusters, if known.")] = None,
     kind: Kinds = None,

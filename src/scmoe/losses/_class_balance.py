@@ -13,7 +13,6 @@ from torch import Tensor
 from torch.nn import functional as F
 
 ClassBalance = Literal[
-    "auto",
     "none",
     "inverse",
     "sqrt",
@@ -30,8 +29,8 @@ ClassBalance = Literal[
 ]
 """How classes of unequal size are balanced. One word: two corrections at once would favor rare classes too much."""
 OPTIONS: tuple[ClassBalance, ...] = get_args(ClassBalance)
-DEFAULT_BALANCE: ClassBalance = "auto"
-"""Logit adjustment as strong as serves held-out training cells: none where the labels are easy to tell apart."""
+DEFAULT_BALANCE: ClassBalance = "inverse"
+"""Of the lowest log-loss in folds within training cells, see the user guide on rare types."""
 BETA = 0.999
 """Of the effective number of cells: beyond a few thousand, further cells of a class add nothing."""
 GAMMA = 2.0
@@ -42,8 +41,6 @@ SCALE = 30.0
 """Logits per unit of LDAM's cosine."""
 TAU = 1.0
 """Of logit adjustment; 1 aims at the mean recall of the classes."""
-TAUS = (0.0, 0.25, 0.5, 0.75, 1.0)
-"""That ``"auto"`` chooses from, by the macro-F1 of held-out training cells."""
 POWER = {"sampler": 1.0, "sqrt_sampler": 0.5, "decoupled": 1.0}
 """q of the samplers: a cell is drawn with a probability proportional to n^-q."""
 WEIGHTS = {"inverse": "inverse", "sqrt": "sqrt", "effective": "effective", "deferred": "inverse"}
@@ -68,13 +65,10 @@ class Balance:
         See `ClassBalance`.
     counts
         (C,) training cells of each class.
-    tau
-        Of logit adjustment.
     """
 
     option: ClassBalance
     counts: NDArray[np.integer]
-    tau: float = TAU
 
     def losses(self, logits: Tensor, label: Tensor) -> Tensor:
         """Losses (B,) of cells with logits (B, C) and labels (B,); training lowers their mean.
@@ -85,8 +79,8 @@ class Balance:
             return focal_losses(logits, label)
         if self.option == "ldam":
             return margin_losses(logits, label, SCALE * torch.from_numpy(margins(self.counts)).to(logits))
-        if self.option in ("auto", "logit_adjusted"):
-            logits = logits + torch.from_numpy(prior_offsets(self.counts, self.tau)).to(logits)
+        if self.option == "logit_adjusted":
+            logits = logits + torch.from_numpy(prior_offsets(self.counts)).to(logits)
         losses = F.cross_entropy(logits, label, reduction="none")
         if self.option not in WEIGHTS:
             return losses

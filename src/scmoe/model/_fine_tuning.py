@@ -28,10 +28,7 @@ from scmoe.model._training import check_train_arguments
 from scmoe.nn._config import from_keywords
 from scmoe.nn._gene_classifier import POOLING, TRAINABLE, GeneClassifier, Trainable
 from scmoe.nn._gene_network import GeneNetwork
-from scmoe.readout._axes import Axes
-from scmoe.readout._held_out import hold_out, split_labels
 from scmoe.readout._softmax import fit_softmax
-from scmoe.readout._weights import choose_tau
 from scmoe.train._fine_tune import FineTuneConfig, parts_of
 from scmoe.train._fit import run
 
@@ -76,9 +73,8 @@ class FineTuning(Pretraining):
             with it the whole encoder.
         class_balance
             How labels with few cells are treated, with the same number of steps for all. ``"none"``: each cell counts the same;
-            ``"logit_adjusted"``: each label does; ``"auto"``: between these, as serves the macro-F1 of held-out training cells on the frozen
-            embedding; for the others see the user guide on rare types. With any but ``"none"`` probabilities lean toward rare labels:
-            they are not calibrated to natural frequencies.
+            ``"inverse"``: each label does; for the others see the user guide on rare types. With any but ``"none"`` probabilities are those
+            of cells of which each label has as many: calibrate them before use where labels are as unequal as in nature.
         max_epochs
             Passes over the labeled cells.
         batch_size
@@ -125,7 +121,7 @@ class FineTuning(Pretraining):
             (obs if indices is None else obs.iloc[positions(indices, len(obs))]).iloc[train], class_balance
         )
         pooled = self._pooled(rows_of(cells, train), POOLING)
-        balance = balance_of(pooled, code[train], class_balance, seed)
+        balance = Balance(class_balance, np.bincount(code[train]))
         parts = parts_of(balance, max_epochs)
         tuned._start_classifier(pooled, code[train], parts[0].balance)
         depth = DEFAULT_DEPTH if self.config.depth_tokens else None
@@ -207,25 +203,11 @@ class FineTuning(Pretraining):
 
     def _start_classifier(self, pooled: np.ndarray, code: np.ndarray, balance: Balance) -> None:
         """Softmax regression on the standardized embedding of training cells."""
-        axes, white = whitened(pooled)
-        slope, start = fit_softmax(white, code, balance.option, self.seed, balance.tau)
+        axes = axes_of(pooled, POOLING)
+        white = ((pooled - axes.mean) @ axes.whiten()).astype(np.float64)
+        slope, start = fit_softmax(white, code, balance.option, self.seed)
         arrays = (axes.mean, axes.whiten(), slope.T, start)
         self.classifier.start(*(torch.from_numpy(np.asarray(x, np.float32)) for x in arrays))  # type: ignore[union-attr]
-
-
-def whitened(pooled: np.ndarray) -> tuple[Axes, np.ndarray]:
-    """Pooled states (n, d) along their principal axes, each of variance one, and the axes."""
-    axes = axes_of(pooled, POOLING)
-    return axes, np.asarray((pooled - axes.mean) @ axes.whiten(), np.float64)
-
-
-def balance_of(pooled: np.ndarray, code: np.ndarray, class_balance: ClassBalance, seed: int) -> Balance:
-    """The option for training cells; with ``"auto"`` as strong as serves those held out from regressions on the frozen embedding."""
-    counts, folds = np.bincount(code), split_labels(code, seed)
-    if class_balance != "auto" or (folds < 0).all():
-        return Balance(class_balance, counts)
-    held_out = hold_out(whitened(pooled)[1], code, folds, "none", seed)
-    return Balance(class_balance, counts, choose_tau([held_out], code[folds >= 0], folds[folds >= 0], counts))
 
 
 def classifier_of(network: GeneNetwork, n_labels: int, class_balance: ClassBalance) -> GeneClassifier:

@@ -86,8 +86,7 @@ class Training(Deletion):
             Whether to stop when the validation loss has not improved for ten epochs.
         class_balance
             How the classifier of labels treats those with few cells; the network does not see labels. ``"none"``: each cell counts the
-            same; ``"logit_adjusted"``: each label does; ``"auto"``: between these, as serves the macro-F1 of held-out training cells; for the
-            others see the user guide on rare types.
+            same; ``"inverse"``: each label does; for the others see the user guide on rare types.
         checkpoint_dir
             Folder for ``last.ckpt``, the state of the training after each epoch.
         resume

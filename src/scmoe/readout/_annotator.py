@@ -8,10 +8,10 @@ from numpy.typing import NDArray
 from scipy.optimize import minimize_scalar
 from scipy.special import softmax
 
-from scmoe.losses._class_balance import DEFAULT_BALANCE, TAU, ClassBalance, check_balance, prior_offsets
+from scmoe.losses._class_balance import DEFAULT_BALANCE, ClassBalance, check_balance
 from scmoe.readout._held_out import hold_out, split_labels
 from scmoe.readout._softmax import fit_softmax
-from scmoe.readout._weights import SMALLEST, adjust, choose_tau, choose_weights
+from scmoe.readout._weights import SMALLEST, choose_weights
 
 MIN_TEMPERATURE, MAX_TEMPERATURE = 0.5, 10.0
 """Where kinds of cells are far apart, held-out cells alone would let every probability be 1."""
@@ -120,8 +120,7 @@ def fit_annotator(
     """Learn labels from several views of the same cells.
 
     Each view gets a softmax regression, in which labels with few cells count as `class_balance` has it. The views' weights
-    minimize the log-loss of the mixture on held-out training cells (5 folds). With ``"auto"`` the same cells choose how strong the logit
-    adjustment is, by macro-F1. If weights chosen so do not serve cells that
+    minimize the log-loss of the mixture on held-out training cells (5 folds). If weights chosen so do not serve cells that
     they were not chosen on better than the first view alone, the first view is used alone. Last, one temperature
     calibrates the probabilities on the same held-out cells.
 
@@ -161,18 +160,14 @@ def fit_annotator(
     folds = split_labels(codes, seed)
     weights, temperature, losses = np.eye(len(views))[0], 1.0, np.full(len(views) + 1, np.nan)
     truth, calibrated = codes[folds >= 0], np.empty((0, len(found)))
-    counts, tau, adjusting = np.bincount(codes), TAU, class_balance == "auto"
     if len(truth):
-        held_out = [hold_out(x, codes, folds, "none" if adjusting else class_balance, seed) for x in features]
-        if adjusting:
-            tau = choose_tau(held_out, truth, folds[folds >= 0], counts)
-            held_out = [adjust(p, prior_offsets(counts, tau)) for p in held_out]
+        held_out = [hold_out(values, codes, folds, class_balance, seed) for values in features]
         weights = choose_weights(held_out, truth, folds[folds >= 0])
         mixed = np.tensordot(weights, held_out, axes=1)
         temperature = choose_temperature(mixed, truth)
         calibrated = temper(mixed, temperature)
         losses = np.array([log_loss(p, truth) for p in [*held_out, calibrated]])
-    members = [fit_softmax(values, codes, class_balance, seed, tau) for values in features]
+    members = [fit_softmax(values, codes, class_balance, seed) for values in features]
     return Annotator(
         coefficients=tuple(slope for slope, _ in members),
         intercepts=tuple(start for _, start in members),

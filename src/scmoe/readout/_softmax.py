@@ -6,7 +6,7 @@ from numpy.typing import NDArray
 from scipy.optimize import minimize
 from torch import Tensor
 
-from scmoe.losses._class_balance import FEW_CELLS, TAU, Balance, ClassBalance, prior_offsets, shrunken_means
+from scmoe.losses._class_balance import FEW_CELLS, Balance, ClassBalance, prior_offsets, shrunken_means
 
 INVERSE_PENALTY = 1.0
 """C of the regression, meant for features with a mean variance of one."""
@@ -17,12 +17,12 @@ Array = NDArray[np.float64]
 
 
 def fit_softmax(
-    values: Array, codes: NDArray[np.integer], class_balance: ClassBalance, seed: int = 0, tau: float = TAU
+    values: Array, codes: NDArray[np.integer], class_balance: ClassBalance, seed: int = 0
 ) -> tuple[Array, Array]:
     r"""Softmax regression: the mean loss of the cells, plus :math:`\lVert W \rVert^2 / 2 C n` on features of mean variance one.
 
     The features are what they are and the loss has one minimum, so some ways of balancing come to the same.
-    ``"auto"`` and ``"logit_adjusted"`` are ``"post_hoc"``: the intercepts bear no penalty, and take up what is added to the logits. ``"deferred"`` is
+    ``"logit_adjusted"`` is ``"post_hoc"``: the intercepts bear no penalty, and take up what is added to the logits. ``"deferred"`` is
     ``"inverse"``: it does not matter where the descent starts. ``"decoupled"`` is ``"sampler"``: there is nothing else to train.
     Samplers draw as many cells as there are once, with replacement. ``"ldam"`` has its margins between logits, not cosines.
     ``"prototype"``: the logits of classes with fewer than `FEW_CELLS` cells are :math:`a (x \mu_c - \mu_c^2 / 2) + b`, with shrunken means
@@ -38,8 +38,6 @@ def fit_softmax(
         See `ClassBalance`.
     seed
         Of the samplers.
-    tau
-        Of logit adjustment; who asks for ``"auto"`` has chosen it, see `choose_tau`.
 
     Returns
     -------
@@ -48,7 +46,7 @@ def fit_softmax(
     center = values.mean(axis=0)
     scale = np.sqrt(np.square(values - center).mean()) or 1.0
     x, counts = (values - center) / scale, np.bincount(codes)
-    adjusted = class_balance in ("auto", "logit_adjusted", "post_hoc")
+    adjusted = class_balance in ("logit_adjusted", "post_hoc")
     balance = Balance("none" if adjusted else class_balance, counts)
     drawn = np.ones(len(codes))
     if (probability := balance.probabilities(codes)) is not None:
@@ -57,7 +55,7 @@ def fit_softmax(
     few = counts < (FEW_CELLS if class_balance == "prototype" else 0)
     slope, start = descend(x, codes, balance, drawn, few)
     if adjusted:
-        start = start - prior_offsets(counts, tau)
+        start = start - prior_offsets(counts)
     return slope.T / scale, start - center @ slope.T / scale
 
 
