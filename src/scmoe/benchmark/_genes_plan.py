@@ -85,7 +85,7 @@ class Size:
     tuning_epochs
         Of fine-tuning.
     tuned_cells
-        Data with more cells are fine-tuned in the first of the five folds alone.
+        Of data with more cells only the whole encoder is fine-tuned in all five folds, parts of it in the first.
     n_screen
         Cells of each simulated knock-out.
     zeros

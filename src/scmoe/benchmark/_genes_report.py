@@ -95,7 +95,7 @@ def setting_section(table: Table) -> str:
     lines += [
         f"- Pretraining and annotation: all genes, at most {size['n_cells']} cells, about {size['n_long_steps']} steps of 64 cells (whole epochs); one fifth of the "
         f"cells of {main} is held out, a different one for each seed. Fine-tuning: {size['tuning_epochs']} epochs; on more than "
-        f"{size['tuned_cells']} cells in one of the five folds, and with the first seed only where pretraining sees all cells.",
+        f"{size['tuned_cells']} cells parts of the encoder in one of the five folds only, and with the first seed only where pretraining sees all cells.",
         f"- All other studies: {size['n_train']} training and {size['n_test']} test cells of {main} at most, the {size['n_genes']} genes that "
         f"are most variable in the training cells, about {size['n_steps']} steps. What is fitted, probes and baselines too, sees no test cell.",
         f"- Perturbations: simulated knock-outs, {size['n_screen']} cells each, {size['n_steps']} steps on the control cells.",

@@ -56,6 +56,7 @@ PCA, REGRESSION, PRETRAINED, START = (
     "frozen embedding + probe",
     "embedding before pretraining + probe",
 )
+WHOLE = "all"
 TUNED = {name: f"fine-tuned, {name}" for name in TRAINABLE}
 Result = dict[str, Any]
 
@@ -92,7 +93,7 @@ def held_out_task(task: Task, adata: AnnData) -> Result:
     found |= {name: scores(masked, each(masked)) for name, each in fit_references(train, task.seed).items()}
     made = {
         PRETRAINED: probed(embedding_of(model), train),
-        TUNED["all"]: fine_tuned(model, train, "all", task.size, task.seed),
+        TUNED[WHOLE]: fine_tuned(model, train, WHOLE, task.size, task.seed),
         START: probed(embedding_of(untrained(train, task.seed)), train),
         PCA: probed(pca_embedding_of(train, task.seed), train),
         REGRESSION: regressed(train),
@@ -126,8 +127,8 @@ def folds_task(task: Task, adata: AnnData) -> Result:
             name: probed(partial(_rows_of, x, labeled.obs_names), train) for name, x in embeddings.items()
         }
         made[REGRESSION] = regressed(train)
-        if i in tuned_folds:
-            made |= {TUNED[each]: fine_tuned(model, train, each, task.size, task.seed) for each in TRAINABLE}
+        for each in TRAINABLE if i in tuned_folds else (WHOLE,):
+            made[TUNED[each]] = fine_tuned(model, train, each, task.size, task.seed)
         for name, labeler in made.items():
             found.setdefault(name, np.full(len(labeled), None, object))[fold == i] = labeler(test)
     return _folds_scores(labeled, found, np.isin(fold, tuned_folds)) | {
@@ -187,7 +188,7 @@ def sweep_task(task: Task, split: Split) -> Result:
         result["sparsity"] = {"model": sparsity_curve(partial(predict, model), test, task.size.zeros, task.seed)}
     if task.variant in OF_STUDY[TOKENIZERS]:
         made = {f"probe, {pooling}": probed(embedding_of(model, pooling), train) for pooling in (FAIR, DEFAULT)} | {
-            TUNED["all"]: fine_tuned(model, train, "all", task.size, task.seed)
+            TUNED[WHOLE]: fine_tuned(model, train, WHOLE, task.size, task.seed)
         }
         result["sensitivity"] = {name: sensitivity(each, test, task.seed) for name, each in made.items()}
     return result

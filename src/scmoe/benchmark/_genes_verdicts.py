@@ -77,7 +77,7 @@ def annotation_claims(results: Results) -> Iterator[Claim]:
     """Labels from the embedding against those from principal components, genes, and the embedding at its start."""
     sources = list(dict.fromkeys(r["source"] for r in results if r["kind"] in (HELD_OUT, FOLDS)))
     tuned = TUNED["all"]
-    for kind, source, part in [*((HELD_OUT, s, "labels") for s in sources), *((FOLDS, s, "tuned") for s in sources)]:
+    for kind, source, part in [*((HELD_OUT, s, "labels") for s in sources), *((FOLDS, s, "all") for s in sources)]:
         where = f"{source}, {'pretrained on the training fold' if kind == HELD_OUT else 'pretrained on all cells'}"
 
         def f1(method: str, part: str = part, kind: str = kind, source: str = source) -> BySeed:

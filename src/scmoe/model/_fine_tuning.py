@@ -133,6 +133,7 @@ class FineTuning(Pretraining):
             done = run(
                 part.plan(classifier, config, seed + i),
                 part.data(dataset, train, validation, batch_size, seed + i),
+                width=self.config.encoder_width,
                 max_epochs=part.n_epochs,
                 enable_progress_bar=enable_progress_bar,
                 **trainer_kwargs,

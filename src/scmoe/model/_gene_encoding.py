@@ -18,6 +18,7 @@ from scmoe.nn._gene_classifier import GeneClassifier
 from scmoe.nn._gene_config import GeneConfig
 from scmoe.nn._gene_encoder import GeneStates
 from scmoe.nn._gene_network import GeneNetwork
+from scmoe.nn._threads import threads_for
 from scmoe.tokens._counts import Cells
 from scmoe.tokens._tokenizer import Tokenizer
 
@@ -95,9 +96,10 @@ class GeneEncoding(BaseModelClass):
         """Batches of cells of like length, encoded without masks; rows say which cells these are."""
         dataset = GeneDataset(cells, self.tokenizer, depth=depth if self.config.depth_tokens else None)
         network = self.module.eval()
-        for rows in in_order(dataset.n_expressed, batch_size):
-            batch = move_data_to_device(dataset[Draw(rows, None)], network.device)
-            yield GeneChunk(rows, batch, network.encode(batch.gene, batch.value, batch.seen))
+        with threads_for(self.config.encoder_width):
+            for rows in in_order(dataset.n_expressed, batch_size):
+                batch = move_data_to_device(dataset[Draw(rows, None)], network.device)
+                yield GeneChunk(rows, batch, network.encode(batch.gene, batch.value, batch.seen))
 
 
 def positions(indices: Sequence[int], n_cells: int) -> np.ndarray:

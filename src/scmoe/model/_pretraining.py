@@ -113,6 +113,7 @@ class Pretraining(GeneInference):
             done = run(
                 TrainingPlan(self.module, pretrain_objective, config, self.seed),
                 GeneDataModule(dataset, train, validation, batch_size=batch_size, seed=self.seed),
+                width=self.config.encoder_width,
                 max_epochs=max_epochs or max(round(N_STEPS * batch_size / len(train)), MIN_EPOCHS),
                 early_stopping=early_stopping,
                 checkpoint_dir=checkpoint_dir,

@@ -71,8 +71,10 @@ def fit(
 ) -> Fitted:
     """Train `network` in place; see `scmoe.model.SCMOE.train` for the arguments."""
     late = LateEmbedding(sample_cells(data))
-    with threads_for(network.config.n_hidden):
-        done = run(TrainingPlan(network, objective, config, seed), data, callbacks=[late, *callbacks], **run_kwargs)
+    width = network.config.n_hidden
+    plan = TrainingPlan(network, objective, config, seed)
+    done = run(plan, data, width=width, callbacks=[late, *callbacks], **run_kwargs)
+    with threads_for(width):
         encoded = encode_cells(network, late.cells)
     return Fitted(
         done.history, diagnose(done.history, encoded, late.joint, n_steps=done.n_steps, n_skipped=done.n_skipped)
@@ -83,6 +85,7 @@ def run(
     plan: TrainingPlan,
     data: LightningDataModule,
     *,
+    width: int,
     max_epochs: int,
     early_stopping: bool = False,
     checkpoint_dir: str | Path | None = None,
@@ -99,6 +102,8 @@ def run(
         Network, losses and settings.
     data
         Training and validation batches.
+    width
+        Of the network's states, which decides how many threads it is worth on a CPU.
     max_epochs, early_stopping, checkpoint_dir, resume, callbacks, enable_progress_bar, **trainer_kwargs
         See `scmoe.model.SCMOE.train`.
     """
@@ -111,7 +116,7 @@ def run(
     if checkpoint_dir is not None:
         checkpoint = check_writable(checkpoint_dir) / CHECKPOINT
         callbacks.append(EpochCheckpoint(checkpoint))
-    with isolated():
+    with isolated(), threads_for(width):
         trainer = Trainer(
             max_epochs=max_epochs,
             callbacks=callbacks,
