@@ -5,6 +5,7 @@ from ._demo import run_demo
 from ._gears import gene_context_features, to_gears
 from ._genes_cost import run_genes_cost
 from ._genes_run import run_genes
+from ._imbalance_run import run_imbalance
 from ._novelty import run_novelty
 from ._perturbation_run import run_perturbation
 from ._perturbation_table import perturbation_table
@@ -30,6 +31,7 @@ __all__ = [
     "run_experts",
     "run_genes",
     "run_genes_cost",
+    "run_imbalance",
     "run_novelty",
     "run_perturbation",
     "run_rare_experts",

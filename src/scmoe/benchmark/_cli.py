@@ -196,6 +196,28 @@ def novelty(
 
 
 @app.command()
+def imbalance(
+    output: Annotated[Path, typer.Option("--output", "-o", help="Folder to write.")] = Path("scmoe_imbalance"),
+    data: Annotated[Path | None, typer.Option(help="Data with RNA counts; default the bundled CITE data.")] = None,
+    labels: Annotated[str, typer.Option(help="Column of obs with cell types.")] = "cell_type",
+    batch: Annotated[str | None, typer.Option(help="Column of obs with donors, to hold out one after another.")] = None,
+    part: Annotated[list[str] | None, typer.Option(help="study or annotator; may be repeated; default both.")] = None,
+    seeds: Annotated[str, typer.Option(help="Comma-separated.")] = "0,1,2,3,4",
+    quick: Annotated[bool, typer.Option("--quick", help="Two seeds, fewer genes and steps: minutes.")] = False,
+) -> None:
+    """Study rare labels: tokenizers, treatments, factors of imbalance, and class_balance of SCMOE."""
+    with reported_errors("Run the command again: finished results are kept."):
+        from scmoe.benchmark._imbalance_run import run_imbalance
+
+        table = run_imbalance(
+            output, data=data, labels=labels, batch=batch, parts=part, seeds=_numbers(seeds), quick=quick
+        )
+    for row in table["verdicts"]:
+        typer.echo(f"{row['verdict']}: {row['claim']}; {row['comparison']}, {row['score']}, {row['difference']:+.3f}")
+    typer.echo(f"Written to {output}: imbalance.md, imbalance.json, tables, figures, runs")
+
+
+@app.command()
 def rare_experts(
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder to write.")] = Path("scmoe_rare_experts"),
     data: Annotated[Path | None, typer.Option(help="Labeled data; default the bundled CITE data.")] = None,

@@ -131,9 +131,9 @@ def compared(
 
 
 @torch.no_grad()
-def views_of(model: SCMOE) -> list[NDArray[np.floating]]:
-    """What labels are read from, of all cells of the model; the joint state last."""
-    dataset, seen = model._dataset(None), tuple(range(len(model.modalities)))
+def views_of(model: SCMOE, mdata: MuData | None = None) -> list[NDArray[np.floating]]:
+    """What labels are read from, of all cells of the model or of a query; the joint state last."""
+    dataset, seen = model._dataset(mdata), tuple(range(len(model.modalities)))
     parts = [label_views(model.module, chunk, seen) for chunk in model._encode(dataset, np.arange(len(dataset)))]
     return [np.concatenate([to_numpy(part) for part in view]) for view in zip(*parts, strict=True)]
 

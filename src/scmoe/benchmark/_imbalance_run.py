@@ -1,0 +1,184 @@
+"""`run_imbalance`: what unequal labels do, and what helps, on data that anyone has; resumable."""
+
+import json
+import time
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from mudata import MuData
+
+from scmoe._io import atomic_path, check_writable
+from scmoe._log import logger
+from scmoe._version import __version__
+from scmoe.benchmark._cells import known_labels, subset
+from scmoe.benchmark._compare_plan import MANY_CELLS
+from scmoe.benchmark._genes_data import source_of
+from scmoe.benchmark._imbalance_annotator import annotator_task
+from scmoe.benchmark._imbalance_figures import save_imbalance_figures
+from scmoe.benchmark._imbalance_plan import (
+    ANNOTATOR,
+    DONORS,
+    FULL,
+    IMPOSED,
+    MAIN_RHO,
+    NATURAL,
+    QUICK,
+    STUDY,
+    Task,
+    plan,
+)
+from scmoe.benchmark._imbalance_report import imbalance_sections
+from scmoe.benchmark._imbalance_study import study_task
+from scmoe.benchmark._imbalance_verdicts import find_verdicts
+from scmoe.benchmark._timing import single_thread
+from scmoe.datasets._bundled import bmmc_cite
+from scmoe.datasets._imbalance import MIN_CELLS, imbalance_total, profile
+from scmoe.datasets._read import read
+from scmoe.pp._prepare import prepare
+from scmoe.readout._held_out import N_FOLDS
+
+PARTS = (STUDY, ANNOTATOR)
+SEEDS = (0, 1, 2, 3, 4)
+N_SEEDS_QUICK = 2
+
+
+def run_imbalance(
+    output: str | Path,
+    *,
+    data: str | Path | None = None,
+    labels: str = "cell_type",
+    batch: str | None = None,
+    parts: Sequence[str] | None = None,
+    seeds: Sequence[int] = SEEDS,
+    quick: bool = False,
+) -> dict[str, Any]:
+    """Study rare labels: tokenizers, treatments and factors of imbalance, and what `class_balance` does for the labels of SCMOE.
+
+    :doc:`/imbalance` says how it is made. Every result is a JSON file in ``output/runs``, kept when the command is given again, unless
+    data, settings, model or version have changed.
+
+    Parameters
+    ----------
+    output
+        Folder for ``imbalance.json``, ``imbalance.md``, ``tables``, ``figures`` and ``runs``.
+    data
+        A file with the modality "rna" as raw counts; default `scmoe.datasets.bmmc_cite`.
+    labels
+        Column of ``mdata.obs`` with cell types.
+    batch
+        Column of ``mdata.obs`` with donors or batches, each of which is held out once.
+    parts
+        Of "study" and "annotator"; default both.
+    seeds
+        Of splits, draws and networks.
+    quick
+        Two seeds, fewer genes and steps.
+
+    Returns
+    -------
+    The content of ``imbalance.json``: ``results`` (one a task), ``verdicts`` (hypotheses with measured difference, 95 % interval over seeds,
+    p-values and what that says) and ``settings``.
+
+    Raises
+    ------
+    KeyError
+        A column that the data do not have.
+    ValueError
+        An unknown part, no seed or one given twice, or data that cannot be used.
+    WriteError
+        If `output` cannot be written.
+    """
+    chosen, seeds = list(PARTS if parts is None else parts), list(seeds)[: N_SEEDS_QUICK if quick else None]
+    if unknown := [name for name in chosen if name not in PARTS]:
+        raise ValueError(f"There is no part {unknown[0]!r}; choose from {', '.join(PARTS)}.")
+    if not seeds or not chosen or len(set(seeds)) < len(seeds):
+        raise ValueError(f"Name at least one part and one seed, each seed once; found {chosen} and {seeds}.")
+    folder, size = check_writable(output), QUICK if quick else FULL
+    mdata = bmmc_cite() if data is None else read(data)
+    for column in (labels, batch):
+        if column is not None and column not in mdata.obs:
+            raise KeyError(f"{column!r} is not a column of mdata.obs; found {', '.join(map(str, mdata.obs))}.")
+    source = source_of(mdata, labels, "bmmc_cite" if data is None else Path(data).stem)
+    cells = known_cells(mdata, labels)
+    cases, skipped = cases_of(cells, labels, batch)
+    tasks = [
+        task
+        for task in plan(source.content, chosen, cases, seeds, size)
+        if task.case != NATURAL or task.seed == seeds[0] or cells.n_obs < MANY_CELLS
+    ]
+    results = []
+    for i, task in enumerate(tasks, 1):
+        results.append(_result(task, source.adata, cells, labels, batch, folder, f"[{i}/{len(tasks)}] {task.name}"))
+    settings = {
+        "parts": chosen,
+        "seeds": seeds,
+        "quick": quick,
+        "size": asdict(size) | {"rhos": list(size.rhos)},
+        "source": source.described(),
+        "skipped": skipped,
+        "scmoe": __version__,
+    }
+    table = {"verdicts": find_verdicts(results), "settings": settings, "results": results}
+    sections = imbalance_sections(table)
+    _write(folder / "imbalance.json", json.dumps(table, indent=1) + "\n")
+    _write(folder / "imbalance.md", "\n\n".join(sections.values()) + "\n")
+    for name, text in sections.items():
+        _write(check_writable(folder / "tables") / f"{name}.md", text + "\n")
+    save_imbalance_figures(table, folder / "figures")
+    return table
+
+
+def known_cells(mdata: MuData, labels: str) -> MuData:
+    """The cells that have a label, prepared."""
+    known = known_labels(mdata, labels)
+    assert known is not None
+    cells = subset(mdata, mdata.obs_names[known.notna()], list(mdata.mod))
+    prepare(cells)
+    return cells
+
+
+def cases_of(cells: MuData, labels: str, batch: str | None) -> tuple[list[str], list[str]]:
+    """The cases of the annotator that the data allow, and why others are left out."""
+    counts = pd.Series(cells.obs[labels].astype(str)).value_counts()
+    total = imbalance_total(cells, labels, [MAIN_RHO])
+    rarest = int(profile(len(counts), MAIN_RHO, total).min() * (N_FOLDS - 1) / N_FOLDS)
+    cases, skipped = [NATURAL], []
+    if rarest >= MIN_CELLS:
+        cases.append(IMPOSED)
+    else:
+        skipped.append(
+            f"{IMPOSED}: with a factor of {MAIN_RHO:g} {counts.index[-1]} would have {rarest} training cells"
+        )
+    if batch is None:
+        skipped.append(f"{DONORS}: no batch was named")
+    else:
+        cases.append(DONORS)
+    return cases, skipped
+
+
+def _result(task: Task, adata: Any, cells: MuData, labels: str, batch: str | None, folder: Path, title: str) -> Any:
+    """The result of an earlier start or a new one."""
+    file = check_writable(folder / "runs") / f"{task.name}.json"
+    about = {name: getattr(task, name) for name in ("kind", "case", "seed")}
+    try:
+        kept = json.loads(file.read_text(encoding="utf-8"))
+        if kept.pop("key") == task.key:
+            logger.info("%s: kept", title)
+            return about | kept
+    except (OSError, ValueError, KeyError, AttributeError):
+        pass  # none, or a damaged one: made again
+    start = time.perf_counter()
+    with single_thread():  # other libraries raise torch's number of threads
+        found = study_task(task, adata) if task.kind == STUDY else annotator_task(task, cells, labels, batch)
+    text = json.dumps({"key": task.key} | found).replace("NaN", "null")
+    _write(file, text + "\n")
+    logger.info("%s: done in %.0f s", title, time.perf_counter() - start)
+    return about | {name: value for name, value in json.loads(text).items() if name != "key"}
+
+
+def _write(path: Path, text: str) -> None:
+    with atomic_path(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
