@@ -12,6 +12,8 @@ CITE = Facts(kinds={"rna": "rna", "adt": "protein"}, n_cells=100, complete=True,
     [
         ("scmoe_bernoulli", {}, "raw counts of peaks"),
         ("scmoe_nb_rna", {}, ""),
+        ("scmoe_genes", {"kinds": {"adt": "protein", "morph": "continuous"}}, "needs RNA"),
+        ("scmoe_genes", {}, ""),
         ("midas", {"kinds": {"rna": "rna", "morph": "continuous"}}, "each of rna and protein"),
         ("snf", {"complete": False}, "every modality in every cell"),
         ("snf", {"n_cells": 10**6}, "more than"),

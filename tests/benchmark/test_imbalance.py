@@ -125,6 +125,15 @@ def test_a_label_that_is_never_predicted_counts_as_zero():
     assert scores["macro_f1"] == pytest.approx(0.4) and scores["tail_recall"] == 0
 
 
+def test_the_tail_of_the_study_is_the_same_at_every_factor():
+    # c is told half of the time, and is the last rank although all labels have as many cells
+    truth = np.array(["a", "a", "b", "b", "c", "c"])
+    probability = pd.DataFrame(np.eye(3)[[0, 0, 1, 1, 2, 0]], columns=list("abc"))
+    frequency = pd.Series({"a": 2, "b": 1, "c": 0})
+    scores = label_scores(truth, probability, {"a": 9, "b": 9, "c": 9}, frequency)
+    assert scores["tail_recall"] == 0.5 and scores["n_rarest"] == 9
+
+
 @pytest.mark.parametrize(
     ("interval", "expected"),
     [([-0.01, 0.015], HOLDS), ([0.021, 0.05], FAILS), ([-0.5, -0.03], FAILS), ([0.01, 0.03], OPEN), (None, OPEN)],

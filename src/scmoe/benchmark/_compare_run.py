@@ -62,7 +62,7 @@ def run_compare(
     batch
         Column of ``mdata.obs`` with batches or donors.
     methods
-        Names of methods, or "ablation" or "likelihoods", groups of variants of scmoe; default all methods, and two
+        Names of methods, or "ablation", "likelihoods" or "tokens", groups of variants of scmoe; default all methods, and two
         variants: scmoe and scmoe_dense. Those that cannot be run are listed with the reason.
     tasks
         Of "embed", "predict", "annotate" and "mosaic".

@@ -3,7 +3,8 @@
 from importlib.util import find_spec
 
 from scmoe.benchmark._compare_plan import ANNOTATE, EMBED, HEAVY, MOSAIC, PREDICT, PREFIX, Facts, Run
-from scmoe.benchmark._methods_scmoe import VARIANTS
+from scmoe.benchmark._methods_scmoe import TOKENS, VARIANTS
+from scmoe.model._gene_tokens import RNA_KINDS
 
 KINDS = {"totalvi": ("rna", "protein"), "multivi": ("rna", "peaks"), "midas": ("rna", "protein")}
 PAIRED = ("snf", "wnn", "totalvi", "multivi")
@@ -45,8 +46,10 @@ def _unsuited(run: Run, facts: Facts) -> str:
 
 
 def _same_as_default(run: Run, facts: Facts) -> str:
-    """A variant's likelihoods change nothing where there is no modality of their kinds."""
+    """A variant's likelihoods change nothing where there is no modality of their kinds, and gene tokens need RNA."""
     likelihoods = VARIANTS[run.method].likelihoods if run.method in VARIANTS else {}
     alone = run.task == ANNOTATE and run.source
     seen = {facts.kinds[run.source]} if alone else set(facts.kinds.values())
+    if run.method in TOKENS and not seen & set(RNA_KINDS):
+        return "needs RNA"
     return f"needs raw counts of {' or '.join(likelihoods)}" if likelihoods and not seen & set(likelihoods) else ""

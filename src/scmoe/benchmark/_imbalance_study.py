@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from scipy.special import softmax
 from sklearn.metrics import recall_score
 
-from scmoe._keys import SPLIT
+from scmoe._keys import IMBALANCE, SPLIT, UNS_ROOT
 from scmoe.benchmark._genes_data import LABEL, log_values, variable_genes
 from scmoe.benchmark._genes_probe import CPU
 from scmoe.benchmark._imbalance_plan import (
@@ -65,10 +65,11 @@ def study_task(task: Task, adata: AnnData) -> dict[str, Any]:
     main, rows = min(rhos, key=lambda rho: abs(rho - MAIN_RHO)), []
     for rho in rhos:
         drawn = imbalance(labeled, LABEL, rho, n_total=total, order="random", min_cells=MIN_RARE, seed=seed)
+        rank = drawn.uns[UNS_ROOT][IMBALANCE]["types"].set_index("label")["rank"]
         drawn = AnnData(drawn.X, obs=drawn.obs[[LABEL]].astype(str), var=drawn.var)
         for treatment in TREATMENTS:
             if rho == main or treatment in EVERYWHERE:
-                scores = treated(fit, drawn, test, treatment, seed)
+                scores = treated(fit, drawn, test, treatment, rank, seed)
                 rows.append({"rho": rho, "main": rho == main, "treatment": treatment, **scores})
     return {"rows": rows, "n_total": total, "n_test": test.n_obs, "n_labels": int(labeled.obs[LABEL].nunique())}
 
@@ -145,11 +146,15 @@ def linear_fit(seed: int) -> Fit:
     return fit
 
 
-def treated(fit: Fit, drawn: AnnData, test: AnnData, treatment: str, seed: int) -> dict[str, float]:
-    """Scores on test cells, which keep the frequencies that they have."""
+def treated(fit: Fit, drawn: AnnData, test: AnnData, treatment: str, rank: pd.Series, seed: int) -> dict[str, float]:
+    """Scores on test cells, which keep the frequencies that they have.
+
+    The tail are the same labels at every factor, those of the last ranks: at a factor of 1, how well they are told while they are not rare.
+    """
     cells = resampled(drawn, treatment, seed)
     probability = fit(cells, NONE if treatment in RESAMPLED else treatment)(test)
-    return label_scores(test.obs[LABEL].to_numpy(str), probability, drawn.obs[LABEL].value_counts())
+    counts = drawn.obs[LABEL].value_counts()
+    return label_scores(test.obs[LABEL].to_numpy(str), probability, counts, frequency=len(rank) - rank)
 
 
 def resampled(drawn: AnnData, treatment: str, seed: int) -> AnnData:
@@ -164,13 +169,17 @@ def resampled(drawn: AnnData, treatment: str, seed: int) -> AnnData:
 
 
 def label_scores(
-    truth: NDArray[Any], probability: pd.DataFrame, n_train: Mapping[str, int] | pd.Series
+    truth: NDArray[Any],
+    probability: pd.DataFrame,
+    n_train: Mapping[str, int] | pd.Series,
+    frequency: pd.Series | None = None,
 ) -> dict[str, float]:
-    """`SCORES`, and the correlation of recall and frequency."""
+    """`SCORES`, and the correlation of recall and training cells; the tail is by `frequency`, or by training cells."""
     names = list(probability.columns.astype(str))
     found = np.array(names)[probability.to_numpy().argmax(1)]
     counts = pd.Series(n_train).reindex(names, fill_value=0)
-    scores = classification_scores(truth, found, probability.to_numpy(), labels=names, n_train=counts)
+    order = counts if frequency is None else frequency.reindex(names)
+    scores = classification_scores(truth, found, probability.to_numpy(), labels=names, n_train=order)
     seen = [name for name in names if (truth == name).any()]
     recall = pd.Series(recall_score(truth, found, labels=seen, average=None, zero_division=0), index=seen)
     return {name: float(getattr(scores, name)) for name in SCORES} | {

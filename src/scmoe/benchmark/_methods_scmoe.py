@@ -56,10 +56,16 @@ LIKELIHOODS = {
     "scmoe_poisson": Variant(likelihoods={"rna": "poisson", "protein": "poisson", "peaks": "poisson"}),
     "scmoe_bernoulli": Variant(likelihoods={"peaks": "bernoulli"}),
 }
-VARIANTS = {**ALWAYS, **ABLATION, **LIKELIHOODS}
+TOKENS = {"scmoe_genes": Variant(network={"tokenizer": "genes"})}
+"""The gene encoder of `scmoe.model.XTRIMOGENE` from scratch, beside the programs of RNA; takes about 25 times as long."""
+VARIANTS = {**ALWAYS, **ABLATION, **LIKELIHOODS, **TOKENS}
 EMBEDDING_PARTS = {"scmoe_states": "network", "scmoe_programs": "linear"}
 """What the embedding of `scmoe` is made of, each alone."""
-GROUPS = {"ablation": [*ALWAYS, *ABLATION], "likelihoods": ["scmoe", *LIKELIHOODS]}
+GROUPS = {
+    "ablation": [*ALWAYS, *ABLATION],
+    "likelihoods": ["scmoe", *LIKELIHOODS],
+    "tokens": ["scmoe", "scmoe_patch", *TOKENS],
+}
 """Variants to run together: each takes one ingredient of the recipe away, or replaces it."""
 
 
