@@ -187,10 +187,6 @@ def said(rows: list[Row]) -> list[str]:
     lines = []
     for claim in dict.fromkeys(row["claim"] for row in rows):
         mine = [row["verdict"] for row in rows if row["claim"] == claim]
-        counts = [f"{mine.count(name)} {name}" for name in dict.fromkeys(mine)]
-        lines.append(
-            f"- **{claim}**: "
-            + (mine[0] if len(mine) == 1 else f"of {len(mine)} comparisons " + ", ".join(counts))
-            + "."
-        )
+        counts = ", ".join(f"{name} in {mine.count(name)}" for name in dict.fromkeys(mine))
+        lines.append(f"- **{claim}**: {mine[0] if len(mine) == 1 else f'{counts} of {len(mine)} comparisons'}.")
     return lines
