@@ -4,7 +4,9 @@ import subprocess
 import sys
 
 import pytest
+import torch
 from lightning.pytorch import Callback
+from mudata import MuData
 
 from scmoe._io import WriteError, write_h5mu
 
@@ -18,6 +20,13 @@ class Stop(Callback):
     def on_train_batch_end(self, trainer, pl_module, outputs, batch, batch_idx) -> None:
         if trainer.current_epoch == self.epoch and batch_idx == 1:
             raise self.error
+
+
+def doubled(mdata: MuData) -> MuData:
+    """Other values of a modality, in place."""
+    first = next(iter(mdata.mod.values()))
+    first.X = 2 * first.X
+    return mdata
 
 
 @pytest.mark.parametrize("data", ["paired", "mosaic"])
@@ -81,10 +90,48 @@ def test_a_checkpoint_of_another_run_is_refused(fresh, fit_model, tmp_path, sett
         fit_model(fresh("paired"), checkpoint_dir=tmp_path, resume=True, **{"plan_kwargs": {"lr": 3e-3}, **settings})
 
 
-def test_a_damaged_checkpoint_is_named(paired, fit_model, tmp_path):
-    (tmp_path / "last.ckpt").write_bytes(b"garbage")
-    with pytest.raises(ValueError, match=r"last\.ckpt is damaged. Remove it"):
+@pytest.mark.parametrize("kept", [0, 0.5, 0.999], ids=["empty", "half", "cut"])
+def test_a_checkpoint_that_is_cut_short_is_named(fresh, fit_model, tmp_path, kept):
+    fit_model(fresh("paired"), checkpoint_dir=tmp_path)
+    whole = (tmp_path / "last.ckpt").read_bytes()
+    (tmp_path / "last.ckpt").write_bytes(whole[: int(kept * len(whole))])
+    with pytest.raises(ValueError, match=r"last\.ckpt is damaged or cut short. Remove it"):
+        fit_model(fresh("paired"), checkpoint_dir=tmp_path, resume=True)
+
+
+@pytest.mark.parametrize(
+    ("write", "match"),
+    [
+        (lambda path: path.write_bytes(b"garbage"), "is damaged or cut short"),
+        (lambda path: torch.save({"weights": torch.zeros(2)}, path), "is no checkpoint of scmoe"),
+    ],
+)
+def test_what_is_no_checkpoint_is_named(paired, fit_model, tmp_path, write, match):
+    write(tmp_path / "last.ckpt")
+    with pytest.raises(ValueError, match=match):
         fit_model(paired, checkpoint_dir=tmp_path, resume=True)
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        lambda mdata: mdata[::-1].copy(),
+        lambda mdata: mdata[:-4].copy(),
+        lambda mdata: MuData({name: each[:, ::-1].copy() for name, each in mdata.mod.items()}),
+        doubled,
+    ],
+    ids=["order of cells", "fewer cells", "order of features", "values"],
+)
+def test_a_checkpoint_of_other_data_is_refused(fresh, fit_model, tmp_path, changed):
+    fit_model(fresh("paired"), checkpoint_dir=tmp_path)
+    with pytest.raises(ValueError, match="of a training on other data"):
+        fit_model(changed(fresh("paired")), checkpoint_dir=tmp_path, resume=True)
+
+
+def test_fewer_epochs_than_a_checkpoint_has_are_refused(fresh, fit_model, tmp_path):
+    fit_model(fresh("paired"), max_epochs=3, checkpoint_dir=tmp_path)
+    with pytest.raises(ValueError, match="has done 3 epochs already; max_epochs is 2"):
+        fit_model(fresh("paired"), max_epochs=2, checkpoint_dir=tmp_path, resume=True)
 
 
 def test_ctrl_c_is_a_keyboard_interrupt_that_tells_how_to_go_on(paired, fit_model, tmp_path):

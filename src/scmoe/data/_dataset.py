@@ -12,6 +12,7 @@ from torch.utils.data import Dataset
 
 from scmoe._check import Matrix, check_mdata
 from scmoe.data._covariates import encode, read_covariates
+from scmoe.data._fingerprint import fingerprint
 from scmoe.data._match import check_covariates, check_preparation, find_features, known_modalities
 from scmoe.data._presence import Presence, locate
 from scmoe.data._setup import COUNT_LIKELIHOODS, Setup, check_modality, values_of
@@ -112,6 +113,12 @@ class MosaicDataset(Dataset[Batch]):
 
     def __len__(self) -> int:
         return len(self.obs_names)
+
+    def fingerprint(self) -> int:
+        """A number that other cells, features, values or covariates do not have."""
+        sources = [part for source in self._sources if source is not None for part in (source.matrix, source.columns)]
+        names = [name for modality in self.setup.modalities for name in self.setup.feature_names[modality]]
+        return fingerprint(*sources, self._rows, self.covariates, names)
 
     def __getitem__(self, cells: np.ndarray) -> Batch:
         """Read the cells at these positions."""

@@ -8,6 +8,7 @@ from scipy import sparse
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from scmoe.data._fingerprint import fingerprint
 from scmoe.tokens._counts import Cells
 from scmoe.tokens._masking import Masked, MaskingPolicy
 from scmoe.tokens._tokenizer import TARGET_SUM, Tokenizer
@@ -86,6 +87,10 @@ class GeneDataset(Dataset[GeneBatch]):
 
     def __len__(self) -> int:
         return self.cells.counts.shape[0]
+
+    def fingerprint(self) -> int:
+        """A number that other counts, genes or labels do not have."""
+        return fingerprint(self.cells.counts, self.cells.totals, self.cells.match.vocabulary.names, self.label)
 
     def __getitem__(self, draw: Draw) -> GeneBatch:
         """Read cells; what is masked is a function of the draw's seed."""

@@ -10,11 +10,12 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 import torch
-from lightning.pytorch import Callback, LightningDataModule, Trainer
+from lightning.pytorch import Callback, Trainer
 from lightning.pytorch.callbacks import EarlyStopping
 
 from scmoe._io import check_writable
 from scmoe.data._datamodule import MosaicDataModule
+from scmoe.data._gene_batches import GeneDataModule
 from scmoe.nn._network import Network
 from scmoe.nn._threads import threads_for
 from scmoe.train._callbacks import EpochCheckpoint, LateEmbedding, Progress
@@ -83,7 +84,7 @@ def fit(
 
 def run(
     plan: TrainingPlan,
-    data: LightningDataModule,
+    data: MosaicDataModule | GeneDataModule,
     *,
     width: int,
     max_epochs: int,
@@ -116,6 +117,7 @@ def run(
     if checkpoint_dir is not None:
         checkpoint = check_writable(checkpoint_dir) / CHECKPOINT
         callbacks.append(EpochCheckpoint(checkpoint))
+        plan.data = data.identity()
     with isolated(), threads_for(width):
         trainer = Trainer(
             max_epochs=max_epochs,
@@ -127,17 +129,27 @@ def run(
             use_distributed_sampler=False,
             **{"logger": False, **trainer_kwargs},
         )
-        start = str(checkpoint) if resume and checkpoint is not None and checkpoint.exists() else None
+        start = checkpoint if resume and checkpoint is not None and checkpoint.exists() else None
+        if start is not None:
+            check_checkpoint(start)
         try:
             trainer.fit(plan, datamodule=data, ckpt_path=start, weights_only=True)
         except SystemExit as error:  # Lightning ends the whole program on Ctrl-C; the caller may have other plans
             hint = f" Call it again with resume=True to go on from {checkpoint}." if checkpoint else ""
             raise KeyboardInterrupt(f"Training was interrupted.{hint}") from error
-        except UnpicklingError as error:
-            raise ValueError(f"{checkpoint} is damaged. Remove it and train again without resume=True.") from error
         plan.keep_average()
         network.to(trainer.strategy.root_device)  # Lightning has moved it to the CPU
     return Run(pd.DataFrame(plan.history).set_index("epoch"), trainer.global_step, plan.n_skipped)
+
+
+def check_checkpoint(path: Path) -> None:
+    """Raise a ValueError for a file that is cut short, damaged or of another program."""
+    try:
+        held = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+    except (UnpicklingError, RuntimeError, EOFError, KeyError) as error:  # torch has no one error for damaged files
+        raise ValueError(f"{path} is damaged or cut short. Remove it and train again without resume=True.") from error
+    if not isinstance(held, dict) or not {"settings", "history"} <= set(held):
+        raise ValueError(f"{path} is no checkpoint of scmoe. Choose another checkpoint_dir.")
 
 
 @contextmanager

@@ -46,6 +46,8 @@ class TrainingPlan(LightningModule):
         super().__init__()
         self.network, self.objective, self.config, self.seed = network, objective, config, seed
         self.average = copy.deepcopy(network).requires_grad_(False)
+        self.data: dict[str, int] = {}
+        """What identifies the data, where checkpoints are written."""
         self.history: list[dict[str, float]] = []
         self.n_skipped = 0
         self._means: dict[str, float] = {}
@@ -131,18 +133,26 @@ class TrainingPlan(LightningModule):
         checkpoint["settings"] = self._settings()
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Go on from the saved history, of a run with the same settings only."""
+        """Go on from the saved history, of a run with the same settings and data only."""
         then, now = checkpoint["settings"], self._settings()
         if changed := [name for name in now if then.get(name) != now[name]]:
             name = changed[0]
+            if name == "data":
+                raise ValueError(
+                    "The checkpoint is of a training on other data: cells, features, values and their order, and the cells held out for "
+                    "validation, must be the same. Resume with that data, or choose another checkpoint_dir."
+                )
             raise ValueError(
                 f"The checkpoint is of a run with {name}={then.get(name)}; this one has {name}={now[name]}. "
                 "Resume with the same settings, or choose another checkpoint_dir."
             )
+        done, wanted = len(checkpoint["history"]), self.trainer.max_epochs
+        if wanted is not None and done > wanted:
+            raise ValueError(f"The checkpoint is of a run that has done {done} epochs already; max_epochs is {wanted}. Raise it.")
         self.history, self.n_skipped = list(checkpoint["history"]), checkpoint["n_skipped"]
 
     def _settings(self) -> dict[str, Any]:
-        return {"seed": self.seed, **asdict(self.network.config), **asdict(self.config)}
+        return {"seed": self.seed, **asdict(self.network.config), **asdict(self.config), **self.data}
 
     def on_validation_epoch_start(self) -> None:
         """Start the sums."""
