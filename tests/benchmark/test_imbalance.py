@@ -18,12 +18,12 @@ from scmoe.benchmark._imbalance_plan import (
     EVERYWHERE,
     IMPOSED,
     LINEAR,
+    MADE,
     NATURAL,
     NONE,
     OVER,
     QUICK,
     STUDY,
-    THIN,
     TOKENIZERS,
     TREATMENTS,
     UNDER_MIN,
@@ -32,7 +32,7 @@ from scmoe.benchmark._imbalance_plan import (
     Task,
     plan,
 )
-from scmoe.benchmark._imbalance_run import cases_of, run_imbalance
+from scmoe.benchmark._imbalance_run import cases_of, content_of, run_imbalance
 from scmoe.benchmark._imbalance_study import (
     label_scores,
     network_fit,
@@ -62,7 +62,7 @@ def task(kind=STUDY, case=LINEAR, seed=0, size=SMALL):
 
 
 def test_an_unfinished_run_has_something_of_everything():
-    tasks = list(plan("x", (STUDY, ANNOTATOR), (NATURAL, DONORS), (0, 1), SMALL))
+    tasks = list(plan({STUDY: "x", ANNOTATOR: "y"}, (STUDY, ANNOTATOR), (NATURAL, DONORS), (0, 1), SMALL))
     assert [each.seed for each in tasks] == [0] * 7 + [1] * 7
     assert {each.case for each in tasks[:7]} == {*TOKENIZERS, NATURAL, DONORS}
     assert len({each.key for each in tasks}) == len({each.name for each in tasks}) == 14
@@ -73,7 +73,7 @@ def test_an_unfinished_run_has_something_of_everything():
     [
         (NONE, [40, 10, 4]),
         (OVER, [40, 40, 40]),
-        (THIN, [40, 40, 40]),
+        *((made, [40, 40, 40]) for made in MADE),
         (UNDER_T, [18, 10, 4]),
         (UNDER_MIN, [4, 4, 4]),
         ("focal", [40, 10, 4]),
@@ -117,6 +117,10 @@ def test_networks_take_as_many_steps_whatever_the_number_of_cells(monkeypatch):
     for treatment in (NONE, OVER, UNDER_MIN):
         fit(resampled(adata, treatment, 0), NONE)
     assert [done.n_steps for done in steps] == [SMALL.n_steps] * 3
+    steps.clear()
+    for option in ("deferred", "decoupled"):
+        fit(adata, option)
+    assert sum(done.n_steps for done in steps) == 2 * SMALL.n_steps and len(steps) == 4
 
 
 def test_a_label_that_is_never_predicted_counts_as_zero():
@@ -169,8 +173,9 @@ def test_donors_are_compared_over_the_labels_that_all_of_them_have(fresh):
     mdata.obs["donor"] = np.where(np.arange(mdata.n_obs) % 2, "x", "y")
     types = mdata.obs["cell_type"].astype(str).to_numpy()
     mdata.obs["donor"] = np.where(types == "NK", "x", mdata.obs["donor"])
-    shared = shared_by_donors(mdata, "cell_type", "donor")
-    assert "NK" not in set(shared.obs["cell_type"].astype(str))
+    kept, donors = shared_by_donors(mdata, "cell_type", "donor")
+    shared = mdata[kept].copy()
+    assert donors == ["x", "y"] and "NK" not in set(shared.obs["cell_type"].astype(str))
     codes = np.unique(shared.obs["cell_type"].astype(str), return_inverse=True)[1]
     for train, test in folds_of(task(ANNOTATOR, DONORS), shared, "cell_type", "donor", codes):
         assert set(shared.obs["donor"].iloc[train]).isdisjoint(shared.obs["donor"].iloc[test])
@@ -193,6 +198,28 @@ def test_cases_that_the_data_do_not_allow_are_named(fresh):
     cases, skipped = cases_of(fresh("raw"), "cell_type", None)
     assert NATURAL in cases and DONORS not in cases
     assert any("batch" in reason for reason in skipped)
+
+
+def test_donors_that_cannot_be_compared_are_named(fresh):
+    mdata = fresh("raw")
+    mdata.obs["donor"] = "x"
+    assert "two values of 'donor' must share two labels; found x" in cases_of(mdata, "cell_type", "donor")[1][-1]
+    mdata.obs["donor"] = np.where(np.arange(mdata.n_obs) % 2, "x", "y")
+    mdata.obs.loc[mdata.obs_names[:3], "donor"] = None
+    cases, skipped = cases_of(mdata, "cell_type", "donor")
+    assert DONORS in cases and skipped[-1].startswith("3 cells without a value of 'donor'")
+    kept, donors = shared_by_donors(mdata, "cell_type", "donor")
+    assert not kept[:3].any() and kept[3:].all() and donors == ["x", "y"]
+
+
+def test_results_are_of_one_batch_column_and_all_modalities(fresh):
+    mdata = fresh("raw")
+    mdata.obs["donor"] = np.where(np.arange(mdata.n_obs) % 2, "x", "y")
+    mdata.obs["sex"] = mdata.obs["donor"]
+    found = {content_of(mdata, "cell_type", batch) for batch in (None, "donor", "sex")}
+    last = list(mdata.mod.values())[-1]
+    last.X = 2 * last.X
+    assert len(found | {content_of(mdata, "cell_type", "donor")}) == 4
 
 
 @pytest.mark.slow

@@ -161,3 +161,9 @@ def test_a_query_of_cells_without_counts(pretrained, genes):
         expected = pretrained.get_latent_representation(genes, [5], pooling=pooling)
         np.testing.assert_allclose(found, np.repeat(expected, 64, 0), atol=1e-5)
     assert np.isfinite(pretrained.impute(["gene1"], empty)).all(axis=None)
+
+
+def test_a_depth_that_would_not_be_used_is_refused(pretrained):
+    for ask in (pretrained.get_latent_representation, lambda depth: pretrained.impute(["gene1"], depth=depth)):
+        with pytest.raises(ValueError, match="depth= is for models with depth tokens"):
+            ask(depth="t4")

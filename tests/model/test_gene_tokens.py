@@ -217,3 +217,10 @@ def test_scale_of_values(row, match):
         return
     with pytest.raises(ValueError, match=match):
         check_scale(values, "rna")
+
+
+def test_an_encoder_that_would_not_be_used_is_refused(fresh, tiny):
+    with pytest.raises(ValueError, match="gene_encoder is for tokenizer='genes'; found tokenizer='program'"):
+        untrained(fresh("paired"), tiny, tokenizer="program", gene_encoder="3m")
+    with pytest.raises(TypeError, match=r"pretrained must name a folder that XTRIMOGENE.save wrote; found a int"):
+        untrained(fresh("paired"), tiny, pretrained=3)

@@ -12,6 +12,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from scmoe.model._published import PublishedWeights, read_published
+from scmoe.tokens._vocabulary import Vocabulary
 
 GENES = ["A1BG", "CD4", "CD8A", "FOXP3"]
 WIDTH, BINS = 3, 4
@@ -156,8 +157,20 @@ def test_rows_are_mapped_by_name_and_unmatched_are_nan(tmp_path: Path, capsys: p
 
 def test_vocabulary_without_a_common_gene_is_refused(tmp_path: Path) -> None:
     found = read_published(scbert(tmp_path), "scbert", genes=GENES)
-    with pytest.raises(ValueError, match="None of the 1 genes .*'ENSG1'.* is among the 4 of scbert .such as 'A1BG'"):
+    with pytest.raises(ValueError, match="scbert has 0 of the 1 genes .*It has A1BG.*the vocabulary has ENSG1"):
         found.map_to(["ENSG1"])
+    with pytest.raises(ValueError, match="scbert has 1 of the 6 genes .*expected at least 50%"):
+        found.map_to(["A1BG", *"abcde"])
+    assert found.map_to(["A1BG", *"abcde"], min_share=0.2)[1].tolist() == [True] + 5 * [False]
+
+
+def test_rows_are_mapped_by_alias_and_without_version(tmp_path: Path) -> None:
+    genes = ["ENSG00000000001", "ENSG00000000002.7", "X", "Y"]
+    found = read_published(scbert(tmp_path), "scbert", genes=genes)
+    wanted = Vocabulary(("A", "ENSG00000000002", "B"), {"ENSG00000000001.3": "A"})
+    matrix, matched = found.map_to(wanted)
+    np.testing.assert_array_equal(matched, [True, True, False])
+    np.testing.assert_array_equal(matrix[:2], found.gene_embedding[:2])
 
 
 class Malicious:

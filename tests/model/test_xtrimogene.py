@@ -52,6 +52,7 @@ def without_names(adata):
             ValueError,
             "values must be one of 'counts', 'ambient', 'lognormalized'; found 'log'",
         ),
+        (None, {"vocabulary": ["a", "b"]}, TypeError, r"must be a scmoe.tokens.Vocabulary; found a list. Make one"),
         (None, {"vocabulary": Vocabulary(("a", "b"))}, ValueError, "0 genes of the data are in the vocabulary"),
         (
             without_names,
@@ -99,6 +100,29 @@ def test_counts_of_a_layer_and_names_of_a_column_are_read(genes, fit_genes):
     model = fit_genes(genes, setup={"layer": "raw", "column": "symbol"})
     np.testing.assert_array_equal(model.get_latent_representation(), expected)
     assert model.genes[0] == "gene0"
+
+
+def test_genes_without_a_name_are_left_out_and_reported(genes, fit_genes, capsys):
+    genes.var["symbol"] = [None, "", " ", np.nan, *genes.var_names[4:]]
+    model = fit_genes(genes, setup={"column": "symbol"})
+    assert model.genes == list(genes.var_names[4:])
+    assert "4 of the data have no name and are left out" in capsys.readouterr().err
+    read = model.setup.read(genes)
+    np.testing.assert_array_equal(read.counts.toarray(), genes.X.toarray()[:, 4:])
+    np.testing.assert_array_equal(read.totals, genes.X.toarray().sum(1))
+
+
+def test_a_checkpoint_of_other_genes_is_refused(genes, fit_genes, tmp_path):
+    fit_genes(genes, checkpoint_dir=tmp_path)
+    with pytest.raises(ValueError, match="of a training on other data"):
+        fit_genes(genes[:, ::-1].copy(), checkpoint_dir=tmp_path, resume=True)
+
+
+def test_numbers_of_numpy_are_numbers(genes):
+    XTRIMOGENE.setup_anndata(genes)
+    assert XTRIMOGENE(genes, seed=np.int64(3)).seed == 3
+    with pytest.raises(ValueError, match=r"seed must be a whole number.*found 0\.5"):
+        XTRIMOGENE(genes, seed=0.5)
 
 
 def test_normalized_values_can_be_said_to_be_such(genes, fit_genes):

@@ -12,6 +12,8 @@ from scmoe.tokens._counts import read_cells, read_counts
 from scmoe.tokens._vocabulary import Vocabulary
 
 COUNTS = np.array([[1, 0, 3], [0, 2, 0], [5, 1, 4]], np.float32)
+TO_30000 = 3e4 * COUNTS / COUNTS.sum(1, keepdims=True).clip(1)
+"""Normalized to another total than the tokenizers' 1e4."""
 
 
 def make(values: Any) -> AnnData:
@@ -99,7 +101,8 @@ def test_read_cells_matches_a_column() -> None:
         ),
         (COUNTS + np.inf, {"values": "ambient"}, ValueError, "must not hold negative, NaN or infinite"),
         (COUNTS - 1, {"values": "lognormalized"}, ValueError, "must not hold negative.*found -1"),
-        (COUNTS * 30, {"values": "lognormalized"}, ValueError, 'at most 9.2104; found 150.*values="counts"'),
+        (COUNTS * 30, {"values": "lognormalized"}, ValueError, 'at most; found .*highest value 150.*values="counts"'),
+        (np.log1p(TO_30000), {"values": "lognormalized"}, ValueError, r"adds up to 10000 at most; found .* 3e\+04"),
         (
             COUNTS,
             {"values": "raw"},

@@ -21,6 +21,7 @@ def test_report() -> None:
         "n_vocabulary": 4,
         "n_matched": 2,
         "n_missing": 2,
+        "n_unnamed": 0,
         "share": 0.5,
         "unmatched": ["x", "c"],
         "differ_in_case": ["c"],
@@ -32,6 +33,12 @@ def test_report() -> None:
         "out: x, c (1 differ only in case: c); 1 occur more than once and are added up: B; 2 of the vocabulary are not in "
         "the data and count as unknown."
     )
+
+
+def test_genes_without_a_name_are_left_out_and_counted() -> None:
+    match = Vocabulary(("A", "B")).match(["A", "", "", "x", "B"])
+    assert (match.n_unnamed, match.unmatched, match.position.tolist(), match.share) == (2, ["x"], [0, -1, -1, -1, 1], 1)
+    assert "left out: x; 2 of the data have no name and are left out." in str(match)
 
 
 def test_complete_match_says_so_in_one_clause() -> None:

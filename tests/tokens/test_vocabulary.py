@@ -38,6 +38,10 @@ def test_from_anndata_keeps_the_first_of_repeated_names(adata: AnnData) -> None:
         ("genes.tsv", "gene_name\tindex\nA1BG\t0\nA1CF\t1\nNA\t2\n"),
         ("genes.CSV", "gene,other\nA1BG,x\nA1CF,\nNA,y\n"),
         ("genes.txt", "gene\nA1BG\nA1CF\nNA\n"),
+        ("genes.txt", "A1BG\nA1CF \nNA"),
+        ("genes.tsv", "A1BG\tENSG1\tGene Expression\nA1CF\tENSG2\tGene Expression\nNA\tENSG3\tGene Expression\n"),
+        ("genes.csv", "Gene name,Gene stable ID\nA1BG,ENSG1\nA1CF,ENSG2\nNA,\n"),
+        ("genes.json", '{"<pad>": 0, "A1BG": 1, "A1CF": 2, "NA": 3, "<cls>": 4}'),
     ],
 )
 def test_from_file(name: str, text: str, tmp_path: Path) -> None:
@@ -85,6 +89,9 @@ def test_identifier_of_two_genes_is_not_used(adata: AnnData, capsys: pytest.Capt
         ("genes.json", '["A", "B"', "not valid JSON, or is cut short"),
         ("genes.json", '{"A": 0, "B": 2}', "no gene list: expected"),
         ("genes.json", "3", "no gene list"),
+        ("genes.txt", "", "genes.txt is no table of genes"),
+        ("genes.txt", "gene\n\n", "found none"),
+        ("genes.csv", "gene,id\nA,1\n,2\n", "a name for each gene, found none for gene 2"),
         ("genes.xlsx", "", "as .json, .csv, .tsv or .txt, found genes.xlsx"),
     ],
 )
@@ -102,6 +109,11 @@ def test_unknown_columns(adata: AnnData, tmp_path: Path) -> None:
         Vocabulary.from_file(tmp_path / "g.csv", identifiers="id")
     with pytest.raises(ValueError, match="'b' is said to be the gene 'B', which is not among the names"):
         Vocabulary(("A",), {"b": "B"})
+
+
+def test_a_text_is_no_list_of_names() -> None:
+    with pytest.raises(TypeError, match="found the text 'ACTB'"):
+        Vocabulary("ACTB")  # type: ignore[arg-type]
 
 
 def test_saved_file_is_plain_json(tmp_path: Path) -> None:

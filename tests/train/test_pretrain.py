@@ -210,6 +210,14 @@ def test_without_validation_cells_no_validation_loss(genes, fit_genes):
     assert len(model.train_indices_) == 64
 
 
+@pytest.mark.parametrize(("masked", "left"), [("nonzero", "zero"), ("zero", "nonzero")])
+def test_what_is_not_masked_has_no_error(genes, fit_genes, capsys, masked, left):
+    model = fit_genes(genes, plan_kwargs={f"mask_{left}": 0.0})
+    assert set(model.history) == {f"{part}_{name}" for part in ("train", "validation") for name in ("loss", masked)}
+    said = {"nonzero": "that are expressed", "zero": "that are not"}
+    assert said[masked] in (log := capsys.readouterr().err) and said[left] not in log
+
+
 def test_mixed_precision(genes, fit_genes):
     network = {"decoder_layers": 2, "n_experts": 2}
     model = fit_genes(genes, max_epochs=6, network=network, precision="bf16-mixed", plan_kwargs={"lr": 1e-2})

@@ -11,6 +11,7 @@ from mudata import MuData
 from scipy import sparse
 
 from scmoe._check import check_counts
+from scmoe._keys import COUNTS_LAYER
 from scmoe.benchmark._cells import known_labels
 from scmoe.datasets._bundled import bmmc_cite
 from scmoe.datasets._read import read
@@ -65,7 +66,7 @@ def make_sources(data: str | Path | None, labels: str | None) -> list[Source]:
 
 
 def source_of(mdata: MuData, labels: str, name: str) -> Source:
-    """RNA counts of a MuData with the labels that enough cells have.
+    """RNA counts of a MuData, in ``layers["counts"]`` or ``X``, with the labels that enough cells have.
 
     Raises
     ------
@@ -79,8 +80,10 @@ def source_of(mdata: MuData, labels: str, name: str) -> Source:
     if labels not in mdata.obs:
         raise KeyError(f"{labels!r} is not a column of mdata.obs of {name}; found {', '.join(mdata.obs) or 'none'}.")
     rna = mdata.mod[RNA]
-    check_counts(rna.X, RNA, "X", rna.obs_names, rna.var_names)
-    counts = sparse.csr_matrix(rna.X, dtype=np.float32)
+    prepared = COUNTS_LAYER in rna.layers
+    matrix, where = (rna.layers[COUNTS_LAYER], f"layers['{COUNTS_LAYER}']") if prepared else (rna.X, "X")
+    check_counts(matrix, RNA, where, rna.obs_names, rna.var_names)
+    counts = sparse.csr_matrix(matrix, dtype=np.float32)
     known = known_labels(mdata, labels)
     assert known is not None
     known = known.reindex(rna.obs_names)

@@ -35,7 +35,8 @@ def annotator_task(task: Task, mdata: MuData, labels: str, batch: str | None) ->
         Columns of ``mdata.obs``.
     """
     if task.case == DONORS:
-        mdata = shared_by_donors(mdata, labels, str(batch))
+        kept, _ = shared_by_donors(mdata, labels, str(batch))
+        mdata = subset(mdata, mdata.obs_names[kept], list(mdata.mod))
     truth = mdata.obs[labels].astype(str)
     names, codes = np.unique(truth, return_inverse=True)
     found = {name: np.full((len(truth), len(names)), np.nan, np.float32) for name in (*ANNOTATED, *BASELINES)}
@@ -65,12 +66,13 @@ def annotator_task(task: Task, mdata: MuData, labels: str, batch: str | None) ->
     return {"rows": rows, "n_test": int(tested.sum()), "n_labels": len(names)}
 
 
-def shared_by_donors(mdata: MuData, labels: str, batch: str) -> MuData:
-    """The cells whose label every donor has."""
-    counts = pd.crosstab(mdata.obs[labels].astype(str), mdata.obs[batch].astype(str))
+def shared_by_donors(mdata: MuData, labels: str, batch: str) -> tuple[NDArray[np.bool_], list[str]]:
+    """Which cells are of a donor and have a label that every donor has; and the donors."""
+    known = mdata.obs[batch].notna()
+    label, donor = mdata.obs[labels].astype(str), mdata.obs[batch].astype(str)
+    counts = pd.crosstab(label[known], donor[known])
     shared = counts.index[(counts > 0).all(axis=1)]
-    kept = mdata.obs[labels].astype(str).isin(shared)
-    return subset(mdata, mdata.obs_names[kept], list(mdata.mod))
+    return (known & label.isin(shared)).to_numpy(), list(counts.columns)
 
 
 def folds_of(task: Task, mdata: MuData, labels: str, batch: str | None, codes: NDArray[np.integer]) -> Iterator[Fold]:

@@ -2,8 +2,9 @@
 
 import hashlib
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from typing import Literal
 
 from scmoe._version import __version__
 from scmoe.benchmark._compare_plan import model_code
@@ -15,14 +16,10 @@ NATURAL, IMPOSED, DONORS = "natural", "imposed", "donors"
 """Cases of the latter: five folds; the same with training cells drawn to `MAIN_RHO`; one batch or donor held out after another."""
 LINEAR = "linear"
 TOKENIZERS = (LINEAR, "continuous", "bins", "integer", "rank")
-NONE, OVER, UNDER_T, UNDER_MIN, THIN = (
-    "none",
-    "oversample",
-    "undersample to T",
-    "undersample to least",
-    "thinned copies",
-)
-RESAMPLED = (OVER, UNDER_T, UNDER_MIN, THIN)
+NONE, OVER, UNDER_T, UNDER_MIN = "none", "oversample", "undersample to T", "undersample to least"
+MADE: dict[str, Literal["thin", "mix"]] = {"thinned copies": "thin", "mixed copies": "mix"}
+"""Made cells, by how `scmoe.pp.augment` makes them."""
+RESAMPLED = (OVER, UNDER_T, UNDER_MIN, *MADE)
 TREATMENTS = (NONE, *RESAMPLED, *(option for option in OPTIONS if option != NONE))
 """Resampled training cells, all of which then count alike; and the options of `class_balance`."""
 ANNOTATED = tuple(option for option in OPTIONS if option not in ("post_hoc", "deferred", "decoupled"))
@@ -78,7 +75,7 @@ class Task:
     case
         A tokenizer, or a case of the annotator.
     content
-        Hash of the data.
+        Hash of all data that the task reads.
     size
         How much.
     """
@@ -101,9 +98,11 @@ class Task:
         return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()
 
 
-def plan(content: str, parts: Sequence[str], cases: Sequence[str], seeds: Sequence[int], size: Size) -> Iterator[Task]:
-    """All tasks, one seed after another, so that an unfinished run has something of everything."""
+def plan(
+    contents: Mapping[str, str], parts: Sequence[str], cases: Sequence[str], seeds: Sequence[int], size: Size
+) -> Iterator[Task]:
+    """All tasks, one seed after another, so that an unfinished run has something of everything; `contents` by kind."""
     for seed in seeds:
         for kind, names in ((STUDY, TOKENIZERS), (ANNOTATOR, cases)):
             for name in names if kind in parts else ():
-                yield Task(kind=kind, case=name, seed=seed, content=content, size=size)
+                yield Task(kind=kind, case=name, seed=seed, content=contents[kind], size=size)

@@ -21,9 +21,11 @@ HEADS = {
     "macro_f1": "macro-F1",
     "tail_f1": "tail F1",
     "tail_recall": "tail recall",
+    "worst_recall": "worst recall",
     "accuracy": "accuracy",
     "macro_auprc": "macro AUPRC",
     "ece": "ECE",
+    "ece_tail": "tail ECE",
     "recall_slope": "recall and frequency",
 }
 

@@ -4,11 +4,13 @@ import json
 import time
 from collections.abc import Sequence
 from dataclasses import asdict
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 from mudata import MuData
+from scipy import sparse
 
 from scmoe._io import atomic_path, check_writable
 from scmoe._log import logger
@@ -16,7 +18,7 @@ from scmoe._version import __version__
 from scmoe.benchmark._cells import known_labels, subset
 from scmoe.benchmark._compare_plan import MANY_CELLS
 from scmoe.benchmark._genes_data import source_of
-from scmoe.benchmark._imbalance_annotator import annotator_task
+from scmoe.benchmark._imbalance_annotator import annotator_task, shared_by_donors
 from scmoe.benchmark._imbalance_figures import save_imbalance_figures
 from scmoe.benchmark._imbalance_plan import (
     ANNOTATOR,
@@ -34,6 +36,7 @@ from scmoe.benchmark._imbalance_report import imbalance_sections
 from scmoe.benchmark._imbalance_study import study_task
 from scmoe.benchmark._imbalance_verdicts import find_verdicts
 from scmoe.benchmark._timing import single_thread
+from scmoe.data._fingerprint import fingerprint
 from scmoe.datasets._bundled import bmmc_cite
 from scmoe.datasets._imbalance import MIN_CELLS, imbalance_total, profile
 from scmoe.datasets._read import read
@@ -104,9 +107,10 @@ def run_imbalance(
     source = source_of(mdata, labels, "bmmc_cite" if data is None else Path(data).stem)
     cells = known_cells(mdata, labels)
     cases, skipped = cases_of(cells, labels, batch)
+    contents = {STUDY: source.content, ANNOTATOR: content_of(cells, labels, batch)}
     tasks = [
         task
-        for task in plan(source.content, chosen, cases, seeds, size)
+        for task in plan(contents, chosen, cases, seeds, size)
         if task.case != NATURAL or task.seed == seeds[0] or cells.n_obs < MANY_CELLS
     ]
     results = []
@@ -140,6 +144,13 @@ def known_cells(mdata: MuData, labels: str) -> MuData:
     return cells
 
 
+def content_of(cells: MuData, labels: str, batch: str | None) -> str:
+    """Number of all that the annotator reads: values of all modalities, labels and batches."""
+    values = [sparse.csr_matrix(each.X) if sparse.issparse(each.X) else each.X for each in cells.mod.values()]
+    columns = [cells.obs[column].astype(str) for column in (labels, batch) if column is not None]
+    return str(fingerprint(*values, names=[str(batch), *cells.obs_names, *chain(*columns)]))
+
+
 def cases_of(cells: MuData, labels: str, batch: str | None) -> tuple[list[str], list[str]]:
     """The cases of the annotator that the data allow, and why others are left out."""
     counts = pd.Series(cells.obs[labels].astype(str)).value_counts()
@@ -154,9 +165,16 @@ def cases_of(cells: MuData, labels: str, batch: str | None) -> tuple[list[str], 
         )
     if batch is None:
         skipped.append(f"{DONORS}: no batch was named")
-    else:
-        cases.append(DONORS)
-    return cases, skipped
+        return cases, skipped
+    shared, donors = shared_by_donors(cells, labels, batch)
+    if len(donors) < 2 or shared.sum() == 0 or cells.obs[labels][shared].nunique() < 2:
+        skipped.append(
+            f"{DONORS}: two values of {batch!r} must share two labels; found {', '.join(donors) or 'no value'}"
+        )
+        return cases, skipped
+    if n_missing := int(cells.obs[batch].isna().sum()):
+        skipped.append(f"{n_missing} cells without a value of {batch!r}, in the case {DONORS}")
+    return [*cases, DONORS], skipped
 
 
 def _result(task: Task, adata: Any, cells: MuData, labels: str, batch: str | None, folder: Path, title: str) -> Any:

@@ -16,12 +16,12 @@ from scmoe.benchmark._genes_probe import CPU
 from scmoe.benchmark._imbalance_plan import (
     EVERYWHERE,
     LINEAR,
+    MADE,
     MAIN_RHO,
     MIN_RARE,
     NONE,
     OVER,
     RESAMPLED,
-    THIN,
     TREATMENTS,
     UNDER_MIN,
     UNDER_T,
@@ -42,7 +42,10 @@ FRACTIONS = (0.7, 0.0, 0.3)
 """Of training, validation and test cells; nothing is chosen, so no cells are set aside for it."""
 MIN_LABELS = 4
 """Labels that take part at least, even if the largest factors are then impossible."""
-SCORES = ("accuracy", "balanced_accuracy", "macro_f1", "tail_f1", "tail_recall", "worst_recall", "macro_auprc", "ece")
+SCORES = (
+    *("accuracy", "balanced_accuracy", "macro_f1", "tail_f1", "tail_recall", "worst_recall"),
+    *("macro_auprc", "ece", "ece_head", "ece_middle", "ece_tail"),
+)
 Fit = Callable[[AnnData, str], Callable[[AnnData], pd.DataFrame]]
 """Labeled training cells and an option of `class_balance` to a function from cells to probabilities of labels."""
 
@@ -114,7 +117,7 @@ def network_fit(tokenizer: str, train: AnnData, size: Size, seed: int) -> Fit:
 
     def fit(cells: AnnData, option: str) -> Callable[[AnnData], pd.DataFrame]:
         # The same number of steps, however many cells there are after resampling; the last epoch may be cut short.
-        epochs = max(-(-size.n_steps // -(-cells.n_obs // PRETRAIN_BATCH)), 2)
+        epochs = -(-size.n_steps // -(-cells.n_obs // PRETRAIN_BATCH))
         tuned = model.fine_tune(
             LABEL,
             cells,
@@ -165,7 +168,9 @@ def resampled(drawn: AnnData, treatment: str, seed: int) -> AnnData:
         return undersample(drawn, LABEL, threshold=drawn.n_obs // drawn.obs[LABEL].nunique(), seed=seed)
     if treatment == UNDER_MIN:
         return undersample(drawn, LABEL, seed=seed)
-    return augment(drawn, LABEL, method="thin", seed=seed) if treatment == THIN else drawn
+    if treatment in MADE:
+        return augment(drawn, LABEL, method=MADE[treatment], seed=seed)
+    return drawn
 
 
 def label_scores(

@@ -116,9 +116,9 @@ class MosaicDataset(Dataset[Batch]):
 
     def fingerprint(self) -> int:
         """A number that other cells, features, values or covariates do not have."""
-        sources = [part for source in self._sources if source is not None for part in (source.matrix, source.columns)]
+        sources = [part for source in filter(None, self._sources) for part in source[:2] if part is not None]
         names = [name for modality in self.setup.modalities for name in self.setup.feature_names[modality]]
-        return fingerprint(*sources, self._rows, self.covariates, names)
+        return fingerprint(*sources, self._rows, self.covariates, names=names)
 
     def __getitem__(self, cells: np.ndarray) -> Batch:
         """Read the cells at these positions."""

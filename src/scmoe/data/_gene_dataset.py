@@ -90,7 +90,7 @@ class GeneDataset(Dataset[GeneBatch]):
 
     def fingerprint(self) -> int:
         """A number that other counts, genes or labels do not have."""
-        return fingerprint(self.cells.counts, self.cells.totals, self.cells.match.vocabulary.names, self.label)
+        return fingerprint(self.cells.counts, self.cells.totals, self.label, names=self.cells.match.vocabulary.names)
 
     def __getitem__(self, draw: Draw) -> GeneBatch:
         """Read cells; what is masked is a function of the draw's seed."""
@@ -183,6 +183,6 @@ def target_depth(rule: str, total: np.ndarray) -> np.ndarray:
         wanted = {"t": np.full(len(total), 10.0**number), "f": number * total, "a": total * 10.0**number}[rule[:1]]
         if not (np.isfinite(wanted).all() and number >= 0):
             raise ValueError(f"{number} is not a finite, positive number")
-    except (ValueError, KeyError, OverflowError) as error:
+    except (ValueError, KeyError, OverflowError, TypeError) as error:
         raise ValueError(f"The depth asked for must look like 't4', 'f2' or 'a1'; found {rule!r}.") from error
     return wanted

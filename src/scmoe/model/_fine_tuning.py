@@ -48,6 +48,7 @@ class FineTuning(Pretraining):
         trainable: Trainable = "all",
         class_balance: ClassBalance = DEFAULT_BALANCE,
         max_epochs: int = N_EPOCHS,
+        max_steps: int | None = None,
         batch_size: int = PRETRAIN_BATCH,
         validation_size: float = 0.0,
         seed: int | None = None,
@@ -77,6 +78,8 @@ class FineTuning(Pretraining):
             of cells of which each label has as many: calibrate them before use where labels are as unequal as in nature.
         max_epochs
             Passes over the labeled cells.
+        max_steps
+            Batches learned from in all, at most; None: all of the epochs.
         batch_size
             Cells a step.
         validation_size
@@ -106,7 +109,7 @@ class FineTuning(Pretraining):
             raise ValueError(f"trainable must be one of {', '.join(map(repr, TRAINABLE))}; found {trainable!r}.")
         check_balance(class_balance)
         config = from_keywords(FineTuneConfig, plan_kwargs or {})
-        check_train_arguments(config, max_epochs, batch_size, trainer_kwargs)
+        check_train_arguments(config, max_epochs, batch_size, trainer_kwargs, max_steps=max_steps)
         cells, labels = self._chosen(adata, indices), self._labels_of(adata, indices, labels_key, unlabeled_category)
         known = labels[labels.notna()].unique()
         if len(known) < 2:
@@ -122,7 +125,7 @@ class FineTuning(Pretraining):
         )
         pooled = self._pooled(rows_of(cells, train), POOLING)
         balance = Balance(class_balance, np.bincount(code[train]))
-        parts = parts_of(balance, max_epochs)
+        parts = parts_of(balance, max_epochs, max_steps)
         tuned._start_classifier(pooled, code[train], parts[0].balance)
         depth = DEFAULT_DEPTH if self.config.depth_tokens else None
         dataset = GeneDataset(cells, self.tokenizer, depth=depth, label=code)
@@ -135,6 +138,7 @@ class FineTuning(Pretraining):
                 part.data(dataset, train, validation, batch_size, seed + i),
                 width=self.config.encoder_width,
                 max_epochs=part.n_epochs,
+                max_steps=part.n_steps,
                 enable_progress_bar=enable_progress_bar,
                 **trainer_kwargs,
             )
@@ -193,6 +197,8 @@ class FineTuning(Pretraining):
         if key not in source.obs:
             raise KeyError(f"adata.obs has no column {key!r}; it has {', '.join(map(str, source.obs)) or 'none'}.")
         column = source.obs[key] if indices is None else source.obs[key].iloc[positions(indices, source.n_obs)]
+        if column.dtype.kind == "f" and (column.dropna() % 1 != 0).any():
+            raise ValueError(f"adata.obs[{key!r}] must hold labels; found decimal numbers. Bin them with pandas.cut.")
         text = column.astype(object).where(column.notna(), None)
         return text.map(str, na_action="ignore").where(text != unlabeled)
 

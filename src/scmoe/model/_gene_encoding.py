@@ -92,9 +92,13 @@ class GeneEncoding(BaseModelClass):
         names = (self.adata if adata is None else adata).obs_names
         return names if indices is None else names[positions(indices, len(names))]
 
-    def _encode(self, cells: Cells, batch_size: int, depth: str = DEFAULT_DEPTH) -> Iterator[GeneChunk]:
+    def _encode(self, cells: Cells, batch_size: int, depth: str | None = None) -> Iterator[GeneChunk]:
         """Batches of cells of like length, encoded without masks; rows say which cells these are."""
-        dataset = GeneDataset(cells, self.tokenizer, depth=depth if self.config.depth_tokens else None)
+        if depth is not None and not self.config.depth_tokens:
+            raise ValueError("depth= is for models with depth tokens, which this one has none of. Leave it out.")
+        dataset = GeneDataset(
+            cells, self.tokenizer, depth=(depth or DEFAULT_DEPTH) if self.config.depth_tokens else None
+        )
         network = self.module.eval()
         with threads_for(self.config.encoder_width):
             for rows in in_order(dataset.n_expressed, batch_size):

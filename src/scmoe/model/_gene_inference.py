@@ -8,7 +8,6 @@ import pandas as pd
 import torch
 from anndata import AnnData
 
-from scmoe.data._gene_dataset import DEFAULT_DEPTH
 from scmoe.model._gene_encoding import BATCH_SIZE, GeneChunk, GeneEncoding
 from scmoe.nn._gene_classifier import N_AXES
 from scmoe.nn._gene_encoder import pool
@@ -41,7 +40,7 @@ class GeneInference(GeneEncoding):
         batch_size: int = BATCH_SIZE,
         *,
         pooling: Pooling = "joint",
-        depth: str = DEFAULT_DEPTH,
+        depth: str | None = None,
     ) -> np.ndarray:
         """The embedding: encoder states of a cell's expressed genes, pooled.
 
@@ -57,8 +56,8 @@ class GeneInference(GeneEncoding):
             ``"weighted"``, ``"mean"``, ``"max"``: of the states alone, (n, width). ``"depth"``: the states of the two depth
             tokens, (n, 2 width).
         depth
-            Depth at which cells are to be read, of a model with depth tokens: ``"t4"``, 10^4 counts; ``"f2"``, twice the cell's
-            own; ``"a1"``, ten times.
+            Depth at which cells are to be read, of a model with depth tokens: ``"t4"``, 10^4 counts (the default);
+            ``"f2"``, twice the cell's own; ``"a1"``, ten times.
 
         Returns
         -------
@@ -69,7 +68,7 @@ class GeneInference(GeneEncoding):
         Raises
         ------
         ValueError
-            An unknown pooling, or depth tokens of a model without.
+            An unknown pooling or depth, or depth tokens of a model without.
         """
         if pooling not in POOLINGS:
             raise ValueError(f"pooling must be one of {', '.join(map(repr, POOLINGS))}; found {pooling!r}.")
@@ -79,9 +78,7 @@ class GeneInference(GeneEncoding):
         return self.axes[pooling].turn(self._pooled(cells, pooling, batch_size, depth))
 
     @torch.no_grad()
-    def _pooled(
-        self, cells: Cells, pooling: str, batch_size: int = BATCH_SIZE, depth: str = DEFAULT_DEPTH
-    ) -> np.ndarray:
+    def _pooled(self, cells: Cells, pooling: str, batch_size: int = BATCH_SIZE, depth: str | None = None) -> np.ndarray:
         """Pooled states of cells as the network makes them."""
         width = self.config.encoder_width * (2 if pooling in ("joint", "depth") else 1)
         out = np.empty((len(cells.totals), width), np.float32)
@@ -155,7 +152,7 @@ class GeneInference(GeneEncoding):
         indices: Sequence[int] | None = None,
         batch_size: int = BATCH_SIZE,
         *,
-        depth: str = DEFAULT_DEPTH,
+        depth: str | None = None,
     ) -> pd.DataFrame:
         """Predict genes from the others: those asked for are hidden from the network, measured or not.
 
@@ -204,7 +201,7 @@ class GeneInference(GeneEncoding):
         return pd.DataFrame(out[:, place], index=self._cell_names(adata, indices), columns=names)
 
     def _predict_hidden(
-        self, cells: Cells, wanted: np.ndarray, batch_size: int, depth: str
+        self, cells: Cells, wanted: np.ndarray, batch_size: int, depth: str | None
     ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """Rows and predicted values (rows, wanted) of genes that are taken out of the input."""
         kept = np.ones(cells.counts.shape[1], np.float32)

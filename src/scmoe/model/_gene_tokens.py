@@ -13,6 +13,7 @@ from scmoe.nn._gene_classifier import POOLING
 from scmoe.nn._gene_tokenizer import GeneTokenizer
 from scmoe.nn._network import Network
 from scmoe.nn._threads import threads_for
+from scmoe.tokens._counts import TOLERANCE
 from scmoe.tokens._rows import sum_rows
 from scmoe.tokens._tokenizer import TARGET_SUM
 from scmoe.tokens._tokens import Tokens
@@ -21,8 +22,6 @@ RNA_KINDS = ("rna", "lognormalized")
 """Kinds (see `scmoe.pp.prepare`) whose values are ln(1 + 1e4 c / total)."""
 BATCH_SIZE = 128
 """Cells that are encoded at once."""
-TOLERANCE = 1.01
-"""Of a cell's total, for values may have been stored with few digits."""
 
 
 def rna_positions(setup: Setup) -> list[int]:

@@ -138,11 +138,12 @@ class Pretraining(GeneInference):
         self.train_seconds_ = time.perf_counter() - began
         last = done.history.iloc[-1]
         watched = "validation" if "validation_loss" in last else "train"
+        what = {"nonzero": "that are expressed", "zero": "that are not"}
+        errors = [f"{said} {last[name]:.3f}" for part, said in what.items() if (name := f"{watched}_{part}") in last]
         logger.info(
-            "trained %d epochs (%d steps) in %.0f s: %s loss %.3f; mean squared error of masked genes that are expressed "
-            "%.3f, that are not %.3f",
+            "trained %d epochs (%d steps) in %.0f s: %s loss %.3f; mean squared error of masked genes %s",
             *(len(done.history), done.n_steps, self.train_seconds_, watched, last[f"{watched}_loss"]),
-            *(last[f"{watched}_nonzero"], last[f"{watched}_zero"]),
+            ", ".join(errors),
         )
 
     def _start(self, cells: Cells, train: np.ndarray, config: PretrainConfig) -> None:

@@ -20,6 +20,8 @@ from scmoe.model._published_kinds import (
     value_table,
 )
 from scmoe.model._published_read import read_dictionary, read_gene_list, read_tensors
+from scmoe.tokens._names import some
+from scmoe.tokens._vocabulary import MIN_SHARE, Vocabulary
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,13 +56,18 @@ class PublishedWeights:
     config: dict[str, int]
     medians: NDArray[np.float64] | None = None
 
-    def map_to(self, vocabulary_genes: Sequence[str]) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+    def map_to(
+        self, vocabulary_genes: Vocabulary | Sequence[str], min_share: float = MIN_SHARE
+    ) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
         """Rows in the order of another vocabulary, by name; the share of genes found is logged.
 
         Parameters
         ----------
         vocabulary_genes
-            Names of the same sort as `genes`: symbols, or Ensembl identifiers without a version.
+            Names of the same sort as `genes`, symbols or Ensembl identifiers (with or without a version); or a vocabulary, whose
+            aliases are looked for too (`Vocabulary.from_anndata(adata, column="gene_ids")`).
+        min_share
+            Least number of genes found, as a share of the smaller of both sets.
 
         Returns
         -------
@@ -69,15 +76,18 @@ class PublishedWeights:
         Raises
         ------
         ValueError
-            It has none of them.
+            It has none of them, or fewer than `min_share`.
         """
-        row = pd.Index(self.genes).get_indexer(list(vocabulary_genes))
+        wanted = vocabulary_genes if isinstance(vocabulary_genes, Vocabulary) else Vocabulary(tuple(vocabulary_genes))
+        place = wanted.positions(self.genes)
+        row = np.full(len(wanted), -1)
+        row[place[place >= 0][::-1]] = np.flatnonzero(place >= 0)[::-1]  # of several rows for a gene, the first
         matched = row >= 0
-        if not matched.any():
+        if matched.sum() < max(min_share * min(len(matched), len(self.genes)), 1):
             raise ValueError(
-                f"None of the {len(matched)} genes of the vocabulary (such as {', '.join(map(repr, vocabulary_genes[:2]))}) is "
-                f"among the {len(self.genes)} of {self.kind} (such as {', '.join(map(repr, self.genes[:2]))}). Both must be symbols, "
-                "or both Ensembl identifiers without a version, of the same species."
+                f"{self.kind} has {matched.sum()} of the {len(matched)} genes of the vocabulary; expected at least {min_share:.0%} of the "
+                f"smaller number. It has {some(self.genes)}; the vocabulary has {some(wanted.names)}. Both must be symbols or both Ensembl "
+                "identifiers, of the same species: pass a Vocabulary with aliases, or a lower min_share."
             )
         logger.info("%s has %d of the %d genes (%.1f %%)", self.kind, matched.sum(), len(matched), 100 * matched.mean())
         return np.where(matched[:, None], self.gene_embedding[row], np.float32(np.nan)), matched
@@ -113,7 +123,8 @@ def read_published(
     Returns
     -------
     PublishedWeights
-        Pass ``map_to(genes)[0]`` on to start a model from these genes.
+        Pass ``map_to(genes)[0]`` on to start a model from these genes. Value embeddings and medians are for your own use: they
+        belong to networks of another width and to other tokens.
 
     Raises
     ------

@@ -152,7 +152,10 @@ def read_folder(cls: type, path: Path) -> tuple[dict[str, Any], dict]:
     """Settings and weights, or a ValueError that says what is wrong with the folder."""
     for name in (SETTINGS, WEIGHTS):
         if not (path / name).is_file():
-            raise ValueError(f"{path} is not a model folder: expected {SETTINGS} and {WEIGHTS}, {name} is missing.")
+            hint = f" Did you mean {path / 'model'}?" if (path / "model" / SETTINGS).is_file() else ""
+            raise ValueError(
+                f"{path} is not a model folder: expected {SETTINGS} and {WEIGHTS}, {name} is missing.{hint}"
+            )
     try:
         settings = json.loads((path / SETTINGS).read_text())
         kind, form, checksum = settings["model"], int(settings["format"]), settings["weights_sha256"]

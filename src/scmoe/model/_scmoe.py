@@ -19,7 +19,7 @@ from scmoe.model._adapt import adapt
 from scmoe.model._gene_pretrained import read_pretrained, take_over
 from scmoe.model._gene_tokens import rna_positions
 from scmoe.model._save import load_model, registry_of, save_model
-from scmoe.model._training import Training
+from scmoe.model._training import Training, checked_seed
 from scmoe.nn._config import NetworkConfig, from_keywords
 from scmoe.nn._network import Network
 from scmoe.readout._readouts import Readouts
@@ -76,8 +76,7 @@ class SCMOE(Training):
         if encoder is not None:
             network_kwargs["gene_encoder"] = asdict(encoder.config)
         self.config = from_keywords(NetworkConfig, network_kwargs)
-        if not isinstance(seed, int) or not 0 <= seed < 2**32:
-            raise ValueError(f"seed must be a whole number from 0 to 2**32 - 1; found {seed!r}.")
+        seed = checked_seed(seed)
         super().__init__(adata, registry)
         state = self.registry["field_registries"][SetupField.registry_key]["state_registry"]
         self.setup, self.seed = Setup(**state), seed

@@ -3,6 +3,7 @@
 import copy
 import time
 from collections.abc import Mapping, Sequence
+from numbers import Integral
 from pathlib import Path
 from typing import Any
 
@@ -209,15 +210,26 @@ class Training(Deletion):
 
 
 def check_train_arguments(
-    config: StepConfig, max_epochs: int | None, batch_size: int | None, trainer_kwargs: Mapping[str, Any]
+    config: StepConfig,
+    max_epochs: int | None,
+    batch_size: int | None,
+    trainer_kwargs: Mapping[str, Any],
+    max_steps: int | None = None,
 ) -> None:
     """Raise for counts that are none, and for settings of the training passed where the Trainer's belong."""
     for name in trainer_kwargs:
         if hasattr(config, name):
             raise TypeError(f"{name!r} is a setting of {type(config).__name__}: pass plan_kwargs={{{name!r}: ...}}.")
-    for name, value in (("max_epochs", max_epochs), ("batch_size", batch_size)):
-        if value is not None and (not isinstance(value, int) or value < 1):
+    for name, value in (("max_epochs", max_epochs), ("max_steps", max_steps), ("batch_size", batch_size)):
+        if value is not None and (not isinstance(value, Integral) or value < 1):
             raise ValueError(f"{name} must be a whole number, at least 1; found {value!r}.")
+
+
+def checked_seed(seed: int) -> int:
+    """A seed as a plain whole number."""
+    if not isinstance(seed, Integral) or not 0 <= seed < 2**32:
+        raise ValueError(f"seed must be a whole number from 0 to 2**32 - 1; found {seed!r}.")
+    return int(seed)
 
 
 def kept_split(

@@ -20,11 +20,13 @@ from scmoe.model._save import (
     restore_training,
     write_folder,
 )
+from scmoe.model._training import checked_seed
 from scmoe.nn._gene_config import gene_config
 from scmoe.nn._gene_network import GeneNetwork
 from scmoe.readout._axes import Axes
 from scmoe.tokens._counts import Values, check_anndata
 from scmoe.tokens._make import make_tokenizer, tokenizer_from_state
+from scmoe.tokens._names import gene_names
 from scmoe.tokens._vocabulary import MIN_SHARE, Vocabulary
 
 AXES, TOKENIZER, CLASSIFIER = "axes/", "tokenizer/", "classifier/"
@@ -82,8 +84,7 @@ class XTRIMOGENE(FineTuning):
         **network_kwargs: Any,
     ) -> None:
         self.config = gene_config(preset, network_kwargs)
-        if not isinstance(seed, int) or not 0 <= seed < 2**32:
-            raise ValueError(f"seed must be a whole number from 0 to 2**32 - 1; found {seed!r}.")
+        seed = checked_seed(seed)
         super().__init__(adata, registry)
         state = self.registry["field_registries"][GeneField.registry_key]["state_registry"]
         self.setup, self.seed = GeneSetup(**state), seed
@@ -128,14 +129,14 @@ class XTRIMOGENE(FineTuning):
             The genes to know; None: those of the data. Genes that it has and the data lack are unknown to the model (not zero),
             and not learned.
         column
-            Column of ``adata.var`` with the names to match; `var_names` by default.
+            Column of ``adata.var`` with the names to match; `var_names` by default. Genes without a name there are left out.
         min_share
             Least share of the genes that must be matched; see `scmoe.tokens.Vocabulary.match`.
 
         Raises
         ------
         TypeError
-            Not an AnnData.
+            Not an AnnData, or a vocabulary that is none.
         KeyError
             A layer or column that does not exist.
         ValueError
@@ -145,10 +146,12 @@ class XTRIMOGENE(FineTuning):
         if adata.is_view:
             raise ValueError("adata is a view of another AnnData. Call adata = adata.copy() first.")
         if vocabulary is None:
-            if column is not None and column not in adata.var:
-                raise KeyError(f"adata.var has no column {column!r}; it has {list(adata.var)}.")
-            names = adata.var_names if column is None else adata.var[column]
-            vocabulary = Vocabulary(tuple(names.astype(str).unique()))
+            vocabulary = Vocabulary(tuple(dict.fromkeys(filter(None, gene_names(adata, column)))))
+        elif not isinstance(vocabulary, Vocabulary):
+            raise TypeError(
+                f"vocabulary must be a scmoe.tokens.Vocabulary; found a {type(vocabulary).__name__}. Make one of names, "
+                "Vocabulary(names), or of a file, Vocabulary.from_file(path)."
+            )
         arguments = {"layer": layer, "values": values, "column": column, "min_share": min_share}
         setup = GeneSetup(**arguments, **vars(vocabulary))  # type: ignore[arg-type]
         setup.read(adata)  # raises if the data do not fit

@@ -103,6 +103,10 @@ class NetworkConfig:
     def __post_init__(self) -> None:
         """Check the fields against each other."""
         check_choices(self)
+        if self.tokenizer != "genes" and self.gene_encoder != NetworkConfig.gene_encoder:
+            raise ValueError(
+                f"gene_encoder is for tokenizer='genes'; found tokenizer={self.tokenizer!r}. Leave it out."
+            )
         sizes = ("n_tokens", "n_programs", "n_hidden", "n_layers", "n_heads", "n_experts", "top_k", "expert_hidden")
         for name in (*sizes, "decoder_hidden"):
             if getattr(self, name) < 1:

@@ -36,7 +36,7 @@ class GeneConfig:
         ``"round"`` (nearest integer), ``"up"`` (next integer), ``"equal"`` (as many values in each). Codes of the other
         tokenizers have one vector each.
     n_bins
-        Bins of ``"auto"`` and ``"equal"``.
+        Bins of ``"auto"`` and ``"equal"``; other schemes have numbers of their own, and do not read it.
     encoder_layers, encoder_heads, encoder_width
         Of the encoder, which reads the expressed genes.
     decoder_layers, decoder_heads, decoder_width

@@ -9,14 +9,14 @@ from scipy import sparse
 from scmoe._check import Matrix, check_array, check_counts
 from scmoe._log import logger
 from scmoe.tokens._match import Match
-from scmoe.tokens._names import some
+from scmoe.tokens._names import gene_names, some
 from scmoe.tokens._rows import sum_rows
 from scmoe.tokens._tokenizer import TARGET_SUM
 from scmoe.tokens._vocabulary import MIN_SHARE, Vocabulary
 
 Values = Literal["counts", "ambient", "lognormalized"]
-MAX_LOG = float(np.log1p(TARGET_SUM))
-"""ln(1 + 1e4): the value of a gene to which all counts of a cell belong."""
+TOLERANCE = 1.01
+"""Of a cell's total, for values may have been stored with few digits."""
 
 
 class Cells(NamedTuple):
@@ -57,7 +57,8 @@ def read_cells(
     layer, values
         As in `read_counts`.
     column
-        Column of ``adata.var`` that holds the names to match; `var_names` by default.
+        Column of ``adata.var`` that holds the names to match; `var_names` by default. Genes whose name is missing there are left
+        out, and their number is reported.
     min_share
         As in `Vocabulary.match`.
 
@@ -74,11 +75,9 @@ def read_cells(
         As in `read_counts` and `Vocabulary.match`.
     """
     counts = read_counts(adata, layer, values)
-    if column is not None and column not in adata.var:
-        raise KeyError(f"adata.var has no column {column!r}; it has {list(adata.var)}.")
-    names = adata.var_names if column is None else adata.var[column]
-    match = (vocabulary or Vocabulary.from_anndata(adata)).match(names.astype(str), min_share)
-    if match.unmatched or match.duplicated or match.missing.any():
+    names = gene_names(adata, column)
+    match = (vocabulary or Vocabulary.from_anndata(adata)).match(names, min_share)
+    if match.unmatched or match.n_unnamed or match.duplicated or match.missing.any():
         logger.info("%s", match)
     totals = sum_rows(counts.data, counts.indptr)
     arranged = match.apply(counts)
@@ -103,7 +102,7 @@ def read_counts(adata: AnnData, layer: str | None = None, values: Values = "coun
         ``"counts"``: whole numbers. ``"ambient"``: counts that a correction for ambient RNA made fractional.
         ``"lognormalized"``: ln(1 + 1e4 count / total), as in `scanpy.datasets.pbmc68k_reduced` (``adata.raw.to_adata()``).
         They are turned into 1e4 count / total: the proportions of a cell's genes are right, its total is not known, and
-        1e4 takes its place.
+        1e4 takes its place. Values of a larger total are refused; of a smaller one they cannot be told from a selection of genes.
 
     Returns
     -------
@@ -163,11 +162,14 @@ def _check_positive(matrix: Matrix, where: str) -> None:
 
 
 def _check_logarithms(values: sparse.csr_matrix, where: str) -> None:
-    highest = values.data.max(initial=0)
-    if highest > MAX_LOG * (1 + 1e-6):
+    """Raise if values cannot be ln(1 + 1e4 c / total) of some of a cell's genes."""
+    with np.errstate(over="ignore"):
+        total = sum_rows(np.expm1(values.data.astype(np.float64)), values.indptr).max(initial=0)
+    if total > TOLERANCE * TARGET_SUM:
         raise ValueError(
-            f"adata.{where} must hold ln(1 + 1e4 count / total), at most {MAX_LOG:.4f}; found {highest:.6g}. If these are "
-            'counts, pass values="counts"; if they were normalized to another total or logarithm, take the raw counts.'
+            f"adata.{where} must hold ln(1 + 1e4 count / total), so that exp(value) - 1 adds up to {TARGET_SUM:g} at most; found a cell with "
+            f'{total:.4g} (highest value {values.data.max():.6g}). If these are counts, pass values="counts"; if they were '
+            "normalized to another total or logarithm, take the raw counts."
         )
 
 

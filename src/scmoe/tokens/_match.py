@@ -23,7 +23,7 @@ class Match:
     vocabulary
         The vocabulary.
     var_names
-        The names of the data's genes.
+        The names of the data's genes; empty where one has none.
     position
         (genes of the data,) int64: place of each in the vocabulary, -1 if it is not there.
     """
@@ -40,7 +40,12 @@ class Match:
     @property
     def unmatched(self) -> list[str]:
         """Names of the data's genes that the vocabulary does not know; they are left out."""
-        return [name for name, place in zip(self.var_names, self.position, strict=True) if place < 0]
+        return [name for name, place in zip(self.var_names, self.position, strict=True) if place < 0 and name]
+
+    @property
+    def n_unnamed(self) -> int:
+        """Genes of the data that have no name; they are left out."""
+        return self.var_names.count("")
 
     @property
     def differ_in_case(self) -> list[str]:
@@ -56,7 +61,7 @@ class Match:
     @property
     def share(self) -> float:
         """Matched genes as a share of the smaller of both sets."""
-        return self.n_matched / min(len(self.vocabulary), max(len(set(self.var_names)), 1))
+        return self.n_matched / min(len(self.vocabulary), max(len(set(self.var_names) - {""}), 1))
 
     @property
     def n_matched(self) -> int:
@@ -73,14 +78,15 @@ class Match:
         Returns
         -------
         dict
-            ``n_data``, ``n_vocabulary``, ``n_matched``, ``n_missing``, ``share``; ``unmatched``, ``differ_in_case``,
-            ``duplicated`` (names).
+            ``n_data``, ``n_vocabulary``, ``n_matched``, ``n_missing``, ``n_unnamed``, ``share``; ``unmatched``,
+            ``differ_in_case``, ``duplicated`` (names).
         """
         return {
             "n_data": len(self.var_names),
             "n_vocabulary": len(self.vocabulary),
             "n_matched": self.n_matched,
             "n_missing": int(self.missing.sum()),
+            "n_unnamed": self.n_unnamed,
             "share": self.share,
             "unmatched": self.unmatched,
             "differ_in_case": self.differ_in_case,
@@ -98,6 +104,8 @@ class Match:
             )
         if self.differ_in_case:
             text += f" ({len(self.differ_in_case)} differ only in case: {some(self.differ_in_case)})"
+        if self.n_unnamed:
+            text += f"; {self.n_unnamed} of the data have no name and are left out"
         if self.duplicated:
             text += f"; {len(self.duplicated)} occur more than once and are added up: {some(self.duplicated)}"
         if self.missing.any():

@@ -4,8 +4,20 @@ import re
 from collections import Counter
 from collections.abc import Collection, Sequence
 
+from anndata import AnnData
+
 _ENSEMBL = re.compile(r"(ENS([A-Z]*)G\d{11})(\.\d+)?")
 _SHOWN = 5
+
+
+def gene_names(adata: AnnData, column: str | None = None) -> list[str]:
+    """Names of all genes, of `var_names` or a column of ``adata.var``; empty where missing. A KeyError if there is no such column."""
+    if column is None:
+        return [str(name).strip() for name in adata.var_names]
+    if column not in adata.var:
+        raise KeyError(f"adata.var has no column {column!r}; it has {list(adata.var)}.")
+    given = adata.var[column].astype(object)
+    return ["" if missing else str(name).strip() for name, missing in zip(given, given.isna(), strict=True)]
 
 
 def without_version(name: str) -> str:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,10 +15,19 @@ from anndata import AnnData
 from scmoe._io import atomic_path
 from scmoe._log import logger
 from scmoe.tokens._match import Match, match_genes
-from scmoe.tokens._names import without_version
+from scmoe.tokens._names import gene_names, without_version
 
 MIN_SHARE = 0.5
 """Of the smaller of both sets of genes: a few thousand variable genes fit a large vocabulary, and all genes a small one."""
+
+HEADERS = frozenset(
+    ["", "id", "ids", "index", "name", "names", "varnames", "feature", "features", "featurename", "featureid"]
+    + ["gene", "genes", "geneid", "geneids", "genename", "genenames", "genesymbol", "genesymbols", "symbol", "symbols"]
+    + ["hgncsymbol", "mgisymbol", "approvedsymbol", "ensembl", "ensemblid", "ensemblgeneid", "genestableid"]
+)
+"""What columns of genes are called, in lower case, letters only."""
+SPECIAL = re.compile(r"<\w+>")
+"""Names of tokens that are no genes."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,7 +44,7 @@ class Vocabulary:
     Raises
     ------
     ValueError
-        There is no name, one occurs twice, or an alias is of a gene that is not among the names.
+        There is no name, one is empty or occurs twice, or an alias is of a gene that is not among the names.
     """
 
     names: tuple[str, ...]
@@ -42,10 +52,16 @@ class Vocabulary:
 
     def __post_init__(self) -> None:
         """Check the names."""
+        if isinstance(self.names, str):
+            raise TypeError(f"Expected a list of names, found the text {self.names!r}. To read a file, call from_file.")
         object.__setattr__(self, "names", tuple(map(str, self.names)))
         index = pd.Index(self.names)
         if not len(index):
             raise ValueError("Expected the names of genes, found none.")
+        if "" in self.names:
+            raise ValueError(
+                f"Expected a name for each gene, found none for gene {self.names.index('') + 1}. Leave it out."
+            )
         if not index.is_unique:
             raise ValueError(f"Expected each gene once, found {index[index.duplicated()][0]!r} twice. Remove one.")
         for alias, name in self.aliases.items():
@@ -76,13 +92,9 @@ class Vocabulary:
         KeyError
             There is no such column.
         """
-        names = adata.var_names.astype(str)
-        if column is None:
-            return cls(tuple(names.unique()))
-        if column not in adata.var:
-            raise KeyError(f"adata.var has no column {column!r}; it has {list(adata.var)}.")
-        given = adata.var[column].notna().to_numpy()
-        return cls(tuple(names.unique()), _aliases(adata.var[column].astype(str)[given], names[given]))
+        names = gene_names(adata)
+        known = tuple(dict.fromkeys(filter(None, names)))
+        return cls(known) if column is None else cls(known, _aliases(gene_names(adata, column), names))
 
     @classmethod
     def from_file(cls, path: str | os.PathLike[str], identifiers: str | None = None) -> Self:
@@ -91,8 +103,10 @@ class Vocabulary:
         Parameters
         ----------
         path
-            ``.json``: what `save` wrote, a list of names, or names with their places (scGPT, Geneformer). ``.csv``, ``.tsv``
-            or ``.txt``: a table with a header, whose first column holds the names (scFoundation); its order counts.
+            ``.json``: what `save` wrote, a list of names, or names with their places (scGPT, Geneformer; special tokens such as
+            ``<pad>`` are left out). ``.csv``, ``.tsv`` or ``.txt``: a table whose first column holds the names
+            (scFoundation); its order counts. The first line is a header if it begins with what such columns are called
+            ("gene_name", "symbol", "Gene stable ID", ...) or if `identifiers` is given; else it is a gene.
         identifiers
             Column of a table with other identifiers.
 
@@ -116,14 +130,13 @@ class Vocabulary:
         if path.suffix.lower() not in (".csv", ".tsv", ".txt"):
             raise ValueError(f"Expected a gene list as .json, .csv, .tsv or .txt, found {path.name}.")
         separator = "," if path.suffix.lower() == ".csv" else "\t"
-        table = pd.read_csv(path, sep=separator, dtype=str, keep_default_na=False)  # a gene may be called NA
+        table = _read_table(path, separator, header=identifiers is not None)
         names = table.iloc[:, 0]
         if identifiers is None:
             return cls(tuple(names))
         if identifiers not in table:
             raise KeyError(f"{path.name} has no column {identifiers!r}; it has {list(table)}.")
-        given = table[identifiers] != ""
-        return cls(tuple(names), _aliases(table.loc[given, identifiers], names[given]))
+        return cls(tuple(names), _aliases(table[identifiers], names))
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the vocabulary to a ``.json`` file, which `from_file` reads.
@@ -191,8 +204,9 @@ class Vocabulary:
 
 
 def _aliases(identifiers: Iterable[str], names: Iterable[str]) -> dict[str, str]:
-    """Pair identifiers with names; one that is given to several genes is of use for none."""
+    """Pair identifiers with names; one that is given to several genes is of use for none, and so is an empty one."""
     table = pd.DataFrame({"identifier": list(identifiers), "name": list(names)}).drop_duplicates()
+    table = table[(table != "").all(axis=1)]
     unclear = table["identifier"].duplicated(keep=False)
     if unclear.any():
         logger.info(
@@ -202,6 +216,22 @@ def _aliases(identifiers: Iterable[str], names: Iterable[str]) -> dict[str, str]
         )
     table = table[~unclear]
     return dict(zip(table["identifier"], table["name"], strict=True))
+
+
+def _read_table(path: Path, separator: str, *, header: bool) -> pd.DataFrame:
+    """Text cells of a table, whose first line is a header if it is said to be one or begins with a word of `HEADERS`."""
+    try:
+        # Without a header first: a gene must not be lost to one. A gene may be called NA.
+        table = pd.read_csv(path, sep=separator, dtype=str, keep_default_na=False, header=None)
+    except (pd.errors.EmptyDataError, pd.errors.ParserError, UnicodeDecodeError) as error:
+        raise ValueError(
+            f"{path.name} is no table of genes ({error}). Expected one gene a line, its name first."
+        ) from error
+    table = table.apply(lambda column: column.str.strip())
+    if header or re.sub("[^a-z]", "", table.iloc[0, 0].lower()) in HEADERS:
+        return table[1:].set_axis(table.iloc[0].tolist(), axis=1)
+    logger.info("%s begins with %s, which is taken for a gene and not for a header.", path.name, table.iloc[0, 0])
+    return table
 
 
 def _from_json(path: Path) -> tuple[tuple[str, ...], Mapping[str, str]]:
@@ -214,7 +244,8 @@ def _from_json(path: Path) -> tuple[tuple[str, ...], Mapping[str, str]]:
     if isinstance(content, list):
         return tuple(content), {}
     if isinstance(content, dict) and sorted(map(str, content.values())) == sorted(map(str, range(len(content)))):
-        return tuple(sorted(content, key=lambda name: int(content[name]))), {}
+        ordered = sorted(content, key=lambda name: int(content[name]))
+        return tuple(name for name in ordered if not SPECIAL.fullmatch(name)), {}
     raise ValueError(
         f"{path.name} is no gene list: expected a list of names, or names with their places from 0 to their number - 1."
     )

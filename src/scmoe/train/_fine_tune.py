@@ -40,6 +40,8 @@ class Part(NamedTuple):
     """Epochs of a training in which all is trained in the same way."""
 
     n_epochs: int
+    n_steps: int
+    """At most; -1: as many as the epochs have."""
     balance: Balance
     """Their loss and draws."""
     rate: float = 1.0
@@ -60,31 +62,30 @@ class Part(NamedTuple):
         return GeneDataModule(dataset, train, validation, batch_size=batch_size, seed=seed, probability=probability)
 
 
-def parts_of(balance: Balance, max_epochs: int) -> list[Part]:
-    """The parts of a training. Whatever the option, there are as many epochs, and as many steps in each.
+def parts_of(balance: Balance, max_epochs: int, max_steps: int | None = None) -> list[Part]:
+    """The parts of a training. Whatever the option, there are as many epochs, or steps if their number is given.
 
-    ``"deferred"`` and ``"decoupled"`` are plain for the first four fifths of the epochs. Then the former weighs the labels, at a tenth of the
+    ``"deferred"`` and ``"decoupled"`` are plain for the first four fifths. Then the former weighs the labels, at a tenth of the
     learning rate, and the latter trains the head alone on labels drawn alike. ``"post_hoc"`` and ``"prototype"`` come after a plain training.
 
     Raises
     ------
     ValueError
-        There is only one epoch for two parts.
+        There is only one epoch or step for two parts.
     """
-    plain = Balance("none", balance.counts)
+    plain, n_steps = Balance("none", balance.counts), -1 if max_steps is None else max_steps
     if balance.option in ("post_hoc", "prototype"):
-        return [Part(max_epochs, plain)]
+        return [Part(max_epochs, n_steps, plain)]
     if balance.option not in ("deferred", "decoupled"):
-        return [Part(max_epochs, balance)]
-    if max_epochs < 2:
-        raise ValueError(
-            f"class_balance={balance.option!r} needs two epochs, the last of them balanced; found {max_epochs}."
-        )
-    n_late = max(round((1 - PLAIN_SHARE) * max_epochs), 1)
-    late = (
-        Part(n_late, balance, rate=LATE_RATE) if balance.option == "deferred" else Part(n_late, balance, head_only=True)
-    )
-    return [Part(max_epochs - n_late, plain), late]
+        return [Part(max_epochs, n_steps, balance)]
+    unit, n = ("epochs", max_epochs) if max_steps is None else ("steps", max_steps)
+    if n < 2:
+        raise ValueError(f"class_balance={balance.option!r} needs two {unit}, the last of them balanced; found {n}.")
+    n_late = max(round((1 - PLAIN_SHARE) * n), 1)
+    late = {"rate": LATE_RATE} if balance.option == "deferred" else {"head_only": True}
+    if max_steps is None:
+        return [Part(max_epochs - n_late, -1, plain), Part(n_late, -1, balance, **late)]
+    return [Part(max_epochs, max_steps - n_late, plain), Part(max_epochs, n_late, balance, **late)]
 
 
 def fine_tune_objective(

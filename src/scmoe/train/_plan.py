@@ -148,7 +148,9 @@ class TrainingPlan(LightningModule):
             )
         done, wanted = len(checkpoint["history"]), self.trainer.max_epochs
         if wanted is not None and done > wanted:
-            raise ValueError(f"The checkpoint is of a run that has done {done} epochs already; max_epochs is {wanted}. Raise it.")
+            raise ValueError(
+                f"The checkpoint is of a run that has done {done} epochs already; max_epochs is {wanted}. Raise it."
+            )
         self.history, self.n_skipped = list(checkpoint["history"]), checkpoint["n_skipped"]
 
     def _settings(self) -> dict[str, Any]:

@@ -65,7 +65,7 @@ def pretrain_objective(network: GeneNetwork, batch: GeneBatch, config: PretrainC
     dict
         Scalars: ``loss``, the mean squared error of the masked genes (the paper's equation 5 divides by another number), or
         their cross-entropy, with what regularizes the router; ``nonzero`` and ``zero``, the mean squared errors of masked genes that are expressed and that
-        are not; ``balance`` and ``z`` where there are experts.
+        are not, where such are masked; ``balance`` and ``z`` where there are experts.
     """
     encoded = network.encode(batch.gene, batch.value, batch.seen)
     states = network.decode(encoded, batch.gene, batch.asked, batch.hidden, batch.unknown)
@@ -76,11 +76,11 @@ def pretrain_objective(network: GeneNetwork, batch: GeneBatch, config: PretrainC
         classes = batch.target.round().long()
         loss = F.cross_entropy(outputs.flatten(0, 1), classes.flatten(), reduction="none").view_as(error)
     expressed = batch.hidden & (batch.target > 0)
-    terms = {
-        "loss": masked_mean(loss, batch.hidden),
-        "nonzero": masked_mean(error, expressed),
-        "zero": masked_mean(error, batch.hidden & ~expressed),
-    }
+    terms = {"loss": masked_mean(loss, batch.hidden)}
+    if config.mask_nonzero:
+        terms["nonzero"] = masked_mean(error, expressed)
+    if config.mask_zero:
+        terms["zero"] = masked_mean(error, batch.hidden & ~expressed)
     return with_router_losses(terms, encoded, network, config)
 
 
