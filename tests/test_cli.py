@@ -94,6 +94,10 @@ def test_annotate(trained, data, folder):
     result = run("annotate", data, "--model", trained, "-o", folder / "labels.h5mu")
     assert result.exit_code == 0, result.stderr
     assert set(read(folder / "labels.h5mu").obs["scmoe_label"]) <= {"even", "odd"}
+    given = ["--coverage", "0.5", "--reject-label", "unsure"]
+    result = run("annotate", data, "--model", trained, "-o", folder / "some.h5mu", *given)
+    assert result.exit_code == 0, result.stderr
+    assert set(read(folder / "some.h5mu").obs["scmoe_label"]) == {"even", "odd", "unsure"}
 
 
 def test_impute(trained, data, folder):

@@ -27,8 +27,12 @@ UNKNOWN_LABEL = "Unknown"
 """Default category of cells without a label."""
 SPLIT = "split"
 """``mdata.obs["split"]``: training, validation or test, see `scmoe.pp.split`."""
+PARTS = ("train", "validation", "test")
+"""Values of that column."""
 COPY_OF = "copy_of"
 """``mdata.obs["copy_of"]``: the cell that a copied or made cell comes from, and every other cell's own name."""
+MIXED_WITH = "mixed_with"
+"""``mdata.obs["mixed_with"]``: the second cell that a mixed cell comes from, and what ``"copy_of"`` says for every other."""
 IMBALANCE = "imbalance"
 """``mdata.uns["scmoe"]["imbalance"]``: how many cells of each type were kept, see `scmoe.datasets.imbalance`."""
 

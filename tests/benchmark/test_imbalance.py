@@ -9,6 +9,7 @@ from anndata import AnnData
 from scipy import sparse
 
 from scmoe._io import write_h5mu
+from scmoe.benchmark import _imbalance_study
 from scmoe.benchmark._genes_data import LABEL
 from scmoe.benchmark._imbalance_annotator import folds_of, shared_by_donors
 from scmoe.benchmark._imbalance_plan import (
@@ -84,10 +85,14 @@ def test_treatments_give_labels_the_cells_that_they_should(treatment, expected):
     assert out.obs[LABEL].value_counts().reindex(["a", "b", "c"]).tolist() == expected
 
 
-def test_training_and_test_cells_of_the_study_are_different_and_genes_are_of_training_cells():
+def test_training_and_test_cells_of_the_study_are_different_and_genes_are_of_training_cells(monkeypatch):
+    seen, chosen = [], _imbalance_study.variable_genes
+    monkeypatch.setattr(
+        _imbalance_study, "variable_genes", lambda each, n: seen.extend(each.obs_names) or chosen(each, n)
+    )
     adata = cells({"a": 90, "b": 80, "c": 70, "d": 60, "e": 3, "": 30})
     train, test = study_split(adata, SMALL, 0)
-    assert not set(train.obs_names) & set(test.obs_names)
+    assert not set(train.obs_names) & set(test.obs_names) and seen == list(train.obs_names)
     assert list(train.var_names) == list(test.var_names) and train.n_vars == SMALL.n_genes
     assert set(train.obs[LABEL].dropna()) == set(test.obs[LABEL]) == set("abcd")  # e is too small to take any rank
     assert train.obs[LABEL].isna().sum() > 15  # cells without a label are pretrained on
@@ -254,6 +259,7 @@ def test_a_run_is_resumed_and_written(tmp_path, monkeypatch):
         ({"parts": ["tail"]}, "no part 'tail'"),
         ({"seeds": []}, "at least one part and one seed"),
         ({"seeds": [1, 1]}, "each seed once"),
+        ({"seeds": [0, -1]}, "must not be negative; found -1"),
     ],
 )
 def test_bad_arguments_are_refused(tmp_path, given, match):

@@ -8,6 +8,7 @@ from scmoe.metrics import (
     classification_scores,
     confusion_table,
     coverage_accuracy,
+    frequency_groups,
     per_class_scores,
 )
 
@@ -61,3 +62,32 @@ EVEN = np.full((2, 3), 1 / 3)
 def test_bad_labels(function, truth, predicted, labels, match):
     with pytest.raises(ValueError, match=match):
         function(truth, predicted, labels=labels)
+
+
+def test_cells_in_another_order_are_refused():
+    cells = ["c1", "c2", "c3"]
+    truth = pd.Series(["B", "T", "T"], index=cells)
+    probability = pd.DataFrame(np.eye(3)[[0, 2, 2]], index=cells, columns=LABELS)
+    assert classification_scores(truth, truth, probability, labels=LABELS).ece == 0
+    assert classification_scores(truth, truth.to_numpy(), probability, labels=LABELS).ece == 0
+    for wrong in (
+        lambda: confusion_table(truth, truth[::-1], labels=LABELS),
+        lambda: classification_scores(truth, truth, probability[::-1], labels=LABELS),
+        lambda: calibration_table(truth, truth, probability[::-1], labels=LABELS),
+        lambda: coverage_accuracy(truth, truth, probability.max(axis=1)[::-1], labels=LABELS),
+    ):
+        with pytest.raises(ValueError, match="same cells in the same order; their indices differ"):
+            wrong()
+
+
+def test_messages_name_what_was_given_in_few_words():
+    with pytest.raises(ValueError, match=r"found 900: B, B, B, B, B, \.\.\.\.$"):
+        confusion_table(["B"], ["B"], labels=["B"] * 900)
+    with pytest.raises(ValueError, match="if it is a declined answer, call it 'Unknown'"):
+        confusion_table(["B"], ["unassigned"], labels=LABELS)
+    with pytest.raises(
+        ValueError, match="n_train must say how many training cells each label has.*found values like 'B'"
+    ):
+        classification_scores(["B"], ["B"], labels=LABELS, n_train=pd.Series(["B", "T"]))
+    with pytest.raises(ValueError, match="found nothing"):
+        frequency_groups({})

@@ -1,7 +1,6 @@
 """`class_balance` of both models: what it changes, what it leaves alone, what it refuses."""
 
 import numpy as np
-import pandas as pd
 import pytest
 import torch
 
@@ -106,14 +105,22 @@ def test_an_unknown_option_is_refused_before_anything_is_done(paired, pretrained
         pretrained.fine_tune("cell_type", genes, class_balance="smote", **FAST)
 
 
-def test_a_label_that_no_training_cell_has_is_never_said(fresh, fit_model):
-    mdata = fresh("paired")
-    labels = mdata.obs["cell_type"].astype(str)
-    test = np.flatnonzero(np.arange(mdata.n_obs) % 2)
-    cells = mdata.obs_names[np.arange(mdata.n_obs) % 2 == 0]
-    mdata.obs["half"] = pd.Categorical(labels.where(labels.index.isin(cells) & (labels != "T"), "Unknown"))
-    model = fit_model(mdata, setup={"labels_key": "half"}, class_balance=DEFAULT_BALANCE)
-    assert set(model.predict(indices=test)) == {"B", "NK"}
+def test_copies_that_would_judge_their_originals_are_refused(pretrained, skewed):
+    more = scmoe.pp.oversample(skewed, "cell_type")
+    with pytest.raises(ValueError, match=r"are in different parts.*validation_size=0"):
+        pretrained.fine_tune("cell_type", more, class_balance="none", validation_size=0.3, **FAST)
+    XTRIMOGENE.setup_anndata(more)
+    with pytest.raises(ValueError, match="are in different parts"):
+        XTRIMOGENE(more).train(1, train_size=0.7)
+    assert pretrained.fine_tune("cell_type", more, class_balance="none", **FAST).labels == ["B", "NK", "T"]
+
+
+def test_steps_are_counted_over_both_parts(pretrained, skewed):
+    tuned = pretrained.fine_tune("skewed", skewed, class_balance="deferred", **{**FAST, "max_epochs": 9}, max_steps=5)
+    plain = pretrained.fine_tune("skewed", skewed, class_balance="none", **{**FAST, "max_epochs": 9}, max_steps=4)
+    assert len(tuned.history) == len(plain.history) + 1  # 4 steps, an epoch here, and then one
+    with pytest.raises(ValueError, match="needs two steps, the last of them balanced; found 1"):
+        pretrained.fine_tune("skewed", skewed, class_balance="decoupled", **FAST, max_steps=1)
 
 
 def test_tl_train_and_model_train_share_the_default():

@@ -126,3 +126,27 @@ def test_missing_values_have_no_error(mosaic, trained_mosaic):
     cells = np.flatnonzero(dataset.present[:, 2])
     found = fitting.observed_values(trained_mosaic, dataset, cells, 2)
     np.testing.assert_array_equal(np.isnan(found), np.isnan(mosaic["ephys"][mosaic.obs_names[cells]].X))
+
+
+def test_rare_labels_are_learned_from_whatever_the_number_of_cells(fresh, fit_model, monkeypatch):
+    mdata = fresh("paired")
+    labels = mdata.obs["cell_type"].astype(str)
+    labels.iloc[[7, 60, 110]] = "rare"
+    mdata.obs["kind"] = labels
+    monkeypatch.setattr(fitting, "MAX_CELLS", 40)
+    monkeypatch.setattr(fitting, "OF_EACH_LABEL", 5)
+    model = fit_model(mdata, setup={"labels_key": "kind"}, train_size=1.0)
+    annotator = model.readouts.annotators[0, 1]
+    assert annotator.present.all() and len(annotator.truth) == 40
+    assert (annotator.truth == model.setup.labels.index("rare")).sum() == 3
+
+
+def test_labels_that_no_training_cell_has_are_named(fresh, fit_model, capsys):
+    mdata = fresh("paired")
+    test = fit_model(mdata, train_size=0.7, validation_size=0.1, max_epochs=1).test_indices_
+    labels = mdata.obs["cell_type"].astype(str)
+    labels.iloc[test[:2]] = "late"
+    mdata.obs["kind"] = labels
+    model = fit_model(mdata, setup={"labels_key": "kind"}, train_size=0.7, validation_size=0.1, max_epochs=1)
+    assert "1 of 4 labels have no training cell and are never predicted: late." in capsys.readouterr().err
+    assert (model.predict(soft=True)["late"] == 0).all() and set(model.predict()) == {"B", "NK", "T"}

@@ -128,7 +128,7 @@ def oversampled(mdata):
 
 def test_copies_in_another_part_than_their_cell_are_refused(paired, fit_model):
     with pytest.raises(
-        ValueError, match=r"come from 'cell\d+' \(obs\['copy_of'\]\) are in different parts.* train_size=1"
+        ValueError, match=r"come from 'cell\d+' \(obs\['copy_of'\]\) are in different parts.*train_size=1"
     ):
         fit_model(oversampled(paired), setup={"labels_key": "cell_type"}, train_size=0.8)
 
@@ -137,3 +137,30 @@ def test_copies_in_the_part_of_their_cell_are_trained_on(paired, fit_model):
     assert fit_model(oversampled(paired), train_size=1.0).is_trained
     paired.obs["copy_of"] = paired.obs_names  # nothing was copied
     assert fit_model(paired, train_size=0.8).is_trained
+
+
+def test_mixed_cells_in_another_part_than_either_parent_are_refused(paired, fit_model):
+    train = fit_model(paired, train_size=0.8).train_indices_
+    names = paired.obs_names.to_numpy()
+    paired.obs["copy_of"] = names
+    mixed = names.copy()
+    mixed[train[0]] = names[np.setdiff1d(np.arange(paired.n_obs), train)[0]]
+    paired.obs["mixed_with"] = mixed
+    with pytest.raises(ValueError, match=r"come from 'cell\d+' \(obs\['mixed_with'\]\) are in different parts"):
+        fit_model(paired, train_size=0.8)
+
+
+def test_learning_from_test_cells_is_said(paired, fit_model, capsys):
+    scmoe.pp.split(paired, labels_key="cell_type", key_added="part")
+    fit_model(paired, train_size=1.0)
+    n = int((paired.obs["part"] != "train").sum())
+    assert f"obs['part'] sets {n} of the 120 cells apart that are learned from now" in capsys.readouterr().err
+    with quiet_mudata():
+        alone = paired[paired.obs["part"] == "train"].copy()
+    fit_model(alone, train_size=1.0)
+    assert "apart" not in capsys.readouterr().err
+
+
+def test_balance_without_labels_is_refused(paired, fit_model):
+    with pytest.raises(ValueError, match="class_balance='focal' is for labels"):
+        fit_model(paired, class_balance="focal")

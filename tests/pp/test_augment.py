@@ -127,3 +127,24 @@ def test_values_are_refused_that_no_count_explains(rare):
         del rare[modality].layers["counts"]
     with pytest.raises(ValueError, match="none of rna, adt has some"):
         augment(rare, "type")
+
+
+def test_both_parents_of_a_mixed_cell_are_named(rare):
+    more = augment(rare, "type", method="mix", threshold=10)
+    real = more.obs["copy_of"] == more.obs_names
+    assert (more.obs["mixed_with"][real] == more.obs_names[real]).all()
+    kind = rare.obs["type"].astype(str)
+    for name, cell in more.obs[~real].iterrows():
+        assert kind[cell["copy_of"]] == kind[cell["mixed_with"]] == cell["type"], name
+    alone = more.obs["type"] == "lone"
+    assert (more.obs["mixed_with"][alone] == more.obs["copy_of"][alone]).all()
+    assert (more.obs["mixed_with"] != more.obs["copy_of"])[~real & ~alone].all()
+    assert "mixed_with" not in augment(rare, "type", method="thin", threshold=10).obs
+
+
+def test_a_split_of_another_name_is_a_split(rare):
+    from scmoe.pp import split
+
+    split(rare, labels_key="cell_type", key_added="part")
+    with pytest.raises(ValueError, match=r"obs\['part'\] has cells of 3 parts .*Resampling before the division"):
+        augment(rare, "type", method="mix")

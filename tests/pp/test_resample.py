@@ -105,6 +105,7 @@ def test_no_row_of_a_resampled_training_part_is_in_another_part(typed):
         ({"threshold": 5.0}, TypeError, "whole number"),
         ({"threshold": True}, TypeError, "whole number"),
         ({"labels_key": "batch_"}, KeyError, "labels_key='batch_'"),
+        ({"labels_key": ["type"]}, TypeError, r"labels_key must name a column of obs; found \['type'\]"),
         ({"labels_key": "one"}, ValueError, "at least two types"),
     ],
 )
@@ -112,3 +113,10 @@ def test_bad_requests(typed, function, arguments, error, match):
     typed.obs["one"] = "T"
     with pytest.raises(error, match=match):
         function(typed, **{"labels_key": "type", **arguments})
+
+
+def test_labels_of_a_modality_are_pointed_to(typed):
+    first = next(iter(typed.mod))
+    typed[first].obs["own"] = "T"
+    with pytest.raises(KeyError, match=rf"mdata\['{first}'\].obs has it: mdata.obs\['own'\] = "):
+        oversample(typed, "own")

@@ -153,3 +153,8 @@ def test_bad_requests(raw, arguments, error, match):
 def test_views_are_refused(raw):
     with pytest.raises(ValueError, match="view"):
         split(raw[:50])
+
+
+def test_fractions_by_name_are_refused(raw):
+    with pytest.raises(TypeError, match="fractions must be three numbers"):
+        split(raw, fractions={"train": 0.8, "validation": 0.1, "test": 0.1})

@@ -43,6 +43,8 @@ def test_the_best_label_need_not_be_below_what_is_sure():
         ({"B": "B"}, 0.9, "circle: B → B"),
         ({"NK": "lymphocyte"}, 0.9, "has 'NK', which the model does not know; its labels are CD4, CD8"),
         ({"x": "y", "y": "x"}, 0.9, "has 'x', 'y', which"),
+        ({**TREE, "B": None}, 0.9, "must name the parent of 'B'; found None"),
+        ({**TREE, "B": ["x"]}, 0.9, r"must name the parent of 'B'; found \['x'\]"),
         (TREE, 0.5, r"above 0.5 and at most 1; found 0.5"),
         (TREE, 1.1, "found 1.1"),
     ],

@@ -98,6 +98,9 @@ def test_cells_below_all_roots_are_declined(paired, trained):
     ("options", "match"),
     [
         ({"coverage": 0}, "coverage must be above 0"),
+        ({"coverage": "0.9"}, "coverage must be above 0 and at most 1; found '0.9'"),
+        ({"reject_label": None}, "reject_label must be a name"),
+        ({"hierarchy": {"B": "Unknown"}}, "'Unknown' is a parent in hierarchy"),
         ({"reject_label": "NK"}, "'NK' is a label of the model"),
         ({"hierarchy": {"ILC": "NK"}}, "'ILC', which the model does not know"),
         ({"hierarchy": {"NK": "T"}, "rollup_confidence": 0.4}, "above 0.5"),

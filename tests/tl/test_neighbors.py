@@ -1,6 +1,10 @@
 import subprocess
 import sys
 
+import numpy as np
+
+from scmoe.tl._neighbors import neighbor_graph
+
 
 def test_the_threads_of_torch_are_left_alone():
     # In a fresh process, because numba takes the threads once only.
@@ -13,3 +17,12 @@ print(torch.get_num_threads())
 """
     result = subprocess.run([sys.executable, "-c", script], check=True, capture_output=True, text=True)
     assert result.stdout.strip() == "1"
+
+
+def test_many_cells_are_searched_approximately(monkeypatch):
+    points = np.random.default_rng(0).normal(size=(300, 4)).astype(np.float32)
+    exact = neighbor_graph(points, 0).obsp["connectivities"]
+    monkeypatch.setattr("scmoe.tl._neighbors.N_EXACT", 300)
+    found = neighbor_graph(points, 0).obsp["connectivities"]
+    assert (found > 0).multiply(exact > 0).sum() > 0.9 * (exact > 0).sum()
+    assert abs(neighbor_graph(points, 0).obsp["connectivities"] - found).max() == 0

@@ -99,6 +99,8 @@ def run_imbalance(
         raise ValueError(f"There is no part {unknown[0]!r}; choose from {', '.join(PARTS)}.")
     if not seeds or not chosen or len(set(seeds)) < len(seeds):
         raise ValueError(f"Name at least one part and one seed, each seed once; found {chosen} and {seeds}.")
+    if min(seeds) < 0:
+        raise ValueError(f"Seeds must not be negative; found {min(seeds)}.")
     folder, size = check_writable(output), QUICK if quick else FULL
     mdata = bmmc_cite() if data is None else read(data)
     for column in (labels, batch):

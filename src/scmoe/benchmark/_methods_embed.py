@@ -14,6 +14,7 @@ from sklearn.metrics import pairwise_distances
 
 from scmoe._io import quiet_mudata
 from scmoe.benchmark._baselines import pca_embedding
+from scmoe.tl._neighbors import N_NEIGHBORS, search_of
 
 N_COMPONENTS = 50
 N_SPECTRAL = 50
@@ -124,7 +125,8 @@ def wnn(mdata: MuData, seed: int) -> Embedded:
             adata = cells.mod[name]
             components = pca_embedding(cells, np.arange(cells.n_obs), N_COMPONENTS, modalities=[name], seed=seed)
             adata.obsm["X_pca"] = components[cells.obs_names.get_indexer(adata.obs_names)]
-            sc.pp.neighbors(adata, use_rep="X_pca", random_state=seed)
+            search = search_of(adata.n_obs, N_NEIGHBORS, seed)
+            sc.pp.neighbors(adata, n_neighbors=N_NEIGHBORS, use_rep="X_pca", random_state=seed, transformer=search)
         muon.pp.neighbors(cells, random_state=seed)
     graph = csr_matrix(cells.obsp["connectivities"], dtype=np.float64)
     return Embedded(spectral(graph), graph)

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from scmoe._errors import reported_errors
+from scmoe._keys import UNKNOWN_LABEL
 from scmoe._version import __version__
 from scmoe.benchmark._cli import app as benchmark
 from scmoe.cli._options import Accelerator, Epochs, File, Kinds, ModelFolder, OutputFile, Seed, check_accelerator
@@ -106,7 +107,16 @@ def train(
 
 
 @app.command()
-def annotate(file: File, model: ModelFolder, output: OutputFile, kind: Kinds = None) -> None:
+def annotate(
+    file: File,
+    model: ModelFolder,
+    output: OutputFile,
+    coverage: Annotated[
+        float, typer.Option(help="Share of cells of known types that keep a label; the least sure ones lose it.")
+    ] = 1.0,
+    reject_label: Annotated[str, typer.Option(help="Name for cells without a label.")] = UNKNOWN_LABEL,
+    kind: Kinds = None,
+) -> None:
     """Write the labels that a model trained with --labels-key gives to the cells of FILE."""
     with reported_errors():
         from scmoe._io import write_h5mu
@@ -117,7 +127,7 @@ def annotate(file: File, model: ModelFolder, output: OutputFile, kind: Kinds = N
         if not loaded.setup.labels:
             raise ValueError(f"The model in {model} was trained without labels. Train one with --labels-key.")
         mdata = prepared_for(loaded, file, kind, output)
-        write_labels(mdata, loaded)
+        write_labels(mdata, loaded, coverage=coverage, reject_label=reject_label)
         write_h5mu(mdata, output)
     typer.echo(f"Written to {output}")
 

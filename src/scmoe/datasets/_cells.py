@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from scmoe._check import check_mdata
 from scmoe._io import quiet_mudata
-from scmoe._keys import UNKNOWN_LABEL
+from scmoe._keys import PARTS, UNKNOWN_LABEL
 
 Data = TypeVar("Data", AnnData, MuData)
 ONLY = "adata"
@@ -38,9 +38,17 @@ def modalities_of(data: AnnData | MuData) -> dict[str, AnnData]:
 
 def column_of(data: AnnData | MuData, key: str, argument: str) -> pd.Series:
     """A column of ``obs`` as text, without missing entries."""
+    if not isinstance(key, str):
+        raise TypeError(f"{argument} must name a column of obs; found {key!r}.")
     if key not in data.obs:
         found = ", ".join(map(str, data.obs)) or "none"
-        raise KeyError(f"{argument}={key!r} is not a column of obs; found {found}.")
+        owner = next((name for name, each in modalities_of(data).items() if key in each.obs), None)
+        hint = (
+            ""
+            if owner is None
+            else f" mdata[{owner!r}].obs has it: mdata.obs[{key!r}] = mdata[{owner!r}].obs[{key!r}]."
+        )
+        raise KeyError(f"{argument}={key!r} is not a column of obs; found {found}.{hint}")
     column = pd.Series(data.obs[key])
     if column.isna().any():
         raise ValueError(
@@ -48,6 +56,12 @@ def column_of(data: AnnData | MuData, key: str, argument: str) -> pd.Series:
             f"{data.obs_names[int(column.isna().argmax())]!r}. Leave these cells out, or call them {UNKNOWN_LABEL!r}."
         )
     return column.astype(str)
+
+
+def split_columns(obs: pd.DataFrame) -> list[str]:
+    """Columns that divide the cells as `scmoe.pp.split` does, whatever they are called: cells of several parts, and of no other."""
+    columns = [key for key in obs if isinstance(obs[key].dtype, pd.CategoricalDtype) or obs[key].dtype == object]
+    return [key for key in columns if len(found := set(map(str, pd.unique(obs[key])))) > 1 and found <= set(PARTS)]
 
 
 def class_sizes(labels: pd.Series) -> pd.Series:

@@ -1,6 +1,7 @@
 """Cells drawn so that types are unequal by a known factor, and their total stays the same."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Sequence, Set
+from numbers import Integral, Real
 
 import numpy as np
 import pandas as pd
@@ -90,8 +91,10 @@ def imbalance(
     check_rho(rho)
     if n_total is None:
         n_total = largest_total(ranked, {*RHOS, rho})
-    if n_total < 1 or min_cells < 1:
-        raise ValueError(f"n_total and min_cells must be at least 1; found {n_total} and {min_cells}.")
+    if any(not isinstance(each, Integral) or each < 1 for each in (n_total, min_cells)):
+        raise ValueError(
+            f"n_total and min_cells must be whole numbers, at least 1; found {n_total!r} and {min_cells!r}."
+        )
     kept = profile(len(ranked), rho, n_total)
     _check_kept(ranked, kept, rho, n_total, min_cells)
     rng = np.random.default_rng([seed, 1])  # apart from that of the order
@@ -155,6 +158,8 @@ def imbalance_total(
     21
     """
     ranked, _ = _ranked(data, labels_key, order, seed)
+    if isinstance(rhos, Real):
+        raise TypeError(f"rhos must list factors; found {rhos!r}. Pass [{rhos!r}].")
     factors = list(rhos)
     if not factors:
         raise ValueError("rhos must name at least one factor.")
@@ -165,7 +170,7 @@ def imbalance_total(
 
 def check_rho(rho: float) -> None:
     """Refuse what is no factor."""
-    if not (np.isfinite(rho) and rho >= 1):
+    if not isinstance(rho, Real) or not (np.isfinite(rho) and rho >= 1):
         raise ValueError(f"rho must be a number of at least 1, the most frequent type over the rarest; found {rho!r}.")
 
 
@@ -201,6 +206,8 @@ def _ranked(
             raise ValueError(f"order must be 'natural', 'random' or a list of types; found {order!r}.")
         names = list(sizes.index)
         names = list(np.random.default_rng(seed).permutation(names)) if order == "random" else names
+    elif isinstance(order, Set):
+        raise TypeError("order must list types, the most frequent first; found a set, which has no order.")
     else:
         names = [str(name) for name in order]
         if missing := [name for name in names if name not in sizes]:

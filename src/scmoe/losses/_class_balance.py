@@ -96,7 +96,7 @@ class Balance:
 
 def check_balance(option: str) -> None:
     """Raise for an option that there is not."""
-    if option not in OPTIONS:
+    if not isinstance(option, str) or option not in OPTIONS:
         raise ValueError(f"class_balance must be one of {', '.join(map(repr, OPTIONS))}; found {option!r}.")
 
 

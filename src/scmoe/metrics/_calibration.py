@@ -7,7 +7,7 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from scmoe._keys import column_name
-from scmoe.metrics._confusion import Labels, as_codes, training_counts
+from scmoe.metrics._confusion import Labels, as_codes, check_same_cells, training_counts
 from scmoe.metrics._frequency import frequency_groups
 
 N_BINS = 15
@@ -56,6 +56,7 @@ def calibration_table(
     [[0.9, 0.5, 2.0]]
     """
     names, true, found = as_codes(truth, predicted, labels)
+    check_same_cells(truth, predicted, probabilities)
     confidence = confidence_of(probabilities, names, found)
     cells = pd.DataFrame({"group": ALL_CELLS, "confidence": confidence, "accuracy": true == found, "n_cells": 1})
     cells["bin"] = bin_of(confidence)
@@ -102,6 +103,7 @@ def coverage_accuracy(
     [1.0, 0.5]
     """
     names, true, found = as_codes(truth, predicted, labels)
+    check_same_cells(truth, predicted, confidence)
     values = np.asarray(confidence, dtype=np.float64)
     if values.shape != true.shape or not np.isfinite(values).all():
         raise ValueError(f"confidence must be a number for each of the {len(true)} cells; found shape {values.shape}.")

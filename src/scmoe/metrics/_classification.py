@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.metrics import average_precision_score
 
 from scmoe.metrics._calibration import calibration_error, checked_probabilities, confidence_of
-from scmoe.metrics._confusion import Labels, as_codes, training_counts
+from scmoe.metrics._confusion import Labels, as_codes, check_same_cells, training_counts
 from scmoe.metrics._frequency import GROUPS, frequency_groups
 from scmoe.metrics._per_class import class_scores
 
@@ -117,6 +117,7 @@ def classification_scores(
     tail, answered, right = group == "tail", found < len(names), true == found
     auprc, ece = NAN, dict.fromkeys(("all", *GROUPS), NAN)
     if probabilities is not None:
+        check_same_cells(truth, predicted, probabilities)
         auprc = _macro_auprc(true, checked_probabilities(probabilities, names, len(true)))
         confidence = confidence_of(probabilities, names, found)
         for each in ece:

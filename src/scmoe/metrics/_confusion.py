@@ -9,6 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from scmoe._keys import UNKNOWN_LABEL
 
+N_SHOWN = 5
 Codes = NDArray[np.integer]
 Labels: TypeAlias = ArrayLike | pd.Series | pd.Categorical
 
@@ -52,7 +53,11 @@ def as_codes(truth: Labels, predicted: Labels, labels: Sequence[str]) -> tuple[l
     """Labels as text, and positions in them of each cell's true and predicted one; a declined prediction has the last + 1."""
     names = [str(name) for name in labels]
     if not names or len(set(names)) < len(names) or UNKNOWN_LABEL in names:
-        raise ValueError(f"labels must list each label once, without {UNKNOWN_LABEL!r}; found {names}.")
+        shown = ", ".join(names[:N_SHOWN]) + (", ..." if len(names) > N_SHOWN else "")
+        raise ValueError(
+            f"labels must list each label once, without {UNKNOWN_LABEL!r}; found {len(names)}: {shown or 'none'}."
+        )
+    check_same_cells(truth, predicted)
     true, found = (pd.Series(np.asarray(each, dtype=object)) for each in (truth, predicted))
     if len(true) != len(found) or len(true) == 0:
         raise ValueError(f"truth and predicted must list the same cells; found {len(true)} and {len(found)} entries.")
@@ -64,15 +69,35 @@ def as_codes(truth: Labels, predicted: Labels, labels: Sequence[str]) -> tuple[l
         if (each < 0).any():
             name = str(values.iloc[int((each < 0).argmax())])
             remedy = "Leave those cells out first" if name == UNKNOWN_LABEL else "Add it to labels"
+            if what == "predicted":
+                remedy += f"; if it is a declined answer, call it {UNKNOWN_LABEL!r}"
             n_cells = int((values.astype(str) == name).sum())
             raise ValueError(f"{what} has the label {name!r} in {n_cells} cells, which is none of labels. {remedy}.")
         codes.append(each)
     return names, codes[0], codes[1]
 
 
+def check_same_cells(*tables: object) -> None:
+    """Raise if pandas objects name other cells, or the same in another order: all are read by position."""
+    named = [each.index for each in tables if isinstance(each, pd.Series | pd.DataFrame)]
+    named = [index for index in named if not isinstance(index, pd.RangeIndex)]
+    for index in named[1:]:
+        if not index.equals(named[0]):
+            raise ValueError(
+                "truth, predicted and probabilities must list the same cells in the same order; their indices differ. "
+                "Bring one into the order of the other: predicted.loc[truth.index]."
+            )
+
+
 def training_counts(n_train: Mapping[str, int] | pd.Series, names: Sequence[str]) -> pd.Series:
     """Training cells of each label, in the order of `names`."""
-    counts = pd.Series(n_train, dtype=np.float64)
+    given = pd.Series(n_train)
+    if given.empty or not pd.api.types.is_numeric_dtype(given):
+        raise ValueError(
+            "n_train must say how many training cells each label has, such as obs[labels_key].value_counts(); found "
+            f"{'nothing' if given.empty else f'values like {given.iloc[0]!r}'}."
+        )
+    counts = given.astype(np.float64)
     counts.index = counts.index.astype(str)
     counts = counts.reindex(list(names))
     wrong = counts.index[~(np.isfinite(counts) & (counts >= 0))]

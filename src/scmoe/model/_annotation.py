@@ -1,6 +1,7 @@
 """How far the labels of cells can be trusted."""
 
 from collections.abc import Sequence
+from numbers import Real
 from typing import NamedTuple
 
 import numpy as np
@@ -61,8 +62,10 @@ class Annotating(Inference):
         ValueError
             The model was trained without labels, or `coverage` is not in (0, 1].
         """
-        if not 0 < coverage <= 1:
-            raise ValueError(f"coverage must be above 0 and at most 1; found {coverage}. 0.9 keeps nine labels in ten.")
+        if not isinstance(coverage, Real) or not 0 < coverage <= 1:
+            raise ValueError(
+                f"coverage must be above 0 and at most 1; found {coverage!r}. 0.9 keeps nine labels in ten."
+            )
         n_labels = len(self._labels())
         dataset, cells = self._query(adata, indices)
         expected = {subset: self._expected_accuracy(subset, coverage) for subset in self.readouts.novelties}

@@ -5,23 +5,37 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from scmoe._keys import COPY_OF
+from scmoe._keys import COPY_OF, MIXED_WITH
+from scmoe._log import logger
+from scmoe.datasets._cells import split_columns
 from scmoe.losses._class_balance import ClassBalance
 
 
 def check_copies(obs: pd.DataFrame, parts: Sequence[np.ndarray]) -> None:
-    """Raise if a copied or made cell is in another part than the cell that it comes from, or than another one of its copies."""
-    if COPY_OF not in obs:
-        return
-    part = pd.Series(np.repeat(np.arange(len(parts)), [len(cells) for cells in parts]), index=np.concatenate(parts))
-    origin = obs[COPY_OF].astype(str).to_numpy()
-    apart = part.sort_index().groupby(origin).nunique() > 1
-    if apart.any():
-        raise ValueError(
-            f"The cells that come from {apart.idxmax()!r} (obs[{COPY_OF!r}]) are in different parts, as are those of {int(apart.sum()) - 1} "
-            "other cells, so that copies of training cells would judge the training. Split first, resample the training part alone, "
-            "and train on it with train_size=1; or leave the copies out."
-        )
+    """Raise if a copied or made cell is in another part than a cell that it comes from, or than another one of its copies."""
+    for key in (COPY_OF, MIXED_WITH):
+        if key not in obs:
+            continue
+        cells = np.concatenate(parts)
+        part = pd.Series(np.repeat(np.arange(len(parts)), [len(each) for each in parts]))
+        apart = part.groupby(obs[key].astype(str).to_numpy()[cells]).nunique() > 1
+        if apart.any():
+            raise ValueError(
+                f"The cells that come from {apart.idxmax()!r} (obs[{key!r}]) are in different parts, as are those of {int(apart.sum()) - 1} "
+                "other cells, so that copies of training cells would judge the training. Split first, resample the training part alone, "
+                "and train on it without held-out cells (train_size=1, validation_size=0); or leave the copies out."
+            )
+
+
+def warn_of_test_cells(obs: pd.DataFrame, train: np.ndarray) -> None:
+    """Say so if cells are learned from that a column of `scmoe.pp.split` has set apart."""
+    for key in split_columns(obs):
+        if n := int((obs[key].iloc[train].astype(str) != "train").sum()):
+            logger.warning(
+                "obs[%r] sets %d of the %d cells apart that are learned from now. Pass the training cells alone, "
+                "data[data.obs[%r] == 'train'].copy(), if the others are to judge the result",
+                *(key, n, len(train), key),
+            )
 
 
 def check_balanced_once(obs: pd.DataFrame, class_balance: ClassBalance) -> None:

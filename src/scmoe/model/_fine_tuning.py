@@ -20,7 +20,7 @@ from scmoe.losses._class_balance import (
     check_balance,
     prior_offsets,
 )
-from scmoe.model._copies import check_balanced_once
+from scmoe.model._copies import check_balanced_once, check_copies, warn_of_test_cells
 from scmoe.model._gene_encoding import BATCH_SIZE, positions, rows_of
 from scmoe.model._gene_inference import axes_of
 from scmoe.model._pretraining import PRETRAIN_BATCH, Pretraining
@@ -103,7 +103,8 @@ class FineTuning(Pretraining):
         KeyError
             There is no such column.
         ValueError
-            Fewer than two labels, an unknown `trainable` or `class_balance`, copied cells that would be balanced a second time, or what `train` refuses.
+            Fewer than two labels, an unknown `trainable` or `class_balance`, copied cells that would be balanced a second
+            time or are validation cells of their originals, or what `train` refuses.
         """
         if trainable not in TRAINABLE:
             raise ValueError(f"trainable must be one of {', '.join(map(repr, TRAINABLE))}; found {trainable!r}.")
@@ -120,9 +121,10 @@ class FineTuning(Pretraining):
         code = labels.map({label: i for i, label in enumerate(tuned.labels)}).fillna(-1).to_numpy(int)
         seed = self.seed if seed is None else seed
         train, validation = split_labeled(code, tuned.labels, validation_size, seed)
-        check_balanced_once(
-            (obs if indices is None else obs.iloc[positions(indices, len(obs))]).iloc[train], class_balance
-        )
+        chosen = obs if indices is None else obs.iloc[positions(indices, len(obs))]
+        check_copies(chosen, (train, validation))
+        warn_of_test_cells(chosen, train)
+        check_balanced_once(chosen.iloc[train], class_balance)
         pooled = self._pooled(rows_of(cells, train), POOLING)
         balance = Balance(class_balance, np.bincount(code[train]))
         parts = parts_of(balance, max_epochs, max_steps)

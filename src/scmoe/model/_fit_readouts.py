@@ -3,9 +3,11 @@
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
+import pandas as pd
 import torch
 from torch import Tensor
 
+from scmoe._log import logger
 from scmoe.data._dataset import MosaicDataset
 from scmoe.data._setup import COUNT_LIKELIHOODS
 from scmoe.losses._class_balance import ClassBalance
@@ -32,6 +34,8 @@ if TYPE_CHECKING:
 
 MAX_CELLS = 20_000
 """That a readout is fitted to; of more, a random subset."""
+OF_EACH_LABEL = 50
+"""Cells that each label keeps in such a subset at least, if it has as many: a random one may have none of a rare label."""
 SPREAD_ENTRIES = 4_000_000
 """Predicted values whose errors are looked at: cells times features of the target."""
 
@@ -46,10 +50,14 @@ class Cells(NamedTuple):
 
     def having(self, dataset: MosaicDataset, modalities: Subset, *, label: bool = False) -> "Cells":
         """Those that have all these modalities, and if wished a label; at most `MAX_CELLS`."""
-        here = dataset.present[self.at][:, list(modalities)].all(1)
+        here = np.flatnonzero(dataset.present[self.at][:, list(modalities)].all(1))
         if label:
-            here &= dataset.label[self.at] >= 0
-        return Cells(self.at[here][:MAX_CELLS], self.held_out[here][:MAX_CELLS])
+            codes = dataset.label[self.at[here]]
+            here, codes = here[codes >= 0], codes[codes >= 0]
+            if len(here) > MAX_CELLS:
+                first = pd.Series(codes).groupby(codes).cumcount().to_numpy() < OF_EACH_LABEL
+                here = here[np.sort(np.argsort(~first, kind="stable")[:MAX_CELLS])]
+        return Cells(self.at[here[:MAX_CELLS]], self.held_out[here[:MAX_CELLS]])
 
 
 @torch.no_grad()
@@ -196,6 +204,12 @@ def _fit_labels(
 ) -> None:
     """Annotators and novelties of all subsets, and the scale of label probabilities in the labeled embedding."""
     n, n_labels = len(model.modalities), len(model.setup.labels)
+    unseen = np.setdiff1d(np.arange(n_labels), dataset.label[cells.at])
+    if len(unseen):
+        logger.warning(
+            "%d of %d labels have no training cell and are never predicted: %s. Raise train_size, or split by label (scmoe.pp.split)",
+            *(len(unseen), n_labels, ", ".join(model.setup.labels[i] for i in unseen)),
+        )
     for subset in [*fitted_subsets(n), ()]:
         if not subset and all((v,) in readouts.annotators for v in range(n)):
             continue  # the joint state alone is for cells whose modalities no labeled cell has

@@ -64,6 +64,8 @@ def per_class(
         or a label is not in `n_train`.
     """
     one_of(score, SCORES, "score")
+    if not isinstance(tables, pd.DataFrame | Mapping):
+        raise TypeError(f"tables must be a table, or tables by name; found a {type(tables).__name__}.")
     named = {"": tables} if isinstance(tables, pd.DataFrame) else dict(tables)
     first = _check_tables(named)
     sizes = first["support"] if n_train is None else training_counts(n_train, list(first.index))
@@ -95,6 +97,10 @@ def _check_tables(named: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
         raise ValueError(f"tables must be 1 to {MAX_METHODS}; found {len(named)}.")
     first = next(iter(named.values()))
     for name, table in named.items():
+        if "support" not in table:
+            raise ValueError(
+                f"Expected tables of scmoe.metrics.per_class_scores; found columns {', '.join(map(str, table))}."
+            )
         if not table["support"].equals(first["support"]):
             raise ValueError(f"The tables must be of the same labels and cells; {name!r} has others than the first.")
     if not (first["support"] > 0).any():

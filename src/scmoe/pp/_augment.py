@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from scmoe._check import Matrix, check_array, check_counts
-from scmoe._keys import COPY_OF, COUNTS_LAYER
+from scmoe._keys import COPY_OF, COUNTS_LAYER, MIXED_WITH
 from scmoe._log import logger
 from scmoe.datasets._cells import ONLY, Data, assemble, modalities_of
 from scmoe.pp._classes import check_threshold, draw_more, names_of_new, origins, trainable_labels
@@ -73,7 +73,8 @@ def augment(
     -------
     AnnData or MuData
         All cells, and after them the new ones, named after their first parent with ``-new1``, ``-new2`` ... In ``obs["copy_of"]``
-        stands the first parent's name, for a real cell its own; other columns of a new cell are the first parent's. New cells
+        stands the first parent's name, for a real cell its own, and with ``"mix"`` in ``obs["mixed_with"]`` the second one's; other
+        columns of a new cell are the first parent's. New cells
         have the modalities with counts only. Where `scmoe.pp.prepare` made ``X``, that of new cells is made in
         the same way. Other layers, ``obsm`` and what depends on pairs of cells are left out: they were computed without the new cells.
 
@@ -115,6 +116,9 @@ def augment(
     cells = np.concatenate([np.arange(data.n_obs), first])
     out = assemble(data, parts, cells, data.obs_names.append(new))
     out.obs[COPY_OF] = origins(data)[cells]
+    if method == "mix":
+        other = np.where(second == NO_PARTNER, first, second)
+        out.obs[MIXED_WITH] = origins(data)[np.concatenate([np.arange(data.n_obs), other])]
     _report(sizes, target, labels.iloc[first[second == NO_PARTNER]] if method == "mix" else None)
     return out
 

@@ -7,18 +7,18 @@ from imblearn.over_sampling import RandomOverSampler
 from mudata import MuData
 from numpy.typing import NDArray
 
-from scmoe._keys import COPY_OF, SPLIT
-from scmoe.datasets._cells import check_cells, class_sizes, column_of
+from scmoe._keys import COPY_OF
+from scmoe.datasets._cells import check_cells, class_sizes, column_of, split_columns
 
 
 def trainable_labels(data: AnnData | MuData, labels_key: str) -> tuple[pd.Series, pd.Series]:
     """Label of each cell, and cells of each type from the largest to the smallest; an error if there are cells of several parts."""
     check_cells(data)
-    parts = data.obs[SPLIT].astype(str).unique() if SPLIT in data.obs else []
-    if len(parts) > 1:
+    for key in split_columns(data.obs):
+        parts = data.obs[key].astype(str).unique()
         raise ValueError(
-            f"obs[{SPLIT!r}] has cells of {len(parts)} parts ({', '.join(parts)}). Resampling before the division puts copies of "
-            f"test cells into training; resample data[data.obs[{SPLIT!r}] == 'train']."
+            f"obs[{key!r}] has cells of {len(parts)} parts ({', '.join(parts)}). Resampling before the division puts copies of "
+            f"test cells into training; resample data[data.obs[{key!r}] == 'train']."
         )
     labels = column_of(data, labels_key, "labels_key")
     sizes = class_sizes(labels)

@@ -1,6 +1,6 @@
 """Training, validation and test cells that share no cell, no copy of a cell and, where asked for, no donor."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from hashlib import blake2b
 
 import numpy as np
@@ -12,12 +12,11 @@ from scipy import sparse
 from scipy.sparse.csgraph import connected_components
 
 from scmoe._check import check_array
-from scmoe._keys import COPY_OF, COUNTS_LAYER, SPLIT, UNKNOWN_LABEL
+from scmoe._keys import COPY_OF, COUNTS_LAYER, PARTS, SPLIT, UNKNOWN_LABEL
 from scmoe._log import logger
 from scmoe.datasets._cells import check_cells, column_of, modalities_of
 from scmoe.pp._allot import allot_groups, allot_labels
 
-PARTS = ("train", "validation", "test")
 FRACTIONS = (0.6, 0.2, 0.2)
 
 
@@ -104,6 +103,8 @@ def split(
 
 
 def _check_fractions(fractions: Sequence[float]) -> NDArray[np.float64]:
+    if isinstance(fractions, Mapping):
+        raise TypeError(f"fractions must be three numbers, such as {FRACTIONS}; found {fractions!r}.")
     shares = np.asarray(fractions, dtype=np.float64)
     if shares.shape != (3,) or not (shares >= 0).all() or abs(shares.sum() - 1) > 1e-6 or shares[0] == 0:
         raise ValueError(

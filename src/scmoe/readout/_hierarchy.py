@@ -34,6 +34,11 @@ def roll_up(
     """
     if not 0.5 < confidence <= 1:
         raise ValueError(f"The confidence of a roll-up must be above 0.5 and at most 1; found {confidence}.")
+    for name, parent in hierarchy.items():
+        if not isinstance(parent, str) or not parent:
+            raise ValueError(
+                f"hierarchy must name the parent of {name!r}; found {parent!r}. Leave names without a parent out."
+            )
     lines = {label: _line(label, hierarchy) for label in labels}
     names = list(dict.fromkeys([*labels, *(name for line in lines.values() for name in line)]))
     strange = sorted(set(hierarchy) - set(names))

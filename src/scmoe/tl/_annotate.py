@@ -68,8 +68,11 @@ def annotate(
         `hierarchy` names labels that the model does not know or goes in a circle, or no label has two training cells to fix a coverage with.
     """
     keys, labels = Keys(name=key_added), model.setup.labels
-    if reject_label in labels:
-        raise ValueError(f"reject_label={reject_label!r} is a label of the model. Choose another name.")
+    if not isinstance(reject_label, str) or not reject_label:
+        raise ValueError(f"reject_label must be a name for cells without a label; found {reject_label!r}.")
+    if reject_label in labels or reject_label in (hierarchy or {}).values():
+        where = "a label of the model" if reject_label in labels else "a parent in hierarchy"
+        raise ValueError(f"reject_label={reject_label!r} is {where}. Choose another name.")
     found = model.get_annotation(mdata, coverage=coverage)
     if coverage < 1 and np.isnan(found.trust).any():
         raise ValueError(

@@ -1,14 +1,19 @@
 """The neighbor graph of the embedding, on the side: no graph made by the user is replaced."""
 
+from typing import Any
+
 import numpy as np
 import scanpy as sc
 from anndata import AnnData
 from mudata import MuData
+from scipy import sparse
 
 from scmoe._keys import Keys
 from scmoe.nn._threads import threads_kept
 
 N_NEIGHBORS = 15
+N_EXACT = 8192
+"""Cells from which neighbors are searched for approximately; scanpy's number."""
 
 
 def stored_embedding(mdata: MuData, key_added: str) -> np.ndarray:
@@ -25,9 +30,28 @@ def neighbor_graph(embedding: np.ndarray, seed: int) -> AnnData:
     """An AnnData of the embedding alone, with its nearest-neighbor graph."""
     if len(embedding) < 4:
         raise ValueError(f"A graph of the embedding needs at least 4 cells; found {len(embedding)}.")
-    points = AnnData(embedding)
+    points, k = AnnData(embedding), min(N_NEIGHBORS, len(embedding) - 1)
     # numba's first parallel loop sets the threads of every OpenMP user to all cores, torch's too: against the user's choice,
     # and the order of sums would change, so that the same seed would no longer give the same model bit by bit.
     with threads_kept():
-        sc.pp.neighbors(points, n_neighbors=min(N_NEIGHBORS, len(embedding) - 1), use_rep="X", random_state=seed)
+        sc.pp.neighbors(
+            points, n_neighbors=k, use_rep="X", random_state=seed, transformer=search_of(len(points), k, seed)
+        )
     return points
+
+
+def search_of(n_cells: int, n_neighbors: int, seed: int) -> Any:
+    """The search that scanpy chooses for many cells, with a matrix as scanpy knows it; None, which is scanpy's own choice, for few.
+
+    pynndescent 0.7 returns a sparse array, which has no ``getnnz``, and scanpy 1.11 fails there.
+    """
+    if n_cells < N_EXACT:
+        return None
+    from pynndescent import PyNNDescentTransformer
+
+    class Search(PyNNDescentTransformer):
+        def fit_transform(self, X: np.ndarray, y: None = None) -> sparse.csr_matrix:
+            return sparse.csr_matrix(super().fit_transform(X))
+
+    n_trees, n_iters = min(64, 5 + round(n_cells**0.5 / 20)), max(5, round(np.log2(n_cells)))
+    return Search(n_neighbors=n_neighbors, random_state=seed, n_trees=n_trees, n_iters=n_iters)
