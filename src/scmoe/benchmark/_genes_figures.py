@@ -81,6 +81,7 @@ def dot_figure(panels: Mapping[str, Sequence[Row]], path: Path) -> None:
             point(ax, place, values, color)
         ax.set_yticks(range(len(rows)), [row[0] for row in rows])
         ax.set_ylim(len(rows) - 0.5, -0.5)
+        ax.locator_params(axis="x", nbins=4)  # more labels would touch
         ax.set_title(title, loc="left", fontsize="medium")
         ax.grid(axis="x", color="0.92")
         ax.set_axisbelow(True)
