@@ -38,7 +38,7 @@ def kinetics(*edges: tuple[int, int, int], **rates: float) -> Kinetics:
 
 
 @settings(deadline=None)
-@given(st.fixed_dictionaries(dict.fromkeys(RATES, positive)), st.floats(0, 1))
+@given(st.fixed_dictionaries(dict.fromkeys(RATES, positive)), st.floats(0, 1, allow_subnormal=False))
 def test_steady_state_is_production_over_loss_and_a_step_keeps_it(rates: dict[str, float], p_open: float) -> None:
     genes = kinetics(**rates)
     share = np.full((1, 3), p_open)

@@ -48,7 +48,7 @@ def encode(network: Network, values: list[Tensor], z: list[Tensor] | None = None
 
 
 def test_untrained_network_is_that_of_program_tokens(values):
-    genes, programs = make(), make(tokenizer="program")
+    genes, programs = make(), make(tokenizer="program", gene_encoder="tiny")
     assert isinstance(genes.tokenizers[0], GeneTokenizer) and type(genes.tokenizers[1]) is ProgramTokenizer
     for network in (genes, programs):
         torch.nn.init.ones_(network.blocks[0].attention.out.weight)  # zero in an untrained network

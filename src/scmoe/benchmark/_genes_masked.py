@@ -65,10 +65,10 @@ def mask(adata: AnnData, seed: int, policy: MaskingPolicy = POLICY) -> Masked:
 
 @torch.no_grad()
 def predict(model: XTRIMOGENE, masked: Masked, depth: str = DEFAULT_DEPTH) -> NDArray[np.float64]:
-    """Values of the masked genes, in the order of their entries."""
+    """Values of the masked genes, in the order of their entries; `depth` is for models with depth tokens."""
     out = np.zeros(masked.asked.shape)
     asked, hidden = torch.from_numpy(masked.asked), torch.from_numpy(masked.hidden)
-    for chunk in model._encode(masked.visible, BATCH_SIZE, depth):
+    for chunk in model._encode(masked.visible, BATCH_SIZE, depth if model.config.depth_tokens else None):
         network, batch, rows = model.module, chunk.batch, chunk.rows
         states = network.decode(chunk.encoded, batch.gene, asked[rows], hidden[rows], batch.unknown)
         out[rows] = network.values(network.outputs(chunk.encoded, states, asked[rows])).numpy()

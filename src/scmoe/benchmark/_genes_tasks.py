@@ -59,6 +59,8 @@ PCA, REGRESSION, PRETRAINED, START = (
 WHOLE = "all"
 TUNED = {name: f"fine-tuned, {name}" for name in TRAINABLE}
 Result = dict[str, Any]
+OWN_DEPTH = "f1"
+"""Where targets are relative to the cell's own depth."""
 
 
 def perform(task: Task, sources: Mapping[str, Source]) -> Result:
@@ -173,12 +175,10 @@ def sweep_task(task: Task, split: Split) -> Result:
     model = pretrained(train, task.size.n_steps, task.seed, VARIANTS[task.variant])
     seconds = time.perf_counter() - start
     masked = mask(test, task.seed)
-    # Targets are relative to the cell's own depth.
-    depth = "f1" if model.config.depth_tokens else "t4"
     labeled = test[labels_of(test)[0]].copy()
     embed = embedding_of(model)
     result: Result = {
-        "masked": {"model": scores(masked, predict(model, masked, depth))},
+        "masked": {"model": scores(masked, predict(model, masked, OWN_DEPTH))},
         "labels": {PRETRAINED: label_scores(probed(embed, train)(test), test)},
         "clusters": {PRETRAINED: cluster_scores(embed(labeled), labeled, task.seed)},
         "seconds": seconds,

@@ -61,7 +61,7 @@ class Size:
 
 
 FULL = Size()
-QUICK = Size(n_genes=200, n_pretraining=20, n_steps=10, n_test=400, epochs=6)
+QUICK = Size(n_genes=150, n_pretraining=20, n_steps=10, n_test=400, epochs=6)
 
 
 @dataclass(frozen=True, kw_only=True)
