@@ -188,8 +188,7 @@ def check_counts(
         raise ValueError(
             f"{_owner(modality)}.{where} must hold raw counts (whole numbers, none negative); found {value:.6g} for "
             f"feature {_name(var_names, column)} in cell {_name(obs_names, row)}. Put the raw counts there, or say what the values are: "
-            + ("values= when the model is set up" if modality is None else "kinds= in prepare, likelihoods= in setup")
-            + "."
+            + ("values= when the model is set up." if modality is None else "kinds= in prepare, likelihoods= in setup.")
         )
 
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from scmoe._io import quiet_mudata
 from scmoe.datasets import imbalance, imbalance_total
-from scmoe.datasets._imbalance import largest_total, profile, shares
+from scmoe.datasets._profile import largest_total, profile, shares
 
 SIZES = {"T": 60, "B": 40, "NK": 20}
 

@@ -14,7 +14,7 @@ from typing import Any
 from mudata import MuData
 
 from scmoe._check import check_mdata
-from scmoe._io import atomic_path, check_writable
+from scmoe._io import check_writable
 from scmoe._log import logger
 from scmoe._version import __version__
 from scmoe.benchmark._cells import known_labels
@@ -22,6 +22,7 @@ from scmoe.benchmark._compare_figures import save_compare_figures
 from scmoe.benchmark._compare_plan import ANNOTATE, EMBED, MOSAIC, PREDICT, TASKS, Facts, Run, check_methods, plan
 from scmoe.benchmark._compare_report import compare_markdown, summarize
 from scmoe.benchmark._compare_skip import reason_to_skip
+from scmoe.benchmark._kept import kept_result, write_text
 from scmoe.data._setup import column_of, prepared_kinds
 from scmoe.datasets._read import read
 from scmoe.pp._prepare import prepare
@@ -104,8 +105,8 @@ def run_compare(
         "scmoe": __version__,
     }
     table = summarize(results) | {"settings": settings}
-    _write(folder / "table.json", json.dumps(table, indent=2) + "\n")
-    _write(folder / "table.md", compare_markdown(table))
+    write_text(folder / "table.json", json.dumps(table, indent=2) + "\n")
+    write_text(folder / "table.md", compare_markdown(table))
     save_compare_figures(table, folder / "figures")
     return table
 
@@ -137,13 +138,13 @@ def _results(runs: list[Run], facts: Facts, folder: Path, data_hash: str) -> Ite
             yield described | {"skipped": reason}
             continue
         file, key = folder / f"{run.name}.json", run.key(data_hash)
-        result = _kept(file, key)
+        result = kept_result(file, key)
         state = "kept"
         if result is None:
             logger.info("%s", title)
             result, state = described | _run(run), "done"
             if "skipped" not in result:
-                _write(file, json.dumps({"key": key} | result, indent=2) + "\n")
+                write_text(file, json.dumps({"key": key} | result, indent=2) + "\n")
         if "skipped" in result:
             logger.warning("%s: %s", title, result["skipped"])
         else:
@@ -151,15 +152,6 @@ def _results(runs: list[Run], facts: Facts, folder: Path, data_hash: str) -> Ite
             shown = f"{name} {scores[name]:.3f}, " if name in scores else ""
             logger.info("%s: %s, %s%.1f CPU s", title, state, shown, result["cost"]["cpu_seconds"])
         yield result
-
-
-def _kept(file: Path, key: str) -> dict[str, Any] | None:
-    """The result of an earlier start, if it is of the same data and settings."""
-    try:
-        result = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return None
-    return result if isinstance(result, dict) and result.pop("key", None) == key else None
 
 
 def _run(run: Run) -> dict[str, Any]:
@@ -173,8 +165,3 @@ def _run(run: Run) -> dict[str, Any]:
             said = done.stderr.strip().splitlines() or [f"exit code {done.returncode}"]
             return {"skipped": f"failed: {said[-1]}"}
         return json.loads(answer.read_text(encoding="utf-8"))
-
-
-def _write(path: Path, text: str) -> None:
-    with atomic_path(path) as temporary:
-        temporary.write_text(text, encoding="utf-8")

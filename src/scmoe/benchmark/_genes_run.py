@@ -7,7 +7,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from scmoe._io import atomic_path, check_writable
+from scmoe._io import check_writable
 from scmoe._log import logger
 from scmoe._version import __version__
 from scmoe.benchmark._genes_data import Source, make_sources
@@ -16,6 +16,7 @@ from scmoe.benchmark._genes_plan import FULL, QUICK, STUDIES, Task, plan
 from scmoe.benchmark._genes_report import genes_markdown, genes_sections
 from scmoe.benchmark._genes_tasks import perform
 from scmoe.benchmark._genes_verdicts import find_verdicts
+from scmoe.benchmark._kept import kept_result, write_text
 from scmoe.benchmark._timing import single_thread
 
 RUNS, TABLES, FIGURES = "runs", "tables", "figures"
@@ -85,12 +86,12 @@ def run_genes(
         "scmoe": __version__,
     }
     table = {"verdicts": find_verdicts(results), "settings": settings, "results": results}
-    _write(folder / "genes.json", json.dumps(table, indent=1) + "\n")
+    write_text(folder / "genes.json", json.dumps(table, indent=1) + "\n")
     sections = genes_sections(table)
     check_writable(folder / TABLES)
     for name, text in sections.items():
-        _write(folder / TABLES / f"{name}.md", text)
-    _write(folder / "genes.md", genes_markdown(sections))
+        write_text(folder / TABLES / f"{name}.md", text)
+    write_text(folder / "genes.md", genes_markdown(sections))
     save_genes_figures(table, folder / FIGURES)
     return table
 
@@ -99,26 +100,13 @@ def _result(task: Task, sources: Sequence[Source], folder: Path, title: str) -> 
     """The result of an earlier start or a new one."""
     file = check_writable(folder / RUNS) / f"{task.name}.json"
     about = {name: getattr(task, name) for name in ("kind", "source", "variant", "seed")}
-    found = _kept(file, task)
+    found = kept_result(file, task.key)
     if found is not None:
         logger.info("%s: kept", title)
         return about | found
     start = time.perf_counter()
     with single_thread():  # other libraries raise torch's number of threads
         found = perform(task, {source.name: source for source in sources})
-    _write(file, json.dumps({"key": task.key} | found) + "\n")
+    write_text(file, json.dumps({"key": task.key} | found) + "\n")
     logger.info("%s: done in %.0f s", title, time.perf_counter() - start)
     return about | json.loads(json.dumps(found))
-
-
-def _kept(file: Path, task: Task) -> dict[str, Any] | None:
-    try:
-        result = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return None
-    return result if isinstance(result, dict) and result.pop("key", None) == task.key else None
-
-
-def _write(path: Path, text: str) -> None:
-    with atomic_path(path) as temporary:
-        temporary.write_text(text, encoding="utf-8")

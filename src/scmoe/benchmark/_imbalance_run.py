@@ -12,7 +12,7 @@ import pandas as pd
 from mudata import MuData
 from scipy import sparse
 
-from scmoe._io import atomic_path, check_writable
+from scmoe._io import check_writable
 from scmoe._log import logger
 from scmoe._version import __version__
 from scmoe.benchmark._cells import known_labels, subset
@@ -35,10 +35,12 @@ from scmoe.benchmark._imbalance_plan import (
 from scmoe.benchmark._imbalance_report import imbalance_sections
 from scmoe.benchmark._imbalance_study import study_task
 from scmoe.benchmark._imbalance_verdicts import find_verdicts
+from scmoe.benchmark._kept import kept_result, write_text
 from scmoe.benchmark._timing import single_thread
 from scmoe.data._fingerprint import fingerprint
 from scmoe.datasets._bundled import bmmc_cite
-from scmoe.datasets._imbalance import MIN_CELLS, imbalance_total, profile
+from scmoe.datasets._imbalance import MIN_CELLS, imbalance_total
+from scmoe.datasets._profile import profile
 from scmoe.datasets._read import read
 from scmoe.pp._prepare import prepare
 from scmoe.readout._held_out import N_FOLDS
@@ -95,12 +97,7 @@ def run_imbalance(
         If `output` cannot be written.
     """
     chosen, seeds = list(PARTS if parts is None else parts), list(seeds)[: N_SEEDS_QUICK if quick else None]
-    if unknown := [name for name in chosen if name not in PARTS]:
-        raise ValueError(f"There is no part {unknown[0]!r}; choose from {', '.join(PARTS)}.")
-    if not seeds or not chosen or len(set(seeds)) < len(seeds):
-        raise ValueError(f"Name at least one part and one seed, each seed once; found {chosen} and {seeds}.")
-    if min(seeds) < 0:
-        raise ValueError(f"Seeds must not be negative; found {min(seeds)}.")
+    _check_chosen(chosen, seeds)
     folder, size = check_writable(output), QUICK if quick else FULL
     mdata = bmmc_cite() if data is None else read(data)
     for column in (labels, batch):
@@ -129,12 +126,22 @@ def run_imbalance(
     }
     table = {"verdicts": find_verdicts(results), "settings": settings, "results": results}
     sections = imbalance_sections(table)
-    _write(folder / "imbalance.json", json.dumps(table, indent=1) + "\n")
-    _write(folder / "imbalance.md", "\n\n".join(sections.values()) + "\n")
+    write_text(folder / "imbalance.json", json.dumps(table, indent=1) + "\n")
+    write_text(folder / "imbalance.md", "\n\n".join(sections.values()) + "\n")
     for name, text in sections.items():
-        _write(check_writable(folder / "tables") / f"{name}.md", text + "\n")
+        write_text(check_writable(folder / "tables") / f"{name}.md", text + "\n")
     save_imbalance_figures(table, folder / "figures")
     return table
+
+
+def _check_chosen(chosen: Sequence[str], seeds: Sequence[int]) -> None:
+    """Raise for an unknown part, and unless there are parts and seeds, each once and none negative."""
+    if unknown := [name for name in chosen if name not in PARTS]:
+        raise ValueError(f"There is no part {unknown[0]!r}; choose from {', '.join(PARTS)}.")
+    if not seeds or not chosen or len(set(seeds)) < len(seeds):
+        raise ValueError(f"Name at least one part and one seed, each seed once; found {chosen} and {seeds}.")
+    if min(seeds) < 0:
+        raise ValueError(f"Seeds must not be negative; found {min(seeds)}.")
 
 
 def known_cells(mdata: MuData, labels: str) -> MuData:
@@ -183,22 +190,13 @@ def _result(task: Task, adata: Any, cells: MuData, labels: str, batch: str | Non
     """The result of an earlier start or a new one."""
     file = check_writable(folder / "runs") / f"{task.name}.json"
     about = {name: getattr(task, name) for name in ("kind", "case", "seed")}
-    try:
-        kept = json.loads(file.read_text(encoding="utf-8"))
-        if kept.pop("key") == task.key:
-            logger.info("%s: kept", title)
-            return about | kept
-    except (OSError, ValueError, KeyError, AttributeError):
-        pass  # none, or a damaged one: made again
+    if (kept := kept_result(file, task.key)) is not None:
+        logger.info("%s: kept", title)
+        return about | kept
     start = time.perf_counter()
     with single_thread():  # other libraries raise torch's number of threads
         found = study_task(task, adata) if task.kind == STUDY else annotator_task(task, cells, labels, batch)
     text = json.dumps({"key": task.key} | found).replace("NaN", "null")
-    _write(file, text + "\n")
+    write_text(file, text + "\n")
     logger.info("%s: done in %.0f s", title, time.perf_counter() - start)
     return about | {name: value for name, value in json.loads(text).items() if name != "key"}
-
-
-def _write(path: Path, text: str) -> None:
-    with atomic_path(path) as temporary:
-        temporary.write_text(text, encoding="utf-8")

@@ -28,7 +28,8 @@ from scmoe.benchmark._imbalance_plan import (
     Size,
     Task,
 )
-from scmoe.datasets._imbalance import imbalance, imbalance_total, profile
+from scmoe.datasets._imbalance import imbalance, imbalance_total
+from scmoe.datasets._profile import profile
 from scmoe.metrics._classification import classification_scores
 from scmoe.metrics._frequency import recall_slope
 from scmoe.model._pretraining import PRETRAIN_BATCH

@@ -57,7 +57,7 @@ LIKELIHOODS = {
     "scmoe_bernoulli": Variant(likelihoods={"peaks": "bernoulli"}),
 }
 TOKENS = {"scmoe_genes": Variant(network={"tokenizer": "genes"})}
-"""The gene encoder of `scmoe.model.XTRIMOGENE` from scratch, beside the programs of RNA; takes about 25 times as long."""
+"""The gene encoder of `scmoe.model.XTRIMOGENE` from scratch, beside the programs of RNA; takes about 30 times as long."""
 VARIANTS = {**ALWAYS, **ABLATION, **LIKELIHOODS, **TOKENS}
 EMBEDDING_PARTS = {"scmoe_states": "network", "scmoe_programs": "linear"}
 """What the embedding of `scmoe` is made of, each alone."""

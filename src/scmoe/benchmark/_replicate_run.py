@@ -11,10 +11,11 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import IO, Any
 
-from scmoe._io import atomic_path, check_writable
+from scmoe._io import check_writable
 from scmoe._log import logger
 from scmoe._version import __version__
 from scmoe.benchmark._compare_run import ONE_THREAD, RUNS
+from scmoe.benchmark._kept import kept_result, write_text
 from scmoe.benchmark._replicate_data import N_FOLDS, Source, make_sources
 from scmoe.benchmark._replicate_figures import save_replicate_figures
 from scmoe.benchmark._replicate_plan import EXPLAIN, FULL, QUICK, REAL_SEEDS, SEEDS, Size, Task, plan, reason_to_skip
@@ -133,12 +134,12 @@ def run_replicate(
     }
     verdicts = find_verdicts(results)
     table = {"verdicts": verdicts, "skipped": skipped, "settings": settings, "results": results}
-    _write(folder / "replicate.json", json.dumps(table, indent=1) + "\n")
+    write_text(folder / "replicate.json", json.dumps(table, indent=1) + "\n")
     sections = replicate_sections(table)
     check_writable(folder / TABLES)
     for name, text in sections.items():
-        _write(folder / TABLES / f"{name}.md", text)
-    _write(folder / "replicate.md", replicate_markdown(sections))
+        write_text(folder / TABLES / f"{name}.md", text)
+    write_text(folder / "replicate.md", replicate_markdown(sections))
     save_replicate_figures(table, folder / DATA, folder / FIGURES)
     return table
 
@@ -170,7 +171,7 @@ def _results(sources: Sequence[Source], size: Size, folder: Path) -> tuple[list[
 def _kept_or_done(task: Task, folder: Path, worker: Worker, title: str) -> Result | str:
     """The result of an earlier start or a new one; text: why there is none."""
     file, drawn = folder / RUNS / f"{task.name}.json", folder / DATA / f"{task.name}.h5mu"
-    result = _read(file, task)
+    result = kept_result(file, task.key)
     if result is not None and (task.study != EXPLAIN or drawn.exists()):
         logger.info("%s: kept", title)
         return result
@@ -178,18 +179,5 @@ def _kept_or_done(task: Task, folder: Path, worker: Worker, title: str) -> Resul
     if failed := worker.perform(task, file, drawn):
         return failed
     logger.info("%s: done in %.0f s", title, time.perf_counter() - start)
-    result = _read(file, task)
+    result = kept_result(file, task.key)
     return "failed: wrote no result" if result is None else result
-
-
-def _read(file: Path, task: Task) -> Result | None:
-    try:
-        result = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return None
-    return result if isinstance(result, dict) and result.pop("key", None) == task.key else None
-
-
-def _write(path: Path, text: str) -> None:
-    with atomic_path(path) as temporary:
-        temporary.write_text(text, encoding="utf-8")

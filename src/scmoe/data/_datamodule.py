@@ -9,7 +9,6 @@ from lightning.pytorch import LightningDataModule
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from scmoe.data._dataset import Batch, MosaicDataset
-from scmoe.data._fingerprint import fingerprint
 from scmoe.data._graph import NeighborGraph
 
 
@@ -141,11 +140,6 @@ class MosaicDataModule(LightningDataModule):
         super().__init__()
         self.dataset, self.train, self.validation = dataset, train, validation
         self.batch_size, self.seed, self.graph = batch_size, seed, graph
-
-    def identity(self) -> dict[str, int]:
-        """What a checkpoint must have been made with to be gone on from."""
-        data = fingerprint(self.train, self.validation, np.array([self.dataset.fingerprint()]))
-        return {"batch_size": self.batch_size, "data": data}
 
     def train_dataloader(self) -> DataLoader[Batch]:
         """Shuffled batches of the training cells, with neighbors if there is a graph."""

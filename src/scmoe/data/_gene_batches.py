@@ -9,7 +9,6 @@ from lightning.pytorch import LightningDataModule
 from torch.utils.data import DataLoader, Sampler
 
 from scmoe.data._datamodule import mine
-from scmoe.data._fingerprint import fingerprint
 from scmoe.data._gene_dataset import Draw, GeneBatch, GeneDataset
 
 POOL = 8
@@ -109,11 +108,6 @@ class GeneDataModule(LightningDataModule):
         super().__init__()
         self.dataset, self.train, self.validation = dataset, train, validation
         self.batch_size, self.seed, self.probability = batch_size, seed, probability
-
-    def identity(self) -> dict[str, int]:
-        """What a checkpoint must have been made with to be gone on from."""
-        data = fingerprint(self.train, self.validation, np.array([self.dataset.fingerprint()]))
-        return {"batch_size": self.batch_size, "data": data}
 
     def train_dataloader(self) -> DataLoader[GeneBatch]:
         """Batches of the training cells, new ones with new masks in each epoch."""

@@ -13,14 +13,13 @@ from scmoe._io import to_uns
 from scmoe._keys import IMBALANCE, UNKNOWN_LABEL, UNS_ROOT
 from scmoe._log import logger
 from scmoe.datasets._cells import Data, check_cells, class_sizes, column_of, take
+from scmoe.datasets._profile import check_rho, largest_total, least_total, profile
 
 RHOS = (1.0, 10.0, 50.0, 100.0)
 """The factors of a study, which all have to be possible with one total."""
 MIN_CELLS = 5
 N_NAMED = 5
 """Types that are left out and named in the log."""
-ROUNDING = 1e-9
-"""Share by which a product of floating-point numbers may miss a whole number."""
 
 
 def imbalance(
@@ -168,32 +167,6 @@ def imbalance_total(
     return largest_total(ranked, factors)
 
 
-def check_rho(rho: float) -> None:
-    """Refuse what is no factor."""
-    if not isinstance(rho, Real) or not (np.isfinite(rho) and rho >= 1):
-        raise ValueError(f"rho must be a number of at least 1, the most frequent type over the rarest; found {rho!r}.")
-
-
-def shares(n_types: int, rho: float) -> NDArray[np.float64]:
-    """Cells by rank, relative to those of the first: (n_types,), from 1 to 1 / rho."""
-    return rho ** (-np.arange(n_types) / (n_types - 1))
-
-
-def profile(n_types: int, rho: float, n_total: int) -> NDArray[np.int64]:
-    """Whole numbers of cells by rank that sum to `n_total`: those with the largest remainders are rounded up."""
-    exact = n_total * shares(n_types, rho) / shares(n_types, rho).sum()
-    kept = np.floor(exact * (1 + ROUNDING)).astype(np.int64)
-    most = np.argsort(kept - exact, kind="stable")[: n_total - kept.sum()]
-    kept[most] += 1
-    return kept
-
-
-def largest_total(ranked: pd.Series, rhos: Iterable[float]) -> int:
-    """The largest total that all factors allow, for the cells of each type by rank."""
-    relative = [shares(len(ranked), rho) for rho in rhos]
-    return int(min((ranked.to_numpy() / each).min() * each.sum() * (1 + ROUNDING) for each in relative))
-
-
 def _ranked(
     data: AnnData | MuData, labels_key: str, order: str | Sequence[str], seed: int
 ) -> tuple[pd.Series, pd.Series]:
@@ -231,7 +204,7 @@ def _check_kept(ranked: pd.Series, kept: NDArray[np.int64], rho: float, n_total:
             f"{lacking + 1} of {len(ranked)} (rho={rho:g}, n_total={n_total}). Pass n_total={at_most} or less, another "
             "order, or an order without this type."
         )
-    needed = _least_total(len(ranked), rho, min_cells)
+    needed = least_total(len(ranked), rho, min_cells)
     text = (
         f"The rarest type, {ranked.index[-1]!r}, would keep {kept[-1]} cells, fewer than min_cells={min_cells} "
         f"(rho={rho:g}, {len(ranked)} types, n_total={n_total}); {needed} cells in all would be needed. "
@@ -243,12 +216,3 @@ def _check_kept(ranked: pd.Series, kept: NDArray[np.int64], rho: float, n_total:
         text + f"Of these {profile(len(ranked), rho, needed)[lacking]} would be {ranked.index[lacking]!r}, which has "
         f"{ranked.iloc[lacking]}. Pass an order without this type or with it further down, or a smaller rho or min_cells."
     )
-
-
-def _least_total(n_types: int, rho: float, min_cells: int) -> int:
-    """The smallest total that leaves the rarest type with `min_cells`."""
-    relative = shares(n_types, rho)
-    total = max(int((min_cells - 1) * relative.sum() / relative[-1]), 1)
-    while profile(n_types, rho, total)[-1] < min_cells:
-        total += 1
-    return total

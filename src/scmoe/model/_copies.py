@@ -11,6 +11,12 @@ from scmoe.datasets._cells import split_columns
 from scmoe.losses._class_balance import ClassBalance
 
 
+def check_parts(obs: pd.DataFrame, parts: Sequence[np.ndarray]) -> None:
+    """Check training cells, the first part, and those held out: see `check_copies` and `warn_of_test_cells`."""
+    check_copies(obs, parts)
+    warn_of_test_cells(obs, parts[0])
+
+
 def check_copies(obs: pd.DataFrame, parts: Sequence[np.ndarray]) -> None:
     """Raise if a copied or made cell is in another part than a cell that it comes from, or than another one of its copies."""
     for key in (COPY_OF, MIXED_WITH):

@@ -20,7 +20,7 @@ from scmoe.losses._class_balance import (
     check_balance,
     prior_offsets,
 )
-from scmoe.model._copies import check_balanced_once, check_copies, warn_of_test_cells
+from scmoe.model._copies import check_balanced_once, check_parts
 from scmoe.model._gene_encoding import BATCH_SIZE, positions, rows_of
 from scmoe.model._gene_inference import axes_of
 from scmoe.model._pretraining import PRETRAIN_BATCH, Pretraining
@@ -122,8 +122,7 @@ class FineTuning(Pretraining):
         seed = self.seed if seed is None else seed
         train, validation = split_labeled(code, tuned.labels, validation_size, seed)
         chosen = obs if indices is None else obs.iloc[positions(indices, len(obs))]
-        check_copies(chosen, (train, validation))
-        warn_of_test_cells(chosen, train)
+        check_parts(chosen, (train, validation))
         check_balanced_once(chosen.iloc[train], class_balance)
         pooled = self._pooled(rows_of(cells, train), POOLING)
         balance = Balance(class_balance, np.bincount(code[train]))

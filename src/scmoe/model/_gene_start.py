@@ -92,3 +92,17 @@ def masked_mean(tokens: Tokens, n_genes: int, policy: MaskingPolicy) -> np.ndarr
     total = np.bincount(tokens.gene, weights=tokens.value, minlength=n_genes)
     masked = policy.nonzero_rate * expressed + policy.zero_rate * (n_cells - expressed)
     return (policy.nonzero_rate * total / np.maximum(masked, 1e-12)).astype(np.float32)
+
+
+def check_embeddings(embeddings: np.ndarray | None, n_genes: int) -> np.ndarray | None:
+    """Raise if there is not one row a gene, or no row without NaN."""
+    if embeddings is None:
+        return None
+    embeddings = np.asarray(embeddings, np.float32)
+    if embeddings.ndim != 2 or len(embeddings) != n_genes:
+        raise ValueError(
+            f"gene_embeddings must have one row for each of the {n_genes} genes; found {embeddings.shape}."
+        )
+    if not np.isfinite(embeddings).all(1).any():
+        raise ValueError("gene_embeddings has no row without NaN. Check how its genes were matched.")
+    return embeddings

@@ -13,9 +13,8 @@ from scmoe.nn._gene_classifier import POOLING
 from scmoe.nn._gene_tokenizer import GeneTokenizer
 from scmoe.nn._network import Network
 from scmoe.nn._threads import threads_for
-from scmoe.tokens._counts import TOLERANCE
+from scmoe.tokens._counts import MAX_TOTAL
 from scmoe.tokens._rows import sum_rows
-from scmoe.tokens._tokenizer import TARGET_SUM
 from scmoe.tokens._tokens import Tokens
 
 RNA_KINDS = ("rna", "lognormalized")
@@ -64,7 +63,7 @@ def check_scale(values: sparse.csr_matrix, modality: str) -> None:
     lowest = values.data.min(initial=0)
     with np.errstate(over="ignore"):
         total = sum_rows(np.expm1(values.data.astype(np.float64)), values.indptr).max(initial=0)
-    if lowest >= 0 and total <= TOLERANCE * TARGET_SUM:
+    if lowest >= 0 and total <= MAX_TOTAL:
         return
     found = f"the value {lowest:.4g}" if lowest < 0 else f"a cell whose counts so add up to {total:.4g}"
     raise ValueError(

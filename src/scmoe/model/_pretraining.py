@@ -13,7 +13,7 @@ from lightning.pytorch import Callback
 from scmoe._log import logger
 from scmoe.data._gene_batches import GeneDataModule
 from scmoe.data._gene_dataset import DEFAULT_DEPTH, GeneDataset
-from scmoe.model._copies import check_copies, warn_of_test_cells
+from scmoe.model._copies import check_parts
 from scmoe.model._gene_encoding import rows_of
 from scmoe.model._gene_inference import GeneInference
 from scmoe.model._gene_start import start
@@ -103,8 +103,7 @@ class Pretraining(GeneInference):
         cells = self._read(None)
         self._check_cells(cells)
         train, validation, test = kept_split(self, len(cells.totals), train_size, validation_size)
-        check_copies(self.adata.obs, (train, validation, test))
-        warn_of_test_cells(self.adata.obs, train)
+        check_parts(self.adata.obs, (train, validation, test))
         check_split(train, validation, early_stopping=early_stopping, resume=resume, checkpoint_dir=checkpoint_dir)
         began = time.perf_counter()
         before = copy.deepcopy(self.module.state_dict()), self.tokenizer

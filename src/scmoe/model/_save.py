@@ -183,3 +183,8 @@ def read_folder(cls: type, path: Path) -> tuple[dict[str, Any], dict]:
 
 def _digest(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def taken(state: dict[str, torch.Tensor], prefix: str) -> dict[str, torch.Tensor]:
+    """Take what has a prefix out of a state, and the prefix off."""
+    return {key.removeprefix(prefix): state.pop(key) for key in list(state) if key.startswith(prefix)}

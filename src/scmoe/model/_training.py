@@ -17,7 +17,7 @@ from scmoe.data._dataset import MosaicDataset
 from scmoe.data._graph import NeighborGraph
 from scmoe.data._statistics import Scale, Statistics, fit_scale, fit_statistics
 from scmoe.losses._class_balance import DEFAULT_BALANCE, ClassBalance, check_balance
-from scmoe.model._copies import check_balanced_once, check_copies, warn_of_test_cells
+from scmoe.model._copies import check_balanced_once, check_parts
 from scmoe.model._deletion import Deletion
 from scmoe.model._fit_readouts import fit_readouts
 from scmoe.model._gene_tokens import start_encoders
@@ -114,8 +114,7 @@ class Training(Deletion):
         check_train_arguments(config, max_epochs, batch_size, trainer_kwargs)
         dataset = self._dataset(None)
         train, validation, test = kept_split(self, len(dataset), train_size, validation_size)
-        check_copies(self.adata.obs, (train, validation, test))
-        warn_of_test_cells(self.adata.obs, train)
+        check_parts(self.adata.obs, (train, validation, test))
         if self.setup.labels:
             check_balanced_once(self.adata.obs.iloc[train], class_balance)
         elif class_balance != DEFAULT_BALANCE:

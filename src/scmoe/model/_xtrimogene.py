@@ -11,6 +11,7 @@ from anndata import AnnData
 from scmoe.data._gene_manager import GeneField, GeneManager, GeneSetup
 from scmoe.losses._class_balance import DEFAULT_BALANCE, ClassBalance
 from scmoe.model._fine_tuning import FineTuning, classifier_of
+from scmoe.model._gene_start import check_embeddings
 from scmoe.model._save import (
     SETTINGS,
     damage_explained,
@@ -18,6 +19,7 @@ from scmoe.model._save import (
     read_folder,
     registry,
     restore_training,
+    taken,
     write_folder,
 )
 from scmoe.model._training import checked_seed
@@ -26,8 +28,7 @@ from scmoe.nn._gene_network import GeneNetwork
 from scmoe.readout._axes import Axes
 from scmoe.tokens._counts import Values, check_anndata
 from scmoe.tokens._make import make_tokenizer, tokenizer_from_state
-from scmoe.tokens._names import gene_names
-from scmoe.tokens._vocabulary import MIN_SHARE, Vocabulary
+from scmoe.tokens._vocabulary import MIN_SHARE, Vocabulary, chosen_vocabulary
 
 AXES, TOKENIZER, CLASSIFIER = "axes/", "tokenizer/", "classifier/"
 """Before the names of weights that are not the network's."""
@@ -145,13 +146,7 @@ class XTRIMOGENE(FineTuning):
         check_anndata(adata)
         if adata.is_view:
             raise ValueError("adata is a view of another AnnData. Call adata = adata.copy() first.")
-        if vocabulary is None:
-            vocabulary = Vocabulary(tuple(dict.fromkeys(filter(None, gene_names(adata, column)))))
-        elif not isinstance(vocabulary, Vocabulary):
-            raise TypeError(
-                f"vocabulary must be a scmoe.tokens.Vocabulary; found a {type(vocabulary).__name__}. Make one of names, "
-                "Vocabulary(names), or of a file, Vocabulary.from_file(path)."
-            )
+        vocabulary = chosen_vocabulary(vocabulary, adata, column)
         arguments = {"layer": layer, "values": values, "column": column, "min_share": min_share}
         setup = GeneSetup(**arguments, **vars(vocabulary))  # type: ignore[arg-type]
         setup.read(adata)  # raises if the data do not fit
@@ -250,22 +245,3 @@ class XTRIMOGENE(FineTuning):
             f"  labels: {len(self.labels) or 'none'}; seed: {self.seed}",
         ]
         return "\n".join(lines)
-
-
-def taken(state: dict[str, torch.Tensor], prefix: str) -> dict[str, torch.Tensor]:
-    """Take what has a prefix out of a state, and the prefix off."""
-    return {key.removeprefix(prefix): state.pop(key) for key in list(state) if key.startswith(prefix)}
-
-
-def check_embeddings(embeddings: np.ndarray | None, n_genes: int) -> np.ndarray | None:
-    """Raise if there is not one row a gene, or no row without NaN."""
-    if embeddings is None:
-        return None
-    embeddings = np.asarray(embeddings, np.float32)
-    if embeddings.ndim != 2 or len(embeddings) != n_genes:
-        raise ValueError(
-            f"gene_embeddings must have one row for each of the {n_genes} genes; found {embeddings.shape}."
-        )
-    if not np.isfinite(embeddings).all(1).any():
-        raise ValueError("gene_embeddings has no row without NaN. Check how its genes were matched.")
-    return embeddings

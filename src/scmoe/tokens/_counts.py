@@ -15,8 +15,8 @@ from scmoe.tokens._tokenizer import TARGET_SUM
 from scmoe.tokens._vocabulary import MIN_SHARE, Vocabulary
 
 Values = Literal["counts", "ambient", "lognormalized"]
-TOLERANCE = 1.01
-"""Of a cell's total, for values may have been stored with few digits."""
+MAX_TOTAL = 1.01 * TARGET_SUM
+"""Of a cell's values before the logarithm, which may have been stored with few digits."""
 
 
 class Cells(NamedTuple):
@@ -134,9 +134,12 @@ def read_counts(adata: AnnData, layer: str | None = None, values: Values = "coun
         _check_positive(matrix, where)
     counts = sparse.csr_matrix(matrix)
     if values == "lognormalized":
-        _check_logarithms(counts, where)
-        counts = sparse.csr_matrix((np.expm1(counts.data), counts.indices, counts.indptr), counts.shape)
-    empty = sum_rows(counts.data, counts.indptr) == 0
+        with np.errstate(over="ignore"):  # refused below
+            counts = sparse.csr_matrix((np.expm1(counts.data), counts.indices, counts.indptr), counts.shape)
+    totals = sum_rows(counts.data, counts.indptr)
+    if values == "lognormalized":
+        _check_totals(totals, matrix.max(), where)
+    empty = totals == 0
     if empty.any():
         _report_empty(adata, empty, "have no counts")
     return counts
@@ -161,14 +164,12 @@ def _check_positive(matrix: Matrix, where: str) -> None:
         )
 
 
-def _check_logarithms(values: sparse.csr_matrix, where: str) -> None:
-    """Raise if values cannot be ln(1 + 1e4 c / total) of some of a cell's genes."""
-    with np.errstate(over="ignore"):
-        total = sum_rows(np.expm1(values.data.astype(np.float64)), values.indptr).max(initial=0)
-    if total > TOLERANCE * TARGET_SUM:
+def _check_totals(totals: np.ndarray, highest: float, where: str) -> None:
+    """Raise if values, of which one is the highest, cannot have been ln(1 + 1e4 c / total) of some of a cell's genes."""
+    if totals.max() > MAX_TOTAL:
         raise ValueError(
             f"adata.{where} must hold ln(1 + 1e4 count / total), so that exp(value) - 1 adds up to {TARGET_SUM:g} at most; found a cell with "
-            f'{total:.4g} (highest value {values.data.max():.6g}). If these are counts, pass values="counts"; if they were '
+            f'{totals.max():.4g} (highest value {highest:.6g}). If these are counts, pass values="counts"; if they were '
             "normalized to another total or logarithm, take the raw counts."
         )
 

@@ -2,7 +2,7 @@
 
 import re
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 from anndata import AnnData
 
@@ -18,6 +18,11 @@ def gene_names(adata: AnnData, column: str | None = None) -> list[str]:
         raise KeyError(f"adata.var has no column {column!r}; it has {list(adata.var)}.")
     given = adata.var[column].astype(object)
     return ["" if missing else str(name).strip() for name, missing in zip(given, given.isna(), strict=True)]
+
+
+def each_once(names: Iterable[str]) -> tuple[str, ...]:
+    """The different names in order, without empty ones."""
+    return tuple(dict.fromkeys(filter(None, names)))
 
 
 def without_version(name: str) -> str:

@@ -2,11 +2,10 @@
 
 import json
 import os
-import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
 import numpy as np
 import pandas as pd
@@ -14,20 +13,12 @@ from anndata import AnnData
 
 from scmoe._io import atomic_path
 from scmoe._log import logger
+from scmoe.tokens._gene_list import read_json, read_table
 from scmoe.tokens._match import Match, match_genes
-from scmoe.tokens._names import gene_names, without_version
+from scmoe.tokens._names import each_once, gene_names, without_version
 
 MIN_SHARE = 0.5
 """Of the smaller of both sets of genes: a few thousand variable genes fit a large vocabulary, and all genes a small one."""
-
-HEADERS = frozenset(
-    ["", "id", "ids", "index", "name", "names", "varnames", "feature", "features", "featurename", "featureid"]
-    + ["gene", "genes", "geneid", "geneids", "genename", "genenames", "genesymbol", "genesymbols", "symbol", "symbols"]
-    + ["hgncsymbol", "mgisymbol", "approvedsymbol", "ensembl", "ensemblid", "ensemblgeneid", "genestableid"]
-)
-"""What columns of genes are called, in lower case, letters only."""
-SPECIAL = re.compile(r"<\w+>")
-"""Names of tokens that are no genes."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,7 +84,7 @@ class Vocabulary:
             There is no such column.
         """
         names = gene_names(adata)
-        known = tuple(dict.fromkeys(filter(None, names)))
+        known = each_once(names)
         return cls(known) if column is None else cls(known, _aliases(gene_names(adata, column), names))
 
     @classmethod
@@ -126,11 +117,11 @@ class Vocabulary:
         """
         path = Path(path).expanduser()
         if path.suffix.lower() == ".json":
-            return cls(*_from_json(path))
+            return cls(*read_json(path))
         if path.suffix.lower() not in (".csv", ".tsv", ".txt"):
             raise ValueError(f"Expected a gene list as .json, .csv, .tsv or .txt, found {path.name}.")
         separator = "," if path.suffix.lower() == ".csv" else "\t"
-        table = _read_table(path, separator, header=identifiers is not None)
+        table = read_table(path, separator, header=identifiers is not None)
         names = table.iloc[:, 0]
         if identifiers is None:
             return cls(tuple(names))
@@ -203,6 +194,18 @@ class Vocabulary:
         return match_genes(self, var_names, min_share)
 
 
+def chosen_vocabulary(vocabulary: Vocabulary | None, adata: AnnData, column: str | None) -> Vocabulary:
+    """The vocabulary that was given, or the names of the data's genes; a TypeError for what is none."""
+    if vocabulary is None:
+        return Vocabulary(each_once(gene_names(adata, column)))
+    if not isinstance(vocabulary, Vocabulary):
+        raise TypeError(
+            f"vocabulary must be a scmoe.tokens.Vocabulary; found a {type(vocabulary).__name__}. Make one of names, "
+            "Vocabulary(names), or of a file, Vocabulary.from_file(path)."
+        )
+    return vocabulary
+
+
 def _aliases(identifiers: Iterable[str], names: Iterable[str]) -> dict[str, str]:
     """Pair identifiers with names; one that is given to several genes is of use for none, and so is an empty one."""
     table = pd.DataFrame({"identifier": list(identifiers), "name": list(names)}).drop_duplicates()
@@ -216,36 +219,3 @@ def _aliases(identifiers: Iterable[str], names: Iterable[str]) -> dict[str, str]
         )
     table = table[~unclear]
     return dict(zip(table["identifier"], table["name"], strict=True))
-
-
-def _read_table(path: Path, separator: str, *, header: bool) -> pd.DataFrame:
-    """Text cells of a table, whose first line is a header if it is said to be one or begins with a word of `HEADERS`."""
-    try:
-        # Without a header first: a gene must not be lost to one. A gene may be called NA.
-        table = pd.read_csv(path, sep=separator, dtype=str, keep_default_na=False, header=None)
-    except (pd.errors.EmptyDataError, pd.errors.ParserError, UnicodeDecodeError) as error:
-        raise ValueError(
-            f"{path.name} is no table of genes ({error}). Expected one gene a line, its name first."
-        ) from error
-    table = table.apply(lambda column: column.str.strip())
-    if header or re.sub("[^a-z]", "", table.iloc[0, 0].lower()) in HEADERS:
-        return table[1:].set_axis(table.iloc[0].tolist(), axis=1)
-    logger.info("%s begins with %s, which is taken for a gene and not for a header.", path.name, table.iloc[0, 0])
-    return table
-
-
-def _from_json(path: Path) -> tuple[tuple[str, ...], Mapping[str, str]]:
-    try:
-        content: Any = json.loads(path.read_text(encoding="utf-8"))
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise ValueError(f"{path} is not valid JSON, or is cut short ({error}).") from error
-    if isinstance(content, dict) and isinstance(content.get("names"), list):
-        return tuple(content["names"]), content.get("aliases", {})
-    if isinstance(content, list):
-        return tuple(content), {}
-    if isinstance(content, dict) and sorted(map(str, content.values())) == sorted(map(str, range(len(content)))):
-        ordered = sorted(content, key=lambda name: int(content[name]))
-        return tuple(name for name in ordered if not SPECIAL.fullmatch(name)), {}
-    raise ValueError(
-        f"{path.name} is no gene list: expected a list of names, or names with their places from 0 to their number - 1."
-    )

@@ -8,6 +8,7 @@ from pathlib import Path
 from pickle import UnpicklingError
 from typing import Any, NamedTuple
 
+import numpy as np
 import pandas as pd
 import torch
 from lightning.pytorch import Callback, Trainer
@@ -15,6 +16,7 @@ from lightning.pytorch.callbacks import EarlyStopping
 
 from scmoe._io import check_writable
 from scmoe.data._datamodule import MosaicDataModule
+from scmoe.data._fingerprint import fingerprint
 from scmoe.data._gene_batches import GeneDataModule
 from scmoe.nn._network import Network
 from scmoe.nn._threads import threads_for
@@ -117,7 +119,7 @@ def run(
     if checkpoint_dir is not None:
         checkpoint = check_writable(checkpoint_dir) / CHECKPOINT
         callbacks.append(EpochCheckpoint(checkpoint))
-        plan.data = data.identity()
+        plan.data = identity_of(data)
     with isolated(), threads_for(width):
         trainer = Trainer(
             max_epochs=max_epochs,
@@ -140,6 +142,12 @@ def run(
         plan.keep_average()
         network.to(trainer.strategy.root_device)  # Lightning has moved it to the CPU
     return Run(pd.DataFrame(plan.history).set_index("epoch"), trainer.global_step, plan.n_skipped)
+
+
+def identity_of(data: MosaicDataModule | GeneDataModule) -> dict[str, int]:
+    """What a checkpoint must have been made with to be gone on from."""
+    cells = fingerprint(data.train, data.validation, np.array([data.dataset.fingerprint()]))
+    return {"batch_size": data.batch_size, "data": cells}
 
 
 def check_checkpoint(path: Path) -> None:

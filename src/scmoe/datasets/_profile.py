@@ -1,0 +1,46 @@
+"""How many cells each type has, by rank, where the most frequent has a given number of times those of the rarest."""
+
+from collections.abc import Iterable
+from numbers import Real
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+ROUNDING = 1e-9
+"""Share by which a product of floating-point numbers may miss a whole number."""
+
+
+def check_rho(rho: float) -> None:
+    """Refuse what is no factor."""
+    if not isinstance(rho, Real) or not (np.isfinite(rho) and rho >= 1):
+        raise ValueError(f"rho must be a number of at least 1, the most frequent type over the rarest; found {rho!r}.")
+
+
+def shares(n_types: int, rho: float) -> NDArray[np.float64]:
+    """Cells by rank, relative to those of the first: (n_types,), from 1 to 1 / rho."""
+    return rho ** (-np.arange(n_types) / (n_types - 1))
+
+
+def profile(n_types: int, rho: float, n_total: int) -> NDArray[np.int64]:
+    """Whole numbers of cells by rank that sum to `n_total`: those with the largest remainders are rounded up."""
+    exact = n_total * shares(n_types, rho) / shares(n_types, rho).sum()
+    kept = np.floor(exact * (1 + ROUNDING)).astype(np.int64)
+    most = np.argsort(kept - exact, kind="stable")[: n_total - kept.sum()]
+    kept[most] += 1
+    return kept
+
+
+def largest_total(ranked: pd.Series, rhos: Iterable[float]) -> int:
+    """The largest total that all factors allow, for the cells of each type by rank."""
+    relative = [shares(len(ranked), rho) for rho in rhos]
+    return int(min((ranked.to_numpy() / each).min() * each.sum() * (1 + ROUNDING) for each in relative))
+
+
+def least_total(n_types: int, rho: float, min_cells: int) -> int:
+    """The smallest total that leaves the rarest type with `min_cells`."""
+    relative = shares(n_types, rho)
+    total = max(int((min_cells - 1) * relative.sum() / relative[-1]), 1)
+    while profile(n_types, rho, total)[-1] < min_cells:
+        total += 1
+    return total
