@@ -70,13 +70,14 @@ def sparsity_figure(results: Results, path: Path) -> None:
         points = [(x, [v[name] for v in values if name in v]) for x, values in _by_label(results)]
         line(axes[2], points, color, name)
     axes[2].set_title("default, thinned cells, by label", loc="left", fontsize="medium")
+    axes[0].set_ylim(0, 1)  # over few seeds, intervals of types with few cells reach beyond what a correlation can be
     for ax in axes:
         ax.axhline(HIGH, color="0.6", linestyle=":", linewidth=1)
         ax.set_xlabel("share of zeros")
         ax.spines[["top", "right"]].set_visible(False)
     axes[0].set_ylabel("Pearson r, masked expressed genes")
-    axes[0].legend(frameon=False, fontsize="x-small")
-    axes[2].legend(frameon=False, fontsize="x-small", ncols=2)
+    axes[0].legend(frameon=False, fontsize="x-small", loc="lower left")
+    axes[2].legend(frameon=False, fontsize="x-small", loc="lower left", ncols=2)
     show_or_save(figure, show=False, save=path)
     plt.close(figure)
 
