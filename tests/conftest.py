@@ -11,7 +11,7 @@ from mudata import MuData
 from scipy import sparse
 
 import scmoe
-from scmoe._io import quiet_mudata
+from scmoe.io._quiet import quiet_mudata
 
 N_CELLS, N_GENES, N_PROTEINS, N_EPHYS = 120, 60, 12, 8
 TYPES = ("B", "NK", "T")

@@ -9,7 +9,7 @@ import pytest
 from mudata import MuData
 from scipy import sparse
 
-from scmoe._io import quiet_mudata
+from scmoe.io._quiet import quiet_mudata
 
 
 def mudata_of(**mods: ad.AnnData) -> MuData:

@@ -11,7 +11,7 @@ from hypothesis.extra import numpy as hnp
 from scipy import sparse
 
 from scmoe._check import check_counts, check_mdata, check_values, looks_like_counts
-from scmoe._io import quiet_mudata
+from scmoe.io._quiet import quiet_mudata
 
 FORMATS = [np.asarray, sparse.csr_matrix, sparse.csc_matrix, sparse.coo_matrix, sparse.lil_matrix, sparse.csr_array]
 CELLS, GENES = ["c0", "c1", "c2"], ["CD3E", "CD4"]

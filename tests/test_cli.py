@@ -13,8 +13,9 @@ from typer.testing import CliRunner
 
 import scmoe
 from scmoe._errors import INTERRUPTED
-from scmoe._io import quiet_mudata, write_h5mu
 from scmoe.cli import app
+from scmoe.datasets._write import write
+from scmoe.io._quiet import quiet_mudata
 
 N_CELLS = 48
 
@@ -48,7 +49,7 @@ def data(folder) -> Path:
     with quiet_mudata():
         mdata = MuData({"rna": counts(rng, 30, "gene"), "adt": counts(rng, 10, "protein")})
     mdata.obs["kind"] = np.resize(["even", "odd"], N_CELLS)
-    write_h5mu(mdata, folder / "data.h5mu")
+    write(mdata, folder / "data.h5mu")
     return folder / "data.h5mu"
 
 
@@ -111,7 +112,7 @@ def test_impute(trained, data, folder):
 
 def test_impute_needs_no_target(trained, data, folder):
     with quiet_mudata():
-        write_h5mu(MuData({"rna": read(data)["rna"]}), folder / "rna.h5mu")
+        write(MuData({"rna": read(data)["rna"]}), folder / "rna.h5mu")
     options = ["--model", trained, "--source", "rna", "--target", "adt"]
     result = run("impute", folder / "rna.h5mu", *options, "-o", folder / "new.h5mu")
     assert result.exit_code == 0, result.stderr

@@ -7,7 +7,7 @@ import pytest
 from mudata import MuData
 
 import scmoe
-from scmoe._io import quiet_mudata
+from scmoe.io._quiet import quiet_mudata
 
 
 def mudata_of(mdata: MuData, **mods: ad.AnnData) -> MuData:

@@ -15,13 +15,14 @@ import scanpy as sc
 from mudata import MuData
 
 import scmoe
-from scmoe._io import quiet_mudata, write_h5mu
+from scmoe.datasets._write import write
+from scmoe.io._quiet import quiet_mudata
 
 matplotlib.use("Agg")
 
 
 def through_h5mu(mdata: MuData, folder: Path) -> MuData:
-    write_h5mu(mdata, folder / "data.h5mu")
+    write(mdata, folder / "data.h5mu")
     return scmoe.datasets.read(folder / "data.h5mu")
 
 

@@ -109,6 +109,11 @@ def _check_membership(mdata: MuData, names: list[str]) -> None:
         )
 
 
+def layer_names(adata: AnnData) -> list[str]:
+    """Names of the layers; anndata 0.13 keeps ``X`` among them, under the key None."""
+    return [name for name in adata.layers if name is not None]
+
+
 def check_values(
     matrix: Matrix,
     modality: str,

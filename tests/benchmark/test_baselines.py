@@ -5,9 +5,9 @@ from mudata import MuData
 from scipy.sparse import csr_matrix
 from sklearn.linear_model import RidgeCV
 
-from scmoe._io import quiet_mudata
 from scmoe.benchmark import pca_embedding, ridge_on_pca
 from scmoe.benchmark._baselines import ALPHAS
+from scmoe.io._quiet import quiet_mudata
 
 
 @pytest.fixture

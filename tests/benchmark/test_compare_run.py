@@ -5,16 +5,16 @@ import pytest
 from typer.testing import CliRunner
 
 import scmoe.benchmark._compare_run as compare_run
-from scmoe._io import write_h5mu
 from scmoe.benchmark._compare_plan import HEAVY, Run
 from scmoe.benchmark._compare_report import compare_markdown
 from scmoe.benchmark._compare_run import run_compare
 from scmoe.cli import app
+from scmoe.datasets._write import write
 
 
 @pytest.fixture
 def file(raw, tmp_path) -> Path:
-    write_h5mu(raw, tmp_path / "data.h5mu")
+    write(raw, tmp_path / "data.h5mu")
     return tmp_path / "data.h5mu"
 
 
@@ -73,7 +73,7 @@ def test_damaged_result_is_made_again(file, performed):
 def test_changed_data_are_run_again(file, performed, raw):
     compare(file, methods=["pca"], seeds=[0])
     raw["rna"].X = raw["rna"].X * 2
-    write_h5mu(raw, file)
+    write(raw, file)
     compare(file, methods=["pca"], seeds=[0])
     assert len(performed) == 2
 

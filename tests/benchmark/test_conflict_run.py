@@ -6,10 +6,10 @@ from scipy import stats
 from typer.testing import CliRunner
 
 import scmoe.benchmark._conflict_run as conflict_run
-from scmoe._io import write_h5mu
 from scmoe.benchmark._conflict_report import decision, verdict
 from scmoe.benchmark._conflict_run import COMPUTE, EXPERTS, MODELS, PARAMETERS, mean_interval, run_conflict, summarized
 from scmoe.cli import app
+from scmoe.datasets._write import write
 from scmoe.model import SCMOE
 
 
@@ -25,7 +25,7 @@ def quick(monkeypatch, tiny):
 
 
 def test_command_writes_table_and_figure(quick, raw, tmp_path):
-    write_h5mu(raw, tmp_path / "data.h5mu")
+    write(raw, tmp_path / "data.h5mu")
     command = ["benchmark", "conflict", "--quick", "--data", str(tmp_path / "data.h5mu"), "-o", str(tmp_path / "out")]
     done = CliRunner().invoke(app, command)
     assert done.exit_code == 0, done.output
@@ -101,7 +101,7 @@ def test_decision(interval, expected):
 
 
 def test_one_modality_is_refused(single, tmp_path):
-    write_h5mu(single, tmp_path / "data.h5mu")
+    write(single, tmp_path / "data.h5mu")
     with pytest.raises(ValueError, match="at least two modalities; found rna alone"):
         run_conflict(tmp_path / "out", data=tmp_path / "data.h5mu")
 

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from mudata import read_h5mu
 
-from scmoe._io import quiet_mudata
 from scmoe.benchmark import run_demo
 from scmoe.benchmark._memory import peak_memory_gib
+from scmoe.io._quiet import quiet_mudata
 from scmoe.model import SCMOE
 
 

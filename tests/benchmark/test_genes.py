@@ -12,7 +12,6 @@ from typer.testing import CliRunner
 import scmoe.benchmark._genes_data as genes_data
 import scmoe.benchmark._genes_run as genes_run
 import scmoe.benchmark._genes_tasks as genes_tasks
-from scmoe._io import write_h5mu
 from scmoe.benchmark._genes_data import (
     LABEL,
     cell_folds,
@@ -56,6 +55,7 @@ from scmoe.benchmark._genes_sparsity import hide_again
 from scmoe.benchmark._genes_tasks import PCA, perform
 from scmoe.benchmark._genes_verdicts import find_verdicts
 from scmoe.cli import app
+from scmoe.datasets._write import write
 
 N_CELLS, N_GENES = 120, 40
 TINY = replace(
@@ -225,7 +225,7 @@ def _leaves(value):
 
 
 def test_results_are_kept_and_reported(small, tmp_path, monkeypatch):
-    write_h5mu(make_cells(), tmp_path / "own.h5mu")
+    write(make_cells(), tmp_path / "own.h5mu")
     done: list[str] = []
 
     def counted(task, sources):

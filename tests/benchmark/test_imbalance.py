@@ -8,7 +8,6 @@ import pytest
 from anndata import AnnData
 from scipy import sparse
 
-from scmoe._io import write_h5mu
 from scmoe.benchmark import _imbalance_study
 from scmoe.benchmark._genes_data import LABEL
 from scmoe.benchmark._imbalance_annotator import folds_of, shared_by_donors
@@ -43,6 +42,7 @@ from scmoe.benchmark._imbalance_study import (
     study_task,
 )
 from scmoe.benchmark._imbalance_verdicts import FAILS, HOLDS, OPEN, equivalence, find_verdicts, holm
+from scmoe.datasets._write import write
 from scmoe.losses._class_balance import OPTIONS
 
 SMALL = Size(n_genes=30, n_pretraining=2, n_steps=3, n_test=60, epochs=1)
@@ -238,7 +238,7 @@ def test_a_run_is_resumed_and_written(tmp_path, monkeypatch):
     monkeypatch.setattr("scmoe.benchmark._imbalance_study.TREATMENTS", (*EVERYWHERE, UNDER_T, UNDER_MIN, "inverse"))
     mdata = bmmc_cite()
     kept = mdata.obs["cell_type"].isin(mdata.obs["cell_type"].value_counts().index[:6])
-    write_h5mu(mdata[kept.to_numpy()].copy(), tmp_path / "few.h5mu")
+    write(mdata[kept.to_numpy()].copy(), tmp_path / "few.h5mu")
     given = {"data": tmp_path / "few.h5mu", "batch": "batch", "quick": True}
     found = run_imbalance(tmp_path / "out", **given)
     assert {result["case"] for result in found["results"]} >= {*TOKENIZERS, NATURAL, DONORS}

@@ -14,12 +14,12 @@ from scmoe.cli._main import app
 
 @pytest.fixture
 def file(raw, tiny, tmp_path, monkeypatch):
-    from scmoe._io import write_h5mu
+    from scmoe.datasets._write import write
 
     monkeypatch.setitem(VARIANTS, "scmoe", Variant(network=tiny, training={"lr": 1e-2}))
     raw.obs["cell_type"] = raw.obs["cell_type"].astype(str)
     raw.obs.iloc[:3, raw.obs.columns.get_loc("cell_type")] = "Unknown"
-    write_h5mu(raw, tmp_path / "data.h5mu")
+    write(raw, tmp_path / "data.h5mu")
     return tmp_path / "data.h5mu"
 
 

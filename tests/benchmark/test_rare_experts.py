@@ -6,14 +6,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from scmoe._io import write_h5mu
 from scmoe.benchmark._rare_experts import BALANCE_WEIGHTS, SCORES, annotated, run_rare_experts, usage_scores
+from scmoe.datasets._write import write
 
 
 @pytest.fixture(scope="module")
 def result(fresh, tmp_path_factory):
     folder = tmp_path_factory.mktemp("rare")
-    write_h5mu(fresh("raw"), folder / "raw.h5mu")
+    write(fresh("raw"), folder / "raw.h5mu")
     found = run_rare_experts(folder / "out", data=folder / "raw.h5mu", quick=True)
     return found, folder / "out"
 

@@ -89,9 +89,9 @@ def test_difference_is_paired_by_seed(scored, tmp_path):
 
 
 def test_command_compares_programs_of_a_file_too(scored, tmp_path, raw):
-    from scmoe._io import write_h5mu
+    from scmoe.datasets._write import write
 
-    write_h5mu(raw, tmp_path / "data.h5mu")
+    write(raw, tmp_path / "data.h5mu")
     command = ["benchmark", "experts", "--quick", "--data", str(tmp_path / "data.h5mu"), "-o", str(tmp_path / "out")]
     done = CliRunner().invoke(app, command)
     assert done.exit_code == 0, done.output

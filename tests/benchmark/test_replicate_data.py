@@ -2,9 +2,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from scmoe._io import write_h5mu
 from scmoe.benchmark._baselines import dense
 from scmoe.benchmark._replicate_data import LABEL, complete_cells, content_hash, make_sources
+from scmoe.datasets._write import write
 
 
 def test_cells_with_a_label_are_kept_in_one_order(raw):
@@ -51,7 +51,7 @@ def test_hash_follows_values_and_labels(paired):
 
 
 def test_sources_are_simulated_bundled_and_read(raw, tmp_path):
-    write_h5mu(raw, tmp_path / "own.h5mu")
+    write(raw, tmp_path / "own.h5mu")
     found = make_sources(tmp_path / "data", [tmp_path / "own.h5mu"], ["cell_type"], [3, 4], [3])
     assert [(source.name, source.seeds) for source in found] == [
         ("grn", (3,)),

@@ -7,10 +7,10 @@ from typer.testing import CliRunner
 
 import scmoe.benchmark._replicate_data as replicate_data
 import scmoe.benchmark._replicate_run as replicate_run
-from scmoe._io import write_h5mu
 from scmoe.benchmark._replicate_plan import FIT
 from scmoe.benchmark._replicate_run import Worker, run_replicate
 from scmoe.cli import app
+from scmoe.datasets._write import write
 
 FOLD = {"ari": 0.5, "nmi": 0.6, "accuracy": 0.7, "n_used": 3.0, "n_train": 8, "n_test": 2}
 MATRICES = {"honest": [[None, 0.1], [0.2, None]], "leaky": [[0.9, 0.3], [0.4, 0.9]], "n_dropped": [1, 0]}
@@ -18,7 +18,7 @@ MATRICES = {"honest": [[None, 0.1], [0.2, None]], "leaky": [[0.9, 0.3], [0.4, 0.
 
 @pytest.fixture
 def file(raw, tmp_path) -> Path:
-    write_h5mu(raw, tmp_path / "own.h5mu")
+    write(raw, tmp_path / "own.h5mu")
     return tmp_path / "own.h5mu"
 
 
@@ -66,7 +66,7 @@ def test_finished_results_are_kept(file, performed):
 def test_changed_data_are_run_again(file, performed, raw):
     replicate(file)
     raw["rna"].X = raw["rna"].X * 2
-    write_h5mu(raw, file)
+    write(raw, file)
     replicate(file)
     assert len(performed) == 6
 

@@ -7,7 +7,6 @@ import torch
 from typer.testing import CliRunner
 
 import scmoe.benchmark._speed
-from scmoe._io import write_h5mu
 from scmoe.benchmark._speed import measure_speed, to_markdown
 from scmoe.benchmark._speed_data import simulate
 from scmoe.benchmark._speed_engine import LoopExperts, make_experts, make_routing
@@ -15,6 +14,7 @@ from scmoe.benchmark._speed_memory import peak, reset_peak
 from scmoe.benchmark._speed_training import DenseMoE
 from scmoe.benchmark._timing import Row, Settings, compare, interleaved, single_thread
 from scmoe.cli import app
+from scmoe.datasets._write import write
 
 TINY = Settings(
     rounds=2,
@@ -168,7 +168,7 @@ def test_command_writes_and_prints_the_table(tmp_path, monkeypatch):
 
 
 def test_data_need_both_modalities(tmp_path, monkeypatch):
-    write_h5mu(simulate(10, genes=20), tmp_path / "rna.h5mu")
+    write(simulate(10, genes=20), tmp_path / "rna.h5mu")
     monkeypatch.setattr(scmoe.benchmark._speed, "_measure", lambda *_: pytest.fail("measured"))
     done = CliRunner().invoke(app, ["benchmark", "speed", "--data", str(tmp_path / "rna.h5mu"), "-o", str(tmp_path)])
     assert done.exit_code == 1

@@ -6,9 +6,9 @@ import torch
 from mudata import MuData
 from scipy import sparse
 
-from scmoe._io import quiet_mudata
 from scmoe.data._dataset import MosaicDataset
 from scmoe.data._setup import Setup
+from scmoe.io._quiet import quiet_mudata
 
 
 def dense(adata, layer=None):

@@ -5,9 +5,9 @@ import logging
 import pytest
 from mudata import MuData
 
-from scmoe._io import quiet_mudata
 from scmoe.data._match import find_features, log_missing
 from scmoe.data._setup import Setup
+from scmoe.io._quiet import quiet_mudata
 
 
 def with_genes(mdata: MuData, names: list[str]) -> MuData:

@@ -11,9 +11,9 @@ import numpy as np
 import pooch
 import pytest
 
-from scmoe._io import WriteError
 from scmoe.datasets import _download, pbmc10k_cite, pbmc10k_multiome
 from scmoe.datasets._download import fetch
+from scmoe.io._files import WriteError
 
 
 class Handler(http.server.BaseHTTPRequestHandler):

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scmoe._io import quiet_mudata
 from scmoe.datasets import imbalance, imbalance_total
 from scmoe.datasets._profile import largest_total, profile, shares
+from scmoe.io._quiet import quiet_mudata
 
 SIZES = {"T": 60, "B": 40, "NK": 20}
 

@@ -11,8 +11,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from scmoe._io import quiet_mudata
 from scmoe.datasets import _patchseq, patchseq_m1, read
+from scmoe.io._quiet import quiet_mudata
 
 META = pd.DataFrame(
     {

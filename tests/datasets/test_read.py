@@ -11,8 +11,8 @@ import pandas as pd
 import pytest
 from scipy import sparse
 
-from scmoe._io import quiet_mudata
 from scmoe.datasets import read
+from scmoe.io._quiet import quiet_mudata
 
 COUNTS = np.array([[1, 0, 2, 3, 0], [0, 5, 0, 1, 1]], dtype=np.int32)
 TYPES = ["Gene Expression"] * 3 + ["Antibody Capture", "CRISPR Guide Capture"]

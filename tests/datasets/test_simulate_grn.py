@@ -9,9 +9,9 @@ import pytest
 from mudata import MuData
 
 from scmoe._check import looks_like_counts
-from scmoe._io import write_h5mu
 from scmoe.datasets._read import read
 from scmoe.datasets._simulate_grn import simulate_grn
+from scmoe.datasets._write import write
 from scmoe.pp._prepare import prepare
 
 SMALL = {"n_cells": 80, "n_features": 30}
@@ -47,7 +47,7 @@ def test_prepare_knows_what_each_modality_is(linear: MuData) -> None:
 
 def test_truth_of_the_network_is_stored_and_survives_a_file(tmp_path: Path) -> None:
     simulated = simulate_grn(**SMALL)
-    write_h5mu(simulated, tmp_path / "grn.h5mu")
+    write(simulated, tmp_path / "grn.h5mu")
     for mdata in (simulated, read(tmp_path / "grn.h5mu")):
         edges, genes = mdata.uns["grn"]["edges"], mdata.uns["grn"]["genes"]
         assert list(edges) == ["regulator", "target", "sign", "strength", "hill", "threshold"]

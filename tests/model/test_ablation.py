@@ -7,7 +7,7 @@ import pytest
 from mudata import MuData
 from scipy import stats
 
-from scmoe._io import quiet_mudata
+from scmoe.io._quiet import quiet_mudata
 
 
 def without(mdata, name):

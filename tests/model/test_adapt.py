@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 import scmoe
-from scmoe._io import quiet_mudata
 from scmoe.benchmark._scores import knn_mixing
+from scmoe.io._quiet import quiet_mudata
 from scmoe.model import SCMOE
 
 

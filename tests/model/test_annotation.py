@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import scmoe
-from scmoe._io import quiet_mudata
+from scmoe.io._quiet import quiet_mudata
 from scmoe.model._annotation import Annotation
 from scmoe.readout._novelty import fit_novelty
 

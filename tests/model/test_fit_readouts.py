@@ -5,7 +5,7 @@ import pytest
 from mudata import MuData
 
 import scmoe.model._fit_readouts as fitting
-from scmoe._io import quiet_mudata
+from scmoe.io._quiet import quiet_mudata
 from scmoe.model import SCMOE
 
 

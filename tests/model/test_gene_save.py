@@ -10,7 +10,7 @@ from pandas.testing import assert_frame_equal
 from safetensors.torch import load_file, save_file
 
 import scmoe.model._save as saving
-from scmoe._io import WriteError
+from scmoe.io._files import WriteError
 from scmoe.model import SCMOE, XTRIMOGENE
 from scmoe.tokens._vocabulary import Vocabulary
 

@@ -10,7 +10,7 @@ import torch
 from scipy import sparse
 
 import scmoe
-from scmoe._io import quiet_mudata
+from scmoe.io._quiet import quiet_mudata
 from scmoe.model._gene_tokens import check_scale
 from scmoe.nn._gene_tokenizer import GeneTokenizer
 from scmoe.nn._tokenizer import ProgramTokenizer

@@ -6,7 +6,7 @@ import pytest
 import torch
 from mudata import MuData
 
-from scmoe._io import quiet_mudata
+from scmoe.io._quiet import quiet_mudata
 
 
 def permuted(mdata, names):

@@ -9,7 +9,7 @@ import pytest
 from anndata import AnnData
 from mudata import MuData
 
-from scmoe._io import quiet_mudata
+from scmoe.io._quiet import quiet_mudata
 from scmoe.model import SCMOE
 
 

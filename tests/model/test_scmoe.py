@@ -7,7 +7,7 @@ from lightning.pytorch import Callback
 from mudata import MuData
 
 import scmoe
-from scmoe._io import quiet_mudata
+from scmoe.io._quiet import quiet_mudata
 from scmoe.model import SCMOE
 
 

@@ -7,8 +7,8 @@ import pytest
 from mudata import MuData
 
 import scmoe
-from scmoe._io import quiet_mudata
 from scmoe.benchmark._scores import knn_mixing
+from scmoe.io._quiet import quiet_mudata
 
 N, TYPES, SIZES = 300, 3, {"rna": 40, "adt": 12}
 

@@ -6,7 +6,7 @@ import pytest
 from mudata import MuData
 from scipy import sparse
 
-from scmoe._io import quiet_mudata
+from scmoe.io._quiet import quiet_mudata
 from scmoe.model import XTRIMOGENE
 from scmoe.tokens._vocabulary import Vocabulary
 

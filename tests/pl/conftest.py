@@ -6,8 +6,8 @@ import pandas as pd
 import pytest
 from mudata import MuData
 
-from scmoe._io import quiet_mudata
 from scmoe.explain import ablation_table, attention_table, usage_table
+from scmoe.io._quiet import quiet_mudata
 
 matplotlib.use("Agg")
 

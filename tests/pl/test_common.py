@@ -5,7 +5,8 @@ import pytest
 from mudata import read_h5mu
 
 import scmoe.pl
-from scmoe._io import quiet_mudata, write_h5mu
+from scmoe.datasets._write import write
+from scmoe.io._quiet import quiet_mudata
 
 PLOTS = {
     "history": (scmoe.pl.history, "scmoe.tl.train"),
@@ -46,7 +47,7 @@ def test_show_returns_nothing(mdata, monkeypatch):
 
 
 def test_tables_read_back_from_disk_are_drawn(mdata, tmp_path):
-    write_h5mu(mdata, tmp_path / "result.h5mu")
+    write(mdata, tmp_path / "result.h5mu")
     with quiet_mudata():
         stored = read_h5mu(tmp_path / "result.h5mu")
     assert scmoe.pl.history(stored) and scmoe.pl.attention(stored, group="T", beside_ablation=True)

@@ -4,9 +4,10 @@ import pytest
 from mudata import read_h5mu
 
 import scmoe.pl
-from scmoe._io import quiet_mudata, write_h5mu
+from scmoe.datasets._write import write
 from scmoe.explain import expert_cards_table
 from scmoe.explain._correlation import FeatureChunk
+from scmoe.io._quiet import quiet_mudata
 
 
 @pytest.fixture
@@ -76,7 +77,7 @@ def test_without_groups_features_take_the_page(carded):
 
 
 def test_is_drawn_from_a_file(carded, tmp_path):
-    write_h5mu(carded, tmp_path / "a.h5mu")
+    write(carded, tmp_path / "a.h5mu")
     with quiet_mudata():
         stored = read_h5mu(tmp_path / "a.h5mu")
     assert scmoe.pl.expert_card(stored, 1, layer=0, save=tmp_path / "a.png") is not None

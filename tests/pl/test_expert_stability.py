@@ -4,8 +4,9 @@ import pytest
 from mudata import read_h5mu
 
 import scmoe.pl
-from scmoe._io import quiet_mudata, write_h5mu
+from scmoe.datasets._write import write
 from scmoe.explain import stability_table
+from scmoe.io._quiet import quiet_mudata
 
 
 @pytest.fixture
@@ -42,7 +43,7 @@ def test_draws_into_the_axes_given_and_saves(compared, tmp_path):
 
 
 def test_is_drawn_from_a_file(compared, tmp_path):
-    write_h5mu(compared, tmp_path / "a.h5mu")
+    write(compared, tmp_path / "a.h5mu")
     with quiet_mudata():
         stored = read_h5mu(tmp_path / "a.h5mu")
     assert "3 models" in scmoe.pl.expert_stability(stored).get_title(loc="left")

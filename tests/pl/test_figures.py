@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from scmoe._io import WriteError
+from scmoe.io._files import WriteError
 from scmoe.pl import _figures
 from scmoe.pl._figures import save_figures
 

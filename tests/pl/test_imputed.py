@@ -4,7 +4,7 @@ from scipy.sparse import csr_matrix
 from scipy.stats import pearsonr
 
 import scmoe.pl
-from scmoe._io import quiet_mudata
+from scmoe.io._quiet import quiet_mudata
 
 PAIR = {"source": "rna", "target": "adt"}
 

@@ -14,9 +14,9 @@ from sklearn.model_selection import GroupKFold, cross_val_predict, cross_val_sco
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from scmoe._io import quiet_mudata
 from scmoe.datasets._read import read
 from scmoe.datasets._spatial import simulate_spatial
+from scmoe.io._quiet import quiet_mudata
 from scmoe.pp._niche import niche
 from scmoe.pp._prepare import prepare
 from scmoe.pp._spatial import neighbor_weights

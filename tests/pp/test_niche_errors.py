@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from mudata import MuData
 
-from scmoe._io import quiet_mudata
 from scmoe.datasets._spatial import simulate_spatial
+from scmoe.io._quiet import quiet_mudata
 from scmoe.pp._niche import niche
 from scmoe.pp._prepare import prepare
 

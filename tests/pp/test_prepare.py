@@ -12,8 +12,8 @@ import pandas as pd
 import pytest
 from scipy import sparse
 
-from scmoe._io import quiet_mudata
 from scmoe.datasets import read
+from scmoe.io._quiet import quiet_mudata
 from scmoe.pp import prepare
 from scmoe.pp._normalize import clr, log_normalize
 

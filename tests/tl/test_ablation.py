@@ -3,8 +3,9 @@ import pytest
 from mudata import read_h5mu
 
 import scmoe
-from scmoe._io import quiet_mudata, write_h5mu
+from scmoe.datasets._write import write
 from scmoe.explain import ablation_table
+from scmoe.io._quiet import quiet_mudata
 
 
 @pytest.fixture
@@ -73,7 +74,7 @@ def test_cells_without_labels_do_not_count_for_the_label(paired, trained):
 def test_tables_survive_a_file(paired, trained, tmp_path):
     scmoe.tl.attention(paired, trained, groupby="cell_type")
     scmoe.tl.ablation(paired, trained, groupby="cell_type")
-    write_h5mu(paired, tmp_path / "result.h5mu")
+    write(paired, tmp_path / "result.h5mu")
     with quiet_mudata():
         back = read_h5mu(tmp_path / "result.h5mu")
     for name in ("attention", "ablation"):

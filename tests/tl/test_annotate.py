@@ -4,7 +4,7 @@ import pandas as pd
 import pytest
 
 import scmoe
-from scmoe._io import quiet_mudata
+from scmoe.io._quiet import quiet_mudata
 
 
 def test_writes_label_confidence_and_probabilities(paired, trained, contents, written):

@@ -4,7 +4,7 @@ import pandas as pd
 import pytest
 
 import scmoe
-from scmoe._io import quiet_mudata
+from scmoe.io._quiet import quiet_mudata
 from scmoe.tl._deletion import _correlations
 from scmoe.tl._explained import groups_explained
 

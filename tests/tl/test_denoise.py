@@ -3,7 +3,7 @@ import pandas as pd
 import pytest
 
 import scmoe
-from scmoe._io import quiet_mudata
+from scmoe.io._quiet import quiet_mudata
 
 
 def test_writes_one_layer(mosaic, trained_mosaic, contents, written):

@@ -4,7 +4,8 @@ import pytest
 from mudata import read_h5mu
 
 import scmoe
-from scmoe._io import quiet_mudata, write_h5mu
+from scmoe.datasets._write import write
+from scmoe.io._quiet import quiet_mudata
 from scmoe.tl import _feature_chunks
 
 
@@ -57,7 +58,7 @@ def test_query_without_a_modality(mosaic, trained_mosaic):
 
 
 def test_table_survives_a_file(mosaic, table, tmp_path):
-    write_h5mu(mosaic, tmp_path / "a.h5mu")
+    write(mosaic, tmp_path / "a.h5mu")
     with quiet_mudata():
         stored = read_h5mu(tmp_path / "a.h5mu").uns["scmoe"]["expert_cards"]
     pd.testing.assert_frame_equal(stored, table, check_dtype=False, check_categorical=False)

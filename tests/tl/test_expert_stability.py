@@ -3,7 +3,8 @@ import pytest
 from mudata import read_h5mu
 
 import scmoe
-from scmoe._io import quiet_mudata, write_h5mu
+from scmoe.datasets._write import write
+from scmoe.io._quiet import quiet_mudata
 
 
 @pytest.fixture(scope="module")
@@ -28,7 +29,7 @@ def test_a_model_matches_itself(mosaic, trained_mosaic):
 
 def test_table_survives_a_file(mosaic, models, tmp_path):
     scmoe.tl.expert_stability(mosaic, models, n_permutations=20)
-    write_h5mu(mosaic, tmp_path / "a.h5mu")
+    write(mosaic, tmp_path / "a.h5mu")
     with quiet_mudata():
         stored = read_h5mu(tmp_path / "a.h5mu").uns["scmoe"]["expert_stability"]
     pd.testing.assert_frame_equal(

@@ -4,8 +4,9 @@ import pytest
 from mudata import read_h5mu
 
 import scmoe
-from scmoe._io import quiet_mudata, write_h5mu
+from scmoe.datasets._write import write
 from scmoe.explain import usage_summary
+from scmoe.io._quiet import quiet_mudata
 
 TABLES = ("expert_usage", "expert_summary", "expert_usage_groupby")
 
@@ -58,7 +59,7 @@ def test_summary_is_of_the_stored_shares(mosaic, trained_mosaic):
 @pytest.mark.parametrize("key", ["expert_usage", "expert_summary"])
 def test_tables_survive_a_file(mosaic, trained_mosaic, tmp_path, key):
     scmoe.tl.expert_usage(mosaic, trained_mosaic, groupby="cell_type")
-    write_h5mu(mosaic, tmp_path / "a.h5mu")
+    write(mosaic, tmp_path / "a.h5mu")
     with quiet_mudata():
         stored = read_h5mu(tmp_path / "a.h5mu").uns["scmoe"][key]
     pd.testing.assert_frame_equal(stored, mosaic.uns["scmoe"][key], check_dtype=False, check_categorical=False)

@@ -1,6 +1,6 @@
 import scmoe
-from scmoe._io import write_h5mu
 from scmoe.datasets._read import read
+from scmoe.datasets._write import write
 from scmoe.explain._conflict import conflict_table
 
 QUICK = {"n_batches": 2, "batch_size": 40}
@@ -31,6 +31,6 @@ def test_table_is_that_of_the_grams(mosaic, trained_mosaic):
 
 def test_table_survives_a_file(paired, trained, tmp_path):
     scmoe.tl.gradient_conflict(paired, trained, **QUICK)
-    write_h5mu(paired, tmp_path / "a.h5mu")
+    write(paired, tmp_path / "a.h5mu")
     table = read(tmp_path / "a.h5mu").uns["scmoe"]["gradient_conflict"]
     assert table["first"].astype(str).tolist() == ["rna", "rna", "rna", "reconstruction"]

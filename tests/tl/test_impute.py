@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 import scmoe
-from scmoe._io import quiet_mudata
+from scmoe.io._quiet import quiet_mudata
 
 
 def test_writes_all_cells_and_those_of_the_target(mosaic, trained_mosaic, contents, written):

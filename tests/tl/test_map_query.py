@@ -6,7 +6,7 @@ import pytest
 from mudata import MuData
 
 import scmoe
-from scmoe._io import quiet_mudata
+from scmoe.io._quiet import quiet_mudata
 
 
 def without_first_genes(mdata: MuData, n_genes: int) -> MuData:

@@ -7,7 +7,7 @@ import pytest
 from mudata import MuData
 
 import scmoe
-from scmoe._io import quiet_mudata
+from scmoe.io._quiet import quiet_mudata
 from scmoe.tokens._vocabulary import Vocabulary
 
 SMALL = {"encoder_layers": 1, "encoder_width": 16, "decoder_width": 8, "n_bins": 6, "max_epochs": 1}

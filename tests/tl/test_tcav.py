@@ -7,7 +7,8 @@ import pytest
 from mudata import MuData, read_h5mu
 
 import scmoe
-from scmoe._io import quiet_mudata, write_h5mu
+from scmoe.datasets._write import write
+from scmoe.io._quiet import quiet_mudata
 
 N_CELLS, N_GENES = 1200, 400
 PATHWAY = [f"gene{i}" for i in range(12)]
@@ -103,7 +104,7 @@ def test_writes_one_table_that_files_can_hold(paired, trained, contents, written
     before = contents(paired)
     scmoe.tl.tcav(paired, trained, targets=["B"], modalities=False, gene_sets={"a": ["gene0", "gene3"]}, **ARGUMENTS)
     assert written(before, paired) == {"uns/scmoe/tcav"}
-    write_h5mu(paired, tmp_path / "a.h5mu")
+    write(paired, tmp_path / "a.h5mu")
     with quiet_mudata():
         stored = read_h5mu(tmp_path / "a.h5mu").uns["scmoe"]["tcav"]
     pd.testing.assert_frame_equal(stored, paired.uns["scmoe"]["tcav"], check_dtype=False, check_index_type=False)

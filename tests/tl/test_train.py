@@ -6,7 +6,8 @@ import pytest
 from lightning.pytorch import Callback
 
 import scmoe
-from scmoe._io import quiet_mudata, write_h5mu
+from scmoe.datasets._write import write
+from scmoe.io._quiet import quiet_mudata
 
 EMBEDDED = {"obsm/X_scmoe", "mod/rna/obsm/X_scmoe", "mod/adt/obsm/X_scmoe", "obs/scmoe_cluster"}
 LABELED = {
@@ -69,7 +70,7 @@ def test_diagnostics_survive_files(paired, tl_train, tmp_path, max_epochs, form)
     model = tl_train(paired, max_epochs=max_epochs)
     path = tmp_path / f"data.{form}"
     if form == "h5mu":
-        write_h5mu(paired, path)
+        write(paired, path)
     else:
         with quiet_mudata():
             paired.write_zarr(path)
@@ -104,7 +105,7 @@ def test_as_many_clusters_as_asked_for(paired, tl_train):
 def test_settings_of_all_kinds_can_be_stored(paired, tl_train, tmp_path):
     settings = {"callbacks": [Callback()], "checkpoint_dir": tmp_path, "plan_kwargs": None, "resume": True}
     tl_train(paired, likelihoods={"rna": "nb"}, layers={"adt": None}, train_kwargs=settings)
-    write_h5mu(paired, tmp_path / "data.h5mu")
+    write(paired, tmp_path / "data.h5mu")
 
 
 @pytest.mark.parametrize("data", ["mosaic", "single"])

@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 from mudata import MuData
 
-from scmoe._io import quiet_mudata
+from scmoe.io._quiet import quiet_mudata
 from scmoe.tl._umap import umap
 
 

@@ -8,7 +8,8 @@ import torch
 from lightning.pytorch import Callback
 from mudata import MuData
 
-from scmoe._io import WriteError, write_h5mu
+from scmoe.datasets._write import write
+from scmoe.io._files import WriteError
 
 
 class Stop(Callback):
@@ -39,7 +40,7 @@ def test_resumed_after_an_error_in_mid_epoch_as_if_never_stopped(fresh, fit_mode
 
 
 def test_a_killed_process_is_resumed_as_if_never_stopped(fresh, fit_model, tmp_path, tiny, assert_same):
-    write_h5mu(fresh("paired"), tmp_path / "data.h5mu")
+    write(fresh("paired"), tmp_path / "data.h5mu")
     script = f"""
 import os, scmoe
 from lightning.pytorch import Callback

@@ -3,8 +3,8 @@
 import pandas as pd
 from mudata import MuData
 
-from scmoe._io import quiet_mudata
 from scmoe._keys import UNKNOWN_LABEL, UNS_ROOT
+from scmoe.io._quiet import quiet_mudata
 
 
 def known_labels(mdata: MuData, key: str | None) -> pd.Series | None:
@@ -12,7 +12,13 @@ def known_labels(mdata: MuData, key: str | None) -> pd.Series | None:
     if key is None:
         return None
     column = pd.Series(mdata.obs[key])
-    return column.astype(str).where(column.notna() & (column != UNKNOWN_LABEL), None)
+    text = column.map(str, na_action="ignore").astype(object)
+    return text.where(column.notna() & (column != UNKNOWN_LABEL), None)
+
+
+def label_texts(labels: pd.Series) -> list[str]:
+    """Labels as they enter the hash of a data set, "None" where a cell has none, whichever way pandas stores that."""
+    return ["None" if missing else str(label) for label, missing in zip(labels, labels.isna(), strict=True)]
 
 
 def subset(mdata: MuData, cells: pd.Index, modalities: list[str], *, obs: bool = True) -> MuData:

@@ -10,8 +10,8 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.colors import Normalize
 
-from scmoe._io import check_writable
 from scmoe.benchmark._compare_report import LOWER_IS_BETTER, score_heads
+from scmoe.io._files import check_writable
 from scmoe.pl._heatmap import heatmap
 from scmoe.pl._save import show_or_save
 

@@ -14,7 +14,6 @@ from typing import Any
 from mudata import MuData
 
 from scmoe._check import check_mdata
-from scmoe._io import check_writable
 from scmoe._log import logger
 from scmoe._version import __version__
 from scmoe.benchmark._cells import known_labels
@@ -25,6 +24,7 @@ from scmoe.benchmark._compare_skip import reason_to_skip
 from scmoe.benchmark._kept import kept_result, write_text
 from scmoe.data._setup import column_of, prepared_kinds
 from scmoe.datasets._read import read
+from scmoe.io._files import check_writable
 from scmoe.pp._prepare import prepare
 
 RUNS = "runs"

@@ -10,7 +10,6 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from mudata import MuData
 from scipy import stats
 
-from scmoe._io import atomic_path, check_writable
 from scmoe._log import logger
 from scmoe._version import __version__
 from scmoe.benchmark._conflict_report import conflict_figure, conflict_markdown
@@ -22,6 +21,7 @@ from scmoe.data._dataset import Batch
 from scmoe.datasets._bundled import bmmc_cite
 from scmoe.datasets._read import read
 from scmoe.explain._conflict import conflict_table, cosines, pairs_of
+from scmoe.io._files import atomic_path, check_writable
 from scmoe.model._conflict import teacher, training_batches
 from scmoe.model._gradients import DEFINITIONS, measure
 from scmoe.model._scmoe import SCMOE

@@ -10,13 +10,14 @@ import numpy as np
 from mudata import MuData
 from numpy.typing import NDArray
 
-from scmoe._io import atomic_path, check_writable, write_h5mu
 from scmoe._keys import Keys
 from scmoe._log import logger
 from scmoe.benchmark._compare import compare_clusters, compare_imputation, to_markdown
 from scmoe.benchmark._memory import peak_memory_gib
 from scmoe.benchmark._overview import save_overview
 from scmoe.datasets._bundled import bmmc_cite
+from scmoe.datasets._write import write
+from scmoe.io._files import atomic_path, check_writable
 from scmoe.model._scmoe import SCMOE
 from scmoe.pl._figures import save_figures
 from scmoe.pl._imputed import imputed
@@ -79,7 +80,7 @@ def run_demo(output: str | Path, seed: int = 0, max_epochs: int | None = None) -
     }
     logger.info("Writing the results to %s", folder)
     _figures(mdata, folder / "figures", held_out)
-    write_h5mu(mdata, folder / "result.h5mu")
+    write(mdata, folder / "result.h5mu")
     model.save(folder / "model", overwrite=True)
     result["seconds"] = {"train": trained - start, "total": perf_counter() - start}
     result["peak_memory_gib"] = peak_memory_gib()

@@ -10,7 +10,6 @@ from typing import Any
 import torch
 from tqdm.auto import tqdm
 
-from scmoe._io import atomic_path, check_writable
 from scmoe._version import __version__
 from scmoe.benchmark._genes_cost_measure import (
     DENSE,
@@ -46,6 +45,7 @@ from scmoe.benchmark._genes_flops import (
 from scmoe.benchmark._genes_rivals import Size, n_parameters, rival_size
 from scmoe.benchmark._speed import processor
 from scmoe.benchmark._timing import keep_freed_memory, single_thread
+from scmoe.io._files import atomic_path, check_writable
 from scmoe.model._pretraining import PRETRAIN_BATCH
 from scmoe.nn._gene_config import gene_config
 from scmoe.nn._gene_network import GeneNetwork

@@ -12,7 +12,7 @@ from scipy import sparse
 
 from scmoe._check import check_counts
 from scmoe._keys import COUNTS_LAYER
-from scmoe.benchmark._cells import known_labels
+from scmoe.benchmark._cells import known_labels, label_texts
 from scmoe.datasets._bundled import bmmc_cite
 from scmoe.datasets._read import read
 from scmoe.pp._normalize import log_normalize
@@ -100,7 +100,7 @@ def source_of(mdata: MuData, labels: str, name: str) -> Source:
 
 
 def _hash(adata: AnnData) -> str:
-    found = hashlib.sha256("\n".join([*adata.var_names, *adata.obs[LABEL].astype(str)]).encode())
+    found = hashlib.sha256("\n".join([*adata.var_names, *label_texts(adata.obs[LABEL])]).encode())
     for array in (adata.X.data, adata.X.indices, adata.X.indptr):
         found.update(array.tobytes())
     return found.hexdigest()

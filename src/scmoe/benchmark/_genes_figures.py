@@ -8,7 +8,6 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
 
-from scmoe._io import check_writable
 from scmoe.benchmark._conflict_run import mean_interval
 from scmoe.benchmark._genes_curves import masking_figure, sparsity_figure
 from scmoe.benchmark._genes_lookup import Results, by_seed, curves, of_screen, of_variant
@@ -30,6 +29,7 @@ from scmoe.benchmark._genes_plan import (
 from scmoe.benchmark._genes_tables import LABELERS, MODEL, values_of
 from scmoe.benchmark._genes_tasks import PCA, PRETRAINED, REGRESSION, TUNED
 from scmoe.benchmark._genes_verdicts import ACCURACY, ARI, F1, MSE, NONZERO, SWEPT, UNSEEN
+from scmoe.io._files import check_writable
 from scmoe.pl._save import show_or_save
 
 Row = tuple[str, list[float], str]

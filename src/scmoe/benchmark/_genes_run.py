@@ -7,7 +7,6 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from scmoe._io import check_writable
 from scmoe._log import logger
 from scmoe._version import __version__
 from scmoe.benchmark._genes_data import Source, make_sources
@@ -18,6 +17,7 @@ from scmoe.benchmark._genes_tasks import perform
 from scmoe.benchmark._genes_verdicts import find_verdicts
 from scmoe.benchmark._kept import kept_result, write_text
 from scmoe.benchmark._timing import single_thread
+from scmoe.io._files import check_writable
 
 RUNS, TABLES, FIGURES = "runs", "tables", "figures"
 SEEDS = (0, 1, 2)

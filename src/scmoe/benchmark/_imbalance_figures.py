@@ -7,13 +7,13 @@ from typing import Any
 import matplotlib.pyplot as plt
 import numpy as np
 
-from scmoe._io import check_writable
 from scmoe.benchmark._conflict_run import mean_interval
 from scmoe.benchmark._genes_figures import OTHER, OURS, dot_figure
 from scmoe.benchmark._genes_lookup import differences
 from scmoe.benchmark._imbalance_annotator import BASELINES
 from scmoe.benchmark._imbalance_plan import ANNOTATED, ANNOTATOR, EVERYWHERE, NONE, STUDY, TOKENIZERS, TREATMENTS
 from scmoe.benchmark._imbalance_verdicts import MACRO, TAIL, Results, of_annotator, of_study, over_tokenizers, rhos_of
+from scmoe.io._files import check_writable
 from scmoe.losses._class_balance import DEFAULT_BALANCE
 from scmoe.pl._save import show_or_save
 

@@ -12,7 +12,6 @@ import pandas as pd
 from mudata import MuData
 from scipy import sparse
 
-from scmoe._io import check_writable
 from scmoe._log import logger
 from scmoe._version import __version__
 from scmoe.benchmark._cells import known_labels, subset
@@ -42,6 +41,7 @@ from scmoe.datasets._bundled import bmmc_cite
 from scmoe.datasets._imbalance import MIN_CELLS, imbalance_total
 from scmoe.datasets._profile import profile
 from scmoe.datasets._read import read
+from scmoe.io._files import check_writable
 from scmoe.pp._prepare import prepare
 from scmoe.readout._held_out import N_FOLDS
 

@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from scmoe._io import atomic_path
+from scmoe.io._files import atomic_path
 
 
 def kept_result(file: Path, key: str) -> dict[str, Any] | None:

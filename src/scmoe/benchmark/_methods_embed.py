@@ -12,8 +12,8 @@ from scipy.sparse import csr_matrix, diags_array
 from scipy.sparse.linalg import eigsh
 from sklearn.metrics import pairwise_distances
 
-from scmoe._io import quiet_mudata
 from scmoe.benchmark._baselines import pca_embedding
+from scmoe.io._quiet import quiet_mudata
 from scmoe.tl._neighbors import N_NEIGHBORS, search_of
 
 N_COMPONENTS = 50

@@ -10,12 +10,12 @@ from anndata import AnnData, concat
 from mudata import MuData
 from numpy.typing import NDArray
 
-from scmoe._io import quiet_mudata
 from scmoe._keys import COUNTS_LAYER, UNS_ROOT
 from scmoe.benchmark._baselines import dense
 from scmoe.benchmark._cells import subset
 from scmoe.benchmark._predicted import Predicted, from_counts
 from scmoe.data._setup import prepared_kinds
+from scmoe.io._quiet import quiet_mudata
 
 NAMES = {"rna": "rna", "protein": "adt"}
 """Its name for a modality by kind; it knows no others than these (and peaks by chromosome)."""

@@ -8,11 +8,11 @@ from anndata import AnnData
 from mudata import MuData
 from numpy.typing import NDArray
 
-from scmoe._io import quiet_mudata
 from scmoe._keys import COUNTS_LAYER
 from scmoe.benchmark._baselines import dense
 from scmoe.benchmark._predicted import from_counts
 from scmoe.data._setup import prepared_kinds
+from scmoe.io._quiet import quiet_mudata
 
 PROTEINS, PART, BATCH = "proteins", "part", "batch"
 TRAINED, HELD_OUT = "training", "held out"

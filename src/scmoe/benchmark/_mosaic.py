@@ -8,7 +8,6 @@ from mudata import MuData
 from numpy.typing import NDArray
 from sklearn.neighbors import KNeighborsClassifier
 
-from scmoe._io import quiet_mudata
 from scmoe.benchmark._baselines import dense, pca_embedding
 from scmoe.benchmark._cells import known_labels, subset
 from scmoe.benchmark._compare_plan import Run
@@ -18,6 +17,7 @@ from scmoe.benchmark._methods_predict import ARRAY_METHODS
 from scmoe.benchmark._methods_scmoe import VARIANTS, fit, predicted
 from scmoe.benchmark._predicted import Predicted
 from scmoe.benchmark._scores import N_NEIGHBORS, neighbor_scores
+from scmoe.io._quiet import quiet_mudata
 
 FIRST_ONLY, SECOND_ONLY = 0.4, 0.2
 """Shares of the cells; the others keep both modalities."""

@@ -9,7 +9,6 @@ import pandas as pd
 from mudata import MuData
 from sklearn.metrics import roc_auc_score
 
-from scmoe._io import atomic_path, check_writable
 from scmoe._log import logger
 from scmoe._version import __version__
 from scmoe.benchmark._cells import known_labels, subset
@@ -17,6 +16,7 @@ from scmoe.benchmark._methods_scmoe import fit
 from scmoe.benchmark._timing import single_thread
 from scmoe.datasets._bundled import bmmc_cite
 from scmoe.datasets._read import read
+from scmoe.io._files import atomic_path, check_writable
 from scmoe.pp._prepare import prepare
 from scmoe.readout._held_out import N_FOLDS, split_labels
 

@@ -15,13 +15,13 @@ from numpy.typing import NDArray
 from sklearn.decomposition import PCA
 from tqdm.auto import tqdm
 
-from scmoe._io import atomic_path, check_writable
 from scmoe._keys import GRN
 from scmoe._version import __version__
 from scmoe.benchmark._perturbation import CONDITION, CONTROL, N_TOP
 from scmoe.benchmark._perturbation_table import N_FOLDS, SCORES, perturbation_table
 from scmoe.benchmark._timing import single_thread
 from scmoe.datasets._simulate_grn import simulate_grn
+from scmoe.io._files import atomic_path, check_writable
 from scmoe.pp._normalize import log_normalize
 
 BACKBONE = "bifurcating"

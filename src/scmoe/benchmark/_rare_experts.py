@@ -12,7 +12,6 @@ from mudata import MuData
 from numpy.typing import NDArray
 from scipy.stats import spearmanr
 
-from scmoe._io import atomic_path, check_writable
 from scmoe._log import logger
 from scmoe._version import __version__
 from scmoe.benchmark._cells import known_labels, subset
@@ -20,6 +19,7 @@ from scmoe.benchmark._timing import single_thread
 from scmoe.datasets._bundled import bmmc_cite
 from scmoe.datasets._read import read
 from scmoe.explain._rare_usage import rare_usage_table
+from scmoe.io._files import atomic_path, check_writable
 from scmoe.metrics._classification import classification_scores
 from scmoe.model._features import label_views, to_numpy
 from scmoe.model._scmoe import SCMOE

@@ -10,9 +10,9 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.cluster import KMeans
 from sklearn.metrics import mutual_info_score
 
-from scmoe._io import quiet_mudata
 from scmoe.benchmark._baselines import pca_embedding
 from scmoe.data._setup import prepared_kinds
+from scmoe.io._quiet import quiet_mudata
 
 FIRST, SECOND, REGIME = "first", "second", "regime"
 N_REGIMES = 8

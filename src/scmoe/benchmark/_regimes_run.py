@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 from mudata import MuData
 
-from scmoe._io import atomic_path, check_writable
 from scmoe._log import logger
 from scmoe._version import __version__
 from scmoe.benchmark._baselines import dense
@@ -28,6 +27,7 @@ from scmoe.benchmark._scores import neighbor_scores
 from scmoe.benchmark._tasks import TRAIN_SIZE
 from scmoe.benchmark._timing import single_thread
 from scmoe.datasets._read import read
+from scmoe.io._files import atomic_path, check_writable
 from scmoe.metrics._features import feature_scores
 from scmoe.pp._prepare import prepare
 

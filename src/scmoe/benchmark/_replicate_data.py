@@ -9,14 +9,15 @@ import pandas as pd
 from mudata import MuData
 from scipy.sparse import csr_matrix, issparse
 
-from scmoe._check import check_mdata
-from scmoe._io import check_writable, write_h5mu
+from scmoe._check import check_mdata, layer_names
 from scmoe._log import logger
-from scmoe.benchmark._cells import known_labels, subset
+from scmoe.benchmark._cells import known_labels, label_texts, subset
 from scmoe.data._setup import prepared_kinds
 from scmoe.datasets._bundled import bmmc_cite
 from scmoe.datasets._read import read
 from scmoe.datasets._simulate_grn import simulate_grn
+from scmoe.datasets._write import write
+from scmoe.io._files import check_writable
 from scmoe.pp._prepare import prepare
 
 GRN, BMMC = "grn", "bmmc_cite"
@@ -124,7 +125,7 @@ def complete_cells(mdata: MuData, labels: str, name: str) -> MuData:
 
 
 def _store(mdata: MuData, name: str, path: Path, n_cells: int, seeds: tuple[int, ...]) -> Source:
-    write_h5mu(mdata, path)
+    write(mdata, path)
     return Source(
         name=name,
         path=str(path),
@@ -139,10 +140,10 @@ def _store(mdata: MuData, name: str, path: Path, n_cells: int, seeds: tuple[int,
 
 def content_hash(mdata: MuData) -> str:
     """Hash of values, names and labels, whatever the file they came from."""
-    found = hashlib.sha256("\n".join([*mdata.obs_names, *mdata.obs[LABEL].astype(str)]).encode())
+    found = hashlib.sha256("\n".join([*mdata.obs_names, *label_texts(mdata.obs[LABEL])]).encode())
     for name, adata in mdata.mod.items():
         found.update("\n".join([name, *adata.var_names]).encode())
-        for values in (adata.X, *adata.layers.values()):
+        for values in (adata.X, *(adata.layers[name] for name in layer_names(adata))):
             sparse = csr_matrix(values) if issparse(values) else None
             arrays = (values,) if sparse is None else (sparse.data, sparse.indices, sparse.indptr)
             for array in arrays:

@@ -11,7 +11,6 @@ from matplotlib.axes import Axes
 from matplotlib.colors import Normalize
 from mudata import MuData
 
-from scmoe._io import check_writable
 from scmoe._keys import UMAP
 from scmoe.benchmark._conflict_report import conflict_figure
 from scmoe.benchmark._conflict_run import MODELS, mean_interval
@@ -22,6 +21,7 @@ from scmoe.benchmark._replicate_studies import PART, TEST, TRAINING
 from scmoe.benchmark._replicate_tables import LABELS
 from scmoe.benchmark._replicate_verdicts import ARI, by_seed
 from scmoe.datasets._read import read
+from scmoe.io._files import check_writable
 from scmoe.pl._attention import attention
 from scmoe.pl._expert_usage import expert_usage
 from scmoe.pl._heatmap import heatmap

@@ -11,7 +11,6 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import IO, Any
 
-from scmoe._io import check_writable
 from scmoe._log import logger
 from scmoe._version import __version__
 from scmoe.benchmark._compare_run import ONE_THREAD, RUNS
@@ -21,6 +20,7 @@ from scmoe.benchmark._replicate_figures import save_replicate_figures
 from scmoe.benchmark._replicate_plan import EXPLAIN, FULL, QUICK, REAL_SEEDS, SEEDS, Size, Task, plan, reason_to_skip
 from scmoe.benchmark._replicate_report import replicate_markdown, replicate_sections
 from scmoe.benchmark._replicate_verdicts import find_verdicts
+from scmoe.io._files import check_writable
 
 DATA, FIGURES, TABLES = "data", "figures", "tables"
 QUICK_SEEDS = 2

@@ -12,11 +12,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from scmoe._io import atomic_path, write_h5mu
 from scmoe.benchmark._replicate_methods import fit_folds
 from scmoe.benchmark._replicate_plan import CONFLICT, FIT, Task
 from scmoe.benchmark._replicate_studies import conflict_rows, explained
 from scmoe.datasets._read import read
+from scmoe.datasets._write import write
+from scmoe.io._files import atomic_path
 
 
 def perform(task: Task, drawn: Path) -> dict[str, Any]:
@@ -27,7 +28,7 @@ def perform(task: Task, drawn: Path) -> dict[str, Any]:
     if task.study == CONFLICT:
         return conflict_rows(mdata, task)
     cells, found = explained(mdata, task)
-    write_h5mu(cells, drawn)
+    write(cells, drawn)
     return found
 
 

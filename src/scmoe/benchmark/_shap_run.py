@@ -10,7 +10,6 @@ import numpy as np
 from mudata import MuData
 from scipy.stats import spearmanr
 
-from scmoe._io import atomic_path, check_writable
 from scmoe._log import logger
 from scmoe._version import __version__
 from scmoe.benchmark._shap_methods import ARBITER, METHODS, N_BACKGROUND, Answer, Question, ask
@@ -18,6 +17,7 @@ from scmoe.benchmark._timing import single_thread
 from scmoe.datasets._bundled import bmmc_cite
 from scmoe.datasets._read import read
 from scmoe.explain._tcav_checks import MIN_CONCEPT
+from scmoe.io._files import atomic_path, check_writable
 from scmoe.model._scmoe import SCMOE
 from scmoe.pp._prepare import prepare
 

@@ -12,7 +12,6 @@ from typing import Any
 import torch
 from mudata import MuData
 
-from scmoe._io import atomic_path, check_writable
 from scmoe._log import logger
 from scmoe._version import __version__
 from scmoe.benchmark._speed_data import simulate
@@ -23,6 +22,7 @@ from scmoe.benchmark._speed_memory import measure_memory
 from scmoe.benchmark._speed_training import measure_loading, measure_overhead, measure_step, step_model
 from scmoe.benchmark._timing import Row, Settings, single_thread
 from scmoe.datasets._read import read
+from scmoe.io._files import atomic_path, check_writable
 from scmoe.pp._prepare import prepare
 
 QUICK = Settings(

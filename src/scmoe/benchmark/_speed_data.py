@@ -6,7 +6,7 @@ from anndata import AnnData
 from mudata import MuData
 from scipy import sparse
 
-from scmoe._io import quiet_mudata
+from scmoe.io._quiet import quiet_mudata
 
 
 def sparse_counts(n_cells: int, n_features: int, density: float, rng: np.random.Generator) -> sparse.csr_matrix:

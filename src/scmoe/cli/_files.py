@@ -9,12 +9,17 @@ if TYPE_CHECKING:
     from scmoe.model._scmoe import SCMOE
 
 
-def prepared(file: Path, kinds: list[str] | None, modality: list[str] | None = None) -> "MuData":
-    """The data of a file as the model wants it; an .h5ad takes the name of its modality from the option."""
+def prepared(file: Path, kinds: list[str] | None, modality: list[str] | None = None, *, suffix: str) -> "MuData":
+    """The data of a file as the model wants it, if they can be written to a file that ends in `suffix`.
+
+    An .h5ad takes the name of its modality from the option.
+    """
     from scmoe.datasets._read import read
+    from scmoe.io._storable import refuse_unstorable
     from scmoe.pp._prepare import prepare
 
     mdata = read(file, modality=modality[0]) if modality and len(modality) == 1 else read(file)
+    refuse_unstorable(mdata, suffix)
     prepare(mdata, kinds=_parse_kinds(kinds))
     return mdata
 
@@ -28,7 +33,7 @@ def _parse_kinds(kinds: list[str] | None) -> dict[str, str]:
 
 def check_output(folder: Path, overwrite: bool, resume: bool, *, result: str) -> Path:
     """Refuse before the training what would fail after it; returns the file for checkpoints."""
-    from scmoe._io import check_replaceable, check_writable
+    from scmoe.io._files import check_replaceable, check_writable
     from scmoe.model._save import SETTINGS, WEIGHTS
     from scmoe.train._fit import CHECKPOINT
 
@@ -51,10 +56,10 @@ def check_output(folder: Path, overwrite: bool, resume: bool, *, result: str) ->
 
 def load(folder: Path, output: Path) -> "SCMOE":
     """The model, if the name of the output is fine."""
+    from scmoe.datasets._write import check_suffix
     from scmoe.model._scmoe import SCMOE
 
-    if output.suffix != ".h5mu":
-        raise ValueError(f"The output must end in .h5mu; found {output}.")
+    check_suffix(output, ".h5mu")
     if not folder.is_dir():
         raise ValueError(f"There is no model folder {folder}; it is what 'scmoe train' or model.save() wrote.")
     return SCMOE.load(folder / "model" if (folder / "model").is_dir() else folder)
@@ -62,20 +67,24 @@ def load(folder: Path, output: Path) -> "SCMOE":
 
 def prepared_for(model: "SCMOE", file: Path, kinds: list[str] | None, output: Path) -> "MuData":
     """The data of a file, prepared as the model's were; checks last that the output can be written."""
-    from scmoe._io import check_writable
     from scmoe.datasets._read import read
+    from scmoe.io._files import check_writable
+    from scmoe.io._storable import refuse_unstorable
     from scmoe.pp._prepare import prepare
 
     mdata = read(file)
+    refuse_unstorable(mdata, output.suffix)
     learned = {name: kind for name, kind in model.setup.kinds.items() if name in mdata.mod}
     prepare(mdata, kinds={**learned, **_parse_kinds(kinds)})
     check_writable(output.parent)
     return mdata
 
 
-def write_results(mdata: "MuData", model: "SCMOE", folder: Path, labels_key: str | None, seed: int) -> None:
-    from scmoe._io import write_h5mu
+def write_results(
+    mdata: "MuData", model: "SCMOE", folder: Path, result: str, labels_key: str | None, seed: int
+) -> None:
     from scmoe._keys import Keys
+    from scmoe.datasets._write import write
     from scmoe.pl._figures import save_figures
     from scmoe.tl._attention import attention
     from scmoe.tl._expert_usage import expert_usage
@@ -87,4 +96,4 @@ def write_results(mdata: "MuData", model: "SCMOE", folder: Path, labels_key: str
     umap(mdata, seed=seed)
     save_figures(mdata, folder / "figures", color=[Keys().cluster, *([labels_key] if labels_key else [])])
     model.save(folder / "model", overwrite=True)
-    write_h5mu(mdata, folder / "result.h5mu")
+    write(mdata, folder / result)

@@ -10,7 +10,17 @@ from scmoe._errors import reported_errors
 from scmoe._keys import UNKNOWN_LABEL
 from scmoe._version import __version__
 from scmoe.benchmark._cli import app as benchmark
-from scmoe.cli._options import Accelerator, Epochs, File, Kinds, ModelFolder, OutputFile, Seed, check_accelerator
+from scmoe.cli._options import (
+    Accelerator,
+    Epochs,
+    File,
+    FileFormat,
+    Kinds,
+    ModelFolder,
+    OutputFile,
+    Seed,
+    check_accelerator,
+)
 from scmoe.cli._pretrain import pretrain
 
 # The scientific libraries take seconds to load, so each command imports what it needs: `scmoe --help` stays instant.
@@ -73,20 +83,22 @@ def train(
     kind: Kinds = None,
     max_epochs: Epochs = None,
     seed: Seed = 0,
+    file_format: Annotated[FileFormat, typer.Option("--format", help="How the result is written.")] = FileFormat.h5mu,
     accelerator: Annotated[Accelerator, typer.Option(help="Where to compute.")] = Accelerator.auto,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace earlier results in the folder.")] = False,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with an interrupted training.")] = False,
 ) -> None:
-    """Train on FILE; writes result.h5mu, model/ and figures/ to the output folder."""
+    """Train on FILE; writes result.h5mu (or .zarr), model/ and figures/ to the output folder."""
+    result = f"result.{file_format.value}"
     with reported_errors("Run the same command with --resume to go on from the last finished epoch."):
         from scmoe.cli._files import check_output, prepared, write_results
         from scmoe.tl._train import train as fit
 
         check_accelerator(accelerator)
-        mdata = prepared(file, kind, modality)
+        mdata = prepared(file, kind, modality, suffix=f".{file_format.value}")
         if n_clusters is not None and n_clusters > mdata.n_obs:
             raise ValueError(f"--n-clusters must be at most the number of cells, {mdata.n_obs}; found {n_clusters}.")
-        checkpoint = check_output(output, overwrite, resume, result="result.h5mu")
+        checkpoint = check_output(output, overwrite, resume, result=result)
         given = {"n_clusters": n_clusters, "class_balance": class_balance}
         options: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
         model = fit(
@@ -99,11 +111,11 @@ def train(
             train_kwargs={"accelerator": accelerator.value, "checkpoint_dir": checkpoint.parent, "resume": resume},
             **options,
         )
-        write_results(mdata, model, output, labels_key, seed)
+        write_results(mdata, model, output, result, labels_key, seed)
         checkpoint.unlink(missing_ok=True)
         with suppress(OSError):  # other files in the folder are not ours to remove
             checkpoint.parent.rmdir()
-    typer.echo(f"Written to {output}: result.h5mu, model/, figures/")
+    typer.echo(f"Written to {output}: {result}, model/, figures/")
 
 
 @app.command()
@@ -119,8 +131,8 @@ def annotate(
 ) -> None:
     """Write the labels that a model trained with --labels-key gives to the cells of FILE."""
     with reported_errors():
-        from scmoe._io import write_h5mu
         from scmoe.cli._files import load, prepared_for
+        from scmoe.datasets._write import write
         from scmoe.tl._annotate import annotate as write_labels
 
         loaded = load(model, output)
@@ -128,7 +140,7 @@ def annotate(
             raise ValueError(f"The model in {model} was trained without labels. Train one with --labels-key.")
         mdata = prepared_for(loaded, file, kind, output)
         write_labels(mdata, loaded, coverage=coverage, reject_label=reject_label)
-        write_h5mu(mdata, output)
+        write(mdata, output)
     typer.echo(f"Written to {output}")
 
 
@@ -143,8 +155,8 @@ def impute(
 ) -> None:
     """Predict one modality of the cells of FILE from others."""
     with reported_errors():
-        from scmoe._io import write_h5mu
         from scmoe.cli._files import load, prepared_for
+        from scmoe.datasets._write import write
         from scmoe.tl._impute import impute as write_prediction
 
         loaded = load(model, output)
@@ -153,5 +165,5 @@ def impute(
             raise ValueError(f"The model has no modality {unknown[0]!r}; it has {', '.join(loaded.modalities)}.")
         mdata = prepared_for(loaded, file, kind, output)
         write_prediction(mdata, loaded, source=source[0] if len(source) == 1 else source, target=target)
-        write_h5mu(mdata, output)
+        write(mdata, output)
     typer.echo(f"Written to {output}")

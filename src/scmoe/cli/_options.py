@@ -7,6 +7,13 @@ from typing import Annotated
 import typer
 
 
+class FileFormat(StrEnum):
+    """How data are written."""
+
+    h5mu = "h5mu"
+    zarr = "zarr"
+
+
 class Accelerator(StrEnum):
     """Where to compute."""
 
@@ -20,7 +27,9 @@ File = Annotated[Path, typer.Argument(help="Data: .h5mu, .zarr, .h5ad or 10x .h5
 ModelFolder = Annotated[
     Path, typer.Option("--model", help="Model folder, or the folder written by 'scmoe train'.", show_default=False)
 ]
-OutputFile = Annotated[Path, typer.Option("--output", "-o", help="File to write (.h5mu).", show_default=False)]
+OutputFile = Annotated[
+    Path, typer.Option("--output", "-o", help="File or store to write (.h5mu or .zarr).", show_default=False)
+]
 Epochs = Annotated[
     int | None, typer.Option("--max-epochs", "--epochs", min=1, help="Passes over the data; default set by its size.")
 ]

@@ -20,6 +20,13 @@ class Preset(StrEnum):
     m100 = "100m"
 
 
+class FileFormat(StrEnum):
+    """How the result is written."""
+
+    h5ad = "h5ad"
+    zarr = "zarr"
+
+
 class Values(StrEnum):
     """What the matrix holds."""
 
@@ -43,15 +50,18 @@ def pretrain(
     preset: Annotated[Preset, typer.Option(help="Size of the network.")] = Preset.tiny,
     max_epochs: Epochs = None,
     seed: Seed = 0,
+    file_format: Annotated[FileFormat, typer.Option("--format", help="How the result is written.")] = FileFormat.h5ad,
     accelerator: Annotated[Accelerator, typer.Option(help="Where to compute.")] = Accelerator.auto,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace earlier results in the folder.")] = False,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with an interrupted training.")] = False,
 ) -> None:
-    """Pretrain a gene model on the RNA counts of FILE; writes result.h5ad and model/ to the output folder."""
+    """Pretrain a gene model on the RNA counts of FILE; writes result.h5ad (or .zarr) and model/ to the output folder."""
+    result = f"result.{file_format.value}"
     with reported_errors("Run the same command with --resume to go on from the last finished epoch."):
-        from scmoe._io import atomic_path
         from scmoe.cli._files import check_output
         from scmoe.datasets._read import read
+        from scmoe.datasets._write import write
+        from scmoe.io._storable import refuse_unstorable
         from scmoe.tl._pretrain import pretrain as fit
         from scmoe.tokens._vocabulary import Vocabulary
 
@@ -60,7 +70,8 @@ def pretrain(
         if modality not in mdata.mod:
             raise ValueError(f"{file} has no modality {modality!r}; it has {', '.join(mdata.mod)}. Pass --modality.")
         adata = mdata.mod[modality].copy()
-        checkpoint = check_output(output, overwrite, resume, result="result.h5ad")
+        refuse_unstorable(adata, f".{file_format.value}")
+        checkpoint = check_output(output, overwrite, resume, result=result)
         model = fit(
             adata,
             layer=layer,
@@ -72,9 +83,8 @@ def pretrain(
             train_kwargs={"accelerator": accelerator.value, "checkpoint_dir": checkpoint.parent, "resume": resume},
         )
         model.save(output / "model", overwrite=True)
-        with atomic_path(output / "result.h5ad") as temporary:
-            adata.write_h5ad(temporary)
+        write(adata, output / result)
         checkpoint.unlink(missing_ok=True)
         with suppress(OSError):  # other files in the folder are not ours to remove
             checkpoint.parent.rmdir()
-    typer.echo(f"Written to {output}: result.h5ad, model/")
+    typer.echo(f"Written to {output}: {result}, model/")

@@ -9,7 +9,7 @@ import pandas as pd
 from mudata import MuData
 from scipy.sparse import spmatrix
 
-from scmoe._check import check_array, check_counts, check_mdata, check_values, looks_like_counts
+from scmoe._check import check_array, check_counts, check_mdata, check_values, layer_names, looks_like_counts
 from scmoe._keys import COUNTS_LAYER, PREPARE, UNKNOWN_LABEL, UNS_ROOT
 
 COUNT_LIKELIHOODS = ("nb", "poisson", "bernoulli")
@@ -116,7 +116,7 @@ def values_of(mdata: MuData, modality: str, layer: str | None) -> np.ndarray | s
         return adata.X
     if layer not in adata.layers:
         raise KeyError(
-            f"mdata[{modality!r}] has no layer {layer!r}; found {', '.join(adata.layers) or 'none'}. "
+            f"mdata[{modality!r}] has no layer {layer!r}; found {', '.join(layer_names(adata)) or 'none'}. "
             "Name one of these in layers=, or None for X."
         )
     return adata.layers[layer]

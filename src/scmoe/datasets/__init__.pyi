@@ -5,6 +5,7 @@ from ._patchseq import patchseq_m1
 from ._read import read
 from ._simulate_grn import simulate_grn
 from ._spatial import simulate_spatial
+from ._write import write
 from ._zheng68k import zheng68k
 
 __all__ = [
@@ -17,5 +18,6 @@ __all__ = [
     "read",
     "simulate_grn",
     "simulate_spatial",
+    "write",
     "zheng68k",
 ]

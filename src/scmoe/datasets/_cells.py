@@ -12,8 +12,9 @@ from mudata import MuData
 from numpy.typing import NDArray
 
 from scmoe._check import check_mdata
-from scmoe._io import quiet_mudata
-from scmoe._keys import PARTS, UNKNOWN_LABEL
+from scmoe._keys import COPY_OF, PARTS, UNKNOWN_LABEL
+from scmoe.io._plain import is_text
+from scmoe.io._quiet import quiet_mudata
 
 Data = TypeVar("Data", AnnData, MuData)
 ONLY = "adata"
@@ -59,9 +60,24 @@ def column_of(data: AnnData | MuData, key: str, argument: str) -> pd.Series:
 
 
 def split_columns(obs: pd.DataFrame) -> list[str]:
-    """Columns that divide the cells as `scmoe.pp.split` does, whatever they are called: cells of several parts, and of no other."""
-    columns = [key for key in obs if isinstance(obs[key].dtype, pd.CategoricalDtype) or obs[key].dtype == object]
-    return [key for key in columns if len(found := set(map(str, pd.unique(obs[key])))) > 1 and found <= set(PARTS)]
+    """Columns that divide the cells as `scmoe.pp.split` does, whatever they are called: cells of several parts, and of no other.
+
+    Any kind of text counts; cells without an entry are in no part.
+    """
+    texts = [key for key in obs if isinstance(obs[key].dtype, pd.CategoricalDtype) or is_text(obs[key])]
+    parts = {key: set(obs[key].dropna().unique()) for key in texts}
+    return [key for key, found in parts.items() if len(found) > 1 and found <= set(PARTS)]
+
+
+def origins(obs: pd.DataFrame, key: str = COPY_OF) -> NDArray[np.object_]:
+    """For each cell the measured cell that it comes from: itself, if nothing else is known.
+
+    A cell without an entry, as after a join with cells that were never copied, comes from no other.
+    """
+    names = obs.index.to_series().astype(object)
+    if key not in obs:
+        return names.to_numpy()
+    return np.asarray(obs[key].astype(object).where(obs[key].notna(), names), dtype=object)
 
 
 def class_sizes(labels: pd.Series) -> pd.Series:

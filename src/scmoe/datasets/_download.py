@@ -7,9 +7,9 @@ import pooch
 import requests
 from mudata import MuData
 
-from scmoe._io import atomic_path
 from scmoe._log import logger
 from scmoe.datasets._read import read
+from scmoe.io._files import atomic_path
 
 CACHE_VARIABLE = "SCMOE_DATA_DIR"
 """Environment variable that names another folder for downloaded files."""

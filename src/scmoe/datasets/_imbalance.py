@@ -9,11 +9,11 @@ from anndata import AnnData
 from mudata import MuData
 from numpy.typing import NDArray
 
-from scmoe._io import to_uns
 from scmoe._keys import IMBALANCE, UNKNOWN_LABEL, UNS_ROOT
 from scmoe._log import logger
 from scmoe.datasets._cells import Data, check_cells, class_sizes, column_of, take
 from scmoe.datasets._profile import check_rho, largest_total, least_total, profile
+from scmoe.io._uns import to_uns
 
 RHOS = (1.0, 10.0, 50.0, 100.0)
 """The factors of a study, which all have to be possible with one total."""

@@ -9,8 +9,8 @@ from anndata import AnnData
 from mudata import MuData
 from scipy import sparse
 
-from scmoe._io import quiet_mudata
 from scmoe.datasets._download import GZIP, fetch
+from scmoe.io._quiet import quiet_mudata
 
 REPOSITORY = "https://raw.githubusercontent.com/berenslab/mini-atlas/3bf98a524b8e48aa8647e1b9ae8f2351d9c712c9/data/"
 """Pinned to a commit, so the files cannot change; its README lists the errata."""

@@ -11,8 +11,10 @@ import mudata
 from anndata import AnnData
 from mudata import MuData
 
-from scmoe._io import quiet_mudata
 from scmoe._log import logger
+from scmoe.io._plain import plain
+from scmoe.io._quiet import quiet_mudata
+from scmoe.io._versions import installed, written_by
 
 FEATURE_TYPES = {
     "gene expression": "rna",
@@ -24,6 +26,9 @@ FEATURE_TYPES = {
 }
 """Names of the modalities by the ``feature_types`` that 10x Genomics and NeurIPS 2021 files hold."""
 
+UNKNOWN_ENCODING = re.compile(r"encoding_type='([^']*)', encoding_version='([^']*)'")
+"""How anndata names what it has no reader for."""
+
 
 def read(path: str | os.PathLike[str], *, modality: str = "rna") -> MuData:
     """Read a file of single-cell data into a MuData.
@@ -31,29 +36,31 @@ def read(path: str | os.PathLike[str], *, modality: str = "rna") -> MuData:
     Parameters
     ----------
     path
-        ``.h5mu``, ``.zarr`` (a MuData), ``.h5ad``, or ``.h5`` as written by Cell Ranger. Features of several types in
-        one ``.h5ad`` or ``.h5`` (``var["feature_types"]``) are split into modalities: gene expression becomes
+        ``.h5mu``, ``.h5ad``, ``.zarr`` (of a MuData or an AnnData), or ``.h5`` as written by Cell Ranger. Features of several types in
+        one AnnData or ``.h5`` (``var["feature_types"]``) are split into modalities: gene expression becomes
         ``rna``, antibody capture ``adt``, peaks ``atac``, others keep their name.
     modality
-        Name of the modality when an ``.h5ad`` file does not say the type of its features.
+        Name of the modality when an AnnData does not say the type of its features.
 
     Returns
     -------
     MuData
-        All in memory. The columns of ``obs`` of an ``.h5ad`` are in ``mdata.obs`` too. When features are split, names
-        that repeat within a modality (gene symbols do) get a suffix.
+        All in memory, and the same whichever versions of anndata and mudata wrote the file: text is what the installed pandas
+        takes strings for, and text with gaps is categorical. The columns of ``obs`` of an AnnData are in ``mdata.obs`` too. When
+        features are split, names that repeat within a modality (gene symbols do) get a suffix.
 
     Raises
     ------
     FileNotFoundError
         There is nothing at `path`.
     ValueError
-        The suffix is not one of these, it is a folder, or the file is damaged or holds something else.
+        The suffix is not one of these, it is a folder, the file is damaged or holds something else, or it comes from
+        versions that the installed ones do not know.
     """
     path = Path(path).expanduser()
     readers: dict[str, Callable[[Path], MuData]] = {
         ".h5mu": lambda p: mudata.read_h5mu(p),
-        ".zarr": lambda p: mudata.read_zarr(p),
+        ".zarr": lambda p: _read_zarr(p, modality),
         ".h5ad": lambda p: _split(anndata.read_h5ad(p), modality),
         ".h5": lambda p: _split(_read_10x(p), "rna"),
     }
@@ -68,14 +75,41 @@ def read(path: str | os.PathLike[str], *, modality: str = "rna") -> MuData:
         with quiet_mudata(), warnings.catch_warnings():
             # Gene symbols repeat in 10x files; they are made unique, or refused with a message where they are used.
             warnings.filterwarnings("ignore", message=".* names are not unique")
-            return reader(path)
+            return plain(reader(path))
     except MemoryError:
         raise
     except Exception as error:  # the readers raise about every kind of error on damaged files
-        raise ValueError(
-            f"Cannot read {path} as {path.suffix}: {type(error).__name__}: {_first_line(error)}. "
-            "The file may be damaged, cut short or of another kind; write or download it again."
-        ) from error
+        raise ValueError(f"Cannot read {path} as {path.suffix}: {_reason(path, error)}") from error
+
+
+def _reason(path: Path, error: Exception) -> str:
+    """What is wrong: the file, or the libraries that are to read it."""
+    said = f"{type(error).__name__}: {_first_line(error)}"
+    if unknown := UNKNOWN_ENCODING.search(str(error)):
+        writer = written_by(path)
+        return (
+            f"it holds {unknown[1]!r} in version {unknown[2]}, which {installed()} do not know. The file "
+            f"{f'was written by {writer}' if writer else 'comes from other versions'}; update anndata and mudata, or ask for the "
+            "file as older versions write it."
+        )
+    if isinstance(error, (AttributeError, TypeError, ImportError, NameError, NotImplementedError)):
+        return (
+            f"{said}. The file may be of another kind; if other tools read it, {installed()} and the libraries beside "
+            "them do not fit each other or scmoe. Please report this line."
+        )
+    return f"{said}. The file may be damaged, cut short or of another kind; write or download it again."
+
+
+def _read_zarr(path: Path, modality: str) -> MuData:
+    """A store of a MuData, or of one AnnData."""
+    data = mudata.read_zarr(path)
+    if isinstance(data, AnnData):
+        return _split(data, modality)
+    for name, adata in data.mod.items():
+        part = path / "mod" / name
+        if adata.raw is None and (part / "raw").is_dir():  # mudata before 0.4 writes it, and does not read it
+            adata.raw = anndata.read_zarr(part).raw.to_adata()
+    return data
 
 
 def _read_10x(path: Path) -> AnnData:

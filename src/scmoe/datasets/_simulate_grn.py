@@ -11,7 +11,6 @@ from mudata import MuData
 from numpy.typing import NDArray
 from scipy import sparse
 
-from scmoe._io import quiet_mudata, to_uns
 from scmoe._keys import GRN, TRUTH_LAYER
 from scmoe.datasets._grn_checks import (
     check_shares,
@@ -26,6 +25,8 @@ from scmoe.datasets._grn_network import build_network
 from scmoe.datasets._grn_noise import CAPTURE, DROPOUT, MODALITIES, Noise, draw_present, measure
 from scmoe.datasets._grn_shares import cells_with_shares
 from scmoe.datasets._grn_simulate import Cells, make_reference, simulate_cells
+from scmoe.io._quiet import quiet_mudata
+from scmoe.io._uns import to_uns
 
 FEATURE_TYPE = {"dna": "Peaks", "pre": "Gene Expression", "rna": "Gene Expression", "protein": "Antibody Capture"}
 """From which `scmoe.pp.prepare` tells what a modality holds."""

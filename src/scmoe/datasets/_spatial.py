@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 from scipy import sparse
 from scipy.spatial import cKDTree
 
-from scmoe._io import quiet_mudata
 from scmoe._keys import SPATIAL
 from scmoe.datasets._spatial_features import N_SIGNALS, Array, draw_counts, draw_genes, draw_proteins
+from scmoe.io._quiet import quiet_mudata
 
 SPACING = 10.0
 """Side of the square that a cell has for itself on average, µm."""

@@ -171,7 +171,9 @@ def _group_rows(
                 test = mannwhitneyu(inside, outside, axis=0, method="asymptotic")
                 area, n_cells = test.statistic / (len(inside) * len(outside)), len(inside)
                 means = inside.mean(axis=0), outside.mean(axis=0)
-                rows.append(_rows(GROUP, name, group, area, 0.5, test.pvalue, n_cells, *means))
+                # Shares that are the same in all cells differ in none: SciPy said p = 1, and says NaN since 1.18.
+                p = np.nan_to_num(test.pvalue, nan=1.0)
+                rows.append(_rows(GROUP, name, group, area, 0.5, p, n_cells, *means))
     return rows
 
 

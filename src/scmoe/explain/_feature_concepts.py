@@ -17,12 +17,12 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from scmoe._check import Matrix
-from scmoe._io import quiet_mudata
 from scmoe._keys import UNS_ROOT
 from scmoe._log import logger
 from scmoe.data._setup import Setup, values_of
 from scmoe.explain._concepts import MAX_CONCEPT, Mask, Sets, View, raw_counts
 from scmoe.explain._tcav_checks import MIN_CONCEPT
+from scmoe.io._quiet import quiet_mudata
 
 BAND = 20
 """Width of a band of missing rates, in percent."""

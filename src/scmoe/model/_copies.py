@@ -7,7 +7,7 @@ import pandas as pd
 
 from scmoe._keys import COPY_OF, MIXED_WITH
 from scmoe._log import logger
-from scmoe.datasets._cells import split_columns
+from scmoe.datasets._cells import origins, split_columns
 from scmoe.losses._class_balance import ClassBalance
 
 
@@ -24,7 +24,7 @@ def check_copies(obs: pd.DataFrame, parts: Sequence[np.ndarray]) -> None:
             continue
         cells = np.concatenate(parts)
         part = pd.Series(np.repeat(np.arange(len(parts)), [len(each) for each in parts]))
-        apart = part.groupby(obs[key].astype(str).to_numpy()[cells]).nunique() > 1
+        apart = part.groupby(origins(obs, key)[cells]).nunique() > 1
         if apart.any():
             raise ValueError(
                 f"The cells that come from {apart.idxmax()!r} (obs[{key!r}]) are in different parts, as are those of {int(apart.sum()) - 1} "
@@ -36,7 +36,8 @@ def check_copies(obs: pd.DataFrame, parts: Sequence[np.ndarray]) -> None:
 def warn_of_test_cells(obs: pd.DataFrame, train: np.ndarray) -> None:
     """Say so if cells are learned from that a column of `scmoe.pp.split` has set apart."""
     for key in split_columns(obs):
-        if n := int((obs[key].iloc[train].astype(str) != "train").sum()):
+        part = obs[key].iloc[train].dropna()
+        if n := int((part != "train").sum()):
             logger.warning(
                 "obs[%r] sets %d of the %d cells apart that are learned from now. Pass the training cells alone, "
                 "data[data.obs[%r] == 'train'].copy(), if the others are to judge the result",
@@ -48,7 +49,7 @@ def check_balanced_once(obs: pd.DataFrame, class_balance: ClassBalance) -> None:
     """Raise if cells to learn from are copies or made of others, which balances them, and are to be balanced once more."""
     if class_balance == "none" or COPY_OF not in obs:
         return
-    new = obs[COPY_OF].astype(str).to_numpy() != obs.index.astype(str)
+    new = origins(obs) != obs.index.astype(object)
     if new.any():
         raise ValueError(
             f"{int(new.sum())} of the {len(new)} training cells are copied or made, such as {obs.index[new][0]!r} (obs[{COPY_OF!r}]), "

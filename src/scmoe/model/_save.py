@@ -17,10 +17,10 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from scmoe._io import atomic_dir
 from scmoe.data._dataset import MosaicDataset
 from scmoe.data._manager import SetupField
 from scmoe.data._setup import Setup
+from scmoe.io._files import atomic_dir
 from scmoe.readout._readouts import Readouts
 
 if TYPE_CHECKING:

@@ -240,7 +240,7 @@ class SCMOE(Training):
 
         Raises
         ------
-        scmoe._io.WriteError
+        scmoe.io._files.WriteError
             (an `OSError` and `ValueError`) The folder exists, or cannot be written.
         """
         save_model(self, Path(dir_path), overwrite=overwrite)

@@ -169,7 +169,7 @@ class XTRIMOGENE(FineTuning):
 
         Raises
         ------
-        scmoe._io.WriteError
+        scmoe.io._files.WriteError
             (an `OSError` and `ValueError`) The folder exists, or cannot be written.
         """
         tokenizer = self.tokenizer.to_state()

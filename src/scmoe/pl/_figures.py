@@ -11,7 +11,6 @@ import pandas as pd
 import scanpy as sc
 from mudata import MuData
 
-from scmoe._io import check_writable
 from scmoe._keys import (
     ABLATION,
     ATTENTION,
@@ -27,6 +26,7 @@ from scmoe._keys import (
     UMAP,
 )
 from scmoe.explain._groups import ALL_CELLS
+from scmoe.io._files import check_writable
 from scmoe.pl._ablation import ablation
 from scmoe.pl._attention import attention
 from scmoe.pl._attribution import attribution

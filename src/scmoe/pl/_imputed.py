@@ -14,6 +14,7 @@ from mudata import MuData
 from numpy.typing import NDArray
 from scipy.sparse import issparse
 
+from scmoe._check import layer_names
 from scmoe._keys import DEFAULT_KEY, Keys, column_name
 from scmoe.metrics._features import feature_scores
 from scmoe.pl._save import show_or_save
@@ -155,7 +156,7 @@ def _observed(mdata: MuData, target: str, names: Sequence[str], layer: str | Non
     """Observed values of `names` for the cells that have the target."""
     adata = mdata.mod[target]
     if layer is not None and layer not in adata.layers:
-        raise KeyError(f"mdata[{target!r}] has no layer {layer!r}; it has {', '.join(adata.layers) or 'none'}.")
+        raise KeyError(f"mdata[{target!r}] has no layer {layer!r}; it has {', '.join(layer_names(adata)) or 'none'}.")
     columns = [adata.var_names.get_loc(name) for name in names]
     matrix = adata.X if layer is None else adata.layers[layer]
     values = matrix[:, columns]

@@ -7,7 +7,6 @@ from imblearn.over_sampling import RandomOverSampler
 from mudata import MuData
 from numpy.typing import NDArray
 
-from scmoe._keys import COPY_OF
 from scmoe.datasets._cells import check_cells, class_sizes, column_of, split_columns
 
 
@@ -45,12 +44,6 @@ def draw_more(labels: pd.Series, sizes: pd.Series, target: int, seed: int) -> ND
     sampler = RandomOverSampler(sampling_strategy=dict.fromkeys(sizes.index[sizes < target], target), random_state=seed)
     sampler.fit_resample(np.arange(len(labels))[:, None], labels)
     return sampler.sample_indices_[len(labels) :]
-
-
-def origins(data: AnnData | MuData) -> NDArray[np.object_]:
-    """For each cell the measured cell that it comes from: itself, if nothing else is known."""
-    column = data.obs[COPY_OF] if COPY_OF in data.obs else data.obs_names
-    return np.asarray(column.astype(str), dtype=object)
 
 
 def names_of_new(data: AnnData | MuData, sources: NDArray[np.integer], suffix: str) -> pd.Index:

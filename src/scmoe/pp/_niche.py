@@ -9,9 +9,10 @@ from mudata import MuData
 from scipy import sparse
 
 from scmoe._check import check_array, check_mdata
-from scmoe._io import quiet_mudata, to_uns
 from scmoe._keys import MADE_BY_NICHE, PREPARE, SPATIAL, UNS_ROOT
 from scmoe._log import logger
+from scmoe.io._quiet import quiet_mudata
+from scmoe.io._uns import to_uns
 from scmoe.pp._spatial import batches_of, coordinates_of, weights_within
 
 

@@ -8,9 +8,10 @@ from mudata import MuData
 from scipy import sparse
 
 from scmoe._check import Matrix, check_array, check_counts, check_mdata, check_values
-from scmoe._io import quiet_mudata, to_uns
 from scmoe._keys import COUNTS_LAYER, MADE_BY_NICHE, PREPARE, UNS_ROOT
 from scmoe._log import logger
+from scmoe.io._quiet import quiet_mudata
+from scmoe.io._uns import to_uns
 from scmoe.pp._kind import COUNT_KINDS, KINDS, Decision, decide_kind
 from scmoe.pp._normalize import clr, log_normalize
 

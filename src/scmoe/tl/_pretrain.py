@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from anndata import AnnData
 
 from scmoe._keys import HISTORY, PARAMS, PRETRAIN_KEY, Keys
+from scmoe.io._storable import warn_of_unstorable
 from scmoe.tl._tables import uns_kept_on_error, write_uns
 
 if TYPE_CHECKING:
@@ -67,6 +68,8 @@ def pretrain(
     from scmoe.model._xtrimogene import XTRIMOGENE
 
     keys = Keys(name=key_added)
+    if isinstance(adata, AnnData):  # anything else is refused at setup
+        warn_of_unstorable(adata)
     with uns_kept_on_error(adata):
         XTRIMOGENE.setup_anndata(adata, layer=layer, values=values, vocabulary=vocabulary, column=column)
         if not isinstance(adata.uns.get(key_added, {}), Mapping):

@@ -10,8 +10,8 @@ from anndata.utils import make_index_unique
 from mudata import MuData
 
 from scmoe._check import check_mdata
-from scmoe._io import to_uns
 from scmoe._keys import PREPARE, UNS_ROOT, Keys, column_name
+from scmoe.io._uns import to_uns
 
 if TYPE_CHECKING:
     from scmoe.model._scmoe import SCMOE
@@ -83,8 +83,11 @@ def drop_results(mdata: MuData, key: str) -> None:
         mdata.obs.drop(columns=name, inplace=True, errors="ignore")
     adatas = [mdata.mod[name] for name in mdata.mod]
     for mapping in (mdata.obsm, *(adata.obsm for adata in adatas), *(adata.layers for adata in adatas)):
-        for name in [name for name in mapping if name in arrays or keys.is_imputed(name, list(mdata.mod))]:
-            del mapping[name]
+        # anndata 0.13 keeps X among the layers, under the key None.
+        names = [name for name in mapping if name is not None]
+        for name in names:
+            if name in arrays or keys.is_imputed(name, list(mdata.mod)):
+                del mapping[name]
     if key in mdata.uns:
         kept = {name: value for name, value in mdata.uns.pop(key).items() if name == PREPARE}
         if kept:

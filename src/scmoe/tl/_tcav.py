@@ -10,7 +10,6 @@ from mudata import MuData
 from numpy.typing import NDArray
 from tqdm.auto import tqdm
 
-from scmoe._io import quiet_mudata
 from scmoe._keys import DEFAULT_KEY, TCAV
 from scmoe._log import logger
 from scmoe.explain._adjust import ALPHA, Method, adjust, check_method
@@ -19,6 +18,7 @@ from scmoe.explain._feature_concepts import missing_rate_concepts, modality_conc
 from scmoe.explain._gene_sets import marker_concepts, raised_concepts
 from scmoe.explain._raised import RaisedConcept
 from scmoe.explain._tcav import N_PERMUTATIONS, N_RANDOM
+from scmoe.io._quiet import quiet_mudata
 from scmoe.model._features import to_numpy
 from scmoe.model._targets import nearest
 from scmoe.tl._tables import knows_split, write_uns

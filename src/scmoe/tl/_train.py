@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from mudata import MuData
 
 from scmoe._keys import DEFAULT_KEY, DIAGNOSTICS, HISTORY, PARAMS, UNKNOWN_LABEL
+from scmoe.io._storable import warn_of_unstorable
 from scmoe.losses._class_balance import DEFAULT_BALANCE, ClassBalance
 from scmoe.tl._annotate import annotate
 from scmoe.tl._cluster import cluster
@@ -75,6 +76,7 @@ def train(
     from scmoe.model._scmoe import SCMOE
 
     check_results(mdata, model_kwargs.get("n_clusters"), key_added)
+    warn_of_unstorable(mdata)
     with uns_kept_on_error(mdata):
         SCMOE.setup_mudata(
             mdata,

@@ -6,7 +6,7 @@ import numpy as np
 from anndata import AnnData
 from scipy import sparse
 
-from scmoe._check import Matrix, check_array, check_counts
+from scmoe._check import Matrix, check_array, check_counts, layer_names
 from scmoe._log import logger
 from scmoe.tokens._match import Match
 from scmoe.tokens._names import gene_names, some
@@ -123,7 +123,7 @@ def read_counts(adata: AnnData, layer: str | None = None, values: Values = "coun
     if values not in get_args(Values):
         raise ValueError(f"values must be one of {', '.join(map(repr, get_args(Values)))}; found {values!r}.")
     if layer is not None and layer not in adata.layers:
-        raise KeyError(f"There is no layer {layer!r}; adata.layers has {list(adata.layers)}.")
+        raise KeyError(f"There is no layer {layer!r}; adata.layers has {layer_names(adata)}.")
     if 0 in adata.shape:
         raise ValueError(f"Expected cells and genes, found {adata.n_obs} and {adata.n_vars}. Check the filters before.")
     where = "X" if layer is None else f"layers[{layer!r}]"

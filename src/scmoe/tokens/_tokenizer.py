@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Self
 import numpy as np
 from scipy import sparse
 
-from scmoe._io import atomic_path
+from scmoe.io._files import atomic_path
 from scmoe.tokens._rows import check_cells
 from scmoe.tokens._tokens import Tokens
 

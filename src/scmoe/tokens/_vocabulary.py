@@ -11,8 +11,8 @@ import numpy as np
 import pandas as pd
 from anndata import AnnData
 
-from scmoe._io import atomic_path
 from scmoe._log import logger
+from scmoe.io._files import atomic_path
 from scmoe.tokens._gene_list import read_json, read_table
 from scmoe.tokens._match import Match, match_genes
 from scmoe.tokens._names import each_once, gene_names, without_version

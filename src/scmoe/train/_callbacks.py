@@ -9,8 +9,8 @@ from lightning.pytorch.callbacks import Checkpoint
 from torch import Tensor
 from tqdm.auto import tqdm
 
-from scmoe._io import atomic_path
 from scmoe.data._dataset import Batch
+from scmoe.io._files import atomic_path
 from scmoe.train._diagnostics import encode_cells
 from scmoe.train._plan import TrainingPlan
 

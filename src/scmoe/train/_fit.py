@@ -14,10 +14,10 @@ import torch
 from lightning.pytorch import Callback, Trainer
 from lightning.pytorch.callbacks import EarlyStopping
 
-from scmoe._io import check_writable
 from scmoe.data._datamodule import MosaicDataModule
 from scmoe.data._fingerprint import fingerprint
 from scmoe.data._gene_batches import GeneDataModule
+from scmoe.io._files import check_writable
 from scmoe.nn._network import Network
 from scmoe.nn._threads import threads_for
 from scmoe.train._callbacks import EpochCheckpoint, LateEmbedding, Progress

@@ -1,40 +1,13 @@
-"""Writing: all or nothing, readable errors, and values that both file formats accept."""
+"""Files and folders: all or nothing, and readable errors."""
 
 import errno
-import logging
 import os
-import warnings
-from datetime import date
-from enum import Enum
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
-import anndata as ad
-import mudata
-import numpy as np
-import pandas as pd
 import pytest
 
-from scmoe import _io
-from scmoe._io import (
-    WriteError,
-    atomic_dir,
-    atomic_path,
-    check_replaceable,
-    check_writable,
-    quiet_mudata,
-    to_uns,
-    write_h5mu,
-)
-
-
-class Color(Enum):
-    RED = "red"
-
-
-@pytest.fixture
-def mdata() -> mudata.MuData:
-    with quiet_mudata():
-        return mudata.MuData({m: ad.AnnData(np.ones((3, 2), np.float32)) for m in ("rna", "adt")})
+from scmoe.io import _files
+from scmoe.io._files import WriteError, atomic_dir, atomic_path, check_replaceable, check_writable
 
 
 def disk_full(*args, **kwargs):
@@ -93,7 +66,7 @@ def test_folder_comes_back_when_the_swap_fails(tmp_path: Path, monkeypatch: pyte
             disk_full()
         rename(source, destination)
 
-    monkeypatch.setattr(_io.os, "rename", fail_into_place)
+    monkeypatch.setattr(_files.os, "rename", fail_into_place)
     with pytest.raises(WriteError), atomic_dir(target, overwrite=True) as temporary:
         (temporary / "settings.json").write_text("new")
     assert list(tmp_path.iterdir()) == [target]
@@ -151,100 +124,3 @@ def test_file_is_not_written_over_a_folder(tmp_path: Path) -> None:
 def test_write_error_is_both_kinds() -> None:
     assert issubclass(WriteError, OSError)
     assert issubclass(WriteError, ValueError)
-
-
-def test_mudata_survives_writing(mdata: mudata.MuData, tmp_path: Path) -> None:
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        write_h5mu(mdata, tmp_path / "a.h5mu")
-        with quiet_mudata():
-            again = mudata.read_h5mu(tmp_path / "a.h5mu")
-    assert list(again.mod) == ["rna", "adt"]
-    assert list(tmp_path.iterdir()) == [tmp_path / "a.h5mu"]
-
-
-@pytest.mark.parametrize("error", [OSError(errno.ENOSPC, "No space left"), RuntimeError("Can't close, errno = 28")])
-def test_full_disk_leaves_the_old_file(mdata, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error) -> None:
-    target = tmp_path / "a.h5mu"
-    target.write_text("old")
-
-    def fail(self, path):
-        Path(path).write_text("half")
-        raise error
-
-    monkeypatch.setattr(mudata.MuData, "write_h5mu", fail)
-    with pytest.raises(WriteError, match="a.h5mu.*Check the free space"):
-        write_h5mu(mdata, target)
-    assert target.read_text() == "old"
-    assert list(tmp_path.iterdir()) == [target]
-
-
-def test_other_runtime_errors_are_not_hidden(mdata, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def fail(self, path):
-        raise RuntimeError("a bug")
-
-    monkeypatch.setattr(mudata.MuData, "write_h5mu", fail)
-    with pytest.raises(RuntimeError, match="a bug"):
-        write_h5mu(mdata, tmp_path / "a.h5mu")
-
-
-def test_quiet_mudata_leaves_no_trace() -> None:
-    options, handlers = dict(mudata._core.config.OPTIONS), list(logging.getLogger().handlers)
-    with quiet_mudata():
-        pass
-    assert dict(mudata._core.config.OPTIONS) == options
-    assert logging.getLogger().handlers == handlers
-
-
-AWKWARD = {
-    1: (1, 2),
-    "a/b": {"x", "y"},
-    "none": None,
-    "path": PurePosixPath("/tmp/x"),
-    "enum": Color.RED,
-    "date": date(2026, 1, 2),
-    "numpy": np.float32(0.5),
-    "nothing": [],
-    "mixed": [1, None, "a"],
-    "ragged": [[1, 2], [3]],
-    "records": [{"epoch": 1}, {"epoch": 2}],
-    "objects": np.array(["a", None], dtype=object),
-    "scalar": np.array("a", dtype=object),
-    "series": pd.Series([1.0, 2.0]),
-    "category": pd.Categorical(["a", "b"]),
-    "table": pd.DataFrame({0: [1, 2], "label": ["a", None], "kind": pd.Categorical(["u", "v"])}),
-    "deep": {"deeper": {2: Color.RED}},
-    "flag": True,
-}
-
-
-@pytest.mark.parametrize("suffix", ["h5mu", "zarr"])
-def test_awkward_values_survive_both_formats(mdata: mudata.MuData, tmp_path: Path, suffix: str) -> None:
-    mdata.uns["scmoe"] = to_uns(AWKWARD)
-    path = tmp_path / f"a.{suffix}"
-    with quiet_mudata():
-        if suffix == "h5mu":
-            mdata.write_h5mu(path)
-            uns = mudata.read_h5mu(path).uns["scmoe"]
-        else:
-            mdata.write_zarr(path)
-            uns = mudata.read_zarr(path).uns["scmoe"]
-    assert set(uns) == {str(key).replace("/", "_") for key in AWKWARD}
-    assert (uns["none"], uns["enum"], uns["date"], uns["flag"]) == ("None", "red", "2026-01-02", True)
-    assert list(uns["1"]) == [1, 2]
-    assert list(uns["mixed"]) == ["1", "None", "a"]
-    assert list(uns["ragged"]["0"]) == [1, 2]
-    assert uns["records"]["1"]["epoch"] == 2
-    assert uns["deep"]["deeper"]["2"] == "red"
-    assert list(uns["table"].columns) == ["0", "label", "kind"]
-    assert list(uns["table"]["label"]) == ["a", "None"]
-
-
-def test_tensors_become_arrays() -> None:
-    torch = pytest.importorskip("torch")
-    np.testing.assert_array_equal(to_uns(torch.ones(2, dtype=torch.bfloat16)), np.ones(2))
-
-
-def test_keys_that_become_equal_are_refused() -> None:
-    with pytest.raises(ValueError, match="not distinct as text"):
-        to_uns({1: "a", "1": "b"})

@@ -1,0 +1,91 @@
+"""One writer for the files that `read` reads: whole or not at all."""
+
+import os
+from pathlib import Path
+
+import h5py
+from anndata import AnnData
+from mudata import MuData
+
+from scmoe.io._files import WriteError, atomic_dir, atomic_path
+from scmoe.io._plain import plain
+from scmoe.io._quiet import quiet_mudata
+from scmoe.io._storable import refuse_unstorable
+
+ZARR_FILES = ("zarr.json", ".zgroup")
+"""By which a folder is known as a store of zarr, in its format 3 and 2."""
+
+
+def write(data: MuData | AnnData, path: str | os.PathLike[str]) -> None:
+    """Write data to a file or store that older and newer libraries read too.
+
+    Parameters
+    ----------
+    data
+        A MuData, or an AnnData. It is not changed.
+    path
+        ``.h5mu`` or ``.zarr`` for a MuData, ``.h5ad`` or ``.zarr`` for an AnnData. An older file or store is replaced, once
+        the new one is whole.
+
+    Returns
+    -------
+    None
+        Text is written in the one form that all versions of anndata read; text with gaps becomes categorical.
+
+    Raises
+    ------
+    scmoe.io._files.WriteError
+        (an `OSError` and `ValueError`) Another suffix, a folder of other files in place of the store, an entry that the
+        installed libraries cannot write (the message names it), or a full or protected disk. An older file is kept.
+
+    Examples
+    --------
+    >>> import scmoe
+    >>> mdata = scmoe.datasets.bmmc_cite()
+    >>> scmoe.datasets.write(mdata, "bmmc.zarr")
+    >>> scmoe.datasets.read("bmmc.zarr").n_obs
+    600
+    """
+    path = check_suffix(Path(path).expanduser(), ".h5mu" if isinstance(data, MuData) else ".h5ad")
+    try:
+        _write(data, path)
+    except WriteError:
+        raise
+    except Exception:  # the writers raise about every kind of error; it is explained where it can be
+        refuse_unstorable(data, path.suffix)
+        raise
+
+
+def check_suffix(path: Path, own: str) -> Path:
+    """The path, if it ends in `own` or ``.zarr`` and replaces no folder but a store.
+
+    Raises
+    ------
+    WriteError
+        It does not.
+    """
+    if path.suffix not in (own, ".zarr"):
+        raise WriteError(f"The output must end in {own} or .zarr; found {path}.")
+    if path.suffix == ".zarr" and path.is_dir() and any(path.iterdir()):
+        if not any((path / name).is_file() for name in ZARR_FILES):
+            raise WriteError(f"Cannot write {path}: a folder with other files has this name. Choose another name.")
+    return path
+
+
+def _write(data: MuData | AnnData, path: Path) -> None:
+    with quiet_mudata():
+        plainer = plain(data)
+        if path.suffix == ".zarr":
+            with atomic_dir(path, overwrite=True, owned=True) as folder:
+                plainer.write_zarr(folder)
+            return
+        with atomic_path(path) as temporary:
+            try:
+                plainer.write_h5mu(temporary) if isinstance(plainer, MuData) else plainer.write_h5ad(temporary)
+                # HDF5 reports some failed writes only on stderr; a file cut short cannot be opened.
+                h5py.File(temporary, "r").close()
+            except RuntimeError as error:
+                if "errno" not in str(error):
+                    raise
+                # HDF5 turns a full disk met while closing into a RuntimeError.
+                raise OSError(str(error)) from error

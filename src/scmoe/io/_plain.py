@@ -1,0 +1,107 @@
+"""The plain form of data: one type of text, whichever library wrote it, and the only form that every library can write.
+
+pandas knows text as `object`, as `string` and, from version 3, as `str`; anndata 0.12 reads all of them and writes the first only.
+"""
+
+from collections.abc import Mapping
+from typing import Any, TypeVar
+
+import numpy as np
+import pandas as pd
+from anndata import AnnData
+from mudata import MuData
+
+from scmoe.io._quiet import quiet_mudata
+
+Data = TypeVar("Data", AnnData, MuData)
+
+
+def plain(data: Data) -> Data:
+    """A new object over the same matrices, whose names, tables and ``uns`` have the plain form.
+
+    Names and text are what the installed pandas takes strings for (`object` before version 3, `str` since); text with gaps and
+    categories of any kind of text are categorical; floating-point columns have NaN, not NA; whole numbers and booleans with
+    gaps stay nullable. No value changes, and the columns of `data` stay as they are.
+    """
+    return _plain_mdata(data) if isinstance(data, MuData) else _plain_adata(data)
+
+
+def plain_index(names: pd.Index) -> pd.Index:
+    """Names as the installed pandas takes strings for."""
+    return pd.Index(names.astype(object).to_list(), name=names.name) if is_text(names) else names
+
+
+def plain_frame(frame: pd.DataFrame) -> pd.DataFrame:
+    """A table in plain form."""
+    index = plain_index(frame.index)
+    columns = {name: plain_column(frame[name].values) for name in frame} if frame.columns.is_unique else None
+    if columns is None:
+        return frame.set_axis(index)
+    return pd.DataFrame(columns, index=index, columns=frame.columns if len(frame.columns) else None)
+
+
+def plain_column(values: Any) -> Any:
+    """The values of a column in plain form."""
+    if isinstance(values.dtype, pd.CategoricalDtype):
+        return values.rename_categories(plain_index(values.categories))
+    if isinstance(values.dtype, (pd.Float32Dtype, pd.Float64Dtype)):
+        return values.to_numpy(dtype=values.dtype.numpy_dtype, na_value=np.nan)
+    missing = pd.isna(values)
+    if not is_text(values) and not (values.dtype == object and missing.all()):
+        return values
+    text = np.asarray(values, dtype=object)  # a table makes of it what the installed pandas takes strings for
+    if missing.any():
+        return pd.Categorical([None if gap else each for gap, each in zip(missing, text, strict=True)])
+    return text
+
+
+def is_text(values: Any) -> bool:
+    """Whether an array, column or index holds strings, however pandas stores them; gaps do not count."""
+    return isinstance(values.dtype, pd.StringDtype) or pd.api.types.infer_dtype(values, skipna=True) == "string"
+
+
+def _plain_mdata(mdata: MuData) -> MuData:
+    with quiet_mudata():
+        return MuData(
+            {name: plain(each) for name, each in mdata.mod.items()},
+            obs=plain_frame(mdata.obs),
+            var=plain_frame(mdata.var),
+            uns=plain_uns(mdata.uns),
+            axis=int(mdata.axis),  # mudata 0.4 reads NumPy's integer, which zarr's JSON cannot hold
+            **{
+                part: _plain_arrays(getattr(mdata, part))
+                for part in ("obsm", "varm", "obsp", "varp", "obsmap", "varmap")
+            },
+        )
+
+
+def _plain_adata(adata: AnnData) -> AnnData:
+    raw = adata.raw
+    with quiet_mudata():
+        return AnnData(
+            adata.X,
+            obs=plain_frame(adata.obs),
+            var=plain_frame(adata.var),
+            uns=plain_uns(adata.uns),
+            # anndata 0.13 keeps X among the layers, under the key None.
+            layers={key: value for key, value in adata.layers.items() if key is not None},
+            raw=None if raw is None else {"X": raw.X, "var": plain_frame(raw.var), "varm": _plain_arrays(raw.varm)},
+            **{part: _plain_arrays(getattr(adata, part)) for part in ("obsm", "varm", "obsp", "varp")},
+        )
+
+
+def _plain_arrays(arrays: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: plain_frame(value) if isinstance(value, pd.DataFrame) else value for key, value in arrays.items()}
+
+
+def plain_uns(value: Any) -> Any:
+    """A value of ``uns`` in plain form, at any depth."""
+    if isinstance(value, Mapping):
+        return {key: plain_uns(item) for key, item in value.items()}
+    if isinstance(value, pd.DataFrame):
+        return plain_frame(value)
+    if isinstance(value, pd.api.extensions.ExtensionArray):
+        return plain_column(value)
+    if isinstance(value, np.ndarray) and value.dtype.kind == "T":  # NumPy's text of variable width, which zarr reads
+        return value.astype(object)
+    return value

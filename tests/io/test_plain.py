@@ -1,0 +1,118 @@
+"""The plain form: one type of text, whichever library wrote it, and no value changed."""
+
+import anndata as ad
+import mudata
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy import sparse
+
+from scmoe.io._plain import plain, plain_column, plain_frame, plain_index, plain_uns
+from scmoe.io._quiet import quiet_mudata
+
+LETTERS = st.characters(exclude_characters="\0", codec="utf-8")
+TEXT = [object, "string", pd.StringDtype(na_value=np.nan)]
+
+
+@pytest.mark.parametrize("dtype", TEXT)
+def test_names_have_the_type_that_pandas_gives_strings(dtype: object) -> None:
+    names = plain_index(pd.Index(["a", "b"], dtype=dtype, name="cell"))
+    assert names.dtype == pd.Index(["a", "b"]).dtype
+    assert (list(names), names.name) == (["a", "b"], "cell")
+
+
+@pytest.mark.parametrize("dtype", TEXT)
+@given(values=st.lists(st.none() | st.text(LETTERS, max_size=3), min_size=1, max_size=6))
+def test_text_keeps_its_values_and_gaps(dtype: object, values: list[str | None]) -> None:
+    column = plain_frame(pd.Series(values, dtype=dtype).to_frame("a"))["a"]
+    gaps = [value is None for value in values]
+    assert list(pd.isna(column)) == gaps
+    assert [value for value in column if not pd.isna(value)] == [value for value in values if value is not None]
+    if any(gaps) and not all(gaps):
+        assert isinstance(column.dtype, pd.CategoricalDtype)
+    elif not any(gaps):
+        assert column.dtype == pd.Series(["a"]).dtype
+
+
+@pytest.mark.parametrize("dtype", TEXT)
+def test_categories_are_plain_and_stay_in_order(dtype: object) -> None:
+    values = pd.Categorical.from_codes([1, -1, 0], pd.Index(["z", "a"], dtype=dtype), ordered=True)
+    found = plain_column(values)
+    assert list(found.categories) == ["z", "a"]
+    assert found.categories.dtype == pd.Index(["a"]).dtype
+    assert found.ordered
+    assert list(found.codes) == [1, -1, 0]
+
+
+@pytest.mark.parametrize(
+    ("values", "dtype"),
+    [([1, None], "Int64"), ([True, None], "boolean"), ([1, 2], "int64"), ([True, False], "bool"), ([1.5, None], "float32")],
+)
+def test_numbers_stay_what_they_are(values: list, dtype: str) -> None:
+    column = pd.Series(values, dtype=dtype)
+    pd.testing.assert_series_equal(plain_frame(column.to_frame("a"))["a"], column, check_names=False)
+
+
+def test_nullable_decimals_become_ordinary_ones() -> None:
+    np.testing.assert_array_equal(plain_column(pd.array([1.5, None], dtype="Float64")), [1.5, np.nan])
+
+
+def test_frame_without_columns_keeps_its_rows() -> None:
+    frame = plain_frame(pd.DataFrame(index=["a", "b"]))
+    assert (frame.shape, list(frame.index)) == ((2, 0), ["a", "b"])
+
+
+def test_columns_of_a_frame_keep_names_and_order() -> None:
+    frame = pd.DataFrame([[1, 2, 3]], columns=pd.Index(["b", "a", "c"], name="protein"))
+    pd.testing.assert_frame_equal(plain_frame(frame), frame)
+
+
+def test_uns_is_plain_at_any_depth() -> None:
+    table = pd.DataFrame({"a": pd.array(["x", "y"], dtype="string")})
+    found = plain_uns({"deep": {"table": table, "text": pd.array(["x"], dtype="string"), "number": 1}})["deep"]
+    assert found["table"]["a"].dtype == pd.Series(["x"]).dtype
+    assert type(found["text"]) is np.ndarray
+    assert found["number"] == 1
+
+
+@pytest.fixture
+def awkward() -> mudata.MuData:
+    """What the newest libraries may read, as far as the installed ones can hold it."""
+    names = pd.Index(["a", "b", "c"]).astype("string")
+    rna = ad.AnnData(
+        sparse.csr_matrix(np.eye(3, 2, dtype=np.float32)),
+        obs=pd.DataFrame({"note": pd.array(["u", None, "w"], dtype="string")}, index=names),
+        layers={"counts": np.ones((3, 2))},
+        obsm={"frame": pd.DataFrame({"x": [1, 2, 3]}, index=names)},
+        uns={"table": pd.DataFrame({"t": pd.array(["u"], dtype="string")})},
+    )
+    rna.raw = rna.copy()
+    with quiet_mudata():
+        return mudata.MuData({"rna": rna})
+
+
+def test_the_data_given_are_not_changed(awkward: mudata.MuData) -> None:
+    column = awkward["rna"].obs["note"]
+    with quiet_mudata():
+        found = plain(awkward)
+    assert awkward["rna"].obs["note"].dtype == column.dtype
+    assert found["rna"].obs["note"].dtype == "category"
+    assert found["rna"].X is awkward["rna"].X
+
+
+def test_every_part_is_plain(awkward: mudata.MuData) -> None:
+    with quiet_mudata():
+        found = plain(awkward)["rna"]
+    text = pd.Index(["a"]).dtype
+    places = [found.obs_names, found.var_names, found.obsm["frame"].index, found.raw.var_names]
+    assert [each.dtype for each in places] == [text] * len(places)
+    assert found.uns["table"]["t"].dtype == text
+    assert [name for name in found.layers if name is not None] == ["counts"]
+
+
+def test_axis_is_an_integer_of_python(mdata: mudata.MuData) -> None:
+    with quiet_mudata():
+        odd = mudata.MuData(dict(mdata.mod.items()), axis=np.int64(0))
+        assert type(plain(odd).axis) is int

@@ -1,0 +1,68 @@
+"""What could not be written is named beforehand, and nothing else is."""
+
+from importlib.metadata import version
+
+import anndata as ad
+import mudata
+import numpy as np
+import pandas as pd
+import pytest
+
+from scmoe.io._files import WriteError
+from scmoe.io._quiet import quiet_mudata
+from scmoe.io._storable import refuse_unstorable, unstorable
+
+NEW = tuple(map(int, version("anndata").split(".")[:2])) >= (0, 13)
+SUFFIXES = (".h5mu", ".zarr")
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_ordinary_data_can_be_written(paired: mudata.MuData, suffix: str) -> None:
+    paired.obs["flag"] = pd.array([True, None] * (paired.n_obs // 2), dtype="boolean")
+    paired.obs["text"] = pd.array(["a", None] * (paired.n_obs // 2), dtype="string")
+    paired.uns["nothing"] = None
+    assert list(unstorable(paired, suffix)) == []
+
+
+PROBLEMS = {
+    "dates": ("obs", lambda m: m.obs.__setitem__("x", pd.to_datetime(["2020-01-01"] * m.n_obs)), r"mdata.obs\['x'\]"),
+    "mixed": ("obs", lambda m: m["rna"].obs.__setitem__("x", [1, "a"] * (m["rna"].n_obs // 2)), r"mdata\['rna'\].obs\['x'\]"),
+    "tuple": ("uns", lambda m: m.uns.__setitem__("x", (1, 2)), r"mdata.uns\['x'\]"),
+    "object": ("uns", lambda m: m["adt"].uns.__setitem__("x", object()), r"mdata\['adt'\].uns\['x'\]"),
+}
+
+
+@pytest.mark.parametrize("name", PROBLEMS)
+def test_place_and_remedy_are_named(paired: mudata.MuData, name: str) -> None:
+    _, spoil, place = PROBLEMS[name]
+    spoil(paired)
+    with pytest.raises(WriteError, match=rf"{place} cannot be written to .h5mu files by anndata .* (Convert|Rename)"):
+        refuse_unstorable(paired, ".h5mu")
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+@pytest.mark.parametrize("part", ["obs", "uns", "layers", "obsm"])
+def test_slash_in_a_key_is_found_where_it_cannot_be_written(paired: mudata.MuData, part: str, suffix: str) -> None:
+    adata = paired["rna"]
+    values = {"obs": 1.0, "uns": 1.0, "layers": adata.X.copy(), "obsm": np.ones((adata.n_obs, 1))}
+    getattr(adata, part)["CD4/CD8"] = values[part]
+    found = list(unstorable(paired, suffix))
+    if NEW or suffix == ".zarr":
+        assert len(found) == 1
+        assert f"mdata['rna'].{part}['CD4/CD8']" in found[0]
+        assert "Rename it" in found[0]
+        assert "CD4_CD8" in found[0]
+    else:
+        assert found == []
+
+
+def test_anndata_is_called_adata() -> None:
+    adata = ad.AnnData(np.ones((2, 2), np.float32), uns={"x": (1, 2)})
+    assert next(unstorable(adata, ".h5ad")).startswith("adata.uns['x']")
+
+
+def test_nothing_is_changed(paired: mudata.MuData, contents) -> None:
+    before = contents(paired)
+    with quiet_mudata():
+        list(unstorable(paired, ".zarr"))
+    assert contents(paired) == before
