@@ -282,6 +282,8 @@ def flatten(value: Any, path: str = "") -> dict[str, Any]:
         return {path: leaf(value)}
     found = {}
     for name, item in value.items():
+        if name is None:  # anndata 0.13 keeps X among the layers
+            continue
         found.update(flatten(item, f"{path}/{name}" if path else str(name)))
     return found
 

@@ -73,7 +73,9 @@ def from_the_future(path: Path) -> None:
 def test_file_of_a_version_to_come_names_the_versions(folder: Path, tmp_path: Path) -> None:
     shutil.copy(folder / "cells.h5mu", tmp_path / "a.h5mu")
     from_the_future(tmp_path / "a.h5mu")
-    with pytest.raises(ValueError, match=r"'csr_matrix' in version 9.9.9, which anndata .* and mudata .*mudata 99.0") as error:
+    with pytest.raises(
+        ValueError, match=r"'csr_matrix' in version 9.9.9, which anndata .* and mudata .*mudata 99.0"
+    ) as error:
         scmoe.datasets.read(tmp_path / "a.h5mu")
     assert "damaged" not in str(error.value)
 

@@ -45,6 +45,7 @@ def annotated() -> ad.AnnData:
 def no_warnings():
     with warnings.catch_warnings():
         warnings.simplefilter("error")
+        warnings.filterwarnings("ignore", message="The .future.infer_string. option")  # in anndata 0.13
         yield
 
 

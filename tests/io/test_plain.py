@@ -48,7 +48,13 @@ def test_categories_are_plain_and_stay_in_order(dtype: object) -> None:
 
 @pytest.mark.parametrize(
     ("values", "dtype"),
-    [([1, None], "Int64"), ([True, None], "boolean"), ([1, 2], "int64"), ([True, False], "bool"), ([1.5, None], "float32")],
+    [
+        ([1, None], "Int64"),
+        ([True, None], "boolean"),
+        ([1, 2], "int64"),
+        ([True, False], "bool"),
+        ([1.5, None], "float32"),
+    ],
 )
 def test_numbers_stay_what_they_are(values: list, dtype: str) -> None:
     column = pd.Series(values, dtype=dtype)

@@ -26,7 +26,11 @@ def test_ordinary_data_can_be_written(paired: mudata.MuData, suffix: str) -> Non
 
 PROBLEMS = {
     "dates": ("obs", lambda m: m.obs.__setitem__("x", pd.to_datetime(["2020-01-01"] * m.n_obs)), r"mdata.obs\['x'\]"),
-    "mixed": ("obs", lambda m: m["rna"].obs.__setitem__("x", [1, "a"] * (m["rna"].n_obs // 2)), r"mdata\['rna'\].obs\['x'\]"),
+    "mixed": (
+        "obs",
+        lambda m: m["rna"].obs.__setitem__("x", [1, "a"] * (m["rna"].n_obs // 2)),
+        r"mdata\['rna'\].obs\['x'\]",
+    ),
     "tuple": ("uns", lambda m: m.uns.__setitem__("x", (1, 2)), r"mdata.uns\['x'\]"),
     "object": ("uns", lambda m: m["adt"].uns.__setitem__("x", object()), r"mdata\['adt'\].uns\['x'\]"),
 }

@@ -12,6 +12,7 @@ import pandas as pd
 import pytest
 from scipy import sparse
 
+from scmoe._check import layer_names
 from scmoe.datasets import read
 from scmoe.io._quiet import quiet_mudata
 from scmoe.pp import prepare
@@ -24,6 +25,7 @@ SHARED = Path(os.environ.get("SCMOE_SHARED", Path(__file__).parents[3] / "shared
 def no_warnings() -> Iterator[None]:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
+        warnings.filterwarnings("ignore", message="The .future.infer_string. option")  # in anndata 0.13
         yield
 
 
@@ -52,7 +54,7 @@ def record(mdata: mudata.MuData, name: str) -> dict:
 
 
 def snapshot(mdata: mudata.MuData) -> dict:
-    mods = {k: (type(a.X), a.X.dtype, dense(a.X).copy(), sorted(a.layers)) for k, a in mdata.mod.items()}
+    mods = {k: (type(a.X), a.X.dtype, dense(a.X).copy(), sorted(layer_names(a))) for k, a in mdata.mod.items()}
     return {"mods": mods, "uns": dict(mdata.uns)}
 
 

@@ -30,7 +30,9 @@ def test_numbers_are_those_of_the_model(paired, trained):
     np.testing.assert_allclose(table["attribution"][trained.feature_names["rna"]], mean.signed["rna"], atol=1e-5)
     summary = paired.uns["scmoe"]["attribution_summary"]
     assert summary["n_cells"].tolist() == [len(cells)] * 2
-    assert summary["value"][0] == pytest.approx(mean.value) and summary["explained"][0] == pytest.approx(mean.explained)
+    assert summary["value"].iloc[0] == pytest.approx(mean.value) and summary["explained"].iloc[0] == pytest.approx(
+        mean.explained
+    )
 
 
 def test_survives_a_file(paired, trained, tmp_path):
@@ -142,7 +144,7 @@ def test_labels_may_be_decimal_numbers_and_missing(paired, fit_model):
     paired.obs.loc[paired.obs_names[:60], "number"] = np.nan
     scmoe.tl.attribute(paired, model, n_steps=2)
     n_cells = paired.uns["scmoe"]["attribution_summary"].groupby("target")["n_cells"].first()
-    assert n_cells.to_dict() == paired.obs["number"].astype(str).value_counts().drop("nan").to_dict()
+    assert n_cells.to_dict() == paired.obs["number"].dropna().astype(str).value_counts().to_dict()
 
 
 def test_unlabeled_cells_are_in_no_correlation(paired, fit_model):

@@ -65,7 +65,7 @@ def _list_to_uns(items: list[Any]) -> Any:
 
 def _table_to_uns(table: pd.DataFrame) -> pd.DataFrame:
     table = table.copy()
-    table.columns = pd.Index(_keys(table.columns), dtype=object)
+    table.columns = pd.Index(_keys(table.columns))
     table.index = table.index.map(str)
     for name in table.columns:
         if table[name].dtype.kind in "OMm" and not isinstance(table[name].dtype, pd.CategoricalDtype):

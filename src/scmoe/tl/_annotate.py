@@ -10,7 +10,7 @@ from mudata import MuData
 from scmoe._keys import ANNOTATION, DEFAULT_KEY, UNKNOWN_LABEL, Keys
 from scmoe._log import logger
 from scmoe.readout._hierarchy import roll_up
-from scmoe.tl._tables import storable_frame, write_uns
+from scmoe.tl._tables import drop_columns, storable_frame, write_uns
 
 if TYPE_CHECKING:
     from scmoe.model._scmoe import SCMOE
@@ -85,7 +85,7 @@ def annotate(
         chosen, confidence, names = roll_up(found.probability, labels, hierarchy, rollup_confidence)
         columns[keys.label_rollup] = _categorical(chosen, names, reject_label)
         columns[keys.label_rollup_confidence] = confidence
-    mdata.obs.drop(columns=[*keys.of_labels()], inplace=True, errors="ignore")
+    drop_columns(mdata, keys.of_labels())
     for name, column in columns.items():
         mdata.obs[name] = column
     mdata.obsm[keys.label_probability] = storable_frame(found.probability, mdata, labels)

@@ -1,6 +1,6 @@
 """What the table-writing verbs share."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -79,8 +79,7 @@ def drop_results(mdata: MuData, key: str) -> None:
     keys = Keys(name=key)
     columns = (keys.cluster, keys.mapping_score, *keys.of_labels())
     arrays = (keys.embedding, keys.labeled_embedding, keys.router, keys.label_probability, keys.denoised)
-    for name in columns:
-        mdata.obs.drop(columns=name, inplace=True, errors="ignore")
+    drop_columns(mdata, columns)
     adatas = [mdata.mod[name] for name in mdata.mod]
     for mapping in (mdata.obsm, *(adata.obsm for adata in adatas), *(adata.layers for adata in adatas)):
         # anndata 0.13 keeps X among the layers, under the key None.
@@ -92,6 +91,13 @@ def drop_results(mdata: MuData, key: str) -> None:
         kept = {name: value for name, value in mdata.uns.pop(key).items() if name == PREPARE}
         if kept:
             mdata.uns[key] = kept
+
+
+def drop_columns(mdata: MuData, names: Iterable[str]) -> None:
+    """Take columns out of ``mdata.obs``, as far as it has them."""
+    for name in names:
+        if name in mdata.obs:
+            del mdata.obs[name]
 
 
 @contextmanager
