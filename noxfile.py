@@ -2,6 +2,8 @@
 
 import os
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import nox
@@ -17,6 +19,8 @@ CONSTRAINTS = ["-c", "constraints.txt"]
 ENV = {"OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", "1"), "MPLBACKEND": "agg"}
 NOTEBOOK_ENV = ENV | {"MPLBACKEND": None}  # notebooks need the inline backend, else no figure shows
 CELL_SECONDS = 400
+NEWEST = (3, 12)
+"""The lowest Python for which the newest libraries exist."""
 
 
 def _groups(*names: str) -> list[str]:
@@ -70,10 +74,104 @@ def docs(session: nox.Session) -> None:
 def tutorials(session: nox.Session) -> None:
     """Execute copies of the tutorial notebooks; fail on an error."""
     _install(session, "doc")
+    _execute_notebooks(session, "jupyter")
+
+
+def _execute_notebooks(session: nox.Session, jupyter: str) -> None:
     folder = Path(session.create_tmp())
     for notebook in sorted(Path("tutorials").glob("*.ipynb")):
         copy = shutil.copy(notebook, folder)
-        session.run("jupyter", "execute", f"--timeout={CELL_SECONDS}", str(copy), env=NOTEBOOK_ENV)
+        session.run(jupyter, "execute", f"--timeout={CELL_SECONDS}", str(copy), env=NOTEBOOK_ENV, external=True)
+
+
+@nox.session(venv_backend="none")
+def newest(session: nox.Session) -> None:
+    """README's commands, tests, pages and notebooks on the newest libraries; `-- quick`: the demo and the fast tests."""
+    python = _newest_python()
+    if python is None:
+        session.warn("NOT DONE: no CPython 3.12 or newer was found (PATH, pyenv); nothing ran on the newest libraries.")
+        session.skip("no CPython 3.12 or newer")
+    session.log(f"The newest libraries, on {python}")
+    tools = _newest_environment(session, python)
+    session.run(str(tools / "scmoe"), "demo", "-o", session.create_tmp(), env=ENV, external=True)
+    pytest = [str(tools / "python"), "-m", "pytest", "-q"]
+    if session.posargs == ["quick"]:
+        session.run(*pytest, "-m", "not slow", env=ENV, external=True)
+        session.log(
+            "On the newest libraries: demo and fast tests passed; slow tests, pages and notebooks were left out."
+        )
+        return
+    session.run(*pytest, *session.posargs, env=ENV, external=True)
+    pages = ["-M", "html", "docs", session.create_tmp(), "-W", "--keep-going"]
+    session.run(str(tools / "python"), "-m", "sphinx", *pages, env=NOTEBOOK_ENV, external=True)
+    _execute_notebooks(session, str(tools / "jupyter"))
+
+
+def _newest_python() -> str | None:
+    """The newest CPython that can make an environment, among those on the PATH and of pyenv."""
+    root = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv"))
+    names = [f"python3.{minor}" for minor in range(NEWEST[1], 30)]
+    paths = [path for name in names if (path := shutil.which(name))]
+    # pyenv's shims on the PATH answer only for a version that is set; the interpreters themselves always do.
+    found = [sys.executable, *paths, *map(str, root.glob("versions/3.*/bin/python"))]
+    versions = {version: path for path in found if (version := _version(path)) is not None}
+    return versions[max(versions)] if versions else None
+
+
+def _version(python: str) -> tuple[int, ...] | None:
+    """Version of a CPython from 3.12 on with `venv`; None for anything else."""
+    code = "import sys, venv, ensurepip; print(sys.implementation.name, *sys.version_info[:3])"
+    done = subprocess.run([python, "-c", code], capture_output=True, text=True, check=False)
+    name, *version = done.stdout.split() or [""]
+    numbers = tuple(map(int, version))
+    return numbers if name == "cpython" and numbers >= NEWEST and done.returncode == 0 else None
+
+
+def _newest_environment(session: nox.Session, python: str) -> Path:
+    """An environment outside the clone, which is large and serves all clones; brought up to date at each run."""
+    cache = os.environ.get("XDG_CACHE_HOME", str(Path.home() / ".cache"))
+    folder = Path(os.environ.get("SCMOE_ENVS", Path(cache) / "scmoe")) / "newest"
+    tools = folder / ("Scripts" if os.name == "nt" else "bin")
+    if folder.exists() and _version(str(tools / "python")) != _version(python):
+        shutil.rmtree(folder)
+    if not folder.exists():
+        session.run(python, "-m", "venv", str(folder), external=True)
+    groups = [f"--group={name}" for name in ("test", "doc")]
+    pip = [str(tools / "python"), "-m", "pip", "install", "-q", "-U", "--upgrade-strategy", "eager"]
+    session.run(*pip, "pip>=25.1", external=True)
+    session.run(*pip, "-e", ".", *groups, external=True)
+    return tools
+
+
+@nox.session(python="3.11")
+def oldest(session: nox.Session) -> None:
+    """All tests on the lowest versions that pyproject.toml allows."""
+    pins = Path(session.create_tmp()) / "lowest.txt"
+    session.install("uv")
+    lowest = ["--resolution", "lowest-direct", "--python-version", "3.11", "--group", "test"]
+    session.run("uv", "pip", "compile", "-q", *lowest, "pyproject.toml", "-o", str(pins))
+    session.install("-r", str(pins))
+    session.install("--no-deps", "-e", ".")
+    session.run("pytest", *session.posargs, env=ENV)
+
+
+@nox.session
+def exchange(session: nox.Session) -> None:
+    """Which files, models and checkpoints of this environment and of the newest libraries each other can use."""
+    python = _newest_python()
+    if python is None:
+        session.error("There is no CPython 3.12 or newer to exchange with (PATH, pyenv).")
+    _install(session)
+    tools, folder = _newest_environment(session, python), Path(session.create_tmp())
+    pythons = {"here": "python", "newest": str(tools / "python")}
+    script = "tests/data/exchange.py"
+    for name, each in pythons.items():
+        shutil.rmtree(folder / name, ignore_errors=True)
+        session.run(each, script, "write", str(folder / name), env=ENV, external=True)
+    for writer in pythons:
+        for reader, each in pythons.items():
+            session.log(f"Written {writer}, read {reader}: file, values, written again")
+            session.run(each, script, "read", str(folder / writer), env=ENV, external=True)
 
 
 @nox.session

@@ -34,7 +34,7 @@ def _parse_kinds(kinds: list[str] | None) -> dict[str, str]:
 def check_output(folder: Path, overwrite: bool, resume: bool, *, result: str) -> Path:
     """Refuse before the training what would fail after it; returns the file for checkpoints."""
     from scmoe.io._files import check_replaceable, check_writable
-    from scmoe.model._save import SETTINGS, WEIGHTS
+    from scmoe.model._base import SETTINGS, WEIGHTS
     from scmoe.train._fit import CHECKPOINT
 
     checkpoint = folder / "checkpoints" / CHECKPOINT

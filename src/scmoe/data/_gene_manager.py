@@ -53,6 +53,13 @@ class GeneSetup:
         return asdict(self) | {"names": list(self.names), "aliases": dict(self.aliases)}
 
 
+def gene_setup_table(state: Mapping[str, Any]) -> rich.table.Table:
+    """What is read from where; `state` is a `GeneSetup` as a plain dict."""
+    table = rich.table.Table("layer", "values", "genes", title="scmoe setup")
+    table.add_row(state["layer"] or "X", state["values"], str(len(state["names"])))
+    return table
+
+
 class GeneField(BaseAnnDataField):
     """One field, whose state is the `GeneSetup` as a plain dict; nothing is written to the data.
 
@@ -93,9 +100,7 @@ class GeneField(BaseAnnDataField):
 
     def view_state_registry(self, state_registry: dict[str, Any]) -> rich.table.Table:
         """A table of what is read from where."""
-        table = rich.table.Table("layer", "values", "genes", title="scmoe setup")
-        table.add_row(state_registry["layer"] or "X", state_registry["values"], str(len(state_registry["names"])))
-        return table
+        return gene_setup_table(state_registry)
 
 
 class GeneManager(AnnDataManager):

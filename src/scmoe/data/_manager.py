@@ -1,6 +1,6 @@
 """The bridge to scvi-tools: its registry holds our `Setup`, its data set is our `MosaicDataset`."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import rich.table
@@ -11,6 +11,15 @@ from torch.utils.data import Subset
 
 from scmoe.data._dataset import MosaicDataset
 from scmoe.data._setup import Setup
+
+
+def setup_table(state: Mapping[str, Any]) -> rich.table.Table:
+    """What each modality is read from; `state` is a `Setup` as a plain dict."""
+    table = rich.table.Table("modality", "layer", "likelihood", "features", title="scmoe setup")
+    for name in state["modalities"]:
+        layer, likelihood = state["layers"][name] or "X", state["likelihoods"][name]
+        table.add_row(name, layer, likelihood, str(len(state["feature_names"][name])))
+    return table
 
 
 class SetupField(BaseAnnDataField):
@@ -56,11 +65,7 @@ class SetupField(BaseAnnDataField):
 
     def view_state_registry(self, state_registry: dict[str, Any]) -> rich.table.Table:
         """A table of what each modality is read from."""
-        table = rich.table.Table("modality", "layer", "likelihood", "features", title="scmoe setup")
-        for name in state_registry["modalities"]:
-            layer, likelihood = state_registry["layers"][name] or "X", state_registry["likelihoods"][name]
-            table.add_row(name, layer, likelihood, str(len(state_registry["feature_names"][name])))
-        return table
+        return setup_table(state_registry)
 
 
 class MosaicManager(AnnDataManager):

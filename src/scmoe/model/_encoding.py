@@ -6,11 +6,11 @@ from typing import Literal, NamedTuple, get_args
 import numpy as np
 from lightning.fabric.utilities import move_data_to_device
 from mudata import MuData
-from scvi.model.base import BaseModelClass
 from torch import Tensor
 
 from scmoe.data._dataset import Batch, MosaicDataset
 from scmoe.data._setup import Setup
+from scmoe.model._base import BaseModel
 from scmoe.nn._config import NetworkConfig
 from scmoe.nn._network import Encoded, Network
 from scmoe.nn._threads import threads_for
@@ -58,7 +58,7 @@ class Chunk(NamedTuple):
             yield tuple(np.flatnonzero(pattern).tolist()), np.flatnonzero(which.ravel() == i)
 
 
-class Encoding(BaseModelClass):
+class Encoding(BaseModel):
     """What all methods that use the trained network rest on."""
 
     module: Network

@@ -7,13 +7,13 @@ import numpy as np
 import pandas as pd
 from anndata import AnnData
 from lightning.fabric.utilities import move_data_to_device
-from scvi.model.base import BaseModelClass
 
 from scmoe._log import logger
 from scmoe.data._gene_batches import in_order
 from scmoe.data._gene_dataset import DEFAULT_DEPTH, Draw, GeneBatch, GeneDataset
 from scmoe.data._gene_manager import GeneSetup
 from scmoe.losses._class_balance import ClassBalance
+from scmoe.model._base import BaseModel
 from scmoe.nn._gene_classifier import GeneClassifier
 from scmoe.nn._gene_config import GeneConfig
 from scmoe.nn._gene_encoder import GeneStates
@@ -36,7 +36,7 @@ class GeneChunk(NamedTuple):
     """What it made of it."""
 
 
-class GeneEncoding(BaseModelClass):
+class GeneEncoding(BaseModel):
     """What all methods that use the trained network rest on."""
 
     module: GeneNetwork

@@ -21,6 +21,7 @@ from scmoe.data._dataset import MosaicDataset
 from scmoe.data._manager import SetupField
 from scmoe.data._setup import Setup
 from scmoe.io._files import atomic_dir
+from scmoe.model._base import SETTINGS, WEIGHTS
 from scmoe.readout._readouts import Readouts
 
 if TYPE_CHECKING:
@@ -31,7 +32,6 @@ FORMAT = 3
 REMEDY = "Copy or save the model again."
 READOUT = "readout/"
 """Before the names of what is not the network's."""
-WEIGHTS, SETTINGS = "weights.safetensors", "settings.json"
 PACKAGES = ("scmoe", "torch", "lightning", "scvi-tools", "anndata", "mudata", "numpy")
 
 

@@ -12,7 +12,7 @@ from mudata import MuData
 from scmoe._check import check_mdata
 from scmoe._keys import UNKNOWN_LABEL
 from scmoe.data._covariates import n_covariates
-from scmoe.data._manager import MosaicManager, SetupField
+from scmoe.data._manager import MosaicManager, SetupField, setup_table
 from scmoe.data._setup import Setup
 from scmoe.losses._class_balance import DEFAULT_BALANCE, ClassBalance
 from scmoe.model._adapt import adapt
@@ -62,6 +62,9 @@ class SCMOE(Training):
     >>> model.train()
     >>> mdata.obsm["X_scmoe"] = model.get_latent_representation()
     """
+
+    setup_call = "SCMOE.setup_mudata(mdata)"
+    _setup_table = staticmethod(setup_table)
 
     def __init__(
         self,

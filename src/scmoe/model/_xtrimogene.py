@@ -8,7 +8,7 @@ import pandas as pd
 import torch
 from anndata import AnnData
 
-from scmoe.data._gene_manager import GeneField, GeneManager, GeneSetup
+from scmoe.data._gene_manager import GeneField, GeneManager, GeneSetup, gene_setup_table
 from scmoe.losses._class_balance import DEFAULT_BALANCE, ClassBalance
 from scmoe.model._fine_tuning import FineTuning, classifier_of
 from scmoe.model._gene_start import check_embeddings
@@ -73,6 +73,9 @@ class XTRIMOGENE(FineTuning):
     >>> model.train()
     >>> adata.obsm["X_xtrimogene"] = model.get_latent_representation()
     """
+
+    setup_call = "XTRIMOGENE.setup_anndata(adata)"
+    _setup_table = staticmethod(gene_setup_table)
 
     def __init__(
         self,
