@@ -2,7 +2,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from scmoe.datasets._cells import check_cells, class_sizes, column_of, take
+from scmoe.datasets._cells import check_cells, class_sizes, column_of, origins, split_columns, take
 
 CELLS = np.array([5, 5, 0, 90])
 NAMES = pd.Index(["a", "b", "c", "d"])
@@ -58,3 +58,24 @@ def test_unusable_columns_and_cells(raw):
     adata.obs_names = ["a"] * adata.n_obs
     with pytest.raises(ValueError, match="twice 'a'"):
         check_cells(adata)
+
+
+TEXT = [object, "str", "string", "category"]
+
+
+@pytest.mark.parametrize("dtype", TEXT)
+def test_columns_of_parts_are_known_by_what_they_hold(dtype):
+    obs = pd.DataFrame({"part": pd.Series(["train", "test", "train"], dtype=dtype)})
+    obs["gaps"] = pd.Series(["train", None, "validation"], dtype=object if dtype == "str" else dtype)
+    obs["other"] = pd.Series(["train", "spare", "test"], dtype=dtype)
+    obs["one"] = pd.Series(["train"] * 3, dtype=dtype)
+    obs["number"], obs["flag"] = [0, 1, 2], [True, False, True]
+    assert split_columns(obs) == ["part", "gaps"]
+
+
+@pytest.mark.parametrize("dtype", TEXT)
+def test_a_cell_without_an_origin_is_its_own(dtype):
+    obs = pd.DataFrame({"copy_of": pd.Series(["a", None, "a"], dtype=object if dtype == "str" else dtype)})
+    obs.index = ["a", "b", "c"]
+    assert origins(obs).tolist() == ["a", "b", "a"]
+    assert origins(obs, "mixed_with").tolist() == ["a", "b", "c"]

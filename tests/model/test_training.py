@@ -150,8 +150,21 @@ def test_mixed_cells_in_another_part_than_either_parent_are_refused(paired, fit_
         fit_model(paired, train_size=0.8)
 
 
-def test_learning_from_test_cells_is_said(paired, fit_model, capsys):
+TEXT = [object, "str", "string", "category"]
+
+
+@pytest.mark.parametrize("dtype", TEXT)
+def test_copies_are_known_in_every_kind_of_text(paired, fit_model, dtype):
+    copies = oversampled(paired)
+    copies.obs["copy_of"] = copies.obs["copy_of"].astype(dtype)
+    with pytest.raises(ValueError, match="are in different parts"):
+        fit_model(copies, setup={"labels_key": "cell_type"}, train_size=0.8)
+
+
+@pytest.mark.parametrize("dtype", TEXT)
+def test_learning_from_test_cells_is_said(paired, fit_model, capsys, dtype):
     scmoe.pp.split(paired, labels_key="cell_type", key_added="part")
+    paired.obs["part"] = paired.obs["part"].astype(dtype)
     fit_model(paired, train_size=1.0)
     n = int((paired.obs["part"] != "train").sum())
     assert f"obs['part'] sets {n} of the 120 cells apart that are learned from now" in capsys.readouterr().err

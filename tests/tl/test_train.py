@@ -148,3 +148,10 @@ def test_what_only_looks_like_a_result_stays(paired, tl_train):
     assert {"scmoe_age_from_chart", "scmoe_adt_from_rna", "scmoe_b_cluster"} <= set(paired.obs)
     assert {"scmoe_adt_from_flow", "scmoe_b_adt_from_rna", "X_scmoe_b"} <= set(paired.obsm)
     assert {"scmoe_panel_from_rna", "scmoe_b_adt_from_rna"} <= set(paired["adt"].layers)
+
+
+def test_what_files_could_not_hold_is_said_before_training(paired, tl_train, capsys):
+    paired.uns["pair"] = (1, 2)
+    tl_train(paired)
+    said = capsys.readouterr().err
+    assert said.index("mdata.uns['pair'] cannot be written to .h5 files") < said.index("trained")
