@@ -22,6 +22,7 @@ from scmoe.data._manager import SetupField
 from scmoe.data._setup import Setup
 from scmoe.io._files import atomic_dir
 from scmoe.model._base import SETTINGS, WEIGHTS
+from scmoe.nn._config import NetworkConfig, from_keywords
 from scmoe.readout._readouts import Readouts
 
 if TYPE_CHECKING:
@@ -84,7 +85,13 @@ def load_model(cls: type["SCMOE"], path: Path, adata: MuData | None) -> "SCMOE":
     path = path.expanduser()
     settings, state = read_folder(cls, path)
     with damage_explained(path / SETTINGS):
-        model = _restore(cls, settings)
+        registry, seed, config = registry_of(Setup(**settings["setup"])), settings["seed"], settings["config"]
+        from_keywords(NetworkConfig, config)
+    # Outside: an error of a library's API is no damaged file.
+    model = cls(registry=registry, seed=seed, **config)
+    with damage_explained(path / SETTINGS):
+        restore_training(model, settings)
+        model.diagnostics_, model.class_balance_ = settings["diagnostics"], settings["class_balance"]
     with mismatch_explained(path):
         readouts = {name: state.pop(name) for name in list(state) if name.startswith(READOUT)}
         model.module.load_state_dict(state)
@@ -128,14 +135,6 @@ def registry(model: str, method: str, key: str, setup: dict[str, Any]) -> dict[s
         "setup_method_name": method,
         "field_registries": {key: state},
     }
-
-
-def _restore(cls: type["SCMOE"], settings: dict[str, Any]) -> "SCMOE":
-    """The model without its weights."""
-    model = cls(registry=registry_of(Setup(**settings["setup"])), seed=settings["seed"], **settings["config"])
-    restore_training(model, settings)
-    model.diagnostics_, model.class_balance_ = settings["diagnostics"], settings["class_balance"]
-    return model
 
 
 def restore_training(model: Any, settings: Mapping[str, Any]) -> None:

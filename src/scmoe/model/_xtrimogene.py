@@ -23,7 +23,8 @@ from scmoe.model._save import (
     write_folder,
 )
 from scmoe.model._training import checked_seed
-from scmoe.nn._gene_config import gene_config
+from scmoe.nn._config import from_keywords
+from scmoe.nn._gene_config import GeneConfig, gene_config
 from scmoe.nn._gene_network import GeneNetwork
 from scmoe.readout._axes import Axes
 from scmoe.tokens._counts import Values, check_anndata
@@ -216,7 +217,12 @@ class XTRIMOGENE(FineTuning):
         settings, state = read_folder(cls, path)
         with damage_explained(path / SETTINGS):
             known = registry(cls.__name__, "setup_anndata", GeneField.registry_key, settings["setup"])
-            model = cls(registry=known, seed=settings["seed"], **settings["config"])
+            seed, config = settings["seed"], settings["config"]
+            GeneSetup(**settings["setup"])
+            from_keywords(GeneConfig, config)
+        # Outside: an error of a library's API is no damaged file.
+        model = cls(registry=known, seed=seed, **config)
+        with damage_explained(path / SETTINGS):
             restore_training(model, settings)
             model.labels, model.class_balance_ = settings["labels"], settings["class_balance"]
         with mismatch_explained(path):
