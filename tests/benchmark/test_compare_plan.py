@@ -1,8 +1,8 @@
 import pytest
 
-import scmoe.benchmark._compare_plan as compare_plan
-from scmoe.benchmark._compare_plan import Facts, Run, chosen_methods, plan
-from scmoe.benchmark._methods_scmoe import ALWAYS, GROUPS, VARIANTS
+import scmoe.benchmark._plan as compare_plan
+from scmoe.benchmark._plan import Facts, Run, chosen_methods, plan
+from scmoe.benchmark.methods._scmoe import ALWAYS, GROUPS, VARIANTS
 
 CITE = Facts(kinds={"rna": "rna", "adt": "protein"}, n_cells=100, complete=True, n_labels=3, n_batches=2)
 

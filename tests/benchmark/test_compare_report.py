@@ -1,7 +1,7 @@
 import pytest
 
-from scmoe.benchmark._compare_figures import rank_table
-from scmoe.benchmark._compare_report import best_methods, compare_markdown, summarize
+from scmoe.benchmark._figures import rank_table
+from scmoe.benchmark._report import best_methods, compare_markdown, summarize
 
 
 def results(method, values, score="pearson"):

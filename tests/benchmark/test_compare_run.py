@@ -4,10 +4,10 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-import scmoe.benchmark._compare_run as compare_run
-from scmoe.benchmark._compare_plan import HEAVY, Run
-from scmoe.benchmark._compare_report import compare_markdown
-from scmoe.benchmark._compare_run import run_compare
+import scmoe.benchmark._run as compare_run
+from scmoe.benchmark._plan import HEAVY, Run
+from scmoe.benchmark._report import compare_markdown
+from scmoe.benchmark._run import run_compare
 from scmoe.cli import app
 from scmoe.datasets._write import write
 

@@ -1,8 +1,8 @@
 import pytest
 
-import scmoe.benchmark._compare_skip as compare_skip
-from scmoe.benchmark._compare_plan import Facts, Run, plan
-from scmoe.benchmark._compare_skip import reason_to_skip
+import scmoe.benchmark._skip as compare_skip
+from scmoe.benchmark._plan import Facts, Run, plan
+from scmoe.benchmark._skip import reason_to_skip
 
 CITE = Facts(kinds={"rna": "rna", "adt": "protein"}, n_cells=100, complete=True, n_labels=3, n_batches=2)
 

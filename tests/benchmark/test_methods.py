@@ -2,16 +2,16 @@ import numpy as np
 import pytest
 from scipy.sparse import csr_matrix
 
-import scmoe.benchmark._methods_scvi as _methods_scvi
+import scmoe.benchmark.methods._scvi as _methods_scvi
 from scmoe.benchmark._cells import subset
-from scmoe.benchmark._compare_plan import METHODS
-from scmoe.benchmark._methods_annotate import CLASS_WEIGHTS, logreg
-from scmoe.benchmark._methods_embed import EMBED_METHODS, fuse, pca, scaled_kernel, snf, spectral
-from scmoe.benchmark._methods_predict import ARRAY_METHODS
-from scmoe.benchmark._methods_scvi import modality_of_kind, multivi_embed, totalvi_embed, totalvi_predict
+from scmoe.benchmark._plan import METHODS
 from scmoe.benchmark._scores import kmeans_scores
-from scmoe.benchmark._speed_data import simulate
+from scmoe.benchmark.methods._annotate import CLASS_WEIGHTS, logreg
+from scmoe.benchmark.methods._embed import EMBED_METHODS, fuse, pca, scaled_kernel, snf, spectral
+from scmoe.benchmark.methods._predict import ARRAY_METHODS
+from scmoe.benchmark.methods._scvi import modality_of_kind, multivi_embed, totalvi_embed, totalvi_predict
 from scmoe.pp._prepare import prepare
+from scmoe.studies.speed._data import simulate
 
 
 @pytest.fixture

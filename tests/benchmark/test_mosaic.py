@@ -2,9 +2,9 @@ import numpy as np
 import pytest
 
 from scmoe.benchmark import _mosaic
-from scmoe.benchmark._compare_plan import Run
 from scmoe.benchmark._meter import Meter
 from scmoe.benchmark._mosaic import Integrated, make_mosaic, mosaic_scores
+from scmoe.benchmark._plan import Run
 from scmoe.benchmark._predicted import Predicted
 
 

@@ -4,7 +4,7 @@ import pytest
 
 import scmoe.benchmark._tasks as tasks
 from scmoe.benchmark._cells import known_labels, subset
-from scmoe.benchmark._compare_plan import Run
+from scmoe.benchmark._plan import Run
 from scmoe.benchmark._predicted import Predicted
 from scmoe.benchmark._tasks import held_out_cells, perform
 

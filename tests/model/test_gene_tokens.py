@@ -12,8 +12,8 @@ from scipy import sparse
 import scmoe
 from scmoe.io._quiet import quiet_mudata
 from scmoe.model._gene_tokens import check_scale
-from scmoe.nn._gene_tokenizer import GeneTokenizer
 from scmoe.nn._tokenizer import ProgramTokenizer
+from scmoe.nn.genes._tokenizer import GeneTokenizer
 
 ENCODER = {"encoder_layers": 1, "encoder_width": 8, "decoder_width": 4, "n_bins": 4}
 GENES = {"tokenizer": "genes", "gene_encoder": ENCODER}

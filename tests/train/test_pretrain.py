@@ -8,10 +8,10 @@ from pandas.testing import assert_frame_equal
 from torch import nn
 from torch.nn import functional as F
 
-from scmoe.data._gene_dataset import GeneBatch
+from scmoe.data.genes._dataset import GeneBatch
 from scmoe.losses._balance import balance_loss, z_loss
-from scmoe.nn._gene_config import GeneConfig
-from scmoe.nn._gene_network import GeneNetwork
+from scmoe.nn.genes._config import GeneConfig
+from scmoe.nn.genes._network import GeneNetwork
 from scmoe.tokens._vocabulary import Vocabulary
 from scmoe.train._pretrain import PretrainConfig, pretrain_objective
 

@@ -16,59 +16,6 @@ def benchmark() -> None:
 
 
 @app.command()
-def speed(
-    output: Annotated[Path, typer.Option("--output", "-o", help="Folder to write.")] = Path("scmoe_speed"),
-    quick: Annotated[bool, typer.Option("--quick", help="Fewer rounds and smaller data: half a minute.")] = False,
-    data: Annotated[
-        Path | None, typer.Option(help="CITE data with raw counts, 'rna' and 'adt' (.h5mu); default simulated.")
-    ] = None,
-) -> None:
-    """Time the engine, training, loading and memory beside baselines of the same run, on one thread."""
-    with reported_errors("Run the command again to start over."):
-        from scmoe.benchmark._speed import run_speed, to_markdown
-
-        result = run_speed(output, quick=quick, data=data)
-    typer.echo(to_markdown(result))
-    typer.echo(f"Written to {output}: speed.json, speed.md")
-
-
-@app.command()
-def genes(
-    output: Annotated[Path, typer.Option("--output", "-o", help="Folder to write.")] = Path("scmoe_genes"),
-    data: Annotated[Path | None, typer.Option(help="Data with RNA counts; default the bundled CITE data.")] = None,
-    labels: Annotated[str | None, typer.Option(help="Column of obs with cell types, of --data.")] = None,
-    study: Annotated[list[str] | None, typer.Option(help="A study; may be repeated; default all.")] = None,
-    seeds: Annotated[str, typer.Option(help="Comma-separated.")] = "0,1,2",
-    quick: Annotated[
-        bool, typer.Option("--quick", help="The first seed, fewer cells, genes and steps: minutes.")
-    ] = False,
-) -> None:
-    """Study what masked-gene pretraining learns: tokenizers, masks, values, annotation, perturbations."""
-    with reported_errors("Run the command again: finished results are kept."):
-        from scmoe.benchmark._genes_run import run_genes
-
-        table = run_genes(output, data=data, labels=labels, studies=study, seeds=_numbers(seeds), quick=quick)
-    for row in table["verdicts"]:
-        typer.echo(f"{row['verdict']}: {row['claim']}; {row['comparison']}, {row['score']}, {row['difference']:+.3f}")
-    typer.echo(f"Written to {output}: genes.md, genes.json, tables, figures, runs")
-
-
-@app.command("genes-cost")
-def genes_cost(
-    output: Annotated[Path, typer.Option("--output", "-o", help="Folder to write.")] = Path("scmoe_genes_cost"),
-    quick: Annotated[bool, typer.Option("--quick", help="Few genes and one preset: half a minute.")] = False,
-) -> None:
-    """Count and time a training step of masked-gene pretraining beside networks that read every gene."""
-    with reported_errors("Run the command again to start over."):
-        from scmoe.benchmark._genes_cost import run_genes_cost
-        from scmoe.benchmark._genes_cost_report import cost_markdown
-
-        result = run_genes_cost(output, quick=quick)
-    typer.echo(cost_markdown(result))
-    typer.echo(f"Written to {output}: genes_cost.json, genes_cost.md, genes_cost.png, genes_scaling.png")
-
-
-@app.command()
 def compare(
     file: Annotated[Path, typer.Argument(help="Data: .h5mu, .h5ad or 10x .h5.", show_default=False)],
     labels: Annotated[str | None, typer.Option(help="Column of obs with cell types.")] = None,
@@ -83,163 +30,29 @@ def compare(
 ) -> None:
     """Compare scmoe with other methods on your data: embedding, prediction of modalities, annotation, mosaics."""
     with reported_errors("Run the command again: finished runs are kept."):
-        from scmoe.benchmark._compare_report import compare_markdown
-        from scmoe.benchmark._compare_run import run_compare
+        from scmoe.benchmark._report import compare_markdown
+        from scmoe.benchmark._run import run_compare
 
         table = run_compare(
             file,
             output,
             labels=labels,
             batch=batch,
-            methods=None if methods is None else _names(methods),
-            tasks=_names(tasks),
-            seeds=_numbers(seeds),
+            methods=None if methods is None else names(methods),
+            tasks=names(tasks),
+            seeds=numbers(seeds),
             quick=quick,
         )
     typer.echo(compare_markdown(table))
     typer.echo(f"Written to {output}: table.json, table.md, figures, runs")
 
 
-@app.command()
-def experts(
-    output: Annotated[Path, typer.Option("--output", "-o", help="Folder to write.")] = Path("scmoe_experts"),
-    data: Annotated[Path | None, typer.Option(help="Data with RNA, whose gene programs are compared too.")] = None,
-    seeds: Annotated[str, typer.Option(help="Comma-separated.")] = "0,1,2",
-    quick: Annotated[bool, typer.Option("--quick", help="The first seed and fewer cells.")] = False,
-) -> None:
-    """Compare experts with a dense layer of equal active size where cells differ in kind."""
-    with reported_errors("Run the command again to start over."):
-        from scmoe.benchmark._regimes_run import experts_markdown, run_experts
-
-        result = run_experts(output, data=data, seeds=_numbers(seeds), quick=quick)
-    typer.echo(experts_markdown(result))
-    typer.echo(f"Written to {output}: experts.json, experts.md")
-
-
-@app.command()
-def conflict(
-    output: Annotated[Path, typer.Option("--output", "-o", help="Folder to write.")] = Path("scmoe_conflict"),
-    data: Annotated[
-        Path | None, typer.Option(help="Data with two modalities or more; default the bundled CITE data.")
-    ] = None,
-    seeds: Annotated[str, typer.Option(help="Comma-separated.")] = "0,1,2",
-    quick: Annotated[bool, typer.Option("--quick", help="The first seed and fewer epochs.")] = False,
-) -> None:
-    """Compare how the gradients of modalities agree on sparse experts and on dense layers, during the training."""
-    with reported_errors("Run the command again to start over."):
-        from scmoe.benchmark._conflict_report import conflict_markdown
-        from scmoe.benchmark._conflict_run import run_conflict
-
-        result = run_conflict(output, data=data, seeds=_numbers(seeds), quick=quick)
-    typer.echo(conflict_markdown(result))
-    typer.echo(f"Written to {output}: conflict.json, conflict.md, conflict.png")
-
-
-@app.command()
-def replicate(
-    output: Annotated[Path, typer.Option("--output", "-o", help="Folder to write.")] = Path("scmoe_replicate"),
-    data: Annotated[
-        list[Path] | None, typer.Option(help="Further data, besides the simulated and the bundled; may be repeated.")
-    ] = None,
-    labels: Annotated[
-        list[str] | None, typer.Option(help="Column of obs with true groups, one for each --data.")
-    ] = None,
-    seeds: Annotated[str, typer.Option(help="Comma-separated; a simulation each.")] = "0,1,2,3,4",
-    folds: Annotated[int, typer.Option(help="How many of the five folds with each seed.")] = 5,
-    quick: Annotated[bool, typer.Option("--quick", help="Two seeds, one fold, 20 epochs: minutes.")] = False,
-) -> None:
-    """Run the tables and figures of the scMoE paper again, beside baselines, and say what replicates."""
-    with reported_errors("Run the command again: finished results are kept."):
-        from scmoe.benchmark._replicate_run import run_replicate
-
-        numbers = _numbers(seeds)
-        table = run_replicate(output, data=data or [], labels=labels or [], seeds=numbers, folds=folds, quick=quick)
-    for row in table["verdicts"]:
-        typer.echo(f"{row['verdict']}: {row['claim']}; {row['form']}, {row['comparison']}, {row['difference']:+.3f}")
-    typer.echo(f"Written to {output}: replicate.md, replicate.json, tables, figures, runs")
-
-
-@app.command()
-def shap(
-    output: Annotated[Path, typer.Option("--output", "-o", help="Folder to write.")] = Path("scmoe_shap"),
-    data: Annotated[Path | None, typer.Option(help="Data to explain; default the bundled CITE data.")] = None,
-    labels: Annotated[str, typer.Option(help="Column of obs with cell types.")] = "cell_type",
-    batch: Annotated[str | None, typer.Option(help="Column of obs with batches or donors.")] = "batch",
-    seed: Annotated[int, typer.Option(help="Of model, cells and methods.")] = 0,
-    quick: Annotated[bool, typer.Option("--quick", help="Fewer labels and cells.")] = False,
-) -> None:
-    """Compare what explanations cost with SHAP, and whether they agree."""
-    with reported_errors("Run the command again to start over."):
-        from scmoe.benchmark._shap_run import run_shap, shap_markdown
-
-        result = run_shap(output, data=data, labels=labels, batch=batch, seed=seed, quick=quick)
-    typer.echo(shap_markdown(result))
-    typer.echo(f"Written to {output}: shap.json, shap.md")
-
-
-@app.command()
-def novelty(
-    output: Annotated[Path, typer.Option("--output", "-o", help="Folder to write.")] = Path("scmoe_novelty"),
-    data: Annotated[Path | None, typer.Option(help="Data with labels; default the bundled CITE data.")] = None,
-    labels: Annotated[str, typer.Option(help="Column of obs with cell types.")] = "cell_type",
-    batch: Annotated[str | None, typer.Option(help="Column of obs with batches or donors.")] = None,
-    seeds: Annotated[str, typer.Option(help="Comma-separated; a training for each type and seed.")] = "0,1",
-    quick: Annotated[bool, typer.Option("--quick", help="The two largest types and the first seed.")] = False,
-) -> None:
-    """Leave one cell type out after another, and see whether the model says that it does not know it."""
-    with reported_errors("Run the command again to start over."):
-        from scmoe.benchmark._novelty import novelty_markdown, run_novelty
-
-        table = run_novelty(output, data=data, labels=labels, batch=batch, seeds=_numbers(seeds), quick=quick)
-    typer.echo(novelty_markdown(table))
-    typer.echo(f"Written to {output}: novelty.json, novelty.md")
-
-
-@app.command()
-def imbalance(
-    output: Annotated[Path, typer.Option("--output", "-o", help="Folder to write.")] = Path("scmoe_imbalance"),
-    data: Annotated[Path | None, typer.Option(help="Data with RNA counts; default the bundled CITE data.")] = None,
-    labels: Annotated[str, typer.Option(help="Column of obs with cell types.")] = "cell_type",
-    batch: Annotated[str | None, typer.Option(help="Column of obs with donors, to hold out one after another.")] = None,
-    part: Annotated[list[str] | None, typer.Option(help="study or annotator; may be repeated; default both.")] = None,
-    seeds: Annotated[str, typer.Option(help="Comma-separated.")] = "0,1,2,3,4",
-    quick: Annotated[bool, typer.Option("--quick", help="Two seeds, fewer genes and steps: minutes.")] = False,
-) -> None:
-    """Study rare labels: tokenizers, treatments, factors of imbalance, and class_balance of SCMOE."""
-    with reported_errors("Run the command again: finished results are kept."):
-        from scmoe.benchmark._imbalance_run import run_imbalance
-
-        table = run_imbalance(
-            output, data=data, labels=labels, batch=batch, parts=part, seeds=_numbers(seeds), quick=quick
-        )
-    for row in table["verdicts"]:
-        typer.echo(f"{row['verdict']}: {row['claim']}; {row['comparison']}, {row['score']}, {row['difference']:+.3f}")
-    typer.echo(f"Written to {output}: imbalance.md, imbalance.json, tables, figures, runs")
-
-
-@app.command()
-def rare_experts(
-    output: Annotated[Path, typer.Option("--output", "-o", help="Folder to write.")] = Path("scmoe_rare_experts"),
-    data: Annotated[Path | None, typer.Option(help="Labeled data; default the bundled CITE data.")] = None,
-    labels: Annotated[str, typer.Option(help="Column of obs with cell types.")] = "cell_type",
-    seeds: Annotated[str, typer.Option(help="Comma-separated.")] = "0,1,2",
-    quick: Annotated[bool, typer.Option("--quick", help="The first seed and fewer epochs.")] = False,
-) -> None:
-    """Compare expert usage and annotation of rare and frequent types at several weights of the router's balance loss."""
-    with reported_errors("Run the command again to start over."):
-        from scmoe.benchmark._rare_experts import rare_experts_markdown, run_rare_experts
-
-        result = run_rare_experts(output, data=data, labels=labels, seeds=_numbers(seeds), quick=quick)
-    typer.echo(rare_experts_markdown(result))
-    typer.echo(f"Written to {output}: rare_experts.json, rare_experts.md")
-
-
-def _names(text: str) -> list[str]:
+def names(text: str) -> list[str]:
     return [name.strip() for name in text.split(",") if name.strip()]
 
 
-def _numbers(text: str) -> list[int]:
+def numbers(text: str) -> list[int]:
     try:
-        return [int(name) for name in _names(text)]
+        return [int(name) for name in names(text)]
     except ValueError:
         raise ValueError(f"--seeds must be whole numbers separated by commas; found {text!r}.") from None

@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 
 from scmoe._keys import Keys
 from scmoe._log import logger
-from scmoe.benchmark._compare import compare_clusters, compare_imputation, to_markdown
+from scmoe.benchmark._demo_figure import save_overview
+from scmoe.benchmark._demo_scores import compare_clusters, compare_imputation, to_markdown
 from scmoe.benchmark._memory import peak_memory_gib
-from scmoe.benchmark._overview import save_overview
 from scmoe.datasets._bundled import bmmc_cite
 from scmoe.datasets._write import write
 from scmoe.io._files import atomic_path, check_writable

@@ -13,21 +13,21 @@ from sklearn.model_selection import GroupKFold, StratifiedKFold
 
 from scmoe.benchmark._baselines import dense, pca_embedding
 from scmoe.benchmark._cells import known_labels, subset
-from scmoe.benchmark._compare_plan import ANNOTATE, BATCHES, EMBED, MOSAIC, PREDICT, PREFIX, Run
 from scmoe.benchmark._meter import Meter
-from scmoe.benchmark._methods_annotate import CLASS_WEIGHTS, logreg
-from scmoe.benchmark._methods_embed import EMBED_METHODS, Embedded
-from scmoe.benchmark._methods_midas import Midas, midas_predict
-from scmoe.benchmark._methods_predict import ARRAY_METHODS
-from scmoe.benchmark._methods_scmoe import EMBEDDING_PARTS, VARIANTS
-from scmoe.benchmark._methods_scmoe import annotate as scmoe_annotate
-from scmoe.benchmark._methods_scmoe import embed as scmoe_embed
-from scmoe.benchmark._methods_scmoe import predict as scmoe_predict
-from scmoe.benchmark._methods_scvi import multivi_embed, totalvi_embed, totalvi_predict
 from scmoe.benchmark._mosaic import mosaic_scores
+from scmoe.benchmark._plan import ANNOTATE, BATCHES, EMBED, MOSAIC, PREDICT, PREFIX, Run
 from scmoe.benchmark._predicted import Predicted
 from scmoe.benchmark._scores import embedding_scores
 from scmoe.benchmark._scores_held_out import label_scores
+from scmoe.benchmark.methods._annotate import CLASS_WEIGHTS, logreg
+from scmoe.benchmark.methods._embed import EMBED_METHODS, Embedded
+from scmoe.benchmark.methods._midas import Midas, midas_predict
+from scmoe.benchmark.methods._predict import ARRAY_METHODS
+from scmoe.benchmark.methods._scmoe import EMBEDDING_PARTS, VARIANTS
+from scmoe.benchmark.methods._scmoe import annotate as scmoe_annotate
+from scmoe.benchmark.methods._scmoe import embed as scmoe_embed
+from scmoe.benchmark.methods._scmoe import predict as scmoe_predict
+from scmoe.benchmark.methods._scvi import multivi_embed, totalvi_embed, totalvi_predict
 
 TRAIN_SIZE, N_FOLDS = 0.8, 5
 LIBRARIES = {

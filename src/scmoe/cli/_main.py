@@ -31,6 +31,10 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
+with suppress(ModuleNotFoundError):  # the package works without its studies
+    from scmoe.studies._cli import app as studies
+
+    benchmark.registered_commands.extend(studies.registered_commands)
 app.add_typer(benchmark, name="benchmark")
 app.command()(pretrain)
 
@@ -58,8 +62,8 @@ def demo(
 ) -> None:
     """Run the whole job on bundled bone-marrow data (RNA and proteins) and compare it with PCA and ridge regression."""
     with reported_errors("Run the command again to start over."):
-        from scmoe.benchmark._compare import to_markdown
         from scmoe.benchmark._demo import run_demo
+        from scmoe.benchmark._demo_scores import to_markdown
 
         result = run_demo(output, seed=seed, max_epochs=max_epochs)
     typer.echo(to_markdown(result))

@@ -3,10 +3,10 @@ from ._download import pbmc10k_cite, pbmc10k_multiome
 from ._imbalance import imbalance, imbalance_total
 from ._patchseq import patchseq_m1
 from ._read import read
-from ._simulate_grn import simulate_grn
 from ._spatial import simulate_spatial
 from ._write import write
 from ._zheng68k import zheng68k
+from .grn._cells import simulate_grn
 
 __all__ = [
     "bmmc_cite",

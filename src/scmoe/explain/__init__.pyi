@@ -1,13 +1,13 @@
 from ._ablation import ablation_table
 from ._attention import attention_table
 from ._attribution import attribution_table, deletion_table
-from ._cards import expert_cards_table
 from ._conflict import conflict_table
-from ._rare_usage import rare_usage_table
-from ._stability import stability_table
-from ._tcav import concept_test
-from ._usage import usage_table
-from ._usage_summary import usage_summary
+from .concepts._tcav import concept_test
+from .experts._cards import expert_cards_table
+from .experts._rare import rare_usage_table
+from .experts._stability import stability_table
+from .experts._summary import usage_summary
+from .experts._usage import usage_table
 
 __all__ = [
     "ablation_table",

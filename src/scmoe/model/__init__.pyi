@@ -1,7 +1,7 @@
 from ._config import FineTuneConfig, GeneConfig, NetworkConfig, PretrainConfig, TrainConfig
-from ._published import PublishedWeights, read_published
 from ._scmoe import SCMOE
-from ._xtrimogene import XTRIMOGENE
+from .genes._xtrimogene import XTRIMOGENE
+from .genes.published._tables import PublishedWeights, read_published
 
 __all__ = [
     "SCMOE",

@@ -1,7 +1,7 @@
 """The settings that the models take, at the place where users look for them."""
 
 from scmoe.nn._config import NetworkConfig
-from scmoe.nn._gene_config import GeneConfig
+from scmoe.nn.genes._config import GeneConfig
 from scmoe.train._config import TrainConfig
 from scmoe.train._fine_tune import FineTuneConfig
 from scmoe.train._pretrain import PretrainConfig

@@ -8,10 +8,10 @@ import torch
 
 from scmoe._log import logger
 from scmoe.data._setup import Setup
-from scmoe.model._xtrimogene import XTRIMOGENE
-from scmoe.nn._gene_config import encoder_config
-from scmoe.nn._gene_tokenizer import GeneTokenizer
+from scmoe.model.genes._xtrimogene import XTRIMOGENE
 from scmoe.nn._network import Network
+from scmoe.nn.genes._config import encoder_config
+from scmoe.nn.genes._tokenizer import GeneTokenizer
 
 
 def read_pretrained(path: str | Path, network_kwargs: Mapping[str, Any]) -> XTRIMOGENE:

@@ -7,12 +7,12 @@ from scipy import sparse
 from scmoe.data._dataset import MosaicDataset
 from scmoe.data._setup import Setup
 from scmoe.data._statistics import CHUNK
-from scmoe.model._gene_inference import axes_of
-from scmoe.model._gene_start import MAX_CELLS, start_encoder
-from scmoe.nn._gene_classifier import POOLING
-from scmoe.nn._gene_tokenizer import GeneTokenizer
+from scmoe.model.genes._inference import axes_of
+from scmoe.model.genes._start import MAX_CELLS, start_encoder
 from scmoe.nn._network import Network
 from scmoe.nn._threads import threads_for
+from scmoe.nn.genes._classifier import POOLING
+from scmoe.nn.genes._tokenizer import GeneTokenizer
 from scmoe.tokens._counts import MAX_TOTAL
 from scmoe.tokens._rows import sum_rows
 from scmoe.tokens._tokens import Tokens

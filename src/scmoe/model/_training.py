@@ -18,9 +18,9 @@ from scmoe.data._graph import NeighborGraph
 from scmoe.data._statistics import Scale, Statistics, fit_scale, fit_statistics
 from scmoe.losses._class_balance import DEFAULT_BALANCE, ClassBalance, check_balance
 from scmoe.model._copies import check_balanced_once, check_parts
-from scmoe.model._deletion import Deletion
 from scmoe.model._fit_readouts import fit_readouts
 from scmoe.model._gene_tokens import start_encoders
+from scmoe.model.explain._deletion import Deletion
 from scmoe.nn._config import from_keywords
 from scmoe.nn._tokenizer import ProgramTokenizer
 from scmoe.train._config import StepConfig, TrainConfig

@@ -11,12 +11,12 @@ from scmoe.data._presence import Presence
 from scmoe.nn._block import Block, Tokens
 from scmoe.nn._config import NetworkConfig
 from scmoe.nn._decoder import Decoder
-from scmoe.nn._gene_config import encoder_config
-from scmoe.nn._gene_tokenizer import GeneTokenizer
 from scmoe.nn._modules import Modules
 from scmoe.nn._router import Routing
 from scmoe.nn._standardizer import Standardizer
 from scmoe.nn._tokenizer import PatchTokenizer, ProgramTokenizer, modality_frames
+from scmoe.nn.genes._config import encoder_config
+from scmoe.nn.genes._tokenizer import GeneTokenizer
 
 GRAPH_WIDTH = 16
 """Width of the map in which cells are compared with their neighbor graph."""

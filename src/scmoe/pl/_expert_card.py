@@ -10,8 +10,8 @@ from matplotlib.figure import Figure
 from mudata import MuData
 
 from scmoe._keys import DEFAULT_KEY, EXPERT_CARDS
-from scmoe.explain._adjust import ALPHA
-from scmoe.explain._cards import EXPERT, FEATURE, FEATURE_WITHIN, GROUP, MODALITY
+from scmoe.explain.concepts._adjust import ALPHA
+from scmoe.explain.experts._cards import EXPERT, FEATURE, FEATURE_WITHIN, GROUP, MODALITY
 from scmoe.pl._save import show_or_save
 from scmoe.pl._tables import at_layer, stored_table
 from scmoe.train._diagnostics import DEAD

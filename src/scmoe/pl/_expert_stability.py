@@ -9,8 +9,8 @@ from matplotlib.axes import Axes
 from mudata import MuData
 
 from scmoe._keys import DEFAULT_KEY, EXPERT_STABILITY
-from scmoe.explain._adjust import ALPHA
-from scmoe.explain._stability import MATCHED, MEAN
+from scmoe.explain.concepts._adjust import ALPHA
+from scmoe.explain.experts._stability import MATCHED, MEAN
 from scmoe.pl._save import show_or_save
 from scmoe.pl._tables import stored_table
 

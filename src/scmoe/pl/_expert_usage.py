@@ -10,7 +10,7 @@ from mudata import MuData
 
 from scmoe._keys import DEFAULT_KEY, EXPERT_SUMMARY, EXPERT_USAGE, EXPERT_USAGE_GROUPBY
 from scmoe.explain._groups import ALL_CELLS
-from scmoe.explain._usage import ALL_MODALITIES
+from scmoe.explain.experts._usage import ALL_MODALITIES
 from scmoe.pl._heatmap import heatmap
 from scmoe.pl._save import show_or_save
 from scmoe.pl._tables import at_layer, one_of, stored_table

@@ -11,7 +11,7 @@ from matplotlib.lines import Line2D
 from mudata import MuData
 
 from scmoe._keys import DEFAULT_KEY, TCAV
-from scmoe.explain._concepts import CONTROL
+from scmoe.explain.concepts._cells import CONTROL
 from scmoe.pl._save import show_or_save
 from scmoe.pl._tables import stored_table
 

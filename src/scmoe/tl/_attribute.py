@@ -9,7 +9,7 @@ from tqdm.auto import tqdm
 
 from scmoe._keys import ATTRIBUTION, ATTRIBUTION_SUMMARY, DEFAULT_KEY
 from scmoe.explain._attribution import attribution_table, modality_shares
-from scmoe.model._attribution import MAX_MEMORY, N_STEPS, Method
+from scmoe.model.explain._attribution import MAX_MEMORY, N_STEPS, Method
 from scmoe.tl._explained import Explained, explained
 from scmoe.tl._tables import write_uns
 

@@ -12,8 +12,8 @@ from scmoe._keys import DEFAULT_KEY, DELETION, DELETION_SUMMARY
 from scmoe.data._dataset import MosaicDataset
 from scmoe.explain._attribution import deletion_table
 from scmoe.explain._correlation import correlate
-from scmoe.model._attribution import MAX_MEMORY, N_STEPS, Method
-from scmoe.model._deletion import RANKINGS, SHARES
+from scmoe.model.explain._attribution import MAX_MEMORY, N_STEPS, Method
+from scmoe.model.explain._deletion import RANKINGS, SHARES
 from scmoe.tl._explained import explained
 from scmoe.tl._feature_chunks import feature_chunks
 from scmoe.tl._tables import write_uns

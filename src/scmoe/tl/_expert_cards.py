@@ -6,8 +6,8 @@ from mudata import MuData
 
 from scmoe._keys import DEFAULT_KEY, EXPERT_CARDS
 from scmoe.data._dataset import MosaicDataset
-from scmoe.explain._cards import N_TOP, expert_cards_table
 from scmoe.explain._permutation import N_PERMUTATIONS
+from scmoe.explain.experts._cards import N_TOP, expert_cards_table
 from scmoe.tl._feature_chunks import feature_chunks
 from scmoe.tl._tables import groups_of, write_uns
 

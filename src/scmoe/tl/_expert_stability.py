@@ -7,7 +7,7 @@ from mudata import MuData
 
 from scmoe._keys import DEFAULT_KEY, EXPERT_STABILITY
 from scmoe.explain._permutation import N_PERMUTATIONS
-from scmoe.explain._stability import stability_table
+from scmoe.explain.experts._stability import stability_table
 from scmoe.tl._tables import write_uns
 
 if TYPE_CHECKING:

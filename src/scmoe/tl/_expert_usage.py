@@ -6,8 +6,8 @@ from mudata import MuData
 
 from scmoe._keys import DEFAULT_KEY, EXPERT_SUMMARY, EXPERT_USAGE, EXPERT_USAGE_GROUPBY, Keys
 from scmoe.explain._permutation import N_PERMUTATIONS
-from scmoe.explain._usage import usage_table
-from scmoe.explain._usage_summary import usage_summary
+from scmoe.explain.experts._summary import usage_summary
+from scmoe.explain.experts._usage import usage_table
 from scmoe.tl._embed import rows_of
 from scmoe.tl._tables import groups_of, write_uns
 

@@ -8,13 +8,13 @@ import pandas as pd
 from mudata import MuData
 
 from scmoe._keys import Keys
-from scmoe.model._targets import MIN_GROUP, nearest
+from scmoe.model.explain._targets import MIN_GROUP, nearest
 from scmoe.readout._subsets import nearest_subset
 from scmoe.tl._tables import groups_of
 
 if TYPE_CHECKING:
     from scmoe.model._scmoe import SCMOE
-    from scmoe.model._targets import Target
+    from scmoe.model.explain._targets import Target
 
 MIN_CELLS = 10
 """Of a label or group, when none are named."""

@@ -8,7 +8,7 @@ from mudata import MuData
 
 from scmoe._keys import DEFAULT_KEY, GRADIENT_CONFLICT
 from scmoe.explain._conflict import conflict_table
-from scmoe.model._gradients import DEFINITIONS, Definition
+from scmoe.model.explain._gradients import DEFINITIONS, Definition
 from scmoe.tl._tables import write_uns
 
 if TYPE_CHECKING:

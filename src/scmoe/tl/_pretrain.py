@@ -11,7 +11,7 @@ from scmoe.io._storable import warn_of_unstorable
 from scmoe.tl._tables import uns_kept_on_error, write_uns
 
 if TYPE_CHECKING:
-    from scmoe.model._xtrimogene import XTRIMOGENE
+    from scmoe.model.genes._xtrimogene import XTRIMOGENE
     from scmoe.tokens._counts import Values
     from scmoe.tokens._vocabulary import Vocabulary
 
@@ -65,7 +65,7 @@ def pretrain(
         Data or settings that cannot be used; `adata` is as it was then.
     """
     from scmoe.model._save import versions
-    from scmoe.model._xtrimogene import XTRIMOGENE
+    from scmoe.model.genes._xtrimogene import XTRIMOGENE
 
     keys = Keys(name=key_added)
     if isinstance(adata, AnnData):  # anything else is refused at setup

@@ -12,15 +12,15 @@ from tqdm.auto import tqdm
 
 from scmoe._keys import DEFAULT_KEY, TCAV
 from scmoe._log import logger
-from scmoe.explain._adjust import ALPHA, Method, adjust, check_method
-from scmoe.explain._concepts import CONTROL, Concept, Mask, MaskConcept, batch_controls, depth_control
-from scmoe.explain._feature_concepts import missing_rate_concepts, modality_concepts
-from scmoe.explain._gene_sets import marker_concepts, raised_concepts
-from scmoe.explain._raised import RaisedConcept
-from scmoe.explain._tcav import N_PERMUTATIONS, N_RANDOM
+from scmoe.explain.concepts._adjust import ALPHA, Method, adjust, check_method
+from scmoe.explain.concepts._cells import CONTROL, Concept, Mask, MaskConcept, batch_controls, depth_control
+from scmoe.explain.concepts._features import missing_rate_concepts, modality_concepts
+from scmoe.explain.concepts._gene_sets import marker_concepts, raised_concepts
+from scmoe.explain.concepts._raised import RaisedConcept
+from scmoe.explain.concepts._tcav import N_PERMUTATIONS, N_RANDOM
 from scmoe.io._quiet import quiet_mudata
 from scmoe.model._features import to_numpy
-from scmoe.model._targets import nearest
+from scmoe.model.explain._targets import nearest
 from scmoe.tl._tables import knows_split, write_uns
 from scmoe.tl._tcav_run import find_targets, run_layer
 

@@ -8,12 +8,12 @@ import pandas as pd
 from mudata import MuData
 from numpy.typing import NDArray
 
-from scmoe.explain._concepts import CONTROL, MAX_CONCEPT, Activations, Concept, ScoreConcept, View
-from scmoe.explain._feature_concepts import FeatureConcept, complete_cells
-from scmoe.explain._matched import matched_p
-from scmoe.explain._raised import RaisedConcept, raised_test
-from scmoe.explain._tcav import run_test
-from scmoe.explain._tcav_checks import MIN_CONCEPT
+from scmoe.explain.concepts._cells import CONTROL, MAX_CONCEPT, Activations, Concept, ScoreConcept, View
+from scmoe.explain.concepts._checks import MIN_CONCEPT
+from scmoe.explain.concepts._features import FeatureConcept, complete_cells
+from scmoe.explain.concepts._matched import matched_p
+from scmoe.explain.concepts._raised import RaisedConcept, raised_test
+from scmoe.explain.concepts._tcav import run_test
 from scmoe.tl._explained import Explained, groups_explained
 
 if TYPE_CHECKING:

@@ -7,10 +7,10 @@ from typing import NamedTuple
 import numpy as np
 from torch import Tensor
 
-from scmoe.data._gene_batches import GeneDataModule
-from scmoe.data._gene_dataset import GeneBatch, GeneDataset
+from scmoe.data.genes._batches import GeneDataModule
+from scmoe.data.genes._dataset import GeneBatch, GeneDataset
 from scmoe.losses._class_balance import LATE_RATE, PLAIN_SHARE, Balance
-from scmoe.nn._gene_classifier import GeneClassifier
+from scmoe.nn.genes._classifier import GeneClassifier
 from scmoe.train._config import StepConfig
 from scmoe.train._plan import TrainingPlan
 

@@ -16,7 +16,7 @@ from lightning.pytorch.callbacks import EarlyStopping
 
 from scmoe.data._datamodule import MosaicDataModule
 from scmoe.data._fingerprint import fingerprint
-from scmoe.data._gene_batches import GeneDataModule
+from scmoe.data.genes._batches import GeneDataModule
 from scmoe.io._files import check_writable
 from scmoe.nn._network import Network
 from scmoe.nn._threads import threads_for

@@ -6,10 +6,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from scmoe.data._gene_dataset import GeneBatch
+from scmoe.data.genes._dataset import GeneBatch
 from scmoe.losses._balance import balance_loss, z_loss
-from scmoe.nn._gene_encoder import GeneStates
-from scmoe.nn._gene_network import GeneNetwork
+from scmoe.nn.genes._encoder import GeneStates
+from scmoe.nn.genes._network import GeneNetwork
 from scmoe.tokens._masking import MaskingPolicy
 from scmoe.train._config import StepConfig
 from scmoe.train._objective import masked_mean

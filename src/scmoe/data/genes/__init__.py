@@ -1,0 +1,1 @@
+"""Counts of an AnnData to masked batches of tokens."""

@@ -1,0 +1,1 @@
+"""Cells of a simulated gene-regulatory network."""

@@ -1,0 +1,1 @@
+"""Concepts (TCAV) and their controls."""

@@ -1,0 +1,1 @@
+"""Which experts serve which cells, modalities and features."""

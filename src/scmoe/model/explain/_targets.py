@@ -1,0 +1,212 @@
+"""What can be explained: one number a cell that can be differentiated with respect to what the model reads."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
+from functools import partial
+
+import numpy as np
+import pandas as pd
+import torch
+from mudata import MuData
+from torch import Tensor
+
+from scmoe.data._dataset import MosaicDataset
+from scmoe.model._encoding import Chunk
+from scmoe.model._features import decoded, embedding, label_views
+from scmoe.model.explain._conflict import Conflict
+from scmoe.readout._annotator import Annotator, fit_annotator
+from scmoe.readout._subsets import Subset, nearest_subset
+
+MIN_GROUP = 10
+"""Cells of a group that can be told from the others."""
+MAX_CELLS = 20_000
+"""That groups are learned from; of more, a random subset."""
+
+
+LOG_HALF = -0.6931471
+"""log ½."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Target:
+    """What is to be explained; made by the methods of `scmoe.model.SCMOE`.
+
+    Parameters
+    ----------
+    name
+        In tables and figures.
+    unit
+        Of its values.
+    values
+        Of encoded cells, (B,).
+    shown
+        Modalities that the model may look at, by position; None: all that a cell has.
+    agreement
+        Share of the group's own cells for which its log-odds are above those of any other group; 1 where the model itself
+        defines the target.
+    """
+
+    name: str
+    unit: str
+    values: Callable[[Chunk], Tensor]
+    shown: Subset | None = None
+    agreement: float = 1.0
+
+
+class Targets(Conflict):
+    """The methods of `scmoe.model.SCMOE` that make targets of explanations."""
+
+    def label_target(self, label: str) -> Target:
+        """The log-odds of a label, log p - log(1 - p), as `predict` gives p.
+
+        Log-odds, not probabilities, because the latter hardly change in cells that the model is sure of.
+
+        Parameters
+        ----------
+        label
+            One of the labels that the model was trained with.
+
+        Raises
+        ------
+        ValueError
+            The model was trained without labels, or without this one.
+        """
+        labels = self._labels()
+        if label not in labels:
+            raise ValueError(f"The model knows no label {label!r}{nearest(label, labels)}")
+        k = labels.index(label)
+        if not any(annotator.present[k] for annotator in self.readouts.annotators.values()):
+            raise ValueError(f"No training cell has the label {label!r}, so the model never gives it.")
+        return Target(name=label, unit="log-odds", values=lambda chunk: self._label_log_odds(chunk)[:, k])
+
+    def group_targets(self, groups: pd.Series, adata: MuData | None = None) -> dict[str, Target]:
+        """The log-odds of groups of cells that the model was not trained with, such as clusters.
+
+        A class-balanced logistic regression learns the groups from the joint embedding; what is explained is how the
+        embedding tells the groups apart. Each target's ``agreement`` says how well that goes.
+
+        Parameters
+        ----------
+        groups
+            Group of every cell; cells without one are not looked at.
+        adata
+            The cells; None: those of the training.
+
+        Returns
+        -------
+        dict
+            Of each group with at least ten cells, its target.
+
+        Raises
+        ------
+        ValueError
+            `groups` does not fit the cells, or fewer than two groups have ten cells.
+        """
+        dataset, cells = self._query(adata, None)
+        if len(groups) != len(cells):
+            raise ValueError(f"groups must name one group a cell; found {len(groups)} entries for {len(cells)} cells.")
+        names = groups.astype("object").where(groups.notna(), None)
+        sizes = names.astype("str").where(names.notna()).value_counts()
+        kept = sorted(sizes.index[sizes >= MIN_GROUP])
+        if len(kept) < 2:
+            raise ValueError(
+                f"Explaining groups needs at least two with {MIN_GROUP} cells; found {len(kept)} in {groups.name!r}."
+            )
+        codes = pd.Categorical(names.astype("str").where(names.notna()), categories=kept).codes
+        chosen = np.random.default_rng(self.seed).permutation(np.flatnonzero(codes >= 0))[:MAX_CELLS]
+        points = self._embedded(dataset, chosen)
+        annotator = fit_annotator([points], codes[chosen], len(kept), self.seed)
+        found = annotator.predict([points]).argmax(1)
+
+        def values(k: int, chunk: Chunk) -> Tensor:
+            return log_odds(annotator, [embedding(self.module, self.readouts, chunk)])[:, k]
+
+        return {
+            name: Target(
+                name=name,
+                unit="log-odds",
+                values=partial(values, k),
+                agreement=float((found[codes[chosen] == k] == k).mean()),
+            )
+            for k, name in enumerate(kept)
+        }
+
+    def feature_target(self, source: str | Sequence[str], target: str, feature: str) -> Target:
+        """The prediction of a feature from other modalities, as `impute` gives it and in its unit.
+
+        Parameters
+        ----------
+        source, target
+            As in `impute`: the target is absent from what the model looks at.
+        feature
+            Of the target.
+
+        Raises
+        ------
+        KeyError
+            A modality that the model does not have.
+        ValueError
+            An unknown feature, or modalities of which one cannot be predicted from the other.
+        """
+        sources, t = self._direction(source, target)
+        features = self.feature_names[target]
+        if feature not in features:
+            raise ValueError(f"Modality {target!r} has no feature {feature!r}{nearest(feature, features)}")
+        j = features.index(feature)
+
+        def values(chunk: Chunk) -> Tensor:
+            scores = self._predicted_scores(chunk, sources, t, "mixture", chunk.covariates)
+            return decoded(self.module, scores, t)[:, j]
+
+        return Target(name=feature, unit=f"prediction of {target}", values=values, shown=sources)
+
+    @torch.no_grad()
+    def _embedded(self, dataset: MosaicDataset, cells: np.ndarray) -> np.ndarray:
+        return np.concatenate([self._embedding(chunk) for chunk in self._encode(dataset, cells)])
+
+    def _label_log_odds(self, chunk: Chunk) -> Tensor:
+        """(B, labels), differentiable; those of `_label_probabilities`."""
+        out = chunk.encoded.joint.new_zeros(len(chunk.covariates), len(self.setup.labels))
+        for seen, positions in chunk.groups():
+            known = nearest_subset(seen, self.readouts.annotators)
+            assert known is not None
+            rows = torch.from_numpy(positions).to(out.device)
+            views = [view[rows] for view in label_views(self.module, chunk, known)]
+            out = out.index_copy(0, rows, log_odds(self.readouts.annotators[known], views))
+        return out
+
+
+def log_odds(annotator: Annotator, views: Sequence[Tensor]) -> Tensor:
+    """The log-odds, log p - log(1 - p), of what `Annotator.predict` gives, (B, labels), as tensors; -inf for labels it does not know.
+
+    All in logarithms, so that gradients stay exact where p is 0 or 1 to the last digit.
+    """
+    members = []
+    for view, slope, start, weight in zip(
+        views, annotator.coefficients, annotator.intercepts, annotator.weights, strict=True
+    ):
+        if weight > 0:
+            logits = view @ torch.from_numpy(slope).to(view) + torch.from_numpy(start).to(view)
+            members.append(logits.log_softmax(1) + float(np.log(weight)))
+    log_p = (torch.stack(members).logsumexp(0) / annotator.temperature).log_softmax(1)
+    top = log_p.argmax(1, keepdim=True)
+    is_top = torch.zeros_like(log_p, dtype=torch.bool).scatter(1, top, True)
+    # 1 - p of the most probable label is the sum of the others; that of the others is at least a half.
+    log_rest = torch.where(
+        is_top,
+        log_p.masked_fill(is_top, -torch.inf).logsumexp(1, keepdim=True),
+        torch.log1p(-log_p.clamp(max=LOG_HALF).exp()),
+    )
+    known = torch.from_numpy(np.flatnonzero(annotator.present)).to(log_p.device)
+    out = log_p.new_full((len(log_p), len(annotator.present)), -torch.inf)
+    return out.index_copy(1, known, log_p - log_rest)
+
+
+def nearest(name: str, known: Sequence[str]) -> str:
+    """The end of a message: names that look like an unknown one, or the first known ones."""
+    folded = {each.lower(): each for each in known}
+    close = [folded[each] for each in get_close_matches(name.lower(), folded, n=3)]
+    if close:
+        return f"; did you mean {', '.join(map(repr, close))}?"
+    return f"; it has {', '.join(known[:8])}{', …' if len(known) > 8 else ''}."

@@ -1,0 +1,1 @@
+"""`XTRIMOGENE` and its parts."""

@@ -1,0 +1,116 @@
+"""How the gene model reads cells: batched by length, without gradients."""
+
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+from anndata import AnnData
+from lightning.fabric.utilities import move_data_to_device
+
+from scmoe._log import logger
+from scmoe.data.genes._batches import in_order
+from scmoe.data.genes._dataset import DEFAULT_DEPTH, Draw, GeneBatch, GeneDataset
+from scmoe.data.genes._manager import GeneSetup
+from scmoe.losses._class_balance import ClassBalance
+from scmoe.model._base import BaseModel
+from scmoe.nn._threads import threads_for
+from scmoe.nn.genes._classifier import GeneClassifier
+from scmoe.nn.genes._config import GeneConfig
+from scmoe.nn.genes._encoder import GeneStates
+from scmoe.nn.genes._network import GeneNetwork
+from scmoe.tokens._counts import Cells
+from scmoe.tokens._tokenizer import Tokenizer
+
+BATCH_SIZE = 128
+
+
+class GeneChunk(NamedTuple):
+    """Some cells, encoded."""
+
+    rows: np.ndarray
+    """Which of the cells asked for."""
+    batch: GeneBatch
+    """What the encoder saw of them."""
+    encoded: GeneStates
+    """What it made of it."""
+
+
+class GeneEncoding(BaseModel):
+    """What all methods that use the trained network rest on."""
+
+    module: GeneNetwork
+    """The network, a `torch.nn.Module`."""
+    config: GeneConfig
+    """The network's settings."""
+    setup: GeneSetup
+    """Where the model finds its data in an AnnData, and the genes it knows."""
+    tokenizer: Tokenizer
+    """Fitted to the training cells."""
+    labels: list[str]
+    """What the classifier tells apart; empty without one."""
+    classifier: GeneClassifier | None
+    """Of the network's states; None until it is fine-tuned."""
+    class_balance_: ClassBalance
+    """How it was fitted to labels with few cells."""
+    is_trained_: bool
+
+    @property
+    def genes(self) -> list[str]:
+        """Names of the vocabulary's genes, in the model's order."""
+        return list(self.setup.names)
+
+    def _read(self, adata: AnnData | None) -> Cells:
+        """The model's own data or a query's; nothing is written to either."""
+        if adata is None:
+            adata = self.adata
+        if adata is None:
+            raise ValueError("This model was loaded without data. Pass the AnnData: adata=adata.")
+        cells = self.setup.read(adata)
+        limit = getattr(self.tokenizer, "limit", None)
+        if limit is not None and (n_longer := int((np.diff(cells.counts.indptr) > limit).sum())):
+            logger.warning(
+                "%d cells express more than %d genes; the %s tokenizer leaves the others out, and they count as zero",
+                *(n_longer, limit, self.tokenizer.kind),
+            )
+        return cells
+
+    def _check_trained(self) -> None:
+        if not self.is_trained_:
+            raise RuntimeError("This model is not trained yet. Call model.train() first.")
+
+    def _chosen(self, adata: AnnData | None, indices: Sequence[int] | None) -> Cells:
+        """The cells asked for."""
+        self._check_trained()
+        cells = self._read(adata)
+        if indices is None:
+            return cells
+        return rows_of(cells, positions(indices, len(cells.totals)))
+
+    def _cell_names(self, adata: AnnData | None, indices: Sequence[int] | None) -> pd.Index:
+        """Their names."""
+        names = (self.adata if adata is None else adata).obs_names
+        return names if indices is None else names[positions(indices, len(names))]
+
+    def _encode(self, cells: Cells, batch_size: int, depth: str | None = None) -> Iterator[GeneChunk]:
+        """Batches of cells of like length, encoded without masks; rows say which cells these are."""
+        if depth is not None and not self.config.depth_tokens:
+            raise ValueError("depth= is for models with depth tokens, which this one has none of. Leave it out.")
+        dataset = GeneDataset(
+            cells, self.tokenizer, depth=(depth or DEFAULT_DEPTH) if self.config.depth_tokens else None
+        )
+        network = self.module.eval()
+        with threads_for(self.config.encoder_width):
+            for rows in in_order(dataset.n_expressed, batch_size):
+                batch = move_data_to_device(dataset[Draw(rows, None)], network.device)
+                yield GeneChunk(rows, batch, network.encode(batch.gene, batch.value, batch.seen))
+
+
+def positions(indices: Sequence[int], n_cells: int) -> np.ndarray:
+    """Positions of cells, which may be given as booleans or from the end."""
+    return np.arange(n_cells)[np.asarray(indices)] if len(indices) else np.zeros(0, int)
+
+
+def rows_of(cells: Cells, chosen: np.ndarray) -> Cells:
+    """Some of the cells."""
+    return Cells(cells.counts[chosen], cells.totals[chosen], cells.match)

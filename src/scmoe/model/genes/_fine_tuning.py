@@ -1,0 +1,239 @@
+"""Fine-tuning a pretrained gene model for labels."""
+
+import copy
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from anndata import AnnData
+
+from scmoe._keys import UNKNOWN_LABEL
+from scmoe.data._datamodule import split_cells
+from scmoe.data.genes._dataset import DEFAULT_DEPTH, GeneDataset
+from scmoe.losses._class_balance import (
+    DEFAULT_BALANCE,
+    SCALE,
+    Balance,
+    ClassBalance,
+    check_balance,
+    prior_offsets,
+)
+from scmoe.model._copies import check_balanced_once, check_parts
+from scmoe.model._training import check_train_arguments
+from scmoe.model.genes._encoding import BATCH_SIZE, positions, rows_of
+from scmoe.model.genes._inference import axes_of
+from scmoe.model.genes._pretraining import PRETRAIN_BATCH, Pretraining
+from scmoe.nn._config import from_keywords
+from scmoe.nn.genes._classifier import POOLING, TRAINABLE, GeneClassifier, Trainable
+from scmoe.nn.genes._network import GeneNetwork
+from scmoe.readout._softmax import fit_softmax
+from scmoe.train._fine_tune import FineTuneConfig, parts_of
+from scmoe.train._fit import run
+
+N_EPOCHS = 5
+
+
+class FineTuning(Pretraining):
+    """How a pretrained `scmoe.model.XTRIMOGENE` learns labels, and says them."""
+
+    def fine_tune(
+        self,
+        labels_key: str,
+        adata: AnnData | None = None,
+        indices: Sequence[int] | None = None,
+        *,
+        unlabeled_category: str = UNKNOWN_LABEL,
+        trainable: Trainable = "all",
+        class_balance: ClassBalance = DEFAULT_BALANCE,
+        max_epochs: int = N_EPOCHS,
+        max_steps: int | None = None,
+        batch_size: int = PRETRAIN_BATCH,
+        validation_size: float = 0.0,
+        seed: int | None = None,
+        plan_kwargs: Mapping[str, Any] | None = None,
+        enable_progress_bar: bool = True,
+        **trainer_kwargs: Any,
+    ) -> "FineTuning":
+        """Learn labels: a linear classifier of the pooled states, and of the encoder what is `trainable`.
+
+        The classifier starts as a softmax regression on the pretrained embedding, so that training can only be worth doing if
+        it ends above it.
+
+        Parameters
+        ----------
+        labels_key
+            Column of ``adata.obs``.
+        adata, indices
+            Cells to learn from: training cells only; cells to be judged on must not be among them.
+        unlabeled_category
+            The label of cells that have none, which are left out; missing values are too.
+        trainable
+            ``"head"``: the classifier alone, on the frozen embedding; ``"last"``: with it the last encoder layer; ``"all"``:
+            with it the whole encoder.
+        class_balance
+            How labels with few cells are treated, with the same number of steps for all. ``"none"``: each cell counts the same;
+            ``"inverse"``: each label does; for the others see the user guide on rare types. With any but ``"none"`` probabilities are those
+            of cells of which each label has as many: calibrate them before use where labels are as unequal as in nature.
+        max_epochs
+            Passes over the labeled cells.
+        max_steps
+            Batches learned from in all, at most; None: all of the epochs.
+        batch_size
+            Cells a step.
+        validation_size
+            Share of the cells on which the loss is watched, and which are not learned from.
+        seed
+            Of split and training; None: the model's own.
+        plan_kwargs
+            Fields of `scmoe.model.FineTuneConfig`.
+        enable_progress_bar
+            Whether to show progress.
+        **trainer_kwargs
+            More arguments of `lightning.pytorch.Trainer`.
+
+        Returns
+        -------
+        XTRIMOGENE
+            A copy with the classifier, for `predict`; this model stays as it is.
+
+        Raises
+        ------
+        KeyError
+            There is no such column.
+        ValueError
+            Fewer than two labels, an unknown `trainable` or `class_balance`, copied cells that would be balanced a second
+            time or are validation cells of their originals, or what `train` refuses.
+        """
+        if trainable not in TRAINABLE:
+            raise ValueError(f"trainable must be one of {', '.join(map(repr, TRAINABLE))}; found {trainable!r}.")
+        check_balance(class_balance)
+        config = from_keywords(FineTuneConfig, plan_kwargs or {})
+        check_train_arguments(config, max_epochs, batch_size, trainer_kwargs, max_steps=max_steps)
+        cells, labels = self._chosen(adata, indices), self._labels_of(adata, indices, labels_key, unlabeled_category)
+        known = labels[labels.notna()].unique()
+        if len(known) < 2:
+            raise ValueError(f"adata.obs[{labels_key!r}] must hold at least two labels; found {list(known) or 'none'}.")
+        obs = (self.adata if adata is None else adata).obs
+        tuned = self._copy(sorted(known), class_balance)
+        tuned.classifier = classifier = classifier_of(tuned.module, len(known), class_balance)
+        code = labels.map({label: i for i, label in enumerate(tuned.labels)}).fillna(-1).to_numpy(int)
+        seed = self.seed if seed is None else seed
+        train, validation = split_labeled(code, tuned.labels, validation_size, seed)
+        chosen = obs if indices is None else obs.iloc[positions(indices, len(obs))]
+        check_parts(chosen, (train, validation))
+        check_balanced_once(chosen.iloc[train], class_balance)
+        pooled = self._pooled(rows_of(cells, train), POOLING)
+        balance = Balance(class_balance, np.bincount(code[train]))
+        parts = parts_of(balance, max_epochs, max_steps)
+        tuned._start_classifier(pooled, code[train], parts[0].balance)
+        depth = DEFAULT_DEPTH if self.config.depth_tokens else None
+        dataset = GeneDataset(cells, self.tokenizer, depth=depth, label=code)
+        histories = []
+        # Seeds of their own, or the second part would see the batches of the first again.
+        for i, part in enumerate(parts):
+            classifier.train_only("head" if part.head_only else trainable)
+            done = run(
+                part.plan(classifier, config, seed + i),
+                part.data(dataset, train, validation, batch_size, seed + i),
+                width=self.config.encoder_width,
+                max_epochs=part.n_epochs,
+                max_steps=part.n_steps,
+                enable_progress_bar=enable_progress_bar,
+                **trainer_kwargs,
+            )
+            histories.append(done.history)
+        classifier.requires_grad_(True)  # for trainings to come
+        if class_balance == "prototype":
+            tuned._start_classifier(tuned._pooled(rows_of(cells, train), POOLING), code[train], balance)
+        if class_balance == "post_hoc":
+            classifier.lower_bias(torch.from_numpy(prior_offsets(balance.counts)))
+        tuned.axes = tuned._fit_axes(rows_of(cells, train))
+        tuned.history_ = pd.concat(histories, ignore_index=True).rename_axis("epoch")
+        return tuned
+
+    @torch.no_grad()
+    def predict(
+        self,
+        adata: AnnData | None = None,
+        indices: Sequence[int] | None = None,
+        soft: bool = False,
+        batch_size: int = BATCH_SIZE,
+    ) -> np.ndarray | pd.DataFrame:
+        """Labels of cells, by a model that `fine_tune` returned.
+
+        Parameters
+        ----------
+        adata, indices
+            Which cells; their own labels are not looked at.
+        soft
+            Whether to return probabilities.
+        batch_size
+            Cells at once.
+
+        Returns
+        -------
+        numpy.ndarray or pandas.DataFrame
+            The most probable label of each cell, or (cells, labels) probabilities.
+
+        Raises
+        ------
+        ValueError
+            The model has not learned labels.
+        """
+        if self.classifier is None:
+            raise ValueError("This model has not learned labels. Call tuned = model.fine_tune(labels_key) first.")
+        cells = self._chosen(adata, indices)
+        out = np.empty((len(cells.totals), len(self.labels)), np.float32)
+        classifier = self.classifier.to(self.module.device)  # `to_device` moves the network only
+        for chunk in self._encode(cells, batch_size):
+            out[chunk.rows] = classifier.classify(chunk.encoded).softmax(1).cpu().numpy()
+        if not soft:
+            return np.array(self.labels)[out.argmax(1)]
+        return pd.DataFrame(out, index=self._cell_names(adata, indices), columns=self.labels)
+
+    def _labels_of(self, adata: AnnData | None, indices: Sequence[int] | None, key: str, unlabeled: str) -> pd.Series:
+        source = self.adata if adata is None else adata
+        if key not in source.obs:
+            raise KeyError(f"adata.obs has no column {key!r}; it has {', '.join(map(str, source.obs)) or 'none'}.")
+        column = source.obs[key] if indices is None else source.obs[key].iloc[positions(indices, source.n_obs)]
+        if column.dtype.kind == "f" and (column.dropna() % 1 != 0).any():
+            raise ValueError(f"adata.obs[{key!r}] must hold labels; found decimal numbers. Bin them with pandas.cut.")
+        text = column.astype(object).where(column.notna(), None)
+        return text.map(str, na_action="ignore").where(text != unlabeled)
+
+    def _copy(self, labels: list[str], class_balance: ClassBalance) -> "FineTuning":
+        tuned = copy.copy(self)
+        tuned.module = copy.deepcopy(self.module)
+        tuned.labels, tuned.class_balance_ = labels, class_balance
+        return tuned
+
+    def _start_classifier(self, pooled: np.ndarray, code: np.ndarray, balance: Balance) -> None:
+        """Softmax regression on the standardized embedding of training cells."""
+        axes = axes_of(pooled, POOLING)
+        white = ((pooled - axes.mean) @ axes.whiten()).astype(np.float64)
+        slope, start = fit_softmax(white, code, balance.option, self.seed)
+        arrays = (axes.mean, axes.whiten(), slope.T, start)
+        self.classifier.start(*(torch.from_numpy(np.asarray(x, np.float32)) for x in arrays))  # type: ignore[union-attr]
+
+
+def classifier_of(network: GeneNetwork, n_labels: int, class_balance: ClassBalance) -> GeneClassifier:
+    """A classifier with logits of the form that the option needs."""
+    return GeneClassifier(network, n_labels, SCALE if class_balance == "ldam" else 0.0)
+
+
+def split_labeled(
+    code: np.ndarray, labels: list[str], validation_size: float, seed: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Cells to learn from and to watch, of those that have a label (0 or more); each label must be among the former."""
+    if not 0 <= validation_size < 1:
+        raise ValueError(f"validation_size must be in [0, 1); found {validation_size}.")
+    labeled = np.flatnonzero(code >= 0)
+    train, validation, _ = (labeled[part] for part in split_cells(len(labeled), 1 - validation_size, None, seed))
+    if len(alone := np.setdiff1d(code[validation], code[train])):
+        raise ValueError(
+            f"All cells with the label {labels[alone[0]]!r} would be validation cells: there is none to learn from. "
+            "Lower validation_size, or label more cells."
+        )
+    return train, validation

@@ -1,0 +1,180 @@
+"""Pretraining the gene model."""
+
+import copy
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from lightning.pytorch import Callback
+
+from scmoe._log import logger
+from scmoe.data.genes._batches import GeneDataModule
+from scmoe.data.genes._dataset import DEFAULT_DEPTH, GeneDataset
+from scmoe.model._copies import check_parts
+from scmoe.model._training import check_train_arguments, kept_split
+from scmoe.model.genes._encoding import rows_of
+from scmoe.model.genes._inference import GeneInference
+from scmoe.model.genes._start import start
+from scmoe.nn._config import from_keywords
+from scmoe.tokens._counts import Cells
+from scmoe.tokens._make import make_tokenizer
+from scmoe.train._fit import run
+from scmoe.train._plan import TrainingPlan
+from scmoe.train._pretrain import PretrainConfig, pretrain_objective
+
+N_STEPS = 600
+"""Steps that a pretraining takes by default, as far as whole epochs allow."""
+MIN_EPOCHS = 3
+PRETRAIN_BATCH = 64
+"""Cells a step by default."""
+
+
+class Pretraining(GeneInference):
+    """How a `scmoe.model.XTRIMOGENE` is pretrained."""
+
+    seed: int
+    history_: pd.DataFrame
+    train_seconds_: float
+    gene_embeddings: np.ndarray | None
+
+    def train(
+        self,
+        max_epochs: int | None = None,
+        *,
+        accelerator: str = "auto",
+        devices: int | list[int] | str = "auto",
+        strategy: str = "auto",
+        precision: str = "32-true",
+        batch_size: int = PRETRAIN_BATCH,
+        train_size: float = 0.9,
+        validation_size: float | None = None,
+        early_stopping: bool = False,
+        checkpoint_dir: str | Path | None = None,
+        resume: bool = False,
+        plan_kwargs: Mapping[str, Any] | None = None,
+        callbacks: Sequence[Callback] = (),
+        enable_progress_bar: bool = True,
+        **trainer_kwargs: Any,
+    ) -> None:
+        """Learn to predict masked genes from the others. No label is involved.
+
+        A second call goes on from the first one's weights (with a fresh schedule), on the data that are attached; labels that
+        `fine_tune` taught are forgotten. If training fails, the model is as it was before.
+
+        Parameters
+        ----------
+        max_epochs
+            Passes over the training cells; None: as many as make about 600 steps, at least 3.
+        accelerator, devices, strategy, precision
+            Passed to `lightning.pytorch.Trainer`; by default a GPU is used when there is one.
+        batch_size
+            Cells a step.
+        train_size
+            Share of the cells to train on.
+        validation_size
+            Share of the cells for validation; None: all others. What is left is for tests.
+        early_stopping
+            Whether to stop when the validation loss has not improved for ten epochs.
+        checkpoint_dir
+            Folder for ``last.ckpt``, the state of the training after each epoch.
+        resume
+            Go on from ``last.ckpt`` if there is one. The result is that of a run without interruption.
+        plan_kwargs
+            Fields of `scmoe.model.PretrainConfig`.
+        callbacks
+            More Lightning callbacks.
+        enable_progress_bar
+            Whether to show progress.
+        **trainer_kwargs
+            More arguments of `lightning.pytorch.Trainer`, such as ``logger``.
+
+        Raises
+        ------
+        ValueError
+            Settings that contradict each other or the data, or copies of a cell (``obs["copy_of"]``) that are not in the same part.
+        FloatingPointError
+            In more than half of an epoch's steps loss or gradient was not finite. Fewer such steps are skipped.
+        """
+        config = from_keywords(PretrainConfig, plan_kwargs or {})
+        check_train_arguments(config, max_epochs, batch_size, trainer_kwargs)
+        cells = self._read(None)
+        self._check_cells(cells)
+        train, validation, test = kept_split(self, len(cells.totals), train_size, validation_size)
+        check_parts(self.adata.obs, (train, validation, test))
+        check_split(train, validation, early_stopping=early_stopping, resume=resume, checkpoint_dir=checkpoint_dir)
+        began = time.perf_counter()
+        before = copy.deepcopy(self.module.state_dict()), self.tokenizer
+        try:
+            if not self.is_trained_:
+                self._start(cells, train, config)
+            depth = DEFAULT_DEPTH if self.config.depth_tokens else None
+            dataset = GeneDataset(cells, self.tokenizer, policy=config.policy, depth=depth)
+            done = run(
+                TrainingPlan(self.module, pretrain_objective, config, self.seed),
+                GeneDataModule(dataset, train, validation, batch_size=batch_size, seed=self.seed),
+                width=self.config.encoder_width,
+                max_epochs=max_epochs or max(round(N_STEPS * batch_size / len(train)), MIN_EPOCHS),
+                early_stopping=early_stopping,
+                checkpoint_dir=checkpoint_dir,
+                resume=resume,
+                callbacks=callbacks,
+                enable_progress_bar=enable_progress_bar,
+                accelerator=accelerator,
+                devices=devices,
+                strategy=strategy,
+                precision=precision,
+                **trainer_kwargs,
+            )
+            self.axes = self._fit_axes(rows_of(cells, train))
+        except BaseException:
+            self.module.load_state_dict(before[0])  # no half-trained model
+            self.tokenizer = before[1]
+            raise
+        self.classifier, self.labels = None, []  # they were for other weights
+        self.history_ = done.history
+        self.train_indices_, self.validation_indices_, self.test_indices_ = train, validation, test
+        self.is_trained_ = True
+        self.train_seconds_ = time.perf_counter() - began
+        last = done.history.iloc[-1]
+        watched = "validation" if "validation_loss" in last else "train"
+        what = {"nonzero": "that are expressed", "zero": "that are not"}
+        errors = [f"{said} {last[name]:.3f}" for part, said in what.items() if (name := f"{watched}_{part}") in last]
+        logger.info(
+            "trained %d epochs (%d steps) in %.0f s: %s loss %.3f; mean squared error of masked genes %s",
+            *(len(done.history), done.n_steps, self.train_seconds_, watched, last[f"{watched}_loss"]),
+            ", ".join(errors),
+        )
+
+    def _start(self, cells: Cells, train: np.ndarray, config: PretrainConfig) -> None:
+        known = rows_of(cells, train)
+        self.tokenizer = make_tokenizer(self.config.tokenizer).fit(known.counts, known.totals)
+        start(self.module, known, config.policy, self.gene_embeddings, self.seed)
+
+    def _check_cells(self, cells: Cells) -> None:
+        if not cells.counts.nnz:
+            raise ValueError("No cell has a count of a gene that the model knows: there is nothing to learn from.")
+        if self.config.depth_tokens and self.setup.values != "counts":
+            raise ValueError(
+                f"depth_tokens need raw counts, which can be thinned; the data are read as {self.setup.values!r}. "
+                "Leave depth_tokens out, or set up the raw counts."
+            )
+
+
+def check_split(
+    train: np.ndarray,
+    validation: np.ndarray,
+    *,
+    early_stopping: bool,
+    resume: bool,
+    checkpoint_dir: str | Path | None,
+) -> None:
+    """Raise if there is too little to train on, or what is asked for is not there."""
+    if len(train) < 2:
+        raise ValueError(f"Training needs at least 2 cells; found {len(train)}.")
+    if early_stopping and not len(validation):
+        raise ValueError("early_stopping needs validation cells; found none. Lower train_size below 1.")
+    if resume and checkpoint_dir is None:
+        raise ValueError("resume=True needs the checkpoint_dir of the run to go on with.")

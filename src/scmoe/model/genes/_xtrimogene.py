@@ -1,0 +1,256 @@
+"""`XTRIMOGENE`: the model class for masked-gene pretraining."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from anndata import AnnData
+
+from scmoe.data.genes._manager import GeneField, GeneManager, GeneSetup, gene_setup_table
+from scmoe.losses._class_balance import DEFAULT_BALANCE, ClassBalance
+from scmoe.model._save import (
+    SETTINGS,
+    damage_explained,
+    mismatch_explained,
+    read_folder,
+    registry,
+    restore_training,
+    taken,
+    write_folder,
+)
+from scmoe.model._training import checked_seed
+from scmoe.model.genes._fine_tuning import FineTuning, classifier_of
+from scmoe.model.genes._start import check_embeddings
+from scmoe.nn._config import from_keywords
+from scmoe.nn.genes._config import GeneConfig, gene_config
+from scmoe.nn.genes._network import GeneNetwork
+from scmoe.readout._axes import Axes
+from scmoe.tokens._counts import Values, check_anndata
+from scmoe.tokens._make import make_tokenizer, tokenizer_from_state
+from scmoe.tokens._vocabulary import MIN_SHARE, Vocabulary, chosen_vocabulary
+
+AXES, TOKENIZER, CLASSIFIER = "axes/", "tokenizer/", "classifier/"
+"""Before the names of weights that are not the network's."""
+
+
+class XTRIMOGENE(FineTuning):
+    """Asymmetric transformer for masked-gene pretraining on single-cell RNA counts.
+
+    An encoder reads the genes that a cell expresses, a thin decoder with linear attention predicts the masked ones among all
+    genes. After Gong et al. 2023 (xTrimoGene) and Hao et al. 2024 (scFoundation); the user guide says what differs, and why.
+
+    Parameters
+    ----------
+    adata
+        An AnnData set up with `setup_anndata`.
+    registry
+        In place of data: the registry of a saved model. Used by `load`.
+    preset
+        Size by name, ``"tiny"``, ``"3m"``, ``"10m"`` or ``"100m"``; keywords override it.
+    gene_embeddings
+        Vectors to start the genes' identities from, one row a gene of the vocabulary (`scmoe.model.read_published` reads
+        them); NaN rows are genes without. They are reduced to the encoder's width by principal components if they are wider.
+        None: the training cells' principal components.
+    seed
+        Of the initial weights and of the training; on a CPU the same seed gives the same model bit by bit.
+    **network_kwargs
+        Fields of `scmoe.model.GeneConfig`.
+
+    Raises
+    ------
+    TypeError
+        A keyword that `scmoe.model.GeneConfig` does not have.
+    ValueError
+        Settings that contradict each other, or embeddings that do not fit the vocabulary.
+
+    Examples
+    --------
+    >>> import scmoe
+    >>> adata = scmoe.datasets.bmmc_cite()["rna"].copy()
+    >>> scmoe.model.XTRIMOGENE.setup_anndata(adata)
+    >>> model = scmoe.model.XTRIMOGENE(adata, preset="tiny")
+    >>> model.train()
+    >>> adata.obsm["X_xtrimogene"] = model.get_latent_representation()
+    """
+
+    setup_call = "XTRIMOGENE.setup_anndata(adata)"
+    _setup_table = staticmethod(gene_setup_table)
+
+    def __init__(
+        self,
+        adata: AnnData | None = None,
+        registry: dict | None = None,
+        *,
+        preset: str = "tiny",
+        gene_embeddings: np.ndarray | None = None,
+        seed: int = 0,
+        **network_kwargs: Any,
+    ) -> None:
+        self.config = gene_config(preset, network_kwargs)
+        seed = checked_seed(seed)
+        super().__init__(adata, registry)
+        state = self.registry["field_registries"][GeneField.registry_key]["state_registry"]
+        self.setup, self.seed = GeneSetup(**state), seed
+        self.tokenizer = make_tokenizer(self.config.tokenizer)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            self.module = GeneNetwork(len(self.setup.names), self.tokenizer.n_codes, self.config)
+        self.module.eval()
+        self.is_trained_ = False
+        self.axes = {}
+        self.history_ = pd.DataFrame()
+        self.train_seconds_ = 0.0
+        self.classifier, self.labels = None, []
+        self.class_balance_: ClassBalance = DEFAULT_BALANCE
+        self.gene_embeddings = check_embeddings(gene_embeddings, len(self.setup.names))
+
+    @classmethod
+    def setup_anndata(
+        cls,
+        adata: AnnData,
+        *,
+        layer: str | None = None,
+        values: Values = "counts",
+        vocabulary: Vocabulary | None = None,
+        column: str | None = None,
+        min_share: float = MIN_SHARE,
+    ) -> None:
+        """Tell scmoe where the counts are, and which genes to know.
+
+        Writes scvi-tools' identifiers to ``adata.uns["_scvi_uuid"]`` and ``adata.uns["_scvi_manager_uuid"]``, and nothing
+        else. How the genes fit the vocabulary is reported in the log.
+
+        Parameters
+        ----------
+        adata
+            Cells x genes.
+        layer
+            Where the counts are; ``adata.X`` by default.
+        values
+            ``"counts"``, ``"ambient"`` (fractional counts) or ``"lognormalized"``; see `scmoe.tokens.read_counts`.
+        vocabulary
+            The genes to know; None: those of the data. Genes that it has and the data lack are unknown to the model (not zero),
+            and not learned.
+        column
+            Column of ``adata.var`` with the names to match; `var_names` by default. Genes without a name there are left out.
+        min_share
+            Least share of the genes that must be matched; see `scmoe.tokens.Vocabulary.match`.
+
+        Raises
+        ------
+        TypeError
+            Not an AnnData, or a vocabulary that is none.
+        KeyError
+            A layer or column that does not exist.
+        ValueError
+            Values that are not what `values` says, or genes that do not fit the vocabulary.
+        """
+        check_anndata(adata)
+        if adata.is_view:
+            raise ValueError("adata is a view of another AnnData. Call adata = adata.copy() first.")
+        vocabulary = chosen_vocabulary(vocabulary, adata, column)
+        arguments = {"layer": layer, "values": values, "column": column, "min_share": min_share}
+        setup = GeneSetup(**arguments, **vars(vocabulary))  # type: ignore[arg-type]
+        setup.read(adata)  # raises if the data do not fit
+        manager = GeneManager([GeneField(setup)], cls._get_setup_method_args(cls=cls, adata=adata, **arguments))
+        manager.register_fields(adata)
+        cls.register_manager(manager)
+
+    def save(self, dir_path: str | Path, *, overwrite: bool = False) -> None:
+        """Write the model to a folder: ``weights.safetensors`` and ``settings.json``, all or nothing.
+
+        The settings hold configuration, genes, seed, history, labels, the split and the versions in use; the tokenizer's arrays
+        are among the weights. Neither file can run code when it is loaded.
+
+        Parameters
+        ----------
+        dir_path
+            The folder.
+        overwrite
+            Whether to replace a model that is there.
+
+        Raises
+        ------
+        scmoe.io._files.WriteError
+            (an `OSError` and `ValueError`) The folder exists, or cannot be written.
+        """
+        tokenizer = self.tokenizer.to_state()
+        arrays = {key: torch.from_numpy(value) for key, value in tokenizer.items() if isinstance(value, np.ndarray)}
+        tensors = {TOKENIZER + key: value for key, value in arrays.items()}
+        for pooling, axes in self.axes.items():
+            tensors |= {f"{AXES}{pooling}/{key}": torch.from_numpy(value) for key, value in axes._asdict().items()}
+        if self.classifier is not None:
+            own = {key: value for key, value in self.classifier.state_dict().items() if not key.startswith("network.")}
+            tensors |= {CLASSIFIER + key: value.detach().cpu() for key, value in own.items()}
+        settings = {
+            "setup": self.setup.to_dict(),
+            "tokenizer": {key: value for key, value in tokenizer.items() if key not in arrays},
+            "labels": self.labels,
+            "class_balance": self.class_balance_,
+        }
+        write_folder(self, Path(dir_path), tensors, settings, overwrite=overwrite)
+
+    @classmethod
+    def load(cls, dir_path: str | Path, adata: AnnData | None = None) -> "XTRIMOGENE":
+        """Read a model that `save` wrote.
+
+        Parameters
+        ----------
+        dir_path
+            The folder.
+        adata
+            Data to attach: the training data, a query, or data to train on further. Without it, pass data to each method.
+
+        Returns
+        -------
+        XTRIMOGENE
+            On the CPU; ``model.to_device("cuda")`` moves it.
+
+        Raises
+        ------
+        ValueError
+            The folder is not a whole model, or `adata` does not fit it.
+        """
+        path = Path(dir_path).expanduser()
+        settings, state = read_folder(cls, path)
+        with damage_explained(path / SETTINGS):
+            known = registry(cls.__name__, "setup_anndata", GeneField.registry_key, settings["setup"])
+            seed, config = settings["seed"], settings["config"]
+            GeneSetup(**settings["setup"])
+            from_keywords(GeneConfig, config)
+        # Outside: an error of a library's API is no damaged file.
+        model = cls(registry=known, seed=seed, **config)
+        with damage_explained(path / SETTINGS):
+            restore_training(model, settings)
+            model.labels, model.class_balance_ = settings["labels"], settings["class_balance"]
+        with mismatch_explained(path):
+            axes: dict[str, dict[str, np.ndarray]] = {}
+            arrays = {key: value.numpy() for key, value in taken(state, TOKENIZER).items()}
+            model.tokenizer = tokenizer_from_state(settings["tokenizer"] | arrays)
+            for key, value in taken(state, AXES).items():
+                pooling, name = key.split("/")
+                axes.setdefault(pooling, {})[name] = value.numpy()
+            model.axes = {pooling: Axes(**parts) for pooling, parts in axes.items()}
+            classifier = taken(state, CLASSIFIER)
+            model.module.load_state_dict(state)
+            if model.labels:
+                model.classifier = classifier_of(model.module, len(model.labels), model.class_balance_).eval()
+                model.classifier.load_state_dict(classifier | {f"network.{key}": x for key, x in state.items()})
+        if adata is not None:
+            model.setup.read(adata)  # raises if the data do not fit
+            model._adata = adata
+        return model
+
+    def __repr__(self) -> str:
+        c, state = self.config, f"trained for {len(self.history_)} epochs" if self.is_trained_ else "not trained"
+        size = sum(p.numel() for p in self.module.parameters())
+        lines = [
+            f"XTRIMOGENE: masked-gene transformer, {state}",
+            f"  genes: {len(self.genes)}, read as {self.setup.values}, {c.tokenizer} tokens",
+            f"  encoder: {c.encoder_layers} layer(s), width {c.encoder_width}, {c.n_experts} expert(s); "
+            f"decoder: {c.decoder_layers} layer(s), width {c.decoder_width}; {size / 1e6:.1f} M parameters",
+            f"  labels: {len(self.labels) or 'none'}; seed: {self.seed}",
+        ]
+        return "\n".join(lines)

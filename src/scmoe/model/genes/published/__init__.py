@@ -1,0 +1,1 @@
+"""Tables of genes from weights of published models."""

@@ -1,0 +1,1 @@
+"""The gene network and its parts."""

@@ -1,0 +1,30 @@
+from .experts._run import run_experts
+from .explain._conflict import run_conflict
+from .explain._shap import run_shap
+from .genes._run import run_genes
+from .genes.cost._run import run_genes_cost
+from .imbalance._novelty import run_novelty
+from .imbalance._rare_experts import run_rare_experts
+from .imbalance._run import run_imbalance
+from .perturbation._gears import gene_context_features, to_gears
+from .perturbation._run import run_perturbation
+from .perturbation._table import perturbation_table
+from .replicate._run import run_replicate
+from .speed._run import run_speed
+
+__all__ = [
+    "gene_context_features",
+    "perturbation_table",
+    "run_conflict",
+    "run_experts",
+    "run_genes",
+    "run_genes_cost",
+    "run_imbalance",
+    "run_novelty",
+    "run_perturbation",
+    "run_rare_experts",
+    "run_replicate",
+    "run_shap",
+    "run_speed",
+    "to_gears",
+]

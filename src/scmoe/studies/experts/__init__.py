@@ -1,0 +1,1 @@
+"""Experts beside a dense layer where cells differ in kind."""

@@ -1,0 +1,1 @@
+"""What explanations cost and say beside others."""

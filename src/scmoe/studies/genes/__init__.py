@@ -1,0 +1,1 @@
+"""What tokens, masks, depth and experts of the gene network are worth."""

@@ -1,0 +1,1 @@
+"""What the gene network costs beside its rivals."""

@@ -1,0 +1,1 @@
+"""What helps labels with few cells."""

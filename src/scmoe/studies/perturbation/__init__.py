@@ -1,0 +1,1 @@
+"""Features of genes for predictors of perturbation responses."""

@@ -1,0 +1,154 @@
+"""What each method says of test cells: their groups, and modalities from one another."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from itertools import permutations
+from typing import Any
+
+import numpy as np
+import torch
+from mudata import MuData
+from numpy.typing import NDArray
+from sklearn.model_selection import KFold
+
+from scmoe.benchmark._baselines import dense, pca_embedding, ridge_on_pca
+from scmoe.benchmark._cells import subset
+from scmoe.benchmark._meter import Meter
+from scmoe.benchmark.methods._embed import N_COMPONENTS, mofa, wnn
+from scmoe.benchmark.methods._scvi import modality_of_kind, totalvi_embed, totalvi_predict
+from scmoe.model._features import decoded, to_numpy
+from scmoe.model._scmoe import SCMOE
+from scmoe.studies.replicate._data import LABEL, N_FOLDS
+from scmoe.studies.replicate._forms import FORMS, build, train_form
+from scmoe.studies.replicate._plan import MOFA, PCA, RIDGE, TOTALVI, TOTALVI_R2, TRANSDUCTIVE, WNN, Task
+from scmoe.studies.replicate._scores import group_scores, kmeans_clusters, r2_matrix
+
+Pairs = dict[tuple[int, int], NDArray[Any]]
+"""(target, source) to predicted values."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Answer:
+    """What a method says of test cells.
+
+    Parameters
+    ----------
+    clusters
+        The clusters that the method itself makes: one clustering, or none.
+    points
+        Embedding of training and of test cells, for k-means; None: no embedding.
+    honest, leaky
+        Predictions with the target absent from the input, and from states that have seen it.
+    """
+
+    clusters: list[NDArray[Any]] = field(default_factory=list)
+    points: tuple[NDArray[Any], NDArray[Any]] | None = None
+    honest: Pairs = field(default_factory=dict)
+    leaky: Pairs = field(default_factory=dict)
+
+
+def fit_folds(mdata: MuData, task: Task) -> dict[str, Any]:
+    """Scores of each fold, and the cost of all."""
+    meter = Meter()
+    mdata = subset(mdata, mdata.obs_names, list(task.modalities))
+    truth = mdata.obs[LABEL].to_numpy(dtype=str)
+    n_clusters = len(np.unique(truth))
+    with meter:
+        points = transductive_points(mdata, task) if task.method in TRANSDUCTIVE else None
+    rows = []
+    for train, test in folds(mdata.n_obs, task):
+        with meter:
+            answer = (
+                answered(mdata, train, test, task, n_clusters)
+                if points is None
+                else Answer(points=(points[train], points[test]))
+            )
+        held_out = subset(mdata, mdata.obs_names[test], list(task.modalities))
+        values = [dense(held_out.mod[name].X) for name in task.modalities]
+        rows.append(scored(answer, values, truth[test], n_clusters) | {"n_train": len(train), "n_test": len(test)})
+    return {"folds": rows, "cost": meter.cost()}
+
+
+def folds(n_cells: int, task: Task) -> Iterator[tuple[NDArray[Any], NDArray[Any]]]:
+    """Positions of training and test cells; no label is looked at."""
+    split = KFold(N_FOLDS, shuffle=True, random_state=task.seed).split(np.zeros(n_cells))
+    for _, cells in zip(range(task.n_folds), split, strict=False):
+        yield cells
+
+
+def scored(answer: Answer, values: list[NDArray[Any]], truth: NDArray[Any], n_clusters: int) -> dict[str, Any]:
+    """Scores of an answer: of the method's own clusters, or else of k-means, and of k-means in any case."""
+    row: dict[str, Any] = {}
+    clusters = answer.clusters
+    if answer.points is not None:
+        near = kmeans_clusters(*answer.points, n_clusters)
+        row |= {f"kmeans_{name}": value for name, value in group_scores(truth, near).items()}
+        clusters = clusters or near
+    if clusters:
+        row |= group_scores(truth, clusters) | {"n_used": float(np.mean([len(np.unique(each)) for each in clusters]))}
+    for name, predicted in (("honest", answer.honest), ("leaky", answer.leaky)):
+        if predicted:
+            row[name], row["n_dropped"] = r2_matrix(values, predicted)
+    return row
+
+
+def answered(mdata: MuData, train: NDArray[Any], test: NDArray[Any], task: Task, n_clusters: int) -> Answer:
+    """What a method fitted to the training cells (positions) says of the test cells."""
+    if task.method == PCA:
+        points = pca_embedding(mdata, train, N_COMPONENTS, seed=task.seed)
+        return Answer(points=(points[train], points[test]))
+    known, new = (subset(mdata, mdata.obs_names[cells], list(task.modalities)) for cells in (train, test))
+    if task.method == RIDGE:
+        return Answer(honest=ridge_pairs(known, new, task))
+    if task.method == TOTALVI_R2:
+        return Answer(honest=totalvi_pair(known, new, task))
+    form = FORMS[task.method]
+    model = build(form, known, n_clusters, task.seed)
+    train_form(model, form, task.max_epochs)
+    return form_answer(model, known, new)
+
+
+def ridge_pairs(train: MuData, test: MuData, task: Task) -> Pairs:
+    """Every modality from every other by ridge regression on principal components."""
+    known, new = ([dense(part.mod[name].X) for name in task.modalities] for part in (train, test))
+    pairs = permutations(range(len(known)), 2)
+    return {(t, s): ridge_on_pca(known[s], known[t], new[s], seed=task.seed) for t, s in pairs}
+
+
+def form_answer(model: SCMOE, train: MuData, test: MuData) -> Answer:
+    """What a form of scMoE says of test cells."""
+    names = list(enumerate(model.modalities))
+    honest = {(t, s): model.impute(source, target, test) for (t, target), (s, source) in permutations(names, 2)}
+    return Answer(
+        clusters=[np.asarray(model.predict_clusters(test))] if model.config.n_clusters else [],
+        points=(model.get_latent_representation(train), model.get_latent_representation(test)),
+        honest=honest,
+        leaky=leaky_predictions(model, test),
+    )
+
+
+@torch.no_grad()
+def leaky_predictions(model: SCMOE, test: MuData) -> Pairs:
+    """Every decoder on every state after all modalities have been fused, as the published code evaluates."""
+    dataset, V = model._dataset(test), len(model.modalities)
+    found: dict[tuple[int, int], list[NDArray[Any]]] = {(t, s): [] for t in range(V) for s in range(V)}
+    for chunk in model._encode(dataset, np.arange(len(dataset))):
+        for t, s in found:
+            scores = model.module.decoders[t].scores(chunk.encoded.states[:, s], chunk.covariates, own=t == s)
+            found[t, s].append(to_numpy(decoded(model.module, scores, t)))
+    return {pair: np.concatenate(parts) for pair, parts in found.items()}
+
+
+def transductive_points(mdata: MuData, task: Task) -> NDArray[Any]:
+    """Embedding of all cells by a method that has no way to embed new ones, or is compared with such."""
+    if task.method == TOTALVI:
+        return np.asarray(totalvi_embed(mdata, None, task.seed))
+    return np.asarray({MOFA: mofa, WNN: wnn}[task.method](mdata, task.seed).points)
+
+
+def totalvi_pair(train: MuData, test: MuData, task: Task) -> Pairs:
+    """Proteins from RNA, the one direction in which totalVI predicts."""
+    rna, protein = modality_of_kind(train, "rna"), modality_of_kind(train, "protein")
+    assert rna is not None and protein is not None
+    place = task.modalities.index
+    return {(place(protein), place(rna)): totalvi_predict(train, test, rna, protein, task.seed)}

@@ -1,0 +1,1 @@
+"""Speed and memory beside baselines of the same run."""
