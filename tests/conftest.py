@@ -7,12 +7,15 @@ import anndata as ad
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import settings
 from mudata import MuData
 from scipy import sparse
 
 import scmoe
 from scmoe.io._quiet import quiet_mudata
 
+settings.register_profile("scmoe", deadline=None)  # a busy machine is no fault
+settings.load_profile("scmoe")
 N_CELLS, N_GENES, N_PROTEINS, N_EPHYS = 120, 60, 12, 8
 TYPES = ("B", "NK", "T")
 NETWORK = {

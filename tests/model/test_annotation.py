@@ -5,7 +5,7 @@ import pytest
 
 import scmoe
 from scmoe.io._quiet import quiet_mudata
-from scmoe.model._annotation import Annotation
+from scmoe.model._labels import Annotation
 from scmoe.readout._novelty import fit_novelty
 
 

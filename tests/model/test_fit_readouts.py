@@ -6,7 +6,7 @@ from mudata import MuData
 
 import scmoe.model._fit_readouts as fitting
 from scmoe.io._quiet import quiet_mudata
-from scmoe.model import SCMOE
+from scmoe.model import SCMOE, _subset_passes
 
 
 def never_together(fresh) -> MuData:
@@ -90,7 +90,7 @@ def test_labels_change_annotators_and_novelties_alone(fresh, fit_model):
 
 
 def test_many_cells_are_read_out_from_a_subset(paired, fit_model, monkeypatch):
-    monkeypatch.setattr(fitting, "MAX_CELLS", 40)
+    monkeypatch.setattr(_subset_passes, "MAX_CELLS", 40)
     monkeypatch.setattr(fitting, "SPREAD_ENTRIES", 1)
     model = fit_model(paired, setup={"labels_key": "cell_type"}, train_size=0.5)
     mean, sd = model.impute("rna", "adt", return_sd=True)
@@ -117,14 +117,14 @@ def test_errors_of_counts_are_in_the_units_of_the_prediction(paired, fit_model, 
     counts = paired["rna"].layers["counts"].toarray()[paired["rna"].obs_names.get_indexer(paired.obs_names[cells])]
     library = np.median(paired["rna"].layers["counts"].toarray().sum(1))
     expected = counts > 0 if likelihood == "bernoulli" else counts / counts.sum(1, keepdims=True) * library
-    found = fitting.observed_values(model, dataset, cells, 0)
+    found = fitting.observed_values(model.fitted, dataset, cells, 0)
     np.testing.assert_allclose(found, expected, rtol=0.05)
 
 
 def test_missing_values_have_no_error(mosaic, trained_mosaic):
     dataset = trained_mosaic._dataset(mosaic)
     cells = np.flatnonzero(dataset.present[:, 2])
-    found = fitting.observed_values(trained_mosaic, dataset, cells, 2)
+    found = fitting.observed_values(trained_mosaic.fitted, dataset, cells, 2)
     np.testing.assert_array_equal(np.isnan(found), np.isnan(mosaic["ephys"][mosaic.obs_names[cells]].X))
 
 
@@ -133,8 +133,8 @@ def test_rare_labels_are_learned_from_whatever_the_number_of_cells(fresh, fit_mo
     labels = mdata.obs["cell_type"].astype(str)
     labels.iloc[[7, 60, 110]] = "rare"
     mdata.obs["kind"] = labels
-    monkeypatch.setattr(fitting, "MAX_CELLS", 40)
-    monkeypatch.setattr(fitting, "OF_EACH_LABEL", 5)
+    monkeypatch.setattr(_subset_passes, "MAX_CELLS", 40)
+    monkeypatch.setattr(_subset_passes, "OF_EACH_LABEL", 5)
     model = fit_model(mdata, setup={"labels_key": "kind"}, train_size=1.0)
     annotator = model.readouts.annotators[0, 1]
     assert annotator.present.all() and len(annotator.truth) == 40

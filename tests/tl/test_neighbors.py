@@ -2,6 +2,7 @@ import subprocess
 import sys
 
 import numpy as np
+import pytest
 
 from scmoe.tl._neighbors import neighbor_graph
 
@@ -19,6 +20,7 @@ print(torch.get_num_threads())
     assert result.stdout.strip() == "1"
 
 
+@pytest.mark.timeout(400)  # numba compiles the search
 def test_many_cells_are_searched_approximately(monkeypatch):
     points = np.random.default_rng(0).normal(size=(300, 4)).astype(np.float32)
     exact = neighbor_graph(points, 0).obsp["connectivities"]

@@ -1,33 +1,34 @@
 """A model for batches that it was not trained on: their shifts are fitted in closed form, nothing else changes."""
 
+import copy
 from collections.abc import Callable
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from functools import partial
 
 import numpy as np
 import torch
 from mudata import MuData
-from torch import Tensor
+from torch import Tensor, nn
 
 from scmoe.data._correction import fit_shift
 from scmoe.data._dataset import MosaicDataset
 from scmoe.data._setup import Setup, column_of
 from scmoe.model._features import program_scores, to_numpy
+from scmoe.model._fitted import Fitted
 from scmoe.nn._tokenizer import ProgramTokenizer
 from scmoe.readout._linear import Linear, Mixture
-from scmoe.readout._readouts import Direction
-
-if TYPE_CHECKING:
-    from scmoe.model._scmoe import SCMOE
 
 MIN_CELLS = 20
 """Of a new batch: from fewer, no shift can be told."""
 
 
-def adapt(model: "SCMOE", mdata: MuData) -> "SCMOE":
-    """See `scmoe.model.SCMOE.adapt`."""
-    setup = model.setup
-    if setup.batch_key is None or model.config.tokenizer == "patch":
+def adapt(fitted: Fitted, mdata: MuData) -> Fitted:
+    """A fitted model that knows the query's batches as well; see `scmoe.model.SCMOE.adapt`.
+
+    The network is a copy; no other is changed.
+    """
+    setup = fitted.setup
+    if setup.batch_key is None or fitted.config.tokenizer == "patch":
         raise ValueError("Only a model trained with batch_key=... and program tokens can be adapted to new batches.")
     column = column_of(mdata, setup.batch_key, "batch_key")
     new = sorted(set(column) - set(setup.batches))
@@ -36,69 +37,66 @@ def adapt(model: "SCMOE", mdata: MuData) -> "SCMOE":
     counts = column.value_counts()
     if few := [name for name in new if counts[name] < MIN_CELLS]:
         raise ValueError(
-            f"The new batch {few[0]!r} has {counts[few[0]]} cells; at least {MIN_CELLS} are needed to adapt to it. Map these "
-            "cells without adapt."
+            f"The new batch {few[0]!r} has {counts[few[0]]} cells; at least {MIN_CELLS} are needed to adapt to it. Map "
+            "these cells without adapt."
         )
-    adapted = _widened(model, replace(setup, batches=[*setup.batches, *new]))
+    adapted = _widened(fitted, replace(setup, batches=[*setup.batches, *new]))
     dataset = MosaicDataset(mdata, adapted.setup)
     for name in new:
         _fit_shifts(adapted, dataset, np.flatnonzero(column == name), name)
     return adapted
 
 
-def _widened(model: "SCMOE", setup: Setup) -> "SCMOE":
+def _widened(fitted: Fitted, setup: Setup) -> Fitted:
     """A copy that has the new batches, each treated as the mean of the old ones."""
-    n_old, n_new = len(model.setup.batches), len(setup.batches) - len(model.setup.batches)
-
-    def widen(x: Tensor, dim: int, fill: float | None = None) -> Tensor:
-        old = x.narrow(dim, 0, n_old)
-        more = old.mean(dim, keepdim=True) if fill is None else torch.full_like(old.narrow(dim, 0, 1), fill)
-        parts = [old, more.repeat_interleave(n_new, dim), x.narrow(dim, n_old, x.shape[dim] - n_old)]
-        return torch.cat(parts, dim)
-
-    state = dict(model.module.state_dict())
-    for name, tensor in state.items():
-        if name.endswith("covariate_effect"):
-            state[name] = widen(tensor, 0)
-        elif name.endswith("shifts"):
-            state[name] = widen(tensor, 1, 0.0)
-        elif name == "covariate_mean":
-            state[name] = widen(tensor, 0, 0.0)
-        elif name == "covariate_std":
-            state[name] = widen(tensor, 0, 1.0)
-    copy = model._twin(setup)
-    copy.module.load_state_dict(state)
-    copy.readouts = replace(model.readouts, mixtures=_widened_mixtures(model, widen))
-    return copy
+    n_old = len(fitted.setup.batches)
+    widen = partial(_widen, n_old=n_old, n_new=len(setup.batches) - n_old)
+    network = copy.deepcopy(fitted.network)
+    network.n_covariates = len(widen(network.covariate_mean, 0, fill=0.0))
+    network.covariate_mean = widen(network.covariate_mean, 0, fill=0.0)
+    network.covariate_std = widen(network.covariate_std, 0, fill=1.0)
+    for decoder in network.decoders:
+        for head in (decoder.own, decoder.cross):
+            head.covariate_effect = nn.Parameter(widen(head.covariate_effect.detach(), 0))
+    for tokenizer in network.tokenizers:
+        if isinstance(tokenizer, ProgramTokenizer):
+            tokenizer.shifts = widen(tokenizer.shifts, 1, fill=0.0)
+    mixtures = {
+        key: Mixture(linear=_widened_linear(mixture.linear, fitted.network.n_covariates, widen), weight=mixture.weight)
+        for key, mixture in fitted.readouts.mixtures.items()
+    }
+    return Fitted(network, setup, replace(fitted.readouts, mixtures=mixtures), fitted.seed)
 
 
-def _widened_mixtures(model: "SCMOE", widen: Callable[[Tensor, int], Tensor]) -> dict[Direction, Mixture]:
-    """Linear members with inputs for the new batches."""
-    n_covariates = model.module.n_covariates
-    out = {}
-    for key, mixture in model.readouts.mixtures.items():
-        coefficients = torch.from_numpy(mixture.linear.coefficients)
-        if n_covariates > 1:
-            programs, covariates = coefficients[:-n_covariates], coefficients[-n_covariates:]
-        else:  # there was one batch, and so no input for it
-            programs, covariates = coefficients, coefficients.new_zeros(1, coefficients.shape[1])
-        widened = torch.cat([programs, widen(covariates, 0)])
-        out[key] = Mixture(
-            linear=Linear(coefficients=widened.numpy(), intercept=mixture.linear.intercept), weight=mixture.weight
-        )
-    return out
+def _widen(x: Tensor, dim: int, *, n_old: int, n_new: int, fill: float | None = None) -> Tensor:
+    """Entries for the new batches behind those of the old ones: `fill`, or their mean."""
+    old = x.narrow(dim, 0, n_old)
+    more = old.mean(dim, keepdim=True) if fill is None else torch.full_like(old.narrow(dim, 0, 1), fill)
+    parts = [old, more.repeat_interleave(n_new, dim), x.narrow(dim, n_old, x.shape[dim] - n_old)]
+    return torch.cat(parts, dim)
+
+
+def _widened_linear(linear: Linear, n_covariates: int, widen: Callable[[Tensor, int], Tensor]) -> Linear:
+    """A linear member with inputs for the new batches."""
+    coefficients = torch.from_numpy(linear.coefficients)
+    if n_covariates > 1:
+        programs, covariates = coefficients[:-n_covariates], coefficients[-n_covariates:]
+    else:  # there was one batch, and so no input for it
+        programs, covariates = coefficients, coefficients.new_zeros(1, coefficients.shape[1])
+    widened = torch.cat([programs, widen(covariates, 0)])
+    return Linear(coefficients=widened.numpy(), intercept=linear.intercept)
 
 
 @torch.no_grad()
-def _fit_shifts(adapted: "SCMOE", dataset: MosaicDataset, cells: np.ndarray, batch: str) -> None:
+def _fit_shifts(adapted: Fitted, dataset: MosaicDataset, cells: np.ndarray, batch: str) -> None:
     """The new batch has no shift yet, so its corrected scores lack the effects of the other covariates only."""
     j = adapted.setup.batches.index(batch)
-    for v, tokenizer in enumerate(adapted.module.tokenizers):
+    for v, tokenizer in enumerate(adapted.network.tokenizers):
         here = cells[dataset.present[cells, v]]
         if not isinstance(tokenizer, ProgramTokenizer) or len(here) < MIN_CELLS:
             continue
         scores = [
-            to_numpy(program_scores(adapted.module, chunk, v) * tokenizer.unit)
-            for chunk in adapted._encode(dataset, here, only=[v])
+            to_numpy(program_scores(adapted.network, chunk, v) * tokenizer.unit)
+            for chunk in adapted.encode(dataset, here, only=[v])
         ]
         tokenizer.shifts[:, j] = fit_shift(np.concatenate(scores), tokenizer.correction).to(tokenizer.shifts)

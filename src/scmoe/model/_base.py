@@ -3,13 +3,20 @@
 import json
 from abc import abstractmethod
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from numbers import Integral
 from pathlib import Path
 from typing import Any, ClassVar
 
+import numpy as np
+import pandas as pd
 import rich
 import rich.pretty
 import rich.table
 from scvi.model.base import BaseModelClass
+from torch import nn
+
+from scmoe.losses._class_balance import DEFAULT_BALANCE, ClassBalance
 
 WEIGHTS, SETTINGS = "weights.safetensors", "settings.json"
 """Files of a model folder."""
@@ -29,6 +36,13 @@ NotImplementedError
 """
 
 
+def checked_seed(seed: int) -> int:
+    """A seed as a plain whole number."""
+    if not isinstance(seed, Integral) or not 0 <= seed < 2**32:
+        raise ValueError(f"seed must be a whole number from 0 to 2**32 - 1; found {seed!r}.")
+    return int(seed)
+
+
 def _instead(name: str, remedy: str) -> Callable[..., Any]:
     """A method that scvi-tools' models have and these cannot: it says what to call."""
 
@@ -37,6 +51,23 @@ def _instead(name: str, remedy: str) -> Callable[..., Any]:
 
     method.__name__, method.__doc__ = name, DOC.format(remedy)
     return method
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingRecord:
+    """What is known of a training besides the model that it made: kept in files, and taken over by copies."""
+
+    history: pd.DataFrame = field(default_factory=pd.DataFrame)
+    """Losses by epoch."""
+    diagnostics: dict[str, Any] = field(default_factory=dict)
+    """Whether it went well."""
+    class_balance: ClassBalance = DEFAULT_BALANCE
+    """How labels with few cells were treated."""
+    seconds: float = 0.0
+    train: np.ndarray = field(default_factory=lambda: np.zeros(0, int))
+    """Positions of the training cells in the data."""
+    validation: np.ndarray = field(default_factory=lambda: np.zeros(0, int))
+    test: np.ndarray = field(default_factory=lambda: np.zeros(0, int))
 
 
 class BaseModel(BaseModelClass):
@@ -58,6 +89,12 @@ class BaseModel(BaseModelClass):
     setup_call: ClassVar[str]
     """How data are set up for this model."""
 
+    module: nn.Module
+    config: Any
+    setup: Any
+    seed: int
+    is_trained_: bool
+
     def __init__(self, adata: Any = None, registry: dict | None = None) -> None:
         name = type(self).__name__
         if adata is None and registry is None:
@@ -66,6 +103,31 @@ class BaseModel(BaseModelClass):
             super().__init__(adata, registry)
         except ValueError as error:
             raise ValueError(f"These data are not set up for {name}. Call {self.setup_call} first.") from error
+        self.is_trained_ = False
+        self.record = TrainingRecord()
+
+    @property
+    def record(self) -> TrainingRecord:
+        """What is known of the training."""
+        return self._record
+
+    @record.setter
+    def record(self, record: TrainingRecord) -> None:
+        self._record = record
+        # Under the names that scvi-tools reads.
+        self.history_ = record.history
+        self.train_indices_, self.validation_indices_ = record.train, record.validation
+        self.test_indices_ = record.test
+
+    @property
+    def class_balance_(self) -> ClassBalance:
+        """How labels with few cells were treated in the training."""
+        return self.record.class_balance
+
+    @property
+    def train_seconds_(self) -> float:
+        """How long the training took."""
+        return self.record.seconds
 
     @staticmethod
     @abstractmethod

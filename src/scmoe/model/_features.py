@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from scmoe.model._encoding import Chunk
+from scmoe.model._fitted import Chunk
 from scmoe.nn._network import Network
 from scmoe.nn._tokenizer import ProgramTokenizer
 from scmoe.readout._linear import Linear

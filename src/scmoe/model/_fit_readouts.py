@@ -1,78 +1,45 @@
 """Fitting the readouts: the trained network is run over its cells, and what it says is read out in closed form."""
 
-from typing import TYPE_CHECKING, NamedTuple
-
 import numpy as np
-import pandas as pd
 import torch
-from torch import Tensor
 
 from scmoe._log import logger
 from scmoe.data._dataset import MosaicDataset
 from scmoe.data._setup import COUNT_LIKELIHOODS
 from scmoe.losses._class_balance import ClassBalance
-from scmoe.model._encoding import nan_where_absent
-from scmoe.model._features import (
-    cross_scores,
-    embedding,
-    embedding_inputs,
-    label_views,
-    linear_inputs,
-    program_scores,
-    to_numpy,
-)
-from scmoe.readout._annotator import fit_annotator
-from scmoe.readout._familiarity import fit_familiarity
-from scmoe.readout._linear import Linear, fit_linear, fit_mixture, fit_projection
-from scmoe.readout._novelty import fit_novelty
-from scmoe.readout._readouts import Readouts
-from scmoe.readout._spread import fit_spread
-from scmoe.readout._subsets import Subset, fitted_subsets
+from scmoe.model._embed import embedding_of
+from scmoe.model._features import decoded, to_numpy
+from scmoe.model._fitted import Fitted, nan_where_absent
+from scmoe.model._labels import label_probabilities
+from scmoe.model._subset_passes import Cells, SubsetPass, read_ideal_scores, run_subset
+from scmoe.readout._annotator import Annotator, fit_annotator
+from scmoe.readout._familiarity import Familiarity, fit_familiarity
+from scmoe.readout._linear import Linear, Mixture, fit_linear, fit_mixture, fit_projection
+from scmoe.readout._novelty import Novelty, fit_novelty
+from scmoe.readout._readouts import Direction, Readouts
+from scmoe.readout._spread import Spread, fit_spread
+from scmoe.readout._subsets import Subset, fitted_subsets, nearest_subset
 
-if TYPE_CHECKING:
-    from scmoe.model._scmoe import SCMOE
-
-MAX_CELLS = 20_000
-"""That a readout is fitted to; of more, a random subset."""
-OF_EACH_LABEL = 50
-"""Cells that each label keeps in such a subset at least, if it has as many: a random one may have none of a rare label."""
 SPREAD_ENTRIES = 4_000_000
 """Predicted values whose errors are looked at: cells times features of the target."""
 
-
-class Cells(NamedTuple):
-    """Training and validation cells in random order, so that the first of them are a sample."""
-
-    at: np.ndarray
-    """Positions in the data set."""
-    held_out: np.ndarray
-    """Which of them nothing was learned from."""
-
-    def having(self, dataset: MosaicDataset, modalities: Subset, *, label: bool = False) -> "Cells":
-        """Those that have all these modalities, and if wished a label; at most `MAX_CELLS`."""
-        here = np.flatnonzero(dataset.present[self.at][:, list(modalities)].all(1))
-        if label:
-            codes = dataset.label[self.at[here]]
-            here, codes = here[codes >= 0], codes[codes >= 0]
-            if len(here) > MAX_CELLS:
-                first = pd.Series(codes).groupby(codes).cumcount().to_numpy() < OF_EACH_LABEL
-                here = here[np.sort(np.argsort(~first, kind="stable")[:MAX_CELLS])]
-        return Cells(self.at[here[:MAX_CELLS]], self.held_out[here[:MAX_CELLS]])
+Passes = dict[Subset, SubsetPass]
 
 
 @torch.no_grad()
 def fit_readouts(
-    model: "SCMOE", dataset: MosaicDataset, train: np.ndarray, validation: np.ndarray, class_balance: ClassBalance
+    fitted: Fitted, dataset: MosaicDataset, train: np.ndarray, validation: np.ndarray, class_balance: ClassBalance
 ) -> Readouts:
-    """Fit all readouts of a model whose network is trained.
+    """Fit all readouts of a trained network; nothing is changed.
 
     Held-out cells decide what is decided by cells that nothing was learned from (weights of mixtures, widths of intervals,
-    familiar distances); embeddings of incomplete cells and labels are learned from training and validation cells together.
+    distances of the mapping score); embeddings of incomplete cells and labels are learned from training and validation cells
+    together. The network reads each set of modalities once.
 
     Parameters
     ----------
-    model
-        The model.
+    fitted
+        The network; its readouts are not looked at.
     dataset
         Its data.
     train, validation
@@ -80,154 +47,208 @@ def fit_readouts(
     class_balance
         How labels with few cells are treated.
     """
-    index = np.concatenate([train, validation])
-    held_out = np.arange(len(index)) >= len(train)
-    order = np.random.default_rng(model.seed).permutation(len(index))
-    cells, readouts = Cells(index[order], held_out[order]), Readouts()
-    for subset in fitted_subsets(len(model.modalities)):
-        _fit_predictions(model, dataset, cells, subset, readouts)
-    model.readouts = readouts  # spreads are about the errors of mixtures
-    for sources, target in _directions(model):
-        _fit_spread(model, dataset, cells, sources, target, readouts)
-    _fit_embeddings(model, dataset, cells, readouts)
-    _fit_familiarities(model, dataset, cells, readouts)
-    if model.setup.labels:
-        _fit_labels(model, dataset, cells, readouts, class_balance)
-    return readouts
+    cells = Cells.in_random_order(dataset, train, validation, fitted.seed)
+    n = len(fitted.modalities)
+    passes = {
+        subset: run_subset(fitted, dataset, cells, subset, _rows_of_subset(fitted, cells, subset))
+        for subset in fitted_subsets(n)
+    }
+    mixtures = _fit_mixtures(fitted, dataset, cells, passes)
+    spreads = {
+        (sources, target): spread
+        for sources, target in directions(n)
+        if (spread := _fit_spread(fitted, dataset, cells, passes, mixtures, sources, target)) is not None
+    }
+    readouts = Readouts(
+        mixtures=mixtures,
+        spreads=spreads,
+        embeddings=_fit_embeddings(fitted, cells, passes),
+        familiarities=_fit_mapping_scores(fitted, cells, passes),
+    )
+    if not fitted.setup.labels:
+        return readouts
+    return _fit_labels(fitted.with_readouts(readouts), dataset, cells, passes, class_balance)
 
 
-def _directions(model: "SCMOE") -> list[tuple[Subset, int]]:
-    n = len(model.modalities)
-    return [(subset, t) for subset in fitted_subsets(n) for t in range(n) if t not in subset]
+def directions(n_modalities: int) -> list[Direction]:
+    """All sources and targets that predictions are fitted for."""
+    targets = range(n_modalities)
+    return [(subset, t) for subset in fitted_subsets(n_modalities) for t in targets if t not in subset]
 
 
-def _fit_predictions(model: "SCMOE", dataset: MosaicDataset, cells: Cells, sources: Subset, readouts: Readouts) -> None:
-    """The mixtures of all targets that these sources predict."""
-    network = model.module
-    for t, name in enumerate(model.modalities):
-        decoder = network.decoders[t]
-        if t in sources or model.setup.likelihoods[name] in COUNT_LIKELIHOODS or not decoder.has_programs:
+def _rows_of_subset(fitted: Fitted, cells: Cells, subset: Subset) -> tuple[np.ndarray, dict[int, np.ndarray]]:
+    """Cells whose outputs from this subset some readout needs; and of each target, those whose prediction it needs."""
+    n = len(fitted.modalities)
+    whole = tuple(range(n))
+    predicted = {t: _predicted_rows(fitted, cells, subset, t) for t in whole if t not in subset}
+    needed = [cells.having(whole), *predicted.values()]
+    if len(subset) == 1:
+        needed.append(cells.having(subset))
+    if fitted.setup.labels:
+        needed.append(cells.having(subset, label=True))
+    return np.unique(np.concatenate(needed)), predicted
+
+
+def _predicted_rows(fitted: Fitted, cells: Cells, sources: Subset, target: int) -> np.ndarray:
+    rows = _spread_rows(fitted, cells, sources, target)
+    if _has_mixture(fitted, target):
+        rows = np.union1d(rows, cells.having((*sources, target)))
+    return rows
+
+
+def _has_mixture(fitted: Fitted, target: int) -> bool:
+    """Whether predictions of a modality may have a linear member."""
+    likelihood = fitted.setup.likelihoods[fitted.modalities[target]]
+    return likelihood not in COUNT_LIKELIHOODS and fitted.network.decoders[target].has_programs
+
+
+def _fit_mixtures(fitted: Fitted, dataset: MosaicDataset, cells: Cells, passes: Passes) -> dict[Direction, Mixture]:
+    """The mixtures of all directions that may have one."""
+    mixtures: dict[Direction, Mixture] = {}
+    for target in range(len(fitted.modalities)):
+        rows_of = {
+            sources: rows
+            for sources in passes
+            if target not in sources and len(rows := cells.having((*sources, target))) >= 2
+        }
+        if not rows_of or not _has_mixture(fitted, target):
             continue
-        some = cells.having(dataset, (*sources, t))
-        if len(some.at) < 2:
-            continue
-        truth = np.concatenate(
-            [to_numpy(decoder.ideal_scores(c.z[t])) for c in model._encode(dataset, some.at, only=[t])]
-        )
-        parts = [
-            (
-                to_numpy(linear_inputs(network, chunk, sources, chunk.covariates)),
-                to_numpy(cross_scores(network, chunk, sources, t, chunk.covariates)),
+        rows = np.unique(np.concatenate(list(rows_of.values())))
+        ideal = read_ideal_scores(fitted, dataset, cells, rows, target)
+        for sources, some in rows_of.items():
+            mixtures[sources, target] = fit_mixture(
+                passes[sources].linear_inputs(sources, some),
+                ideal[np.searchsorted(rows, some)],
+                passes[sources].predicted_scores(target, some),
+                cells.held_out[some],
             )
-            for chunk in model._encode(dataset, some.at, only=sources)
-        ]
-        inputs, predicted = map(np.concatenate, zip(*parts, strict=True))
-        readouts.mixtures[sources, t] = fit_mixture(inputs, truth, predicted, some.held_out)
+    # In the order of the directions, in which files have always held them.
+    return {key: mixtures[key] for key in directions(len(fitted.modalities)) if key in mixtures}
+
+
+def _spread_rows(fitted: Fitted, cells: Cells, sources: Subset, target: int) -> np.ndarray:
+    """Cells whose errors are looked at: half of them held out, as far as there are some."""
+    rows = cells.having((*sources, target))
+    n_features = len(fitted.feature_names[fitted.modalities[target]])
+    n = max(SPREAD_ENTRIES // n_features, 100)
+    held_out = cells.held_out[rows]
+    return np.concatenate([rows[held_out][: n // 2], rows[~held_out][: n // 2]])
 
 
 def _fit_spread(
-    model: "SCMOE", dataset: MosaicDataset, cells: Cells, sources: Subset, target: int, readouts: Readouts
-) -> None:
-    some = cells.having(dataset, (*sources, target))
-    if not len(some.at):
-        return
-    n = max(SPREAD_ENTRIES // dataset_width(dataset, target), 100)
-    rows = np.concatenate([np.flatnonzero(some.held_out)[: n // 2], np.flatnonzero(~some.held_out)[: n // 2]])
-    index = some.at[rows]
-    chunks = model._encode(dataset, index, only=sources)
-    mean = np.concatenate([model._predicted_values(chunk, sources, target) for chunk in chunks])
-    readouts.spreads[sources, target] = fit_spread(
-        mean, observed_values(model, dataset, index, target), some.held_out[rows]
-    )
+    fitted: Fitted,
+    dataset: MosaicDataset,
+    cells: Cells,
+    passes: Passes,
+    mixtures: dict[Direction, Mixture],
+    sources: Subset,
+    target: int,
+) -> Spread | None:
+    rows = _spread_rows(fitted, cells, sources, target)
+    if not len(rows):
+        return None
+    scores = passes[sources].predicted_scores(target, rows)
+    subset = nearest_subset(sources, [key for key, t in mixtures if t == target])
+    if subset is not None and (mixture := mixtures[subset, target]).weight < 1:
+        linear = mixture.linear.predict(passes[sources].linear_inputs(subset, rows))
+        scores = (1 - mixture.weight) * linear + mixture.weight * scores
+    on_device = torch.from_numpy(scores.astype(np.float32, copy=False)).to(fitted.network.device)
+    mean = to_numpy(decoded(fitted.network, on_device, target))
+    return fit_spread(mean, observed_values(fitted, dataset, cells.at[rows], target), cells.held_out[rows])
 
 
-def dataset_width(dataset: MosaicDataset, modality: int) -> int:
-    """Number of features of a modality."""
-    return len(dataset.setup.feature_names[dataset.setup.modalities[modality]])
-
-
-def observed_values(model: "SCMOE", dataset: MosaicDataset, index: np.ndarray, target: int) -> np.ndarray:
+def observed_values(fitted: Fitted, dataset: MosaicDataset, index: np.ndarray, target: int) -> np.ndarray:
     """Values (n, D) of cells that have the target, in the units of its prediction; NaN where missing."""
     batch = dataset[index]
-    likelihood = model.setup.likelihoods[model.modalities[target]]
+    likelihood = fitted.setup.likelihoods[fitted.modalities[target]]
     counts, observed = batch.counts[target], batch.observed[target]
     values = batch.values[target]
     if counts is not None and likelihood == "bernoulli":
         values = (counts > 0).float()
     elif counts is not None:
-        values = counts / counts.sum(1, keepdim=True).clamp(min=1) * model.module.decoders[target].library.cpu()
+        values = counts / counts.sum(1, keepdim=True).clamp(min=1) * fitted.network.decoders[target].library.cpu()
     return to_numpy(values if observed is None else nan_where_absent(observed, values))
 
 
-def _fit_embeddings(model: "SCMOE", dataset: MosaicDataset, cells: Cells, readouts: Readouts) -> None:
+def _fit_embeddings(fitted: Fitted, cells: Cells, passes: Passes) -> dict[Subset, Linear]:
     """The embedding of cells that have all modalities, and what to expect of it when others are hidden."""
-    whole = tuple(range(len(model.modalities)))
-    some = cells.having(dataset, whole)
-    if len(some.at) <= model.config.n_hidden:  # not enough to learn maps of that size from
-        return
-    inputs = {
-        subset: _stack(
-            [embedding_inputs(model.module, c, subset) for c in model._encode(dataset, some.at, only=subset)]
-        )
-        for subset in fitted_subsets(len(whole))
-    }
-    n = len(whole)
+    n, width = len(fitted.modalities), fitted.config.n_hidden
+    whole = tuple(range(n))
+    rows = cells.having(whole)
+    if len(rows) <= width:  # not enough to learn maps of that size from
+        return {}
+    inputs = {subset: passes[subset].embedding_inputs(subset, rows) for subset in passes}
     states, programs = inputs[whole][:n], inputs[whole][n:]
     if any(not block.shape[1] for block in programs):
-        return
+        return {}
     joint = np.mean(states, axis=0)
-    learned = slice(None) if some.held_out.all() else ~some.held_out
+    held_out = cells.held_out[rows]
+    learned = slice(None) if held_out.all() else ~held_out
     # Half of the variance from the joint state, half from the programs of all modalities.
     shares = [0.5] + [0.5 / n] * n
-    projection = fit_projection([block[learned] for block in (joint, *programs)], shares, model.config.n_hidden)
-    d = model.config.n_hidden
-    from_states = np.tile(projection.coefficients[:d] / n, (n, 1))
-    coefficients = np.concatenate([from_states, projection.coefficients[d:]])
-    readouts.embeddings[whole] = Linear(coefficients=coefficients, intercept=projection.intercept)
+    projection = fit_projection([block[learned] for block in (joint, *programs)], shares, width)
+    from_states = np.tile(projection.coefficients[:width] / n, (n, 1))
+    coefficients = np.concatenate([from_states, projection.coefficients[width:]])
+    embeddings = {whole: Linear(coefficients=coefficients, intercept=projection.intercept)}
     projected = projection.predict(np.hstack([joint, *programs]))
     for subset, blocks in inputs.items():
         if subset != whole:
-            readouts.embeddings[subset] = fit_linear(np.hstack(blocks), projected)
+            embeddings[subset] = fit_linear(np.hstack(blocks), projected)
+    return embeddings
 
 
-def _fit_familiarities(model: "SCMOE", dataset: MosaicDataset, cells: Cells, readouts: Readouts) -> None:
-    for v, _ in enumerate(model.modalities):
-        some = cells.having(dataset, (v,))
-        chunks = model._encode(dataset, some.at, only=[v])
-        scores = np.concatenate([to_numpy(program_scores(model.module, c, v)) for c in chunks])
-        if scores.shape[1] and (~some.held_out).any():
-            readouts.familiarities[(v,)] = fit_familiarity(scores[~some.held_out], scores[some.held_out], model.seed)
+def _fit_mapping_scores(fitted: Fitted, cells: Cells, passes: Passes) -> dict[Subset, Familiarity]:
+    """Of each modality, where its training cells are."""
+    distances: dict[Subset, Familiarity] = {}
+    for v in range(len(fitted.modalities)):
+        rows = cells.having((v,))
+        scores, held_out = passes[(v,)].programs_at(v, rows), cells.held_out[rows]
+        if scores.shape[1] and (~held_out).any():
+            distances[(v,)] = fit_familiarity(scores[~held_out], scores[held_out], fitted.seed)
+    return distances
 
 
 def _fit_labels(
-    model: "SCMOE", dataset: MosaicDataset, cells: Cells, readouts: Readouts, class_balance: ClassBalance
-) -> None:
-    """Annotators and novelties of all subsets, and the scale of label probabilities in the labeled embedding."""
-    n, n_labels = len(model.modalities), len(model.setup.labels)
-    unseen = np.setdiff1d(np.arange(n_labels), dataset.label[cells.at])
-    if len(unseen):
-        logger.warning(
-            "%d of %d labels have no training cell and are never predicted: %s. Raise train_size, or split by label (scmoe.pp.split)",
-            *(len(unseen), n_labels, ", ".join(model.setup.labels[i] for i in unseen)),
-        )
+    fitted: Fitted, dataset: MosaicDataset, cells: Cells, passes: Passes, class_balance: ClassBalance
+) -> Readouts:
+    """The readouts with annotators and novelties of all subsets, and the scale of labels in the labeled embedding."""
+    n, labels, readouts = len(fitted.modalities), fitted.setup.labels, fitted.readouts
+    _warn_of_untrained(labels, dataset.label[cells.at])
+    annotators: dict[Subset, Annotator] = {}
+    novelties: dict[Subset, Novelty] = {}
     for subset in [*fitted_subsets(n), ()]:
-        if not subset and all((v,) in readouts.annotators for v in range(n)):
+        if not subset and all((v,) in annotators for v in range(n)):
             continue  # the joint state alone is for cells whose modalities no labeled cell has
-        some = cells.having(dataset, subset, label=True)
-        codes = dataset.label[some.at]
+        rows = cells.having(subset, label=True)
+        codes = dataset.label[cells.at[rows]]
         if len(np.unique(codes)) < 2:
             continue
-        chunks = model._encode(dataset, some.at, only=subset or None)
-        parts = [[*label_views(model.module, c, subset), embedding(model.module, readouts, c)] for c in chunks]
-        *views, embedded = _stack(parts)
-        readouts.annotators[subset] = fit_annotator(views, codes, n_labels, model.seed, class_balance)
-        readouts.novelties[subset] = fit_novelty(embedded, codes, model.seed)
-    chunks = model._encode(dataset, cells.having(dataset, ()).at)
-    found = [(model._embedding(chunk), model._label_probabilities(chunk)) for chunk in chunks]
-    total = [np.concatenate(blocks).var(0).sum() for blocks in zip(*found, strict=True)]
-    readouts.label_scale = float(np.sqrt(total[0] / max(total[1], 1e-12)))
+        outputs = passes[subset] if subset else run_subset(fitted, dataset, cells, (), (rows, {}))
+        annotators[subset] = fit_annotator(outputs.label_views(rows), codes, len(labels), fitted.seed, class_balance)
+        novelties[subset] = fit_novelty(outputs.embedded(readouts, rows), codes, fitted.seed)
+    with_labels = Readouts(
+        mixtures=readouts.mixtures,
+        spreads=readouts.spreads,
+        embeddings=readouts.embeddings,
+        familiarities=readouts.familiarities,
+        annotators=annotators,
+        novelties=novelties,
+    )
+    chunks = fitted.with_readouts(with_labels).encode(dataset, cells.at[cells.having(())])
+    parts = [
+        (embedding_of(fitted, chunk), label_probabilities(fitted.with_readouts(with_labels), chunk)) for chunk in chunks
+    ]
+    total = [np.concatenate(blocks).var(0).sum() for blocks in zip(*parts, strict=True)]
+    with_labels.label_scale = float(np.sqrt(total[0] / max(total[1], 1e-12)))
+    return with_labels
 
 
-def _stack(chunks: list[list[Tensor]]) -> list[np.ndarray]:
-    """Views of all cells from those of their chunks."""
-    return [np.concatenate([to_numpy(part) for part in parts]) for parts in zip(*chunks, strict=True)]
+def _warn_of_untrained(labels: list[str], codes: np.ndarray) -> None:
+    """Say which labels no training cell has."""
+    absent = np.setdiff1d(np.arange(len(labels)), codes)
+    if len(absent):
+        logger.warning(
+            "%d of %d labels have no training cell and are never predicted: %s. Raise train_size, or split by label "
+            "(scmoe.pp.split)",
+            *(len(absent), len(labels), ", ".join(labels[i] for i in absent)),
+        )

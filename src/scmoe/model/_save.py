@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -21,13 +21,12 @@ from scmoe.data._dataset import MosaicDataset
 from scmoe.data._manager import SetupField
 from scmoe.data._setup import Setup
 from scmoe.io._files import atomic_dir
-from scmoe.model._base import SETTINGS, WEIGHTS
+from scmoe.model._base import SETTINGS, WEIGHTS, BaseModel, TrainingRecord
+from scmoe.model._fitted import FittedModel
 from scmoe.nn._config import NetworkConfig, from_keywords
 from scmoe.readout._readouts import Readouts
 
-if TYPE_CHECKING:
-    from scmoe.model._scmoe import SCMOE
-
+M = TypeVar("M", bound=FittedModel)
 FORMAT = 3
 """Raised when the files change in a way that older versions of scmoe cannot read."""
 REMEDY = "Copy or save the model again."
@@ -41,21 +40,21 @@ def versions() -> dict[str, str]:
     return {name: version(name) for name in PACKAGES}
 
 
-def save_model(model: "SCMOE", path: Path, *, overwrite: bool) -> None:
+def save_model(model: FittedModel, path: Path, *, overwrite: bool) -> None:
     """See `scmoe.model.SCMOE.save`."""
     arrays = {
         READOUT + name: torch.from_numpy(array).contiguous() for name, array in model.readouts.to_arrays().items()
     }
     settings = {
         "setup": model.setup.to_dict(),
-        "diagnostics": model.diagnostics_,
-        "class_balance": model.class_balance_,
+        "diagnostics": model.record.diagnostics,
+        "class_balance": model.record.class_balance,
     }
     write_folder(model, path, arrays, settings, overwrite=overwrite)
 
 
 def write_folder(
-    model: Any, path: Path, arrays: Mapping[str, Tensor], settings: Mapping[str, Any], *, overwrite: bool
+    model: BaseModel, path: Path, arrays: Mapping[str, Tensor], settings: Mapping[str, Any], *, overwrite: bool
 ) -> None:
     """Write a model's network and `arrays` to the weights, its training and `settings` to the settings."""
     if not model.is_trained_:
@@ -63,39 +62,39 @@ def write_folder(
     with atomic_dir(path, overwrite=overwrite) as folder:
         state = {name: tensor.detach().cpu().contiguous() for name, tensor in model.module.state_dict().items()}
         save_file(state | dict(arrays), folder / WEIGHTS)
-        found = {
+        record = model.record
+        content = {
             "format": FORMAT,
             "model": type(model).__name__,
             "versions": versions(),
             "weights_sha256": _digest(folder / WEIGHTS),
             "seed": model.seed,
-            "train_seconds": model.train_seconds_,
+            "train_seconds": record.seconds,
             "config": asdict(model.config),
-            "train_indices": model.train_indices_.tolist(),
-            "validation_indices": model.validation_indices_.tolist(),
-            "test_indices": model.test_indices_.tolist(),
-            "history": model.history_.reset_index().to_dict("list"),
+            "train_indices": record.train.tolist(),
+            "validation_indices": record.validation.tolist(),
+            "test_indices": record.test.tolist(),
+            "history": record.history.reset_index().to_dict("list"),
             **settings,
         }
-        (folder / SETTINGS).write_text(json.dumps(found, indent=1))
+        (folder / SETTINGS).write_text(json.dumps(content, indent=1))
 
 
-def load_model(cls: type["SCMOE"], path: Path, adata: MuData | None) -> "SCMOE":
+def load_model(cls: type[M], path: Path, adata: MuData | None) -> M:
     """See `scmoe.model.SCMOE.load`."""
     path = path.expanduser()
     settings, state = read_folder(cls, path)
     with damage_explained(path / SETTINGS):
-        registry, seed, config = registry_of(Setup(**settings["setup"])), settings["seed"], settings["config"]
+        setup, seed, config = Setup(**settings["setup"]), settings["seed"], settings["config"]
         from_keywords(NetworkConfig, config)
+        record = read_record(settings, settings["diagnostics"])
     # Outside: an error of a library's API is no damaged file.
-    model = cls(registry=registry, seed=seed, **config)
-    with damage_explained(path / SETTINGS):
-        restore_training(model, settings)
-        model.diagnostics_, model.class_balance_ = settings["diagnostics"], settings["class_balance"]
+    model = cls(registry=registry_of(setup), seed=seed, **config)  # type: ignore[call-arg]
     with mismatch_explained(path):
-        readouts = {name: state.pop(name) for name in list(state) if name.startswith(READOUT)}
+        arrays = {name.removeprefix(READOUT): state.pop(name) for name in list(state) if name.startswith(READOUT)}
         model.module.load_state_dict(state)
-        model.readouts = Readouts.from_arrays({name.removeprefix(READOUT): x.numpy() for name, x in readouts.items()})
+        model.readouts = Readouts.from_arrays({name: array.numpy() for name, array in arrays.items()})
+    model.record, model.is_trained_ = record, True
     if adata is not None:
         MosaicDataset(adata, model.setup)  # raises if the data do not fit
         model._adata = adata
@@ -137,14 +136,17 @@ def registry(model: str, method: str, key: str, setup: dict[str, Any]) -> dict[s
     }
 
 
-def restore_training(model: Any, settings: Mapping[str, Any]) -> None:
-    """Set what `write_folder` wrote of the training."""
-    model.is_trained_ = True
-    model.train_seconds_ = settings["train_seconds"]
-    model.train_indices_ = np.array(settings["train_indices"], dtype=int)
-    model.validation_indices_ = np.array(settings["validation_indices"], dtype=int)
-    model.test_indices_ = np.array(settings["test_indices"], dtype=int)
-    model.history_ = pd.DataFrame(settings["history"]).set_index("epoch")
+def read_record(settings: Mapping[str, Any], diagnostics: dict[str, Any]) -> TrainingRecord:
+    """What `write_folder` wrote of the training."""
+    return TrainingRecord(
+        history=pd.DataFrame(settings["history"]).set_index("epoch"),
+        diagnostics=diagnostics,
+        class_balance=settings["class_balance"],
+        seconds=settings["train_seconds"],
+        train=np.array(settings["train_indices"], dtype=int),
+        validation=np.array(settings["validation_indices"], dtype=int),
+        test=np.array(settings["test_indices"], dtype=int),
+    )
 
 
 def read_folder(cls: type, path: Path) -> tuple[dict[str, Any], dict]:

@@ -5,7 +5,6 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
 import torch
 from mudata import MuData
 
@@ -14,18 +13,31 @@ from scmoe._keys import UNKNOWN_LABEL
 from scmoe.data._covariates import n_covariates
 from scmoe.data._manager import MosaicManager, SetupField, setup_table
 from scmoe.data._setup import Setup
-from scmoe.losses._class_balance import DEFAULT_BALANCE, ClassBalance
 from scmoe.model._adapt import adapt
+from scmoe.model._base import checked_seed
+from scmoe.model._embed import get_latent_representation
+from scmoe.model._fitted import FittedModel
 from scmoe.model._gene_pretrained import read_pretrained, take_over
 from scmoe.model._gene_tokens import rna_positions
+from scmoe.model._impute import get_normalized, impute, mixture_weight
+from scmoe.model._labels import get_annotation, get_unknown_score, predict, predict_clusters
+from scmoe.model._mapping import get_mapping_score
+from scmoe.model._results import get_results
 from scmoe.model._save import load_model, registry_of, save_model
-from scmoe.model._training import Training, checked_seed
+from scmoe.model._training import train
+from scmoe.model.explain._ablation import get_ablation
+from scmoe.model.explain._attribution import get_attributions, get_mean_attributions
+from scmoe.model.explain._conflict import get_gradient_conflict
+from scmoe.model.explain._deletion import get_deletion
+from scmoe.model.explain._layers import get_activations, get_directions, get_gradients, layers_of
+from scmoe.model.explain._routing import get_attention, get_router_activations
+from scmoe.model.explain._targets import feature_target, group_targets, label_target
 from scmoe.nn._config import NetworkConfig, from_keywords
 from scmoe.nn._network import Network
 from scmoe.readout._readouts import Readouts
 
 
-class SCMOE(Training):
+class SCMOE(FittedModel):
     """Sparse mixture-of-experts transformer for multi-modal single-cell data.
 
     Learns a joint embedding of cells of which any may lack any modality, predicts modalities from one another, and
@@ -95,12 +107,55 @@ class SCMOE(Training):
         if encoder is not None:
             take_over(self.module, self.setup, encoder)
         self.module.eval()
-        self.is_trained_ = False
         self.readouts = Readouts()
-        self.history_ = pd.DataFrame()
-        self.diagnostics_: dict[str, Any] = {}
-        self.train_seconds_ = 0.0
-        self.class_balance_: ClassBalance = DEFAULT_BALANCE
+
+    train = train
+    get_latent_representation = get_latent_representation
+    get_results = get_results
+    predict = predict
+    get_annotation = get_annotation
+    get_unknown_score = get_unknown_score
+    predict_clusters = predict_clusters
+    get_mapping_score = get_mapping_score
+    impute = impute
+    get_normalized = get_normalized
+    mixture_weight = mixture_weight
+    get_router_activations = get_router_activations
+    get_attention = get_attention
+    get_ablation = get_ablation
+    get_gradient_conflict = get_gradient_conflict
+    label_target = label_target
+    group_targets = group_targets
+    feature_target = feature_target
+    get_activations = get_activations
+    get_directions = get_directions
+    get_gradients = get_gradients
+    get_attributions = get_attributions
+    get_mean_attributions = get_mean_attributions
+    get_deletion = get_deletion
+
+    @property
+    def diagnostics(self) -> dict[str, Any]:
+        """Whether the training went well; empty before training. The user guide explains each entry.
+
+        ``n_epochs``, ``n_steps`` and, of these, ``n_skipped_steps``, whose loss or gradient was not finite;
+        ``watched_loss`` (``"validation"``, or ``"training"`` without validation cells) and ``final_loss``; ``late_fall``
+        and ``rise``, shares of the loss's fall that came in the last quarter of the epochs and that were lost again;
+        ``dead_experts`` and ``expert_load_entropy`` of each block; ``posterior_drift``, how far the embedding moved in the
+        last tenth of the epochs, relative to its spread; ``verdict``, sentences on what to do, none if all is well.
+        """
+        return self.record.diagnostics
+
+    @property
+    def layers(self) -> list[str]:
+        """Names of the layers, from the input on.
+
+        ``"input"``: standardized features of all modalities; ``"tokens"``; of each block ``"block0.attended"``, the tokens
+        after attention, which experts read, and ``"block0"``, its output; ``"states"``: states of the modalities, whose mean is
+        the joint state. Labels, clusters and linear members of predictions read gene programs of the input as well, which
+        only ``"input"`` sees.
+        """
+        return layers_of(self.config)
 
     @classmethod
     def setup_mudata(
@@ -210,23 +265,11 @@ class SCMOE(Training):
         ValueError
             The model was trained without a `batch_key`, the query has no new batch, or too few cells of one.
         """
-        return adapt(self, mdata)
-
-    def _twin(self, setup: Setup) -> "SCMOE":
-        """An object with the same settings and history, another setup, and weights that are still to be set."""
-        other = type(self)(registry=registry_of(setup), seed=self.seed, **asdict(self.config))
-        for name in (
-            "history_",
-            "diagnostics_",
-            "class_balance_",
-            "train_seconds_",
-            "train_indices_",
-            "validation_indices_",
-            "test_indices_",
-        ):
-            setattr(other, name, getattr(self, name))
-        other.is_trained_ = self.is_trained_
-        return other
+        fitted = adapt(self.fitted, mdata)
+        model = type(self)(registry=registry_of(fitted.setup), seed=self.seed, **asdict(self.config))
+        model.module, model.readouts = fitted.network, fitted.readouts
+        model.record, model.is_trained_ = self.record, True
+        return model
 
     def save(self, dir_path: str | Path, *, overwrite: bool = False) -> None:
         """Write the model to a folder: ``weights.safetensors`` and ``settings.json``, all or nothing.

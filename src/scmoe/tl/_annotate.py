@@ -1,6 +1,6 @@
 """`annotate`: write predicted labels."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -13,6 +13,7 @@ from scmoe.readout._hierarchy import roll_up
 from scmoe.tl._tables import drop_columns, storable_frame, write_uns
 
 if TYPE_CHECKING:
+    from scmoe.model._labels import Annotation
     from scmoe.model._scmoe import SCMOE
 
 
@@ -67,29 +68,58 @@ def annotate(
         The model was trained without labels, the data do not fit it, `coverage` or `rollup_confidence` is out of range, `reject_label` is a label,
         `hierarchy` names labels that the model does not know or goes in a circle, or no label has two training cells to fix a coverage with.
     """
-    keys, labels = Keys(name=key_added), model.setup.labels
+    check_reject_label(model.setup.labels, reject_label, hierarchy)
+    annotation = model.get_annotation(mdata, coverage=coverage)
+    write_annotation(
+        mdata,
+        annotation,
+        model.setup.labels,
+        coverage=coverage,
+        reject_label=reject_label,
+        hierarchy=hierarchy,
+        rollup_confidence=rollup_confidence,
+        key_added=key_added,
+    )
+
+
+def check_reject_label(labels: Sequence[str], reject_label: str, hierarchy: Mapping[str, str] | None) -> None:
+    """Raise if the name of declined cells is none, or means something else."""
     if not isinstance(reject_label, str) or not reject_label:
         raise ValueError(f"reject_label must be a name for cells without a label; found {reject_label!r}.")
     if reject_label in labels or reject_label in (hierarchy or {}).values():
         where = "a label of the model" if reject_label in labels else "a parent in hierarchy"
         raise ValueError(f"reject_label={reject_label!r} is {where}. Choose another name.")
-    found = model.get_annotation(mdata, coverage=coverage)
-    if coverage < 1 and np.isnan(found.trust).any():
+
+
+def write_annotation(
+    mdata: MuData,
+    annotation: "Annotation",
+    labels: Sequence[str],
+    *,
+    coverage: float = 1.0,
+    reject_label: str = UNKNOWN_LABEL,
+    hierarchy: Mapping[str, str] | None = None,
+    rollup_confidence: float = 0.9,
+    key_added: str = DEFAULT_KEY,
+) -> None:
+    """Write labels from what a model says of all cells; see `annotate`."""
+    keys = Keys(name=key_added)
+    if coverage < 1 and np.isnan(annotation.trust).any():
         raise ValueError(
             "A coverage below 1 needs labels with at least two training cells, to be held out; found none for some cells. Leave coverage out."
         )
-    kept = ~(found.trust <= 1 - coverage)
-    columns = _labels_of(found.probability, kept, labels, reject_label, keys)
-    columns[keys.unknown_score] = found.unknown_score
+    kept = ~(annotation.trust <= 1 - coverage)
+    columns = _labels_of(annotation.probability, kept, labels, reject_label, keys)
+    columns[keys.unknown_score] = annotation.unknown_score
     if hierarchy is not None:
-        chosen, confidence, names = roll_up(found.probability, labels, hierarchy, rollup_confidence)
+        chosen, confidence, names = roll_up(annotation.probability, labels, hierarchy, rollup_confidence)
         columns[keys.label_rollup] = _categorical(chosen, names, reject_label)
         columns[keys.label_rollup_confidence] = confidence
     drop_columns(mdata, keys.of_labels())
     for name, column in columns.items():
         mdata.obs[name] = column
-    mdata.obsm[keys.label_probability] = storable_frame(found.probability, mdata, labels)
-    accuracy = float(found.expected_accuracy[kept].mean()) if kept.any() else float("nan")
+    mdata.obsm[keys.label_probability] = storable_frame(annotation.probability, mdata, labels)
+    accuracy = float(annotation.expected_accuracy[kept].mean()) if kept.any() else float("nan")
     record = {
         "coverage": coverage,
         "threshold": 1 - coverage,

@@ -8,6 +8,7 @@ from mudata import MuData
 from scmoe._keys import DEFAULT_KEY, Keys
 
 if TYPE_CHECKING:
+    from scmoe.model._results import Results
     from scmoe.model._scmoe import SCMOE
 
 
@@ -36,15 +37,16 @@ def embed(mdata: MuData, model: "SCMOE", *, key_added: str = DEFAULT_KEY) -> Non
     KeyError, ValueError
         The data do not fit the model.
     """
+    write_embedding(mdata, model.get_results(mdata), key_added)
+
+
+def write_embedding(mdata: MuData, results: "Results", key_added: str) -> None:
+    """Write the embedding and the states of `results`, which are of the cells of `mdata`."""
     keys = Keys(name=key_added)
-    joint = model.get_latent_representation(mdata)
-    states = {
-        name: model.get_latent_representation(mdata, modality=name) for name in model.modalities if name in mdata.mod
-    }
-    if model.setup.labels:
-        mdata.obsm[keys.labeled_embedding] = model.get_latent_representation(mdata, labeled=True)
-    mdata.obsm[keys.embedding] = joint
-    for name, state in states.items():
+    if results.labeled_embedding is not None:
+        mdata.obsm[keys.labeled_embedding] = results.labeled_embedding
+    mdata.obsm[keys.embedding] = results.embedding
+    for name, state in results.states.items():
         mdata.mod[name].obsm[keys.embedding] = rows_of(mdata, name, state)
 
 

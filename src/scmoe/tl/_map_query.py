@@ -8,13 +8,14 @@ from mudata import MuData
 
 from scmoe._keys import DEFAULT_KEY, QUERY, Keys
 from scmoe._log import logger
-from scmoe.data._dataset import MosaicDataset
+from scmoe.data._match import check_covariates
 from scmoe.data._setup import Setup
-from scmoe.tl._annotate import annotate
-from scmoe.tl._embed import embed
+from scmoe.tl._annotate import write_annotation
+from scmoe.tl._embed import write_embedding
 from scmoe.tl._tables import check_results, drop_results, write_uns
 
 if TYPE_CHECKING:
+    from scmoe.model._results import Results
     from scmoe.model._scmoe import SCMOE
 
 NEW_BATCHES = "new_batches"
@@ -55,18 +56,20 @@ def map_query(mdata: MuData, model: "SCMOE", *, adapt: bool = False, key_added: 
         The data do not fit the model; `mdata` is as it was then.
     """
     check_results(mdata, None, key_added)
-    found = describe_query(mdata, model.setup)
-    score = model.get_mapping_score(mdata) if model.readouts.familiarities else np.full(mdata.n_obs, np.nan)
-    if adapt and found[NEW_BATCHES]:
+    new_batches = batches_unknown_to(model.setup, mdata)
+    results = model.get_results(mdata)
+    score = results.mapping_score
+    if adapt and new_batches:
         model = model.adapt(mdata)
+        results = model.get_results(mdata)
     drop_results(mdata, key_added)
-    embed(mdata, model, key_added=key_added)
-    if model.setup.labels:
-        annotate(mdata, model, key_added=key_added)
+    write_embedding(mdata, results, key_added)
+    if results.annotation is not None:
+        write_annotation(mdata, results.annotation, model.setup.labels, key_added=key_added)
     mdata.obs[Keys(name=key_added).mapping_score] = score
-    write_uns(mdata, key_added, **{QUERY: found})
-    if found[NEW_BATCHES]:
-        logger.info("query: batches that the model does not know: %s", ", ".join(found[NEW_BATCHES]))
+    write_uns(mdata, key_added, **{QUERY: describe_query(model.setup, results, new_batches)})
+    if new_batches:
+        logger.info("query: batches that the model does not know: %s", ", ".join(new_batches))
     logger.info(
         "query: %d cells, median mapping score %.2f, %.0f %% of the cells below %.2f",
         len(score),
@@ -77,16 +80,22 @@ def map_query(mdata: MuData, model: "SCMOE", *, adapt: bool = False, key_added: 
     return model
 
 
-def describe_query(mdata: MuData, setup: Setup) -> dict[str, Any]:
+def batches_unknown_to(setup: Setup, mdata: MuData) -> list[str]:
+    """Batches of a query that the model was not trained on."""
+    if setup.batch_key is None:
+        return []
+    check_covariates(mdata, setup)
+    return sorted(set(mdata.obs[setup.batch_key].dropna().astype(str)) - set(setup.batches))
+
+
+def describe_query(setup: Setup, results: "Results", new_batches: list[str]) -> dict[str, Any]:
     """Which of a model's features and modalities a query has, and which of its batches the model does not know."""
-    dataset = MosaicDataset(mdata, setup)
     features = pd.DataFrame(
-        [(name, found, len(setup.feature_names[name])) for name, found in dataset.n_found.items()],
+        [(name, n, len(setup.feature_names[name])) for name, n in results.n_features.items()],
         columns=["modality", "n_found", "n_model"],
     )
-    batches = set(mdata.obs[setup.batch_key].astype(str)) - set(setup.batches) if setup.batch_key else set()
     return {
         "features": features,
-        "absent_modalities": [name for name in setup.modalities if name not in dataset.n_found],
-        NEW_BATCHES: sorted(batches),
+        "absent_modalities": [name for name in setup.modalities if name not in results.n_features],
+        NEW_BATCHES: new_batches,
     }

@@ -9,9 +9,9 @@ from mudata import MuData
 from scmoe._keys import DEFAULT_KEY, DIAGNOSTICS, HISTORY, PARAMS, UNKNOWN_LABEL
 from scmoe.io._storable import warn_of_unstorable
 from scmoe.losses._class_balance import DEFAULT_BALANCE, ClassBalance
-from scmoe.tl._annotate import annotate
+from scmoe.tl._annotate import write_annotation
 from scmoe.tl._cluster import cluster
-from scmoe.tl._embed import embed
+from scmoe.tl._embed import write_embedding
 from scmoe.tl._tables import check_results, drop_results, uns_kept_on_error, write_uns
 
 if TYPE_CHECKING:
@@ -92,10 +92,11 @@ def train(
         model = SCMOE(mdata, seed=seed, **model_kwargs)
         model.train(max_epochs, class_balance=class_balance, **(train_kwargs or {}))
     drop_results(mdata, key_added)
-    embed(mdata, model, key_added=key_added)
+    results = model.get_results(mdata)
+    write_embedding(mdata, results, key_added)
     cluster(mdata, n_clusters=model.config.n_clusters, seed=seed, key_added=key_added)
-    if labels_key is not None:
-        annotate(mdata, model, key_added=key_added)
+    if results.annotation is not None:
+        write_annotation(mdata, results.annotation, model.setup.labels, key_added=key_added)
     setup = {name: value for name, value in model.setup.to_dict().items() if name != "feature_names"}
     params = {
         "network": asdict(model.config),

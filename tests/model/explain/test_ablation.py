@@ -8,6 +8,8 @@ from mudata import MuData
 from scipy import stats
 
 from scmoe.io._quiet import quiet_mudata
+from scmoe.model._fitted import query
+from scmoe.model.explain._ablation import permuted
 
 
 def without(mdata, name):
@@ -49,8 +51,8 @@ def test_loss_of_the_label_is_that_of_cells_that_lack_the_modality(paired, train
     found = trained.get_ablation(paired)
     own = paired.obs["cell_type"].cat.codes.to_numpy()
     for v, name in enumerate(trained.modalities):
-        for query, losses in ((paired, found.loss), (without(paired, name), found.loss_hidden)):
-            probability = trained.predict(query, soft=True).loc[paired.obs_names].to_numpy()
+        for cells_of, losses in ((paired, found.loss), (without(paired, name), found.loss_hidden)):
+            probability = trained.predict(cells_of, soft=True).loc[paired.obs_names].to_numpy()
             np.testing.assert_allclose(losses[:, v, 2], -np.log(probability[np.arange(120), own]), rtol=1e-3, atol=1e-6)
 
 
@@ -82,15 +84,15 @@ def test_permuting_equal_rows_changes_nothing(paired, trained):
 def test_permuted_rows_are_those_of_other_cells_of_the_batch(held_out):
     """Each cell has another's row, and no row is lost; the other modality and the data stay as they were."""
     mdata = held_out.adata
-    dataset, cells = held_out._query(mdata, np.arange(5, 90))
+    fitted, dataset, cells = query(held_out, mdata, np.arange(5, 90))
     before = dataset._rows.copy()
-    permuted = held_out._permuted(dataset, 1, cells, seed=3)
-    assert np.array_equal(dataset._rows, before) and np.array_equal(permuted._rows[0], before[0])
-    changed = permuted._rows[1] != before[1]
+    altered = permuted(dataset, len(fitted.setup.batches), 1, cells, seed=3)
+    assert np.array_equal(dataset._rows, before) and np.array_equal(altered._rows[0], before[0])
+    changed = altered._rows[1] != before[1]
     assert np.array_equal(np.flatnonzero(changed), cells)
     batch = mdata.obs["batch"].to_numpy()
     owner = {row: cell for cell, row in enumerate(before[1])}
-    donors = [owner[row] for row in permuted._rows[1, cells]]
+    donors = [owner[row] for row in altered._rows[1, cells]]
     assert sorted(donors) == cells.tolist() and (batch[donors] == batch[cells]).all()
 
 

@@ -8,6 +8,8 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
+from scmoe.model._fitted import Fitted, query
+from scmoe.model.explain._attribution import target_value
 from scmoe.model.explain._targets import Target
 
 
@@ -28,8 +30,8 @@ def linear_target(slopes):
 
 
 def inputs(model, mdata):
-    dataset, cells = model._query(mdata, None)
-    (reading,) = model._read(dataset, cells, len(cells), None)
+    fitted, dataset, cells = query(model, mdata, None)
+    (reading,) = fitted.read(dataset, cells, len(cells))
     return reading
 
 
@@ -48,7 +50,9 @@ def test_add_up_to_the_difference_from_the_mean_cell(paired, dense):
     target = dense.label_target("T")
     found = dense.get_attributions(target, paired, n_steps=64)
     reading = inputs(dense, paired)
-    value = dense._value(target, reading) - dense._value(target, reading._replace(z=[0 * x for x in reading.z]))
+    value = target_value(dense.fitted, target, reading) - target_value(
+        dense.fitted, target, reading._replace(z=[0 * x for x in reading.z])
+    )
     total = sum(values.sum(1) for values in found.values())
     np.testing.assert_allclose(total, value, rtol=0.03, atol=0.05)
     assert dense.get_mean_attributions(target, paired, n_steps=64).explained == pytest.approx(1, abs=0.01)
@@ -91,13 +95,13 @@ def test_a_protein_is_attributed_to_the_genes_of_its_type(paired, trained):
 def test_memory_bounds_the_cells_of_a_pass(paired, trained, monkeypatch):
     target, seen = trained.label_target("B"), []
     whole = trained.get_attributions(target, paired, n_steps=2)
-    read = type(trained)._read
+    read = Fitted.read
 
     def spy(self, dataset, cells, batch_size, only):
         seen.append(batch_size)
         return read(self, dataset, cells, batch_size, only)
 
-    monkeypatch.setattr(type(trained), "_read", spy)
+    monkeypatch.setattr(Fitted, "read", spy)
     bounded = trained.get_attributions(target, paired, n_steps=2, max_memory=4e5)
     assert 1 <= seen[0] < 120
     for name, values in whole.items():

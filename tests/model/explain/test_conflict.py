@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from scmoe.data._datamodule import MosaicDataModule
+from scmoe.model._fitted import query
 from scmoe.model.explain._conflict import teacher, training_batches
 
 QUICK = {"n_batches": 3, "batch_size": 40}
@@ -52,7 +53,7 @@ def test_same_seed_same_result_and_the_model_unchanged(paired, trained):
 
 
 def test_batches_are_those_of_a_training(paired, trained):
-    dataset, cells = trained._query(paired, None)
+    _, dataset, cells = query(trained, paired, None)
     graph = teacher(dataset, cells, 8, 0)
     data = MosaicDataModule(dataset, cells, cells[:0], batch_size=40, seed=5, graph=graph)
     drawn = training_batches(dataset, cells, graph, n_batches=5, batch_size=40, seed=5)

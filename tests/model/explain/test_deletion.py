@@ -4,14 +4,16 @@ import numpy as np
 import pytest
 import torch
 
+from scmoe.model._fitted import query
+from scmoe.model.explain import _attribution
 from scmoe.model.explain._deletion import RANKINGS, SHARES, without_top
 from scmoe.model.explain._targets import Target
 
 
 @pytest.mark.parametrize("share", [0.0, 0.1, 0.5, 1.0])
 def test_the_top_features_of_a_cell_are_set_to_the_mean(mosaic, trained_mosaic, share):
-    dataset, cells = trained_mosaic._query(mosaic, None)
-    (reading,) = trained_mosaic._read(dataset, cells, 120, None)
+    fitted, dataset, cells = query(trained_mosaic, mosaic, None)
+    (reading,) = fitted.read(dataset, cells, 120)
     scores = [torch.rand_like(x) for x in reading.z]
     [kept] = without_top(scores, reading, [share])
     presence = reading.batch.presence
@@ -52,9 +54,9 @@ def test_attributions_find_what_a_label_rests_on(paired, trained):
 
 def test_ranking_has_its_share_of_the_memory(paired, trained, monkeypatch):
     asked = []
-    within = type(trained)._cells_within
+    within = _attribution.cells_within
     monkeypatch.setattr(
-        type(trained), "_cells_within", lambda self, memory: asked.append(memory) or within(self, memory)
+        _attribution, "cells_within", lambda fitted, memory: asked.append(memory) or within(fitted, memory)
     )
     slopes = {name: np.zeros(len(names)) for name, names in trained.feature_names.items()}
     trained.get_deletion(trained.label_target("T"), slopes, paired, [0, 1], n_steps=1, max_memory=1e8)

@@ -4,6 +4,8 @@ import numpy as np
 import pytest
 import torch
 
+from scmoe.model._fitted import query
+
 
 def test_names(trained):
     assert trained.layers == ["input", "tokens", "block0.attended", "block0", "states"]
@@ -51,8 +53,8 @@ def test_gradients_against_finite_differences(paired, trained, layer):
         with torch.no_grad():
             for parameter in shifted(trained, layer):
                 parameter += sign * step * direction
-            dataset, cells = trained._query(paired, None)
-            ends.append(np.concatenate([target.values(c).numpy() for c in trained._encode(dataset, cells)]))
+            fitted, dataset, cells = query(trained, paired, None)
+            ends.append(np.concatenate([target.values(c).numpy() for c in fitted.encode(dataset, cells)]))
             for parameter in shifted(trained, layer):
                 parameter -= sign * step * direction
     difference = (ends[0] - ends[1]) / (2 * step)
@@ -65,13 +67,13 @@ def test_the_input_sees_what_readouts_read_past_the_network(paired, trained):
     gradient = trained.get_gradients(target, "input", paired)
     rng = np.random.default_rng(0)
     v = rng.normal(size=60).astype(np.float32)
-    dataset, cells = trained._query(paired, None)
+    fitted, dataset, cells = query(trained, paired, None)
     ends = []
     with torch.no_grad():
-        (reading,) = trained._read(dataset, cells, 120, None)
+        (reading,) = fitted.read(dataset, cells, 120)
         for sign in (1, -1):
             z = [reading.z[0] + sign * step * torch.from_numpy(v), reading.z[1]]
-            ends.append(target.values(trained._encode_reading(reading._replace(z=z))).numpy())
+            ends.append(target.values(fitted.encode_reading(reading._replace(z=z))).numpy())
     agree = np.isclose(gradient[:, :60] @ v, (ends[0] - ends[1]) / (2 * step), rtol=0.05, atol=0.02)
     assert agree.mean() > 0.95
 

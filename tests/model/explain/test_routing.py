@@ -3,6 +3,8 @@
 import numpy as np
 import pytest
 
+from scmoe.model._fitted import query
+
 
 @pytest.fixture(scope="module")
 def deep(fresh, fit_model):
@@ -55,7 +57,8 @@ def slow_rollout(layers: list[np.ndarray], present: np.ndarray, n_tokens: int) -
 def test_rollout_against_a_loop_over_tokens(mosaic, deep):
     cells = np.arange(9)
     found = deep.get_attention(mosaic, cells, kind="rollout")
-    [chunk] = deep._encode(*deep._query(mosaic, cells), return_attention=True)
+    fitted, *where = query(deep, mosaic, cells)
+    [chunk] = fitted.encode(*where, return_attention=True)
     layers = [weights.detach().numpy() for weights in chunk.encoded.attention]
     for cell, present in enumerate(chunk.batch.presence.mask.numpy()):
         for layer in range(2):

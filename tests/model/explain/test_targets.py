@@ -7,14 +7,15 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from scmoe.model._fitted import query
 from scmoe.model.explain._targets import log_odds
 from scmoe.readout._annotator import fit_annotator
 
 
 def values_of(model, target, mdata):
-    dataset, cells = model._query(mdata, None)
+    fitted, dataset, cells = query(model, mdata, None)
     with torch.no_grad():
-        return np.concatenate([target.values(c).numpy() for c in model._encode(dataset, cells, 50, only=target.shown)])
+        return np.concatenate([target.values(c).numpy() for c in fitted.encode(dataset, cells, 50, only=target.shown)])
 
 
 @pytest.fixture(scope="module")

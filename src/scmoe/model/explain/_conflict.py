@@ -13,7 +13,7 @@ from scmoe.data._datamodule import EpochBatches, GraphDataset
 from scmoe.data._dataset import Batch, MosaicDataset
 from scmoe.data._graph import NeighborGraph
 from scmoe.data._statistics import fit_scale, fit_statistics
-from scmoe.model.explain._ablation import Ablation
+from scmoe.model._fitted import FittedModel, query
 from scmoe.model.explain._gradients import DEFINITIONS, Definition, GradientGrams, measure
 from scmoe.nn._config import from_keywords
 from scmoe.train._config import TrainConfig
@@ -24,75 +24,72 @@ BAR_SECONDS = 10
 """A progress bar shows from here on."""
 
 
-class Conflict(Ablation):
-    """The method of `scmoe.model.SCMOE` that tells how gradients agree; see `Inference`."""
+def get_gradient_conflict(
+    self: FittedModel,
+    adata: MuData | None = None,
+    indices: Sequence[int] | None = None,
+    definition: Definition = "target",
+    n_batches: int = 50,
+    batch_size: int = 128,
+    seed: int = 0,
+    plan_kwargs: Mapping[str, Any] | None = None,
+) -> GradientGrams:
+    """Inner products of the gradients that different modalities, or tasks, have on the experts.
 
-    def get_gradient_conflict(
-        self,
-        adata: MuData | None = None,
-        indices: Sequence[int] | None = None,
-        definition: Definition = "target",
-        n_batches: int = 50,
-        batch_size: int = 128,
-        seed: int = 0,
-        plan_kwargs: Mapping[str, Any] | None = None,
-    ) -> GradientGrams:
-        """Inner products of the gradients that different modalities, or tasks, have on the experts.
+    Parameters
+    ----------
+    adata, indices
+        Which cells.
+    definition
+        What a gradient belongs to, see `scmoe.tl.gradient_conflict`.
+    n_batches
+        Batches, made as in the training: cells in random order, each with a similar cell. Where there are fewer cells, they
+        come again in another order.
+    batch_size
+        Cells a batch, without the similar cells.
+    seed
+        Of batches, attention groups and random groups of cells.
+    plan_kwargs
+        The fields of `scmoe.model.TrainConfig` that the model was trained with, if not the defaults: the weights of
+        its losses.
 
-        Parameters
-        ----------
-        adata, indices
-            Which cells.
-        definition
-            What a gradient belongs to, see `scmoe.tl.gradient_conflict`.
-        n_batches
-            Batches, made as in the training: cells in random order, each with a similar cell. Where there are fewer cells, they
-            come again in another order.
-        batch_size
-            Cells a batch, without the similar cells.
-        seed
-            Of batches, attention groups and random groups of cells.
-        plan_kwargs
-            The fields of `scmoe.model.TrainConfig` that the model was trained with, if not the defaults: the weights of
-            its losses.
+    Returns
+    -------
+    GradientGrams
+        ``names`` (K), ``gram`` (n_batches, layers, experts, K, K), ``reference``, the same of random groups of cells, and
+        ``loss`` (n_batches). `scmoe.explain.conflict_table` makes cosines of them.
 
-        Returns
-        -------
-        GradientGrams
-            ``names`` (K), ``gram`` (n_batches, layers, experts, K, K), ``reference``, the same of random groups of cells, and
-            ``loss`` (n_batches). `scmoe.explain.conflict_table` makes cosines of them.
-
-        Raises
-        ------
-        ValueError
-            An unknown definition, a model of one modality, a modality that none of the cells has, or a gradient that is not
-            finite.
-        """
-        if definition not in DEFINITIONS:
-            raise ValueError(f"definition must be one of {', '.join(map(repr, DEFINITIONS))}; found {definition!r}.")
-        if len(self.modalities) < 2 and definition != "task":
+    Raises
+    ------
+    ValueError
+        An unknown definition, a model of one modality, a modality that none of the cells has, or a gradient that is not
+        finite.
+    """
+    if definition not in DEFINITIONS:
+        raise ValueError(f"definition must be one of {', '.join(map(repr, DEFINITIONS))}; found {definition!r}.")
+    if len(self.modalities) < 2 and definition != "task":
+        raise ValueError(
+            f"Conflict of modalities needs two of them; this model has {self.modalities[0]!r} alone. "
+            "Use definition='task'."
+        )
+    if n_batches < 1:
+        raise ValueError(f"n_batches must be at least 1; found {n_batches}.")
+    config = from_keywords(TrainConfig, plan_kwargs or {})
+    fitted, dataset, cells = query(self, adata, indices)
+    if (smallest := min(len(cells), batch_size)) < MIN_CELLS:
+        raise ValueError(
+            f"A batch needs at least {MIN_CELLS} cells; found {smallest}. Raise batch_size, or pass more cells."
+        )
+    for name, n_cells in zip(fitted.modalities, dataset.present[cells].sum(0), strict=True):
+        if not n_cells:
             raise ValueError(
-                f"Conflict of modalities needs two of them; this model has {self.modalities[0]!r} alone. "
-                "Use definition='task'."
+                f"None of the {len(cells)} cells has the modality {name!r}, so it has no gradient. "
+                "Pass cells with all modalities of the model."
             )
-        if n_batches < 1:
-            raise ValueError(f"n_batches must be at least 1; found {n_batches}.")
-        config = from_keywords(TrainConfig, plan_kwargs or {})
-        dataset, cells = self._query(adata, indices)
-        if (smallest := min(len(cells), batch_size)) < MIN_CELLS:
-            raise ValueError(
-                f"A batch needs at least {MIN_CELLS} cells; found {smallest}. Raise batch_size, or pass more cells."
-            )
-        for name, n_cells in zip(self.modalities, dataset.present[cells].sum(0), strict=True):
-            if not n_cells:
-                raise ValueError(
-                    f"None of the {len(cells)} cells has the modality {name!r}, so it has no gradient. "
-                    "Pass cells with all modalities of the model."
-                )
-        graph = teacher(dataset, cells, self.config.n_programs, self.seed) if config.graph_weight else None
-        batches = training_batches(dataset, cells, graph, n_batches=n_batches, batch_size=batch_size, seed=seed)
-        bar = tqdm(batches, total=n_batches, desc="Gradients", unit="batch", delay=BAR_SECONDS, file=sys.stderr)
-        return measure(self.module, self.modalities, bar, config, definition=definition, seed=seed)
+    graph = teacher(dataset, cells, fitted.config.n_programs, fitted.seed) if config.graph_weight else None
+    batches = training_batches(dataset, cells, graph, n_batches=n_batches, batch_size=batch_size, seed=seed)
+    bar = tqdm(batches, total=n_batches, desc="Gradients", unit="batch", delay=BAR_SECONDS, file=sys.stderr)
+    return measure(fitted.network, fitted.modalities, bar, config, definition=definition, seed=seed)
 
 
 def teacher(dataset: MosaicDataset, cells: np.ndarray, n_programs: int, seed: int) -> NeighborGraph:

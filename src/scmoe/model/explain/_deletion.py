@@ -7,9 +7,9 @@ import torch
 from mudata import MuData
 from torch import Tensor
 
-from scmoe.model._encoding import Reading
 from scmoe.model._features import to_numpy
-from scmoe.model.explain._attribution import MAX_MEMORY, N_STEPS, Attribution, Method
+from scmoe.model._fitted import FittedModel, Reading, query
+from scmoe.model.explain._attribution import MAX_MEMORY, N_STEPS, Method, attribute, target_value
 from scmoe.model.explain._targets import Target
 
 SHARES = (0.0, 0.01, 0.02, 0.05, 0.1, 0.2, 0.4)
@@ -19,54 +19,51 @@ ATTRIBUTION_SHARE = 0.5
 """Of the memory; ranking the features of a cell takes as much again, for indices are of eight bytes."""
 
 
-class Deletion(Attribution):
-    """The methods of `scmoe.model.SCMOE` that test attributions; see `Inference`."""
+def get_deletion(
+    self: FittedModel,
+    target: Target,
+    slopes: Mapping[str, np.ndarray],
+    adata: MuData | None = None,
+    indices: Sequence[int] | None = None,
+    *,
+    method: Method = "integrated_gradients",
+    n_steps: int = N_STEPS,
+    max_memory: float = MAX_MEMORY,
+) -> np.ndarray:
+    """What is left of a target when the features that speak for it most are set to their means.
 
-    def get_deletion(
-        self,
-        target: Target,
-        slopes: Mapping[str, np.ndarray],
-        adata: MuData | None = None,
-        indices: Sequence[int] | None = None,
-        *,
-        method: Method = "integrated_gradients",
-        n_steps: int = N_STEPS,
-        max_memory: float = MAX_MEMORY,
-    ) -> np.ndarray:
-        """What is left of a target when the features that speak for it most are set to their means.
+    Parameters
+    ----------
+    target
+        As in `get_attributions`.
+    slopes
+        Of each modality (features,): the baseline ranks a cell's features by slope times standardized value, such as
+        the correlation of a feature with what is explained.
+    adata, indices, method, n_steps, max_memory
+        As in `get_attributions`.
 
-        Parameters
-        ----------
-        target
-            As in `get_attributions`.
-        slopes
-            Of each modality (features,): the baseline ranks a cell's features by slope times standardized value, such as
-            the correlation of a feature with what is explained.
-        adata, indices, method, n_steps, max_memory
-            As in `get_attributions`.
-
-        Returns
-        -------
-        numpy.ndarray
-            (n, 3, shares) float32: the target's value when a share of the features (`SHARES`) is gone, ranked in each
-            cell by attribution, by the baseline, and at random.
-        """
-        dataset, cells = self._query(adata, indices)
-        out = np.empty((len(cells), len(RANKINGS), len(SHARES)), np.float32)
-        generator = torch.Generator().manual_seed(self.seed)
-        for reading, found in self._attribute(target, dataset, cells, method, n_steps, ATTRIBUTION_SHARE * max_memory):
-            scores = [
-                found,
-                [
-                    x * torch.from_numpy(np.asarray(slopes[name])).to(x)
-                    for name, x in zip(self.modalities, reading.z, strict=True)
-                ],
-                [torch.rand(x.shape, generator=generator).to(x) for x in reading.z],
-            ]
-            for i, ranked in enumerate(scores):
-                for j, kept in enumerate(without_top(ranked, reading, SHARES)):
-                    out[reading.rows, i, j] = to_numpy(self._value(target, reading._replace(z=kept)))
-        return out
+    Returns
+    -------
+    numpy.ndarray
+        (n, 3, shares) float32: the target's value when a share of the features (`SHARES`) is gone, ranked in each
+        cell by attribution, by the baseline, and at random.
+    """
+    fitted, dataset, cells = query(self, adata, indices)
+    out = np.empty((len(cells), len(RANKINGS), len(SHARES)), np.float32)
+    generator = torch.Generator().manual_seed(fitted.seed)
+    for reading, found in attribute(fitted, target, dataset, cells, method, n_steps, ATTRIBUTION_SHARE * max_memory):
+        scores = [
+            found,
+            [
+                x * torch.from_numpy(np.asarray(slopes[name])).to(x)
+                for name, x in zip(fitted.modalities, reading.z, strict=True)
+            ],
+            [torch.rand(x.shape, generator=generator).to(x) for x in reading.z],
+        ]
+        for i, ranked in enumerate(scores):
+            for j, kept in enumerate(without_top(ranked, reading, SHARES)):
+                out[reading.rows, i, j] = to_numpy(target_value(fitted, target, reading._replace(z=kept)))
+    return out
 
 
 def without_top(scores: Sequence[Tensor], reading: Reading, shares: Sequence[float]) -> Iterator[list[Tensor]]:

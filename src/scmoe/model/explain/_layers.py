@@ -9,180 +9,184 @@ from mudata import MuData
 from torch import Tensor
 
 from scmoe.data._presence import Presence
-from scmoe.model._encoding import BATCH_SIZE, Chunk, Reading
 from scmoe.model._features import to_numpy
-from scmoe.model.explain._targets import Target, Targets, nearest
+from scmoe.model._fitted import BATCH_SIZE, Chunk, Fitted, FittedModel, Reading, query
+from scmoe.model.explain._targets import Target, nearest
+from scmoe.nn._config import NetworkConfig
 from scmoe.nn._network import Network
 
 INPUT, TOKENS, STATES = "input", "tokens", "states"
 
 
-class Layers(Targets):
-    """The methods of `scmoe.model.SCMOE` that look into its layers; see `Inference`."""
+def layers_of(config: NetworkConfig) -> list[str]:
+    """Names of the layers, from the input on.
 
-    @property
-    def layers(self) -> list[str]:
-        """Names of the layers, from the input on.
+    ``"input"``: standardized features of all modalities; ``"tokens"``; of each block ``"block0.attended"``, the tokens
+    after attention, which experts read, and ``"block0"``, its output; ``"states"``: states of the modalities, whose mean is
+    the joint state. Labels, clusters and linear members of predictions read gene programs of the input as well, which
+    only ``"input"`` sees.
+    """
+    blocks = [name for i in range(config.n_layers) for name in (f"block{i}.attended", f"block{i}")]
+    return [INPUT, TOKENS, *blocks, STATES]
 
-        ``"input"``: standardized features of all modalities; ``"tokens"``; of each block ``"block0.attended"``, the tokens
-        after attention, which experts read, and ``"block0"``, its output; ``"states"``: states of the modalities, whose mean is
-        the joint state. Labels, clusters and linear members of predictions read gene programs of the input as well, which
-        only ``"input"`` sees.
-        """
-        blocks = [name for i in range(self.config.n_layers) for name in (f"block{i}.attended", f"block{i}")]
-        return [INPUT, TOKENS, *blocks, STATES]
 
-    @torch.no_grad()
-    def get_activations(
-        self,
-        layer: str,
-        adata: MuData | None = None,
-        indices: Sequence[int] | None = None,
-        batch_size: int = BATCH_SIZE,
-    ) -> np.ndarray:
-        """What a layer holds.
+@torch.no_grad()
+def get_activations(
+    self: FittedModel,
+    layer: str,
+    adata: MuData | None = None,
+    indices: Sequence[int] | None = None,
+    batch_size: int = BATCH_SIZE,
+) -> np.ndarray:
+    """What a layer holds.
 
-        Parameters
-        ----------
-        layer
-            One of `layers`.
-        adata, indices
-            Which cells.
-        batch_size
-            Cells at once.
+    Parameters
+    ----------
+    layer
+        One of `layers`.
+    adata, indices
+        Which cells.
+    batch_size
+        Cells at once.
 
-        Returns
-        -------
-        numpy.ndarray
-            (n, F) float32. Input: the features of all modalities side by side, in standard deviations of the training cells; tokens: token
-            by token, modality by modality, each of the network's width. 0 for modalities that a cell lacks.
+    Returns
+    -------
+    numpy.ndarray
+        (n, F) float32. Input: the features of all modalities side by side, in standard deviations of the training cells; tokens: token
+        by token, modality by modality, each of the network's width. 0 for modalities that a cell lacks.
 
-        Raises
-        ------
-        ValueError
-            An unknown layer.
-        """
-        self._check_layer(layer)
-        dataset, cells = self._query(adata, indices)
-        out = [to_numpy(self._held(layer, reading)) for reading in self._read(dataset, cells, batch_size, None)]
-        return np.concatenate(out) if out else np.zeros((0, 0), np.float32)
+    Raises
+    ------
+    ValueError
+        An unknown layer.
+    """
+    check_layer(self.config, layer)
+    fitted, dataset, cells = query(self, adata, indices)
+    out = [to_numpy(activations(fitted, layer, reading)) for reading in fitted.read(dataset, cells, batch_size, None)]
+    return np.concatenate(out) if out else np.zeros((0, 0), np.float32)
 
-    @torch.no_grad()
-    def get_directions(
-        self,
-        layer: str,
-        modality: str,
-        shifts: np.ndarray,
-        adata: MuData | None = None,
-        indices: Sequence[int] | None = None,
-        batch_size: int = BATCH_SIZE,
-    ) -> np.ndarray:
-        """Where the activations of a layer go when features of a modality are shifted.
 
-        Parameters
-        ----------
-        layer
-            One of `layers`.
-        modality
-            Its name.
-        shifts
-            (S, features): what is added to the standardized features of all cells, one shift at a time.
-        adata, indices
-            Which cells.
-        batch_size
-            Cells at once.
+@torch.no_grad()
+def get_directions(
+    self: FittedModel,
+    layer: str,
+    modality: str,
+    shifts: np.ndarray,
+    adata: MuData | None = None,
+    indices: Sequence[int] | None = None,
+    batch_size: int = BATCH_SIZE,
+) -> np.ndarray:
+    """Where the activations of a layer go when features of a modality are shifted.
 
-        Returns
-        -------
-        numpy.ndarray
-            (S, F) float32: mean change of the activations over the cells that have the modality.
+    Parameters
+    ----------
+    layer
+        One of `layers`.
+    modality
+        Its name.
+    shifts
+        (S, features): what is added to the standardized features of all cells, one shift at a time.
+    adata, indices
+        Which cells.
+    batch_size
+        Cells at once.
 
-        Raises
-        ------
-        KeyError
-            A modality that the model does not have.
-        ValueError
-            An unknown layer, shifts that do not fit the modality, or no cell with it.
-        """
-        self._check_layer(layer)
-        v, n_features = self._position(modality), len(self.feature_names[modality])
-        if np.ndim(shifts) != 2 or shifts.shape[1] != n_features:
-            raise ValueError(f"shifts must be any number x {n_features} features; found the shape {np.shape(shifts)}.")
-        dataset, cells = self._query(adata, indices)
-        cells = cells[dataset.present[cells, v]]
-        if not len(cells):
-            raise ValueError(f"No cell has the modality {modality!r}, so nothing can be shifted.")
-        total: Tensor | float = 0.0
-        for reading in self._read(dataset, cells, batch_size, None):
-            z, before = reading.z, self._held(layer, reading).sum(0)
-            moved = []
-            for shift in torch.from_numpy(np.asarray(shifts, np.float32)):
-                shifted = [x + shift.to(x) if u == v else x for u, x in enumerate(z)]
-                moved.append(self._held(layer, reading._replace(z=shifted)).sum(0) - before)
-            total = total + torch.stack(moved)
-        assert isinstance(total, Tensor)
-        return to_numpy(total / len(cells))
+    Returns
+    -------
+    numpy.ndarray
+        (S, F) float32: mean change of the activations over the cells that have the modality.
 
-    def get_gradients(
-        self,
-        target: Target,
-        layer: str,
-        adata: MuData | None = None,
-        indices: Sequence[int] | None = None,
-        batch_size: int = BATCH_SIZE,
-    ) -> np.ndarray:
-        """How a target changes with what a layer holds.
+    Raises
+    ------
+    KeyError
+        A modality that the model does not have.
+    ValueError
+        An unknown layer, shifts that do not fit the modality, or no cell with it.
+    """
+    check_layer(self.config, layer)
+    v, n_features = self.fitted.position(modality), len(self.feature_names[modality])
+    if np.ndim(shifts) != 2 or shifts.shape[1] != n_features:
+        raise ValueError(f"shifts must be any number x {n_features} features; found the shape {np.shape(shifts)}.")
+    fitted, dataset, cells = query(self, adata, indices)
+    cells = cells[dataset.present[cells, v]]
+    if not len(cells):
+        raise ValueError(f"No cell has the modality {modality!r}, so nothing can be shifted.")
+    total: Tensor | float = 0.0
+    for reading in fitted.read(dataset, cells, batch_size, None):
+        z, before = reading.z, activations(fitted, layer, reading).sum(0)
+        moved = []
+        for shift in torch.from_numpy(np.asarray(shifts, np.float32)):
+            shifted = [x + shift.to(x) if u == v else x for u, x in enumerate(z)]
+            moved.append(activations(fitted, layer, reading._replace(z=shifted)).sum(0) - before)
+        total = total + torch.stack(moved)
+    assert isinstance(total, Tensor)
+    return to_numpy(total / len(cells))
 
-        The choice of experts is taken as it is: gradients do not see that a change of the input may change it.
 
-        Parameters
-        ----------
-        target
-            From `label_target`, `group_targets` or `feature_target`.
-        layer
-            One of `layers`.
-        adata, indices
-            Which cells.
-        batch_size
-            Cells at once.
+def get_gradients(
+    self: FittedModel,
+    target: Target,
+    layer: str,
+    adata: MuData | None = None,
+    indices: Sequence[int] | None = None,
+    batch_size: int = BATCH_SIZE,
+) -> np.ndarray:
+    """How a target changes with what a layer holds.
 
-        Returns
-        -------
-        numpy.ndarray
-            (n, F) float32, in the order of `get_activations`.
+    The choice of experts is taken as it is: gradients do not see that a change of the input may change it.
 
-        Raises
-        ------
-        ValueError
-            An unknown layer.
-        """
-        self._check_layer(layer)
-        dataset, cells = self._query(adata, indices)
-        out = []
-        with torch.enable_grad():
-            for reading in self._read(dataset, cells, batch_size, target.shown):
-                chunk, tensors = self._forward(layer, reading._replace(z=[x.requires_grad_() for x in reading.z]))
-                gradients = torch.autograd.grad(target.values(chunk).sum(), tensors, materialize_grads=True)
-                out.append(to_numpy(flat(layer, reading.batch.presence, gradients)))
-        return np.concatenate(out) if out else np.zeros((0, 0), np.float32)
+    Parameters
+    ----------
+    target
+        From `label_target`, `group_targets` or `feature_target`.
+    layer
+        One of `layers`.
+    adata, indices
+        Which cells.
+    batch_size
+        Cells at once.
 
-    def _check_layer(self, layer: str) -> None:
-        if layer not in self.layers:
-            raise ValueError(f"This model has no layer {layer!r}{nearest(layer, self.layers)}")
+    Returns
+    -------
+    numpy.ndarray
+        (n, F) float32, in the order of `get_activations`.
 
-    def _held(self, layer: str, reading: Reading) -> Tensor:
-        """(B, F)."""
-        tensors = reading.z if layer == INPUT else self._forward(layer, reading)[1]
-        return flat(layer, reading.batch.presence, tensors)
+    Raises
+    ------
+    ValueError
+        An unknown layer.
+    """
+    check_layer(self.config, layer)
+    fitted, dataset, cells = query(self, adata, indices)
+    out = []
+    with torch.enable_grad():
+        for reading in fitted.read(dataset, cells, batch_size, target.shown):
+            chunk, tensors = forward(fitted, layer, reading._replace(z=[x.requires_grad_() for x in reading.z]))
+            gradients = torch.autograd.grad(target.values(chunk).sum(), tensors, materialize_grads=True)
+            out.append(to_numpy(flat(layer, reading.batch.presence, gradients)))
+    return np.concatenate(out) if out else np.zeros((0, 0), np.float32)
 
-    def _forward(self, layer: str, reading: Reading) -> tuple[Chunk, list[Tensor]]:
-        """Encode, and the tensors of a layer, on which all that comes later depends."""
-        if layer in (INPUT, STATES):
-            chunk = self._encode_reading(reading)
-            return chunk, reading.z if layer == INPUT else [chunk.encoded.states]
-        with watched(self.module, layer) as held:
-            chunk = self._encode_reading(reading)
-        return chunk, held
+
+def check_layer(config: NetworkConfig, layer: str) -> None:
+    """Raise for an unknown layer."""
+    if layer not in (layers := layers_of(config)):
+        raise ValueError(f"This model has no layer {layer!r}{nearest(layer, layers)}")
+
+
+def activations(fitted: Fitted, layer: str, reading: Reading) -> Tensor:
+    """(B, F)."""
+    tensors = reading.z if layer == INPUT else forward(fitted, layer, reading)[1]
+    return flat(layer, reading.batch.presence, tensors)
+
+
+def forward(fitted: Fitted, layer: str, reading: Reading) -> tuple[Chunk, list[Tensor]]:
+    """Encode, and the tensors of a layer, on which all that comes later depends."""
+    if layer in (INPUT, STATES):
+        chunk = fitted.encode_reading(reading)
+        return chunk, reading.z if layer == INPUT else [chunk.encoded.states]
+    with watched(fitted.network, layer) as held:
+        chunk = fitted.encode_reading(reading)
+    return chunk, held
 
 
 @contextmanager

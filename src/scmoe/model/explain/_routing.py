@@ -8,107 +8,104 @@ import torch
 from mudata import MuData
 from torch import Tensor
 
-from scmoe.model._encoding import BATCH_SIZE, nan_where_absent
-from scmoe.model._prediction import Prediction
+from scmoe.model._fitted import BATCH_SIZE, FittedModel, nan_where_absent, query
 
 KINDS = ("mean", "heads", "rollout")
 """What `SCMOE.get_attention` can return."""
 
 
-class Introspection(Prediction):
-    """The methods of `scmoe.model.SCMOE` that tell how the network came to its results; see `Inference`."""
+@torch.no_grad()
+def get_router_activations(
+    self: FittedModel,
+    adata: MuData | None = None,
+    indices: Sequence[int] | None = None,
+    kind: Literal["soft", "hard"] = "soft",
+    batch_size: int = BATCH_SIZE,
+) -> dict[str, np.ndarray]:
+    """Which experts the cells use, by modality.
 
-    @torch.no_grad()
-    def get_router_activations(
-        self,
-        adata: MuData | None = None,
-        indices: Sequence[int] | None = None,
-        kind: Literal["soft", "hard"] = "soft",
-        batch_size: int = BATCH_SIZE,
-    ) -> dict[str, np.ndarray]:
-        """Which experts the cells use, by modality.
+    Parameters
+    ----------
+    adata, indices
+        Which cells.
+    kind
+        ``"soft"``: mean weight of each expert over the modality's tokens; ``"hard"``: share of the tokens' choices.
+    batch_size
+        Cells at once.
 
-        Parameters
-        ----------
-        adata, indices
-            Which cells.
-        kind
-            ``"soft"``: mean weight of each expert over the modality's tokens; ``"hard"``: share of the tokens' choices.
-        batch_size
-            Cells at once.
+    Returns
+    -------
+    dict
+        Of each modality an array (n, layers, experts) float32; rows sum to one (soft ones to less with
+        ``gate="topk_of_softmax"``) and are NaN in cells that lack the modality.
+    """
+    if kind not in ("soft", "hard"):
+        raise ValueError(f"kind must be 'soft' or 'hard'; found {kind!r}.")
+    fitted, dataset, cells = query(self, adata, indices)
+    c, V = fitted.config, len(fitted.modalities)
+    out = np.full((V, len(cells), c.n_layers, c.n_experts), np.nan, np.float32)
+    for chunk in fitted.encode(dataset, cells, batch_size):
+        cell, modality = chunk.batch.presence.mask.cpu().numpy().nonzero()
+        for layer, routing in enumerate(chunk.encoded.routing):
+            gates = routing.gates()
+            use = gates if kind == "soft" else (gates > 0) / c.top_k
+            out[modality, chunk.rows.start + cell, layer] = use.unflatten(0, (-1, c.n_tokens)).mean(1).float().cpu()
+    return dict(zip(fitted.modalities, out, strict=True))
 
-        Returns
-        -------
-        dict
-            Of each modality an array (n, layers, experts) float32; rows sum to one (soft ones to less with
-            ``gate="topk_of_softmax"``) and are NaN in cells that lack the modality.
-        """
-        if kind not in ("soft", "hard"):
-            raise ValueError(f"kind must be 'soft' or 'hard'; found {kind!r}.")
-        dataset, cells = self._query(adata, indices)
-        c, V = self.config, len(self.modalities)
-        out = np.full((V, len(cells), c.n_layers, c.n_experts), np.nan, np.float32)
-        for chunk in self._encode(dataset, cells, batch_size):
-            cell, modality = chunk.batch.presence.mask.cpu().numpy().nonzero()
-            for layer, routing in enumerate(chunk.encoded.routing):
-                gates = routing.gates()
-                use = gates if kind == "soft" else (gates > 0) / c.top_k
-                out[modality, chunk.rows.start + cell, layer] = use.unflatten(0, (-1, c.n_tokens)).mean(1).float().cpu()
-        return dict(zip(self.modalities, out, strict=True))
 
-    @torch.no_grad()
-    def get_attention(
-        self,
-        adata: MuData | None = None,
-        indices: Sequence[int] | None = None,
-        batch_size: int = BATCH_SIZE,
-        *,
-        kind: Literal["mean", "heads", "rollout"] = "mean",
-    ) -> np.ndarray:
-        r"""How much modalities attend to each other.
+@torch.no_grad()
+def get_attention(
+    self: FittedModel,
+    adata: MuData | None = None,
+    indices: Sequence[int] | None = None,
+    batch_size: int = BATCH_SIZE,
+    *,
+    kind: Literal["mean", "heads", "rollout"] = "mean",
+) -> np.ndarray:
+    r"""How much modalities attend to each other.
 
-        Parameters
-        ----------
-        adata, indices
-            Which cells.
-        batch_size
-            Cells at once.
-        kind
-            ``"mean"``: mean over the heads of a layer; ``"heads"``: each head; ``"rollout"``: how much of a token's
-            input, from before the first layer, reaches a token after each layer, if a token keeps half of itself and
-            takes the other half from where it attends to.
+    Parameters
+    ----------
+    adata, indices
+        Which cells.
+    batch_size
+        Cells at once.
+    kind
+        ``"mean"``: mean over the heads of a layer; ``"heads"``: each head; ``"rollout"``: how much of a token's
+        input, from before the first layer, reaches a token after each layer, if a token keeps half of itself and
+        takes the other half from where it attends to.
 
-        Returns
-        -------
-        numpy.ndarray
-            (n, layers, V, V) float32, for ``"heads"`` (n, layers, heads, V, V): attention of the tokens of a modality
-            (last axis but one) to all tokens of another (last axis), mean over query tokens. Rows sum to one; NaN in
-            rows of absent modalities, 0 in columns.
+    Returns
+    -------
+    numpy.ndarray
+        (n, layers, V, V) float32, for ``"heads"`` (n, layers, heads, V, V): attention of the tokens of a modality
+        (last axis but one) to all tokens of another (last axis), mean over query tokens. Rows sum to one; NaN in
+        rows of absent modalities, 0 in columns.
 
-        Raises
-        ------
-        ValueError
-            `kind` is none of its options.
+    Raises
+    ------
+    ValueError
+        `kind` is none of its options.
 
-        Notes
-        -----
-        Rollout :math:`R_l = \tfrac{1}{2} (A_l + I) R_{l-1}`, :math:`R_{-1} = I`, over tokens, A the mean over heads:
-        Abnar and Zuidema 2020,
-        `doi:10.18653/v1/2020.acl-main.385 <https://doi.org/10.18653/v1/2020.acl-main.385>`__. The halves stand for the
-        skip connection around attention, which ``residual="reference"`` has not; experts are left out.
-        """
-        if kind not in KINDS:
-            raise ValueError(f"kind must be one of {', '.join(map(repr, KINDS))}; found {kind!r}.")
-        dataset, cells = self._query(adata, indices)
-        c, V = self.config, len(self.modalities)
-        heads = (c.n_heads,) if kind == "heads" else ()
-        out = np.full((len(cells), c.n_layers, *heads, V, V), np.nan, np.float32)
-        for chunk in self._encode(dataset, cells, batch_size, return_attention=True):
-            here = chunk.batch.presence.mask
-            for layer, weights in enumerate(weights_of(chunk.encoded.attention, kind)):
-                blocks = weights.unflatten(-1, (V, c.n_tokens)).sum(-1).unflatten(-2, (V, c.n_tokens)).mean(-2)
-                out[chunk.rows, layer] = nan_where_absent(here[:, None] if heads else here, blocks)
-        return out
+    Notes
+    -----
+    Rollout :math:`R_l = \tfrac{1}{2} (A_l + I) R_{l-1}`, :math:`R_{-1} = I`, over tokens, A the mean over heads:
+    Abnar and Zuidema 2020,
+    `doi:10.18653/v1/2020.acl-main.385 <https://doi.org/10.18653/v1/2020.acl-main.385>`__. The halves stand for the
+    skip connection around attention, which ``residual="reference"`` has not; experts are left out.
+    """
+    if kind not in KINDS:
+        raise ValueError(f"kind must be one of {', '.join(map(repr, KINDS))}; found {kind!r}.")
+    fitted, dataset, cells = query(self, adata, indices)
+    c, V = fitted.config, len(fitted.modalities)
+    heads = (c.n_heads,) if kind == "heads" else ()
+    out = np.full((len(cells), c.n_layers, *heads, V, V), np.nan, np.float32)
+    for chunk in fitted.encode(dataset, cells, batch_size, return_attention=True):
+        here = chunk.batch.presence.mask
+        for layer, weights in enumerate(weights_of(chunk.encoded.attention, kind)):
+            blocks = weights.unflatten(-1, (V, c.n_tokens)).sum(-1).unflatten(-2, (V, c.n_tokens)).mean(-2)
+            out[chunk.rows, layer] = nan_where_absent(here[:, None] if heads else here, blocks)
+    return out
 
 
 def weights_of(attention: Sequence[Tensor], kind: str) -> Iterator[Tensor]:

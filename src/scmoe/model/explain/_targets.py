@@ -12,9 +12,10 @@ from mudata import MuData
 from torch import Tensor
 
 from scmoe.data._dataset import MosaicDataset
-from scmoe.model._encoding import Chunk
+from scmoe.model._embed import embedding_of
 from scmoe.model._features import decoded, embedding, label_views
-from scmoe.model.explain._conflict import Conflict
+from scmoe.model._fitted import Chunk, Fitted, FittedModel, query
+from scmoe.model._impute import direction, predicted_scores
 from scmoe.readout._annotator import Annotator, fit_annotator
 from scmoe.readout._subsets import Subset, nearest_subset
 
@@ -54,127 +55,131 @@ class Target:
     agreement: float = 1.0
 
 
-class Targets(Conflict):
-    """The methods of `scmoe.model.SCMOE` that make targets of explanations."""
+def label_target(self: FittedModel, label: str) -> Target:
+    """The log-odds of a label, log p - log(1 - p), as `predict` gives p.
 
-    def label_target(self, label: str) -> Target:
-        """The log-odds of a label, log p - log(1 - p), as `predict` gives p.
+    Log-odds, not probabilities, because the latter hardly change in cells that the model is sure of.
 
-        Log-odds, not probabilities, because the latter hardly change in cells that the model is sure of.
+    Parameters
+    ----------
+    label
+        One of the labels that the model was trained with.
 
-        Parameters
-        ----------
-        label
-            One of the labels that the model was trained with.
+    Raises
+    ------
+    ValueError
+        The model was trained without labels, or without this one.
+    """
+    fitted = self.fitted
+    labels = fitted.labels()
+    if label not in labels:
+        raise ValueError(f"The model knows no label {label!r}{nearest(label, labels)}")
+    k = labels.index(label)
+    if not any(annotator.present[k] for annotator in fitted.readouts.annotators.values()):
+        raise ValueError(f"No training cell has the label {label!r}, so the model never gives it.")
+    return Target(name=label, unit="log-odds", values=lambda chunk: label_log_odds(fitted, chunk)[:, k])
 
-        Raises
-        ------
-        ValueError
-            The model was trained without labels, or without this one.
-        """
-        labels = self._labels()
-        if label not in labels:
-            raise ValueError(f"The model knows no label {label!r}{nearest(label, labels)}")
-        k = labels.index(label)
-        if not any(annotator.present[k] for annotator in self.readouts.annotators.values()):
-            raise ValueError(f"No training cell has the label {label!r}, so the model never gives it.")
-        return Target(name=label, unit="log-odds", values=lambda chunk: self._label_log_odds(chunk)[:, k])
 
-    def group_targets(self, groups: pd.Series, adata: MuData | None = None) -> dict[str, Target]:
-        """The log-odds of groups of cells that the model was not trained with, such as clusters.
+def group_targets(self: FittedModel, groups: pd.Series, adata: MuData | None = None) -> dict[str, Target]:
+    """The log-odds of groups of cells that the model was not trained with, such as clusters.
 
-        A class-balanced logistic regression learns the groups from the joint embedding; what is explained is how the
-        embedding tells the groups apart. Each target's ``agreement`` says how well that goes.
+    A class-balanced logistic regression learns the groups from the joint embedding; what is explained is how the
+    embedding tells the groups apart. Each target's ``agreement`` says how well that goes.
 
-        Parameters
-        ----------
-        groups
-            Group of every cell; cells without one are not looked at.
-        adata
-            The cells; None: those of the training.
+    Parameters
+    ----------
+    groups
+        Group of every cell; cells without one are not looked at.
+    adata
+        The cells; None: those of the training.
 
-        Returns
-        -------
-        dict
-            Of each group with at least ten cells, its target.
+    Returns
+    -------
+    dict
+        Of each group with at least ten cells, its target.
 
-        Raises
-        ------
-        ValueError
-            `groups` does not fit the cells, or fewer than two groups have ten cells.
-        """
-        dataset, cells = self._query(adata, None)
-        if len(groups) != len(cells):
-            raise ValueError(f"groups must name one group a cell; found {len(groups)} entries for {len(cells)} cells.")
-        names = groups.astype("object").where(groups.notna(), None)
-        sizes = names.astype("str").where(names.notna()).value_counts()
-        kept = sorted(sizes.index[sizes >= MIN_GROUP])
-        if len(kept) < 2:
-            raise ValueError(
-                f"Explaining groups needs at least two with {MIN_GROUP} cells; found {len(kept)} in {groups.name!r}."
-            )
-        codes = pd.Categorical(names.astype("str").where(names.notna()), categories=kept).codes
-        chosen = np.random.default_rng(self.seed).permutation(np.flatnonzero(codes >= 0))[:MAX_CELLS]
-        points = self._embedded(dataset, chosen)
-        annotator = fit_annotator([points], codes[chosen], len(kept), self.seed)
-        found = annotator.predict([points]).argmax(1)
+    Raises
+    ------
+    ValueError
+        `groups` does not fit the cells, or fewer than two groups have ten cells.
+    """
+    fitted, dataset, cells = query(self, adata, None)
+    if len(groups) != len(cells):
+        raise ValueError(f"groups must name one group a cell; found {len(groups)} entries for {len(cells)} cells.")
+    names = groups.astype("object").where(groups.notna(), None)
+    sizes = names.astype("str").where(names.notna()).value_counts()
+    kept = sorted(sizes.index[sizes >= MIN_GROUP])
+    if len(kept) < 2:
+        raise ValueError(
+            f"Explaining groups needs at least two with {MIN_GROUP} cells; found {len(kept)} in {groups.name!r}."
+        )
+    codes = pd.Categorical(names.astype("str").where(names.notna()), categories=kept).codes
+    subset = np.random.default_rng(fitted.seed).permutation(np.flatnonzero(codes >= 0))[:MAX_CELLS]
+    points = embedded(fitted, dataset, subset)
+    annotator = fit_annotator([points], codes[subset], len(kept), fitted.seed)
+    found = annotator.predict([points]).argmax(1)
 
-        def values(k: int, chunk: Chunk) -> Tensor:
-            return log_odds(annotator, [embedding(self.module, self.readouts, chunk)])[:, k]
+    def values(k: int, chunk: Chunk) -> Tensor:
+        return log_odds(annotator, [embedding(fitted.network, fitted.readouts, chunk)])[:, k]
 
-        return {
-            name: Target(
-                name=name,
-                unit="log-odds",
-                values=partial(values, k),
-                agreement=float((found[codes[chosen] == k] == k).mean()),
-            )
-            for k, name in enumerate(kept)
-        }
+    return {
+        name: Target(
+            name=name,
+            unit="log-odds",
+            values=partial(values, k),
+            agreement=float((found[codes[subset] == k] == k).mean()),
+        )
+        for k, name in enumerate(kept)
+    }
 
-    def feature_target(self, source: str | Sequence[str], target: str, feature: str) -> Target:
-        """The prediction of a feature from other modalities, as `impute` gives it and in its unit.
 
-        Parameters
-        ----------
-        source, target
-            As in `impute`: the target is absent from what the model looks at.
-        feature
-            Of the target.
+def feature_target(self: FittedModel, source: str | Sequence[str], target: str, feature: str) -> Target:
+    """The prediction of a feature from other modalities, as `impute` gives it and in its unit.
 
-        Raises
-        ------
-        KeyError
-            A modality that the model does not have.
-        ValueError
-            An unknown feature, or modalities of which one cannot be predicted from the other.
-        """
-        sources, t = self._direction(source, target)
-        features = self.feature_names[target]
-        if feature not in features:
-            raise ValueError(f"Modality {target!r} has no feature {feature!r}{nearest(feature, features)}")
-        j = features.index(feature)
+    Parameters
+    ----------
+    source, target
+        As in `impute`: the target is absent from what the model looks at.
+    feature
+        Of the target.
 
-        def values(chunk: Chunk) -> Tensor:
-            scores = self._predicted_scores(chunk, sources, t, "mixture", chunk.covariates)
-            return decoded(self.module, scores, t)[:, j]
+    Raises
+    ------
+    KeyError
+        A modality that the model does not have.
+    ValueError
+        An unknown feature, or modalities of which one cannot be predicted from the other.
+    """
+    fitted = self.fitted
+    sources, t = direction(fitted, source, target)
+    features = fitted.feature_names[target]
+    if feature not in features:
+        raise ValueError(f"Modality {target!r} has no feature {feature!r}{nearest(feature, features)}")
+    j = features.index(feature)
 
-        return Target(name=feature, unit=f"prediction of {target}", values=values, shown=sources)
+    def values(chunk: Chunk) -> Tensor:
+        scores = predicted_scores(fitted, chunk, sources, t, "mixture", chunk.covariates)
+        return decoded(fitted.network, scores, t)[:, j]
 
-    @torch.no_grad()
-    def _embedded(self, dataset: MosaicDataset, cells: np.ndarray) -> np.ndarray:
-        return np.concatenate([self._embedding(chunk) for chunk in self._encode(dataset, cells)])
+    return Target(name=feature, unit=f"prediction of {target}", values=values, shown=sources)
 
-    def _label_log_odds(self, chunk: Chunk) -> Tensor:
-        """(B, labels), differentiable; those of `_label_probabilities`."""
-        out = chunk.encoded.joint.new_zeros(len(chunk.covariates), len(self.setup.labels))
-        for seen, positions in chunk.groups():
-            known = nearest_subset(seen, self.readouts.annotators)
-            assert known is not None
-            rows = torch.from_numpy(positions).to(out.device)
-            views = [view[rows] for view in label_views(self.module, chunk, known)]
-            out = out.index_copy(0, rows, log_odds(self.readouts.annotators[known], views))
-        return out
+
+@torch.no_grad()
+def embedded(fitted: Fitted, dataset: MosaicDataset, cells: np.ndarray) -> np.ndarray:
+    """The joint embedding of cells."""
+    return np.concatenate([embedding_of(fitted, chunk) for chunk in fitted.encode(dataset, cells)])
+
+
+def label_log_odds(fitted: Fitted, chunk: Chunk) -> Tensor:
+    """(B, labels), differentiable; those of `_label_probabilities`."""
+    out = chunk.encoded.joint.new_zeros(len(chunk.covariates), len(fitted.setup.labels))
+    for seen, positions in chunk.groups():
+        known = nearest_subset(seen, fitted.readouts.annotators)
+        assert known is not None
+        rows = torch.from_numpy(positions).to(out.device)
+        views = [view[rows] for view in label_views(fitted.network, chunk, known)]
+        out = out.index_copy(0, rows, log_odds(fitted.readouts.annotators[known], views))
+    return out
 
 
 def log_odds(annotator: Annotator, views: Sequence[Tensor]) -> Tensor:

@@ -12,7 +12,6 @@ from scmoe._log import logger
 from scmoe.data.genes._batches import in_order
 from scmoe.data.genes._dataset import DEFAULT_DEPTH, Draw, GeneBatch, GeneDataset
 from scmoe.data.genes._manager import GeneSetup
-from scmoe.losses._class_balance import ClassBalance
 from scmoe.model._base import BaseModel
 from scmoe.nn._threads import threads_for
 from scmoe.nn.genes._classifier import GeneClassifier
@@ -51,9 +50,6 @@ class GeneEncoding(BaseModel):
     """What the classifier tells apart; empty without one."""
     classifier: GeneClassifier | None
     """Of the network's states; None until it is fine-tuned."""
-    class_balance_: ClassBalance
-    """How it was fitted to labels with few cells."""
-    is_trained_: bool
 
     @property
     def genes(self) -> list[str]:

@@ -2,6 +2,7 @@
 
 import copy
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -116,7 +117,7 @@ class FineTuning(Pretraining):
         if len(known) < 2:
             raise ValueError(f"adata.obs[{labels_key!r}] must hold at least two labels; found {list(known) or 'none'}.")
         obs = (self.adata if adata is None else adata).obs
-        tuned = self._copy(sorted(known), class_balance)
+        tuned = self._copy(sorted(known))
         tuned.classifier = classifier = classifier_of(tuned.module, len(known), class_balance)
         code = labels.map({label: i for i, label in enumerate(tuned.labels)}).fillna(-1).to_numpy(int)
         seed = self.seed if seed is None else seed
@@ -150,7 +151,8 @@ class FineTuning(Pretraining):
         if class_balance == "post_hoc":
             classifier.lower_bias(torch.from_numpy(prior_offsets(balance.counts)))
         tuned.axes = tuned._fit_axes(rows_of(cells, train))
-        tuned.history_ = pd.concat(histories, ignore_index=True).rename_axis("epoch")
+        history = pd.concat(histories, ignore_index=True).rename_axis("epoch")
+        tuned.record = replace(self.record, history=history, class_balance=class_balance)
         return tuned
 
     @torch.no_grad()
@@ -203,10 +205,10 @@ class FineTuning(Pretraining):
         text = column.astype(object).where(column.notna(), None)
         return text.map(str, na_action="ignore").where(text != unlabeled)
 
-    def _copy(self, labels: list[str], class_balance: ClassBalance) -> "FineTuning":
+    def _copy(self, labels: list[str]) -> "FineTuning":
         tuned = copy.copy(self)
         tuned.module = copy.deepcopy(self.module)
-        tuned.labels, tuned.class_balance_ = labels, class_balance
+        tuned.labels = labels
         return tuned
 
     def _start_classifier(self, pooled: np.ndarray, code: np.ndarray, balance: Balance) -> None:

@@ -7,14 +7,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 from lightning.pytorch import Callback
 
 from scmoe._log import logger
 from scmoe.data.genes._batches import GeneDataModule
 from scmoe.data.genes._dataset import DEFAULT_DEPTH, GeneDataset
+from scmoe.model._base import TrainingRecord
 from scmoe.model._copies import check_parts
-from scmoe.model._training import check_train_arguments, kept_split
+from scmoe.model._training import check_train_arguments, split_of
 from scmoe.model.genes._encoding import rows_of
 from scmoe.model.genes._inference import GeneInference
 from scmoe.model.genes._start import start
@@ -36,8 +36,6 @@ class Pretraining(GeneInference):
     """How a `scmoe.model.XTRIMOGENE` is pretrained."""
 
     seed: int
-    history_: pd.DataFrame
-    train_seconds_: float
     gene_embeddings: np.ndarray | None
 
     def train(
@@ -102,7 +100,7 @@ class Pretraining(GeneInference):
         check_train_arguments(config, max_epochs, batch_size, trainer_kwargs)
         cells = self._read(None)
         self._check_cells(cells)
-        train, validation, test = kept_split(self, len(cells.totals), train_size, validation_size)
+        train, validation, test = split_of(self, len(cells.totals), train_size, validation_size)
         check_parts(self.adata.obs, (train, validation, test))
         check_split(train, validation, early_stopping=early_stopping, resume=resume, checkpoint_dir=checkpoint_dir)
         began = time.perf_counter()
@@ -134,17 +132,17 @@ class Pretraining(GeneInference):
             self.tokenizer = before[1]
             raise
         self.classifier, self.labels = None, []  # they were for other weights
-        self.history_ = done.history
-        self.train_indices_, self.validation_indices_, self.test_indices_ = train, validation, test
         self.is_trained_ = True
-        self.train_seconds_ = time.perf_counter() - began
+        self.record = TrainingRecord(
+            history=done.history, seconds=time.perf_counter() - began, train=train, validation=validation, test=test
+        )
         last = done.history.iloc[-1]
         watched = "validation" if "validation_loss" in last else "train"
         what = {"nonzero": "that are expressed", "zero": "that are not"}
         errors = [f"{said} {last[name]:.3f}" for part, said in what.items() if (name := f"{watched}_{part}") in last]
         logger.info(
             "trained %d epochs (%d steps) in %.0f s: %s loss %.3f; mean squared error of masked genes %s",
-            *(len(done.history), done.n_steps, self.train_seconds_, watched, last[f"{watched}_loss"]),
+            *(len(done.history), done.n_steps, self.record.seconds, watched, last[f"{watched}_loss"]),
             ", ".join(errors),
         )
 

@@ -4,23 +4,21 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import torch
 from anndata import AnnData
 
 from scmoe.data.genes._manager import GeneField, GeneManager, GeneSetup, gene_setup_table
-from scmoe.losses._class_balance import DEFAULT_BALANCE, ClassBalance
+from scmoe.model._base import checked_seed
 from scmoe.model._save import (
     SETTINGS,
     damage_explained,
     mismatch_explained,
     read_folder,
+    read_record,
     registry,
-    restore_training,
     taken,
     write_folder,
 )
-from scmoe.model._training import checked_seed
 from scmoe.model.genes._fine_tuning import FineTuning, classifier_of
 from scmoe.model.genes._start import check_embeddings
 from scmoe.nn._config import from_keywords
@@ -98,12 +96,8 @@ class XTRIMOGENE(FineTuning):
             torch.manual_seed(seed)
             self.module = GeneNetwork(len(self.setup.names), self.tokenizer.n_codes, self.config)
         self.module.eval()
-        self.is_trained_ = False
         self.axes = {}
-        self.history_ = pd.DataFrame()
-        self.train_seconds_ = 0.0
         self.classifier, self.labels = None, []
-        self.class_balance_: ClassBalance = DEFAULT_BALANCE
         self.gene_embeddings = check_embeddings(gene_embeddings, len(self.setup.names))
 
     @classmethod
@@ -223,8 +217,8 @@ class XTRIMOGENE(FineTuning):
         # Outside: an error of a library's API is no damaged file.
         model = cls(registry=known, seed=seed, **config)
         with damage_explained(path / SETTINGS):
-            restore_training(model, settings)
-            model.labels, model.class_balance_ = settings["labels"], settings["class_balance"]
+            model.record, model.is_trained_ = read_record(settings, {}), True
+            model.labels = settings["labels"]
         with mismatch_explained(path):
             axes: dict[str, dict[str, np.ndarray]] = {}
             arrays = {key: value.numpy() for key, value in taken(state, TOKENIZER).items()}

@@ -13,8 +13,8 @@ from torch import Tensor, nn
 
 from scmoe._keys import TCAV
 from scmoe.explain._attribution import deletion_table
-from scmoe.model._encoding import Reading
 from scmoe.model._features import to_numpy
+from scmoe.model._fitted import Reading
 from scmoe.model.explain._attribution import Method
 from scmoe.model.explain._deletion import SHARES, without_top
 from scmoe.nn._network import Encoded, Network

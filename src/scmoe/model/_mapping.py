@@ -1,0 +1,55 @@
+"""How well cells fit those that the model was trained on."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from mudata import MuData
+
+from scmoe.model._features import program_scores, to_numpy
+from scmoe.model._fitted import BATCH_SIZE, Chunk, Fitted, FittedModel, query
+
+
+@torch.no_grad()
+def get_mapping_score(
+    self: FittedModel, adata: MuData | None = None, indices: Sequence[int] | None = None, batch_size: int = BATCH_SIZE
+) -> np.ndarray:
+    """How well cells fit those that the model was trained on.
+
+    In each modality, the share p of held-out training cells that are at least as far from the nearest cluster of
+    training cells (Mahalanobis distance in the leading 20 programs). The score is the smallest over the m modalities of
+    a cell, corrected for their number: 1 - (1 - p)ᵐ. Among cells like the training cells, one in twenty is below .05.
+
+    Parameters
+    ----------
+    adata, indices
+        Which cells.
+    batch_size
+        Cells at once.
+
+    Returns
+    -------
+    numpy.ndarray
+        (n,) float32 in (0, 1].
+
+    Raises
+    ------
+    ValueError
+        The model has patch tokens, and so no programs to measure distances in.
+    """
+    if not self.fitted.readouts.familiarities:
+        raise ValueError("A mapping score needs program tokens; this model was made with tokenizer='patch'.")
+    fitted, dataset, cells = query(self, adata, indices)
+    scores = [mapping_score_of(fitted, chunk) for chunk in fitted.encode(dataset, cells, batch_size)]
+    return np.concatenate(scores) if scores else np.zeros(0, np.float32)
+
+
+def mapping_score_of(fitted: Fitted, chunk: Chunk) -> np.ndarray:
+    """Mapping scores (B,) of a batch of cells; see `get_mapping_score`."""
+    present = chunk.batch.presence.mask.cpu().numpy()
+    smallest = np.ones(len(present))
+    for (v,), distances in fitted.readouts.familiarities.items():
+        rows = np.flatnonzero(present[:, v])
+        scores = to_numpy(program_scores(fitted.network, chunk, v))[rows]
+        smallest[rows] = np.minimum(smallest[rows], distances.score(scores))
+    return (1 - (1 - smallest) ** present.sum(1)).astype(np.float32)
