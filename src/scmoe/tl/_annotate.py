@@ -139,7 +139,7 @@ def write_annotation(
 
 
 def _labels_of(
-    probability: np.ndarray, kept: np.ndarray, labels: list[str], reject_label: str, keys: Keys
+    probability: np.ndarray, kept: np.ndarray, labels: Sequence[str], reject_label: str, keys: Keys
 ) -> dict[str, object]:
     """Columns of the most and second most probable label."""
     # Stable, so that the first of equals is the best, as for `SCMOE.predict`.
@@ -153,7 +153,7 @@ def _labels_of(
     }
 
 
-def _categorical(codes: np.ndarray, names: list[str], reject_label: str) -> pd.Categorical:
+def _categorical(codes: np.ndarray, names: Sequence[str], reject_label: str) -> pd.Categorical:
     """Names by position; -1 is the reject label, which is a category only if a cell has it."""
     if (codes >= 0).all():
         return pd.Categorical.from_codes(codes, names)

@@ -108,6 +108,6 @@ def train(
         "versions": versions(),
         "n_train": len(model.train_indices),
     }
-    results = {HISTORY: model.history.reset_index(), DIAGNOSTICS: model.diagnostics, PARAMS: params}
-    write_uns(mdata, key_added, **results)
+    tables = {HISTORY: model.history.reset_index(), DIAGNOSTICS: model.diagnostics, PARAMS: params}
+    write_uns(mdata, key_added, **tables)
     return model
