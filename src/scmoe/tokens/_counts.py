@@ -8,11 +8,10 @@ from scipy import sparse
 
 from scmoe._check import Matrix, check_array, check_counts, layer_names
 from scmoe._log import logger
-from scmoe.tokens._match import Match
 from scmoe.tokens._names import gene_names, some
 from scmoe.tokens._rows import sum_rows
 from scmoe.tokens._tokenizer import TARGET_SUM
-from scmoe.tokens._vocabulary import MIN_SHARE, Vocabulary
+from scmoe.tokens._vocabulary import MIN_SHARE, Match, Vocabulary
 
 Values = Literal["counts", "ambient", "lognormalized"]
 MAX_TOTAL = 1.01 * TARGET_SUM
@@ -81,9 +80,9 @@ def read_cells(
         logger.info("%s", match)
     totals = sum_rows(counts.data, counts.indptr)
     arranged = match.apply(counts)
-    lost = (totals > 0) & (np.diff(arranged.indptr) == 0)
-    if lost.any():
-        _report_empty(adata, lost, "have counts of genes outside the vocabulary only")
+    mask = (totals > 0) & (np.diff(arranged.indptr) == 0)
+    if mask.any():
+        _report_empty(adata, mask, "have counts of genes outside the vocabulary only")
     if values == "lognormalized":
         totals[:] = TARGET_SUM  # also where genes were left out after normalization
     return Cells(arranged, totals, match)

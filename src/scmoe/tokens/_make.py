@@ -15,7 +15,7 @@ from scmoe.tokens._rank import RankTokenizer
 from scmoe.tokens._tokenizer import Tokenizer
 
 TOKENIZERS: dict[str, type[Tokenizer]] = {
-    each.kind: each for each in (RankTokenizer, BinsTokenizer, IntegerTokenizer, ContinuousTokenizer)
+    tokenizer.kind: tokenizer for tokenizer in (RankTokenizer, BinsTokenizer, IntegerTokenizer, ContinuousTokenizer)
 }
 
 
