@@ -95,12 +95,12 @@ def _file(name: str, begins: bytes, folder: Path | None) -> Path:
     """The file in the folder, or the one downloaded."""
     if folder is None:
         return fetch(f"{REPOSITORY}{PREFIX}{name}", begins=begins)
-    found = folder / f"{PREFIX}{name}"
-    if not found.exists():
+    path = folder / f"{PREFIX}{name}"
+    if not path.exists():
         raise FileNotFoundError(
-            f"There is no file {found}. Expected a folder with the files of data/ of the repository berenslab/mini-atlas."
+            f"There is no file {path}. Expected a folder with the files of data/ of the repository berenslab/mini-atlas."
         )
-    return found
+    return path
 
 
 def _table(path: Path, cell: str, sep: str = ",") -> pd.DataFrame:
@@ -119,13 +119,13 @@ def _features(modality: str, cells: pd.Index, folder: Path | None) -> pd.DataFra
 def _counts(name: str, cells: pd.Index, folder: Path | None) -> AnnData:
     """Genes x cells on disk, read in pieces because zeros fill most of it."""
     path = _file(name, GZIP, folder)
-    genes, parts, found = [], [], pd.Index([])
+    genes, parts, names = [], [], pd.Index([])
     for piece in pd.read_csv(path, index_col=0, na_filter=False, chunksize=GENES_AT_ONCE):
-        found = piece.columns.astype(str)
+        names = piece.columns.astype(str)
         genes.extend(piece.index.astype(str))
         parts.append(sparse.csr_matrix(piece.to_numpy(np.float32)))
-    adata = AnnData(sparse.vstack(parts).T.tocsr(), obs=pd.DataFrame(index=found), var=pd.DataFrame(index=genes))
-    return adata[_ordered(found, cells, path)].copy()
+    adata = AnnData(sparse.vstack(parts).T.tocsr(), obs=pd.DataFrame(index=names), var=pd.DataFrame(index=genes))
+    return adata[_ordered(names, cells, path)].copy()
 
 
 def _sum(exons: AnnData, introns: AnnData) -> AnnData:
@@ -142,15 +142,15 @@ def _sum(exons: AnnData, introns: AnnData) -> AnnData:
     return AnnData(exons.X + introns[exons.obs_names, exons.var_names].X, obs=exons.obs, var=exons.var)
 
 
-def _ordered(found: pd.Index, cells: pd.Index, path: Path) -> pd.Index:
+def _ordered(names: pd.Index, cells: pd.Index, path: Path) -> pd.Index:
     """The cells of a file in the order of the metadata; an error if it has others, or one twice."""
-    for wrong, what in ((found[~found.isin(cells)], "that the metadata lack"), (found[found.duplicated()], "twice")):
+    for wrong, what in ((names[~names.isin(cells)], "that the metadata lack"), (names[names.duplicated()], "twice")):
         if len(wrong):
             raise ValueError(
                 f"{path.name} has the cell {wrong[0]!r} {what} ({len(wrong)} such cells). Its version does not fit the metadata: "
                 "take all files from one commit of the repository."
             )
-    return cells[cells.isin(found)]
+    return cells[cells.isin(names)]
 
 
 def _to_adata(table: pd.DataFrame) -> AnnData:

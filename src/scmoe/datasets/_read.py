@@ -84,7 +84,7 @@ def read(path: str | os.PathLike[str], *, modality: str = "rna") -> MuData:
 
 def _reason(path: Path, error: Exception) -> str:
     """What is wrong: the file, or the libraries that are to read it."""
-    said = f"{type(error).__name__}: {_first_line(error)}"
+    message = f"{type(error).__name__}: {_first_line(error)}"
     if unknown := UNKNOWN_ENCODING.search(str(error)):
         writer = written_by(path)
         return (
@@ -94,10 +94,10 @@ def _reason(path: Path, error: Exception) -> str:
         )
     if isinstance(error, (AttributeError, TypeError, ImportError, NameError, NotImplementedError)):
         return (
-            f"{said}. The file may be of another kind; if other tools read it, {installed()} and the libraries beside "
+            f"{message}. The file may be of another kind; if other tools read it, {installed()} and the libraries beside "
             "them do not fit each other or scmoe. Please report this line."
         )
-    return f"{said}. The file may be damaged, cut short or of another kind; write or download it again."
+    return f"{message}. The file may be damaged, cut short or of another kind; write or download it again."
 
 
 def _read_zarr(path: Path, modality: str) -> MuData:

@@ -108,8 +108,8 @@ def simulate_spatial(
     spatial, region = _tissue(slices, n_regions, rng)
     cell_type = (rng.random((n_cells, 1)) > proportions.cumsum(axis=1)[region, :-1]).sum(axis=1)
     senders = rng.choice(n_types, size=N_SIGNALS, replace=False)
-    made = np.where(cell_type[:, None] == senders, rng.gamma(2.0, 0.5, size=(n_cells, N_SIGNALS)), SILENT)
-    signal = _received(spatial, slices, made)
+    amounts = np.where(cell_type[:, None] == senders, rng.gamma(2.0, 0.5, size=(n_cells, N_SIGNALS)), SILENT)
+    signal = _received(spatial, slices, amounts)
     genes = draw_genes(n_genes, n_types, rng)
     parts = {}
     for name, features, depth in (
@@ -117,7 +117,7 @@ def simulate_spatial(
         ("protein", draw_proteins(genes, n_proteins, rng), PROTEIN_DEPTH),
     ):
         effect = SLICE_SD * rng.normal(size=(n_slices, len(features.var)))
-        counts = draw_counts(features.log_rate(cell_type, made, influence * signal) + effect[slices], depth, rng)
+        counts = draw_counts(features.log_rate(cell_type, amounts, influence * signal) + effect[slices], depth, rng)
         parts[name] = AnnData(sparse.csr_matrix(counts) if name == "rna" else counts, var=features.var)
     mdata = _annotated(parts, spatial, {"slice": slices, "region": region, "type": cell_type}, signal)
     mdata.uns["simulation"] = {
@@ -169,8 +169,8 @@ def _proportions(n_regions: int, n_types: int) -> Array:
 def _tissue(slices: NDArray[np.integer], n_regions: int, rng: np.random.Generator) -> tuple[Array, NDArray[np.integer]]:
     """Coordinates in µm, cells x 2, and the region of each cell."""
     spatial, region = np.empty((len(slices), 2)), np.empty(len(slices), dtype=int)
-    for each in np.unique(slices):
-        cells = np.flatnonzero(slices == each)
+    for index in np.unique(slices):
+        cells = np.flatnonzero(slices == index)
         side = SPACING * np.sqrt(len(cells))
         spatial[cells] = rng.uniform(0, side, size=(len(cells), 2))
         waves = rng.normal(size=(n_regions, 2, N_WAVES)) / (PATCH * side)
@@ -182,17 +182,17 @@ def _tissue(slices: NDArray[np.integer], n_regions: int, rng: np.random.Generato
     return spatial, region
 
 
-def _received(spatial: Array, slices: NDArray[np.integer], made: Array) -> Array:
+def _received(spatial: Array, slices: NDArray[np.integer], amounts: Array) -> Array:
     """Signals that reach each cell from others of its slice: log(1 + s), standardized, cells x signals."""
-    received = np.empty_like(made)
-    for each in np.unique(slices):
-        cells = np.flatnonzero(slices == each)
+    signal = np.empty_like(amounts)
+    for index in np.unique(slices):
+        cells = np.flatnonzero(slices == index)
         tree = cKDTree(spatial[cells])
         distance = tree.sparse_distance_matrix(tree, 4 * REACH, output_type="coo_matrix").tocsr()
         distance.data = np.exp(-(distance.data**2) / (2 * REACH**2))
         distance.setdiag(0)
-        received[cells] = np.log1p(distance @ made[cells])
-    return (received - received.mean(axis=0)) / received.std(axis=0)
+        signal[cells] = np.log1p(distance @ amounts[cells])
+    return (signal - signal.mean(axis=0)) / signal.std(axis=0)
 
 
 def _annotated(

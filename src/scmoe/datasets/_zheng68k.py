@@ -78,10 +78,10 @@ def _file(url: str, begins: bytes, folder: Path | None) -> Path:
     """The file in the folder, or the one downloaded."""
     if folder is None:
         return fetch(url, begins=begins)
-    found = folder / url.rsplit("/", 1)[-1]
-    if not found.exists():
-        raise FileNotFoundError(f"There is no file {found}. Expected a folder with this file from {url}.")
-    return found
+    path = folder / url.rsplit("/", 1)[-1]
+    if not path.exists():
+        raise FileNotFoundError(f"There is no file {path}. Expected a folder with this file from {url}.")
+    return path
 
 
 def _read_archive(archive: Path) -> AnnData:

@@ -20,9 +20,9 @@ def apportion(
     while counts.sum() > n:
         counts[np.argmax(np.where(counts > least, counts, -1))] -= 1
     remainder = np.clip(exact - counts, 0, None)
-    left = n - counts.sum()
-    if left:
-        counts[rng.choice(len(shares), size=left, replace=False, p=remainder / remainder.sum())] += 1
+    rest = n - counts.sum()
+    if rest:
+        counts[rng.choice(len(shares), size=rest, replace=False, p=remainder / remainder.sum())] += 1
     return counts
 
 
@@ -43,18 +43,18 @@ def allot_labels(units: Codes, classes: Codes, shares: NDArray[np.float64], rng:
     _, first, unit, size = np.unique(units, return_index=True, return_inverse=True, return_counts=True)
     part_of_unit = np.zeros(len(size), dtype=int)
     class_of_unit = classes[first]
-    for each in np.unique(classes):
-        mine = rng.permutation(np.flatnonzero(class_of_unit == each))
+    for code in np.unique(classes):
+        members = rng.permutation(np.flatnonzero(class_of_unit == code))
         least = (np.arange(len(shares)) == TRAIN).astype(int)
-        if len(mine):
-            wanted = apportion(int(size[mine].sum()), shares, least, rng)
-            part_of_unit[mine] = fill(size[mine], wanted)
+        if len(members):
+            sizes = apportion(int(size[members].sum()), shares, least, rng)
+            part_of_unit[members] = fill(size[members], sizes)
     return part_of_unit[unit]
 
 
-def fill(sizes: NDArray[np.integer], wanted: NDArray[np.int64]) -> Codes:
+def fill(sizes: NDArray[np.integer], targets: NDArray[np.int64]) -> Codes:
     """Part of each unit: the largest come first, and go to the part that lacks most cells."""
-    missing, part = wanted.copy(), np.empty(len(sizes), dtype=int)
+    missing, part = targets.copy(), np.empty(len(sizes), dtype=int)
     for unit in np.argsort(-sizes, kind="stable"):
         part[unit] = missing.argmax()
         missing[part[unit]] -= sizes[unit]

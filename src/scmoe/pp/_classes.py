@@ -48,12 +48,12 @@ def draw_more(labels: pd.Series, sizes: pd.Series, target: int, seed: int) -> ND
 
 def names_of_new(data: AnnData | MuData, sources: NDArray[np.integer], suffix: str) -> pd.Index:
     """Names of cells made from those at `sources`, as in ``"AACG-copy1"``, that no other cell has."""
-    taken, last, names = set(data.obs_names), dict.fromkeys(sources.tolist(), 0), []
+    all_names, last, names = set(data.obs_names), dict.fromkeys(sources.tolist(), 0), []
     for source in sources.tolist():
         name = ""
-        while not name or name in taken:
+        while not name or name in all_names:
             last[source] += 1
             name = f"{data.obs_names[source]}-{suffix}{last[source]}"
-        taken.add(name)
+        all_names.add(name)
         names.append(name)
     return pd.Index(names, dtype=data.obs_names.dtype)

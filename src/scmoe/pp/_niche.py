@@ -107,7 +107,7 @@ def niche(
     spatial = coordinates_of(mdata, modality, spatial_key)
     weights = weights_within(spatial, batches_of(mdata, modality, batch_key), n_neighbors, include_self)
     values = (weights @ adata.X).astype(np.float32)
-    added = AnnData(
+    averages = AnnData(
         values.tocsr() if sparse.issparse(values) else values,
         obs=pd.DataFrame(index=adata.obs_names),
         var=pd.DataFrame(index=adata.var_names),
@@ -119,10 +119,10 @@ def niche(
         "reason": f"{MADE_BY_NICHE} from {modality}, which is {kind}",
         "steps": [step + (f" within {batch_key}" if batch_key else "")],
         "source": f"X of {modality}",
-        "n_cells": added.n_obs,
-        "n_features": added.n_vars,
+        "n_cells": averages.n_obs,
+        "n_features": averages.n_vars,
     }
-    _add(mdata, name, added)
+    _add(mdata, name, averages)
     root = mdata.uns[UNS_ROOT]
     mdata.uns[UNS_ROOT] = {**root, PREPARE: {**root[PREPARE], name: to_uns(record)}}
     logger.info("%s: %s", name, record["steps"][0])
@@ -146,18 +146,18 @@ def _check_target(mdata: MuData, name: str) -> None:
         )
 
 
-def _add(mdata: MuData, name: str, added: AnnData) -> None:
+def _add(mdata: MuData, name: str, adata: AnnData) -> None:
     """Add a modality. `MuData.update` cannot keep whole numbers in ``obsm`` and ``varm``; no cell is new, but features are."""
-    kept = {key: value for key, value in mdata.obsm.items() if key not in (*mdata.mod, name)}
+    arrays = {key: value for key, value in mdata.obsm.items() if key not in (*mdata.mod, name)}
     for key, value in mdata.varm.items():
         if key not in mdata.mod and isinstance(value, np.ndarray) and value.dtype.kind in "iu":
             mdata.varm[key] = value.astype(np.float64)
     with quiet_mudata():
-        for key in kept:
+        for key in arrays:
             del mdata.obsm[key]
-        mdata.mod[name] = added
+        mdata.mod[name] = adata
         mdata.update()
-        for key, value in kept.items():
+        for key, value in arrays.items():
             mdata.obsm[key] = value
 
 

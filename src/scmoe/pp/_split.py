@@ -141,14 +141,14 @@ def row_codes(data: AnnData | MuData) -> NDArray[np.integer]:
             stored = slice(matrix.indptr[row], matrix.indptr[row + 1])
             for part in (name.encode(), matrix.indices[stored], matrix.data[stored]):
                 hashes[cell].update(part)
-    return pd.factorize(pd.Series([each.digest() for each in hashes]))[0]
+    return pd.factorize(pd.Series([entry.digest() for entry in hashes]))[0]
 
 
 def joined(*codes: NDArray[np.integer]) -> NDArray[np.integer]:
     """Sets of cells that are linked by having a code in common, directly or through others."""
     n_cells, cells = len(codes[0]), np.arange(len(codes[0]))
-    starts = np.cumsum([n_cells, *(each.max() + 1 for each in codes)])
-    ends = np.concatenate([each + start for each, start in zip(codes, starts[:-1], strict=True)])
+    starts = np.cumsum([n_cells, *(code.max() + 1 for code in codes)])
+    ends = np.concatenate([code + start for code, start in zip(codes, starts[:-1], strict=True)])
     links = sparse.coo_matrix((np.ones(len(ends)), (np.tile(cells, len(codes)), ends)), shape=(starts[-1], starts[-1]))
     return pd.factorize(connected_components(links, directed=False)[1][:n_cells])[0]
 

@@ -74,7 +74,7 @@ class GeneInference(GeneEncoding):
             raise ValueError(f"pooling must be one of {', '.join(map(repr, POOLINGS))}; found {pooling!r}.")
         if pooling == "depth" and not self.config.depth_tokens:
             raise ValueError('This model has no depth tokens. Train one with depth_tokens=True, or pool by "mean".')
-        cells = self._chosen(adata, indices)
+        cells = self._select(adata, indices)
         return self.axes[pooling].turn(self._pooled(cells, pooling, batch_size, depth))
 
     @torch.no_grad()
@@ -88,7 +88,7 @@ class GeneInference(GeneEncoding):
 
     def _fit_axes(self, cells: Cells) -> dict[str, Axes]:
         """Principal axes of the training cells, for each pooling."""
-        poolings = [each for each in POOLINGS if each != "depth" or self.config.depth_tokens]
+        poolings = [pooling for pooling in POOLINGS if pooling != "depth" or self.config.depth_tokens]
         return {pooling: axes_of(self._pooled(cells, pooling), pooling) for pooling in poolings}
 
     @torch.no_grad()
@@ -131,7 +131,7 @@ class GeneInference(GeneEncoding):
         MemoryError
             More than 4 GB would be returned: choose fewer cells.
         """
-        cells = self._chosen(adata, indices)
+        cells = self._select(adata, indices)
         shape = (len(cells.totals), len(self.genes), self.config.decoder_width)
         if 4 * np.prod(shape, dtype=float) > MAX_MEMORY:
             raise MemoryError(
@@ -182,40 +182,38 @@ class GeneInference(GeneEncoding):
         KeyError
             A gene that the vocabulary does not have.
         """
-        cells = self._chosen(adata, indices)
+        cells = self._select(adata, indices)
         names = self.genes if genes is None else [genes] if isinstance(genes, str) else list(genes)
-        found = self.setup.vocabulary.positions(names)
-        if (found < 0).any():
-            name = names[int(np.argmax(found < 0))]
-            raise KeyError(f"The model does not know the gene {name!r} ({(found < 0).sum()} of {len(names)}).")
-        wanted, place = np.unique(found, return_inverse=True)  # a gene may have been named twice
+        position = self.setup.vocabulary.positions(names)
+        if (position < 0).any():
+            name = names[int(np.argmax(position < 0))]
+            raise KeyError(f"The model does not know the gene {name!r} ({(position < 0).sum()} of {len(names)}).")
+        gene, place = np.unique(position, return_inverse=True)  # a gene may have been named twice
         folds = (
-            [np.arange(len(wanted))]
-            if genes is not None
-            else [np.arange(i, len(wanted), N_FOLDS) for i in range(N_FOLDS)]
+            [np.arange(len(gene))] if genes is not None else [np.arange(i, len(gene), N_FOLDS) for i in range(N_FOLDS)]
         )
-        out = np.empty((len(cells.totals), len(wanted)), np.float32)
+        out = np.empty((len(cells.totals), len(gene)), np.float32)
         for fold in (fold for fold in folds if len(fold)):
-            for rows, values in self._predict_hidden(cells, wanted[fold], batch_size, depth):
+            for rows, values in self._predict_hidden(cells, gene[fold], batch_size, depth):
                 out[np.ix_(rows, fold)] = values
         return pd.DataFrame(out[:, place], index=self._cell_names(adata, indices), columns=names)
 
     def _predict_hidden(
-        self, cells: Cells, wanted: np.ndarray, batch_size: int, depth: str | None
+        self, cells: Cells, gene: np.ndarray, batch_size: int, depth: str | None
     ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """Rows and predicted values (rows, wanted) of genes that are taken out of the input."""
-        kept = np.ones(cells.counts.shape[1], np.float32)
-        kept[wanted] = 0
-        visible = cells.counts.multiply(kept).tocsr()
+        mask = np.ones(cells.counts.shape[1], np.float32)
+        mask[gene] = 0
+        visible = cells.counts.multiply(mask).tocsr()
         visible.eliminate_zeros()
-        asked = torch.from_numpy(wanted).to(self.module.device)
+        query = torch.from_numpy(gene).to(self.module.device)
         for chunk in self._encode(Cells(visible, cells.totals, cells.match), batch_size, depth):
-            yield chunk.rows, self._predict(chunk, asked.expand(len(chunk.rows), -1))
+            yield chunk.rows, self._predict(chunk, query.expand(len(chunk.rows), -1))
 
-    def _predict(self, chunk: GeneChunk, asked: torch.Tensor) -> np.ndarray:
-        hidden = torch.ones_like(asked, dtype=torch.bool)
-        states = self.module.decode(chunk.encoded, chunk.batch.gene, asked, hidden, chunk.batch.unknown)
-        return self.module.values(self.module.outputs(chunk.encoded, states, asked)).cpu().numpy()
+    def _predict(self, chunk: GeneChunk, query: torch.Tensor) -> np.ndarray:
+        hidden = torch.ones_like(query, dtype=torch.bool)
+        states = self.module.decode(chunk.encoded, chunk.batch.gene, query, hidden, chunk.batch.unknown)
+        return self.module.values(self.module.outputs(chunk.encoded, states, query)).cpu().numpy()
 
 
 def axes_of(pooled: np.ndarray, pooling: str) -> Axes:

@@ -216,12 +216,12 @@ class XTRIMOGENE(FineTuning):
         path = Path(dir_path).expanduser()
         settings, state = read_folder(cls, path)
         with damage_explained(path / SETTINGS):
-            known = registry(cls.__name__, "setup_anndata", GeneField.registry_key, settings["setup"])
+            description = registry(cls.__name__, "setup_anndata", GeneField.registry_key, settings["setup"])
             seed, config = settings["seed"], settings["config"]
             GeneSetup(**settings["setup"])
             from_keywords(GeneConfig, config)
         # Outside: an error of a library's API is no damaged file.
-        model = cls(registry=known, seed=seed, **config)
+        model = cls(registry=description, seed=seed, **config)
         with damage_explained(path / SETTINGS):
             restore_training(model, settings)
             model.labels, model.class_balance_ = settings["labels"], settings["class_balance"]

@@ -167,7 +167,7 @@ def _alpha(settings: Mapping[str, Any]) -> float:
 
 def sizes(kind: str, tensors: Mapping[str, Tensor]) -> dict[str, int]:
     """Width, number of layers and of parameters."""
-    numbers = {found[1] for name in tensors if (found := re.search(f"^{LAYOUTS[kind].layer}", name))}
+    numbers = {match[1] for name in tensors if (match := re.search(f"^{LAYOUTS[kind].layer}", name))}
     return {
         "width": tensors[LAYOUTS[kind].table].shape[1],
         "n_layers": len(numbers),

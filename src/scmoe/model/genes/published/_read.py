@@ -47,17 +47,17 @@ def read_tensors(path: Path) -> Stored:
         raise ValueError(
             f"{path.name} is a pickle, and reading a pickle can run code: it is not opened. {CONVERT_WEIGHTS}"
         )
-    held = _load_safetensors(path) if path.suffix == ".safetensors" else _load_torch(path)
+    content = _load_safetensors(path) if path.suffix == ".safetensors" else _load_torch(path)
     settings: dict[str, Any] = {}
-    while isinstance(held, Mapping) and (inner := next((key for key in WRAPPERS if key in held), None)):
-        settings = held.get("config", settings)
-        held = held[inner]
-    entries = held.items() if isinstance(held, Mapping) else ()
+    while isinstance(content, Mapping) and (inner := next((key for key in WRAPPERS if key in content), None)):
+        settings = content.get("config", settings)
+        content = content[inner]
+    entries = content.items() if isinstance(content, Mapping) else ()
     tensors = {PREFIXES.sub("", str(name)): item for name, item in entries if isinstance(item, torch.Tensor)}
     if not tensors:
-        found = ", ".join(map(str, list(held)[:5])) if isinstance(held, Mapping) else type(held).__name__
+        names = ", ".join(map(str, list(content)[:5])) if isinstance(content, Mapping) else type(content).__name__
         raise ValueError(
-            f"{path.name} holds no tensors by name (found {found}). Name the file with the weights of the model."
+            f"{path.name} holds no tensors by name (found {names}). Name the file with the weights of the model."
         )
     return Stored(tensors, settings if isinstance(settings, dict) else {})
 
@@ -76,9 +76,9 @@ def _load_torch(path: Path) -> Any:
         ):  # on pickles of a kind that torch never writes
             return torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
-        found = re.search(r"GLOBAL ([\w.]+)", str(error))
+        match = re.search(r"GLOBAL ([\w.]+)", str(error))
         raise ValueError(
-            f"{path.name} holds {found[1] if found else 'something'} beside tensors and plain values, or is damaged: it was not "
+            f"{path.name} holds {match[1] if match else 'something'} beside tensors and plain values, or is damaged: it was not "
             f"read, and nothing in it was run. {CONVERT_WEIGHTS}"
         ) from error
     except (RuntimeError, EOFError, OSError, ValueError, KeyError) as error:  # torch has no one error for damaged files
@@ -107,14 +107,14 @@ def read_dictionary(path: Path) -> dict[str, Any]:
     if not path.exists():
         raise FileNotFoundError(f"There is no file {path}, which should name the genes of the rows. Pass genes=.")
     try:
-        held = json.loads(path.read_text(encoding="utf-8"))
+        content = json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
         raise ValueError(f"{path.name} cannot be read as JSON ({error}). Copy or download it again.") from error
-    if not isinstance(held, dict):
+    if not isinstance(content, dict):
         raise ValueError(
-            f"{path.name} must hold one JSON object, from genes to numbers; found a {type(held).__name__}."
+            f"{path.name} must hold one JSON object, from genes to numbers; found a {type(content).__name__}."
         )
-    return held
+    return content
 
 
 def read_gene_list(genes: str | os.PathLike[str] | Sequence[str]) -> list[str]:
@@ -143,6 +143,6 @@ def _column(path: Path) -> pd.Index:
         raise FileNotFoundError(f"There is no file {path}. genes= is a table of genes, or their names in order.")
     table = pd.read_csv(path, sep="\t", dtype=str, na_filter=False)
     if GENE_COLUMN not in table:
-        found = ", ".join(map(str, table.columns[:5]))
-        raise ValueError(f"{path.name} must be tab-separated with a column {GENE_COLUMN!r}; found {found}.")
+        columns = ", ".join(map(str, table.columns[:5]))
+        raise ValueError(f"{path.name} must be tab-separated with a column {GENE_COLUMN!r}; found {columns}.")
     return pd.Index(table[GENE_COLUMN])

@@ -78,15 +78,17 @@ class PublishedWeights:
         ValueError
             It has none of them, or fewer than `min_share`.
         """
-        wanted = vocabulary_genes if isinstance(vocabulary_genes, Vocabulary) else Vocabulary(tuple(vocabulary_genes))
-        place = wanted.positions(self.genes)
-        row = np.full(len(wanted), -1)
+        vocabulary = (
+            vocabulary_genes if isinstance(vocabulary_genes, Vocabulary) else Vocabulary(tuple(vocabulary_genes))
+        )
+        place = vocabulary.positions(self.genes)
+        row = np.full(len(vocabulary), -1)
         row[place[place >= 0][::-1]] = np.flatnonzero(place >= 0)[::-1]  # of several rows for a gene, the first
         matched = row >= 0
         if matched.sum() < max(min_share * min(len(matched), len(self.genes)), 1):
             raise ValueError(
                 f"{self.kind} has {matched.sum()} of the {len(matched)} genes of the vocabulary; expected at least {min_share:.0%} of the "
-                f"smaller number. It has {some(self.genes)}; the vocabulary has {some(wanted.names)}. Both must be symbols or both Ensembl "
+                f"smaller number. It has {some(self.genes)}; the vocabulary has {some(vocabulary.names)}. Both must be symbols or both Ensembl "
                 "identifiers, of the same species: pass a Vocabulary with aliases, or a lower min_share."
             )
         logger.info("%s has %d of the %d genes (%.1f %%)", self.kind, matched.sum(), len(matched), 100 * matched.mean())
@@ -152,8 +154,8 @@ def read_published(
             )
         names = [*read_gene_list(genes), *layout.special]
     else:
-        held = read_dictionary(file.parent / layout.dictionary if genes is None else _as_path(genes, kind))
-        names = _ordered(held, layout.special, len(table))
+        dictionary = read_dictionary(file.parent / layout.dictionary if genes is None else _as_path(genes, kind))
+        names = _ordered(dictionary, layout.special, len(table))
     if len(names) != len(table):
         n = len(layout.special)
         raise ValueError(
@@ -161,27 +163,27 @@ def read_published(
             "Take the list of genes that belongs to these weights."
         )
     is_gene = ~np.isin(names, layout.special)
-    kept = tuple(np.array(names, dtype=object)[is_gene])
+    gene_names = tuple(np.array(names, dtype=object)[is_gene])
     return PublishedWeights(
         kind=kind,
-        genes=kept,
+        genes=gene_names,
         gene_embedding=table[is_gene],
         value_embedding=value_table(kind, stored.tensors, stored.settings),
         special=tuple(name for name in names if name in layout.special),
         config=sizes(kind, stored.tensors),
-        medians=None if medians is None else _medians(read_dictionary(Path(medians).expanduser()), kept),
+        medians=None if medians is None else _medians(read_dictionary(Path(medians).expanduser()), gene_names),
     )
 
 
 def _weights_file(path: Path, kind: str) -> Path:
     candidates = [path / name for name in LAYOUTS[kind].files] if path.is_dir() else [path]
-    found = next((file for file in candidates if file.exists()), None)
-    if found is None:
+    file = next((file for file in candidates if file.exists()), None)
+    if file is None:
         names = " or ".join(LAYOUTS[kind].files)
         raise FileNotFoundError(
             f"There are no weights of {kind} at {path}. Expected a weights file, or a folder with {names}."
         )
-    return found
+    return file
 
 
 def _as_path(genes: Any, kind: str) -> Path:
@@ -206,8 +208,8 @@ def _ordered(rows: dict[str, Any], special: Sequence[str], n_rows: int) -> list[
     return names + missing[: max(n_rows - len(names), 0)]
 
 
-def _medians(held: dict[str, Any], genes: Sequence[str]) -> NDArray[np.float64]:
-    medians = pd.Series(held, dtype=float).reindex(list(genes)).to_numpy()
+def _medians(dictionary: dict[str, Any], genes: Sequence[str]) -> NDArray[np.float64]:
+    medians = pd.Series(dictionary, dtype=float).reindex(list(genes)).to_numpy()
     if np.isnan(medians).all():
         raise ValueError("medians= has none of the genes of these weights. Take the medians that belong to them.")
     return medians
