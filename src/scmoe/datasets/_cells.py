@@ -60,9 +60,10 @@ def column_of(data: AnnData | MuData, key: str, argument: str) -> pd.Series:
 
 
 def split_columns(obs: pd.DataFrame) -> list[str]:
-    """Columns that divide the cells as `scmoe.pp.split` does, whatever they are called: cells of several parts, and of no other.
+    """Columns that divide the cells as `scmoe.pp.split` does, whatever their names.
 
-    Any kind of text counts; cells without an entry are in no part.
+    They hold cells of several parts, and of nothing else. Any kind of text counts; cells without an entry are in no
+    part.
     """
     texts = [key for key in obs if isinstance(obs[key].dtype, pd.CategoricalDtype) or is_text(obs[key])]
     entries = {key: set(obs[key].dropna().unique()) for key in texts}
@@ -120,7 +121,7 @@ def take(data: Data, cells: NDArray[np.integer], names: pd.Index | None = None) 
 
 
 def assemble(data: Data, parts: Mapping[str, AnnData], cells: NDArray[np.integer], names: pd.Index) -> Data:
-    """Put modalities together as those of `data` are, and give each cell what ``obs`` knows of the one it comes from."""
+    """Put modalities together as those of `data` are, and give each cell the ``obs`` of the one that it comes from."""
     if isinstance(data, AnnData):
         return parts[ONLY]
     with quiet_mudata():

@@ -38,9 +38,9 @@ def imbalance(
 
     .. math:: n_r = n_1 \rho^{-(r - 1) / (C - 1)}
 
-    cells, rounded to whole cells whose sum is `n_total`. With the same data, `order` and `n_total`, the total is the same for every
-    `rho`: what changes is the balance and not the amount of data. With the same `seed` the draws are nested: of each type, the cells of
-    the smaller draw are among those of the larger.
+    cells, rounded to whole cells whose sum is `n_total`. With the same data, `order` and `n_total`, the total is the
+    same for every `rho`: the balance changes, the amount of data does not. With the same `seed` the draws are nested:
+    of each type, the cells of the smaller draw are among those of the larger.
 
     Parameters
     ----------
@@ -54,8 +54,8 @@ def imbalance(
         Cells in all; by default the largest number that `rho` and 1, 10, 50 and 100 can all have, see
         `scmoe.datasets.imbalance_total`.
     order
-        Which types are frequent: ``"natural"``, as in the data; ``"random"``, by `seed`; or the types, the most frequent first.
-        Types that are not named are left out.
+        Which types are frequent: ``"natural"``, as in the data; ``"random"``, by `seed`; or the types, the most
+        frequent first. Types that are not named are left out.
     min_cells
         Cells that the rarest type must keep.
     seed
@@ -64,8 +64,8 @@ def imbalance(
     Returns
     -------
     AnnData or MuData
-        The cells drawn, in the order of `data`, which is not changed. ``uns["scmoe"]["imbalance"]`` holds ``rho``, ``n_total``, ``seed``
-        and ``types``: a frame of ``label``, ``rank``, ``available`` and ``n_cells``.
+        The cells drawn, in the order of `data`, which is not changed. ``uns["scmoe"]["imbalance"]`` holds ``rho``,
+        ``n_total``, ``seed`` and ``types``: a frame of ``label``, ``rank``, ``available`` and ``n_cells``.
 
     Raises
     ------
@@ -74,8 +74,8 @@ def imbalance(
     KeyError
         There is no such column, or `order` names a type that the data lack.
     ValueError
-        A cell has no label, there are fewer than two types, a type has too few cells for its rank or falls under `min_cells`, or
-        an argument is impossible. The message says which type, and how many cells it would need.
+        A cell has no label, there are fewer than two types, a type has too few cells for its rank or falls under
+        `min_cells`, or an argument is impossible. The message says which type, and how many cells it would need.
 
     Examples
     --------
@@ -125,8 +125,8 @@ def imbalance_total(
 ) -> int:
     """The largest number of cells that `scmoe.datasets.imbalance` can draw with each of several factors.
 
-    A factor of 1 is limited by the rarest type, of which all others may then have no more; a large one by the types that come
-    first in the order.
+    A factor of 1 is limited by the rarest type, since no other may then have more cells. A large factor is limited by
+    the types that come first in the order.
 
     Parameters
     ----------

@@ -46,18 +46,20 @@ def simulate_spatial(
 ) -> MuData:
     r"""Simulate slices of a tissue whose cells answer to signals of their neighbors.
 
-    1. Cells lie at random in a square, one per 100 µm² on average. Each region has a smooth random field; a cell belongs to
-       the region whose field is highest where it lies.
-    2. All regions hold all types of cells; region r holds most of type r, and many of type r + 1. A region acts on its cells
-       in no other way.
-    3. Each of three signals is made by the cells of one type, in amounts a that vary from cell to cell; the rate of one
-       gene, the ligand, is proportional to a. Cell i receives :math:`s_i = \sum_{j \ne i} a_j \exp(-d_{ij}^2 / 2 \ell^2)`
-       from the other cells of its slice, with a reach :math:`\ell` of 20 µm; z is log(1 + s), standardized over all cells.
-    4. The rate of a gene is exp(base + marker of the type + `influence` x strength x z + effect of the slice), scaled to
-       the cell's depth, 300 counts on average. Markers and responding genes are different genes. Counts are negative-binomial.
+    1. Cells lie at random in a square, one per 100 µm² on average. Each region has a smooth random field; a cell
+       belongs to the region whose field is highest where it lies.
+    2. All regions hold all types of cells; region r holds most of type r, and many of type r + 1. A region acts on
+       its cells in no other way.
+    3. Each of three signals is made by the cells of one type, in amounts a that vary from cell to cell; the rate of
+       one gene, the ligand, is proportional to a. Cell i receives
+       :math:`s_i = \sum_{j \ne i} a_j \exp(-d_{ij}^2 / 2 \ell^2)` from the other cells of its slice, with a reach
+       :math:`\ell` of 20 µm; z is log(1 + s), standardized over all cells.
+    4. The rate of a gene is exp(base + marker of the type + `influence` x strength x z + effect of the slice), scaled
+       to the cell's depth, 300 counts on average. Markers and responding genes are different genes. Counts are
+       negative-binomial.
     5. A protein has 80 % of the marker effect and of the response of one gene, and 1500 counts a cell.
 
-    So one cell tells of its region what its type tells, and its neighbors tell more (see `scmoe.pp.niche`); and what its
+    So one cell tells of its region what its type tells, and its neighbors tell more (see `scmoe.pp.niche`). What its
     neighbors do to its responding genes, its other genes do not say.
 
     Parameters
@@ -69,7 +71,8 @@ def simulate_spatial(
     n_regions, n_types
         Regions, and types of cells: at least three, and no fewer than regions.
     n_genes, n_proteins
-        Features. Of the genes a quarter are markers, three are ligands and a sixth are responding genes, in random order.
+        Features. Of the genes a quarter are markers, three are ligands and a sixth are responding genes, in random
+        order.
     influence
         Of the neighbors; 0: none.
     seed
@@ -79,12 +82,12 @@ def simulate_spatial(
     -------
     MuData
         ``rna`` (CSR) and ``protein`` (dense), raw counts (float32); ``obs["slice"]``, ``obs["region"]`` and
-        ``obs["cell_type"]``; ``obsm["spatial"]``, cells x 2 in µm, of the MuData and of both modalities, where squidpy
-        looks for it. The truth: ``mdata["rna"].var`` with ``marker_of`` (a type), ``ligand`` and ``responds_to`` (a signal;
-        "" for none) and ``strength`` (the factor of z, 0 for none);
-        ``mdata["protein"].var`` with the same but ``ligand``, and ``gene``; ``mdata.obsm["signal"]``,
-        z by cell and signal; ``mdata.uns["simulation"]`` with ``proportions`` (regions x types), ``senders`` (signal to
-        type), ``influence``, ``reach`` (µm) and ``seed``.
+        ``obs["cell_type"]``; ``obsm["spatial"]``, cells x 2 in µm, of the MuData and of both modalities, where
+        squidpy looks for it. The truth: ``mdata["rna"].var`` with ``marker_of`` (a type), ``ligand`` and
+        ``responds_to`` (a signal; "" for none) and ``strength`` (the factor of z, 0 for none);
+        ``mdata["protein"].var`` with the same but ``ligand``, and ``gene``; ``mdata.obsm["signal"]``, z by cell and
+        signal; ``mdata.uns["simulation"]`` with ``proportions`` (regions x types), ``senders`` (signal to type),
+        ``influence``, ``reach`` (µm) and ``seed``.
 
     Raises
     ------

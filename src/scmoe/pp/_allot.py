@@ -12,8 +12,8 @@ def apportion(
 ) -> NDArray[np.int64]:
     """Whole numbers that sum to `n`, within one of `n` times `shares`, and at least `least`.
 
-    What is left after rounding down goes to parts drawn in proportion to their remainders, so that over many classes no part is
-    favored.
+    What is left after rounding down goes to parts at random, in proportion to their remainders. So over many classes
+    no part is favored.
     """
     exact = np.round(n * shares, 9)
     counts = np.maximum(np.floor(exact).astype(np.int64), least)
@@ -66,8 +66,9 @@ def allot_groups(groups: Codes, shares: NDArray[np.float64], rng: np.random.Gene
     n_groups, n_parts = int(groups.max()) + 1, int((shares > 0).sum())
     if n_groups < n_parts:
         raise ValueError(
-            f"group_key={name!r} has {n_groups} groups that can be kept apart (groups that hold the same cells cannot), fewer "
-            f"than the {n_parts} parts. Set the share of a part to 0, as in fractions=(0.5, 0, 0.5), or use more groups."
+            f"group_key={name!r} has {n_groups} groups that can be kept apart (groups that hold the same cells "
+            f"cannot), fewer than the {n_parts} parts. Set the share of a part to 0, as in fractions=(0.5, 0, 0.5), "
+            "or use more groups."
         )
     counts = apportion(n_groups, shares, (shares > 0).astype(int), rng)
     return rng.permutation(np.repeat(np.arange(len(shares)), counts))[groups]

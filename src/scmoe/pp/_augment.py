@@ -49,17 +49,19 @@ def augment(
     .. math:: x' \sim \mathrm{Binomial}(x_i, p) \quad (\text{thin}), \qquad
         x' \sim \mathrm{Binomial}(x_i, p) + \mathrm{Binomial}(x_j, 1 - p) \quad (\text{mix})
 
-    with i a random cell of the type and j another one that has the same modalities. Thinning is what a shallower measurement of
-    the cell would have found; mixing also fills in between cells. Both give whole counts. A cell without a partner is thinned.
+    with i a random cell of the type and j another one that has the same modalities. Thinning is what a shallower
+    measurement of the cell would have found. Mixing also fills in between cells. Both give whole counts. A cell
+    without a partner is thinned.
 
-    Only for training cells, like `scmoe.pp.oversample`. New cells are made from real ones alone, not from each other, and nothing is
-    fitted; so their number has no bound; how many types have more new cells than real ones is logged.
+    Only for training cells, like `scmoe.pp.oversample`. New cells are made from real ones alone, not from each other,
+    and nothing is fitted. So their number has no bound. The log says how many types have more new cells than real
+    ones.
 
     Parameters
     ----------
     data
-        AnnData or MuData with the training cells only, raw counts in ``X`` or ``layers["counts"]``; not changed. Cells called
-        ``"Unknown"`` are kept, once each.
+        AnnData or MuData with the training cells only, raw counts in ``X`` or ``layers["counts"]``; not changed.
+        Cells called ``"Unknown"`` are kept, once each.
     labels_key
         Column of ``obs`` with the types.
     method
@@ -72,11 +74,12 @@ def augment(
     Returns
     -------
     AnnData or MuData
-        All cells, and after them the new ones, named after their first parent with ``-new1``, ``-new2`` ... In ``obs["copy_of"]``
-        stands the first parent's name, for a real cell its own, and with ``"mix"`` in ``obs["mixed_with"]`` the second one's; other
-        columns of a new cell are the first parent's. New cells
-        have the modalities with counts only. Where `scmoe.pp.prepare` made ``X``, that of new cells is made in
-        the same way. Other layers, ``obsm`` and what depends on pairs of cells are left out: they were computed without the new cells.
+        All cells, and after them the new ones, named after their first parent with ``-new1``, ``-new2`` ...
+        ``obs["copy_of"]`` holds the name of the first parent, and for a real cell its own. With ``"mix"``,
+        ``obs["mixed_with"]`` holds the name of the second. Other columns of a new cell are those of the first parent.
+        New cells have the modalities with counts only. Where `scmoe.pp.prepare` made ``X``, that of new cells is made
+        in the same way. Other layers, ``obsm`` and what depends on pairs of cells are left out: they were computed
+        without the new cells.
 
     Raises
     ------
@@ -85,9 +88,9 @@ def augment(
     KeyError
         There is no such column.
     ValueError
-        ``obs["split"]`` says that cells of more than one part are here, a cell has no label, there is a single type, `threshold` is
-        larger than the largest type or below 1, `method` is unknown, no modality has raw counts, or ``X`` was made from the
-        counts by something else than `scmoe.pp.prepare`.
+        ``obs["split"]`` says that cells of more than one part are here, a cell has no label, there is a single type,
+        `threshold` is larger than the largest type or below 1, `method` is unknown, no modality has raw counts, or
+        ``X`` was made from the counts by something else than `scmoe.pp.prepare`.
 
     Examples
     --------
@@ -126,7 +129,7 @@ def augment(
 def partners(
     first: NDArray[np.integer], labels: NDArray[Any], presence: NDArray[np.bool_], rng: np.random.Generator
 ) -> NDArray[np.integer]:
-    """For each cell at `first` a random other cell of its label with the same modalities, `NO_PARTNER` if there is none."""
+    """For each cell at `first` another random cell of its label and modalities; `NO_PARTNER` if there is none."""
     kind = pd.factorize(pd.MultiIndex.from_arrays([labels, *presence.T]))[0]
     members = {code: np.flatnonzero(kind == code) for code in np.unique(kind[first])}
     second = np.full(len(first), NO_PARTNER)
@@ -214,8 +217,8 @@ def _values(name: str, adata: AnnData, new: Matrix) -> Matrix:
         if np.allclose(_dense(function(counts)), values, atol=ROUNDING):
             return function(new)
     raise ValueError(
-        f"mdata[{name!r}].X was not made from layers[{COUNTS_LAYER!r}] by scmoe.pp.prepare, so that of new cells is not "
-        "known. Put the raw counts into X, augment, and normalize after that."
+        f"mdata[{name!r}].X was not made from layers[{COUNTS_LAYER!r}] by scmoe.pp.prepare, so that of new cells is "
+        "not known. Put the raw counts into X, augment, and normalize after that."
     )
 
 

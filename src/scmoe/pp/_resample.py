@@ -38,8 +38,8 @@ def oversample(data: Data, labels_key: str, *, threshold: int | None = None, see
     KeyError
         There is no such column.
     ValueError
-        ``obs["split"]`` says that cells of more than one part are here, a cell has no label, there is a single type, or `threshold` is
-        larger than the largest type or below 1.
+        ``obs["split"]`` says that cells of more than one part are here, a cell has no label, there is a single type,
+        or `threshold` is larger than the largest type or below 1.
 
     Examples
     --------
@@ -88,8 +88,8 @@ def undersample(data: Data, labels_key: str, *, threshold: int | None = None, se
     KeyError
         There is no such column.
     ValueError
-        ``obs["split"]`` says that cells of more than one part are here, a cell has no label, there is a single type, or `threshold` is larger
-        than the largest type or below 1.
+        ``obs["split"]`` says that cells of more than one part are here, a cell has no label, there is a single type,
+        or `threshold` is larger than the largest type or below 1.
 
     Examples
     --------

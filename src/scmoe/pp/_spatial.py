@@ -95,7 +95,7 @@ def neighbor_weights(spatial: NDArray[np.floating], n_neighbors: int, include_se
         See `scmoe.pp.niche`.
     """
     tree = cKDTree(spatial)
-    # The cell is among its own nearest, so the last of these is the one asked for, even if others are at the same place.
+    # The cell is among its own nearest, so the last of these is the n-th neighbor, even if others share its place.
     last = tree.query(spatial, [n_neighbors + 1])[0][:, 0]
     blocks = []
     for start in range(0, len(spatial), CHUNK):

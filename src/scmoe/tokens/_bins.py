@@ -18,8 +18,9 @@ _TIE_STREAM, _SUBSET_STREAM = 0, 1
 class BinsTokenizer(Tokenizer):
     """One token a gene with counts, in the order of the vocabulary; value = bin of the count among those of its cell.
 
-    The `n_bins` - 1 edges are quantiles of the cell's non-zero counts at equal steps from 0 to 1 (Cui et al. 2024, scGPT).
-    Of n counts, those equal to a given one take the places a..b, from 0, in ascending order. The bins they span are
+    The `n_bins` - 1 edges are quantiles of the cell's non-zero counts at equal steps from 0 to 1 (Cui et al. 2024,
+    scGPT). Of n counts, those equal to a given one take the places a..b, from 0, in ascending order. The bins they
+    span are
 
         low = ceil((n_bins - 2) a / (n - 1)) + 1,   high = floor((n_bins - 2) b / (n - 1)) + 1,
 
@@ -94,7 +95,7 @@ class BinsTokenizer(Tokenizer):
         return bins
 
     def _span(self, first: np.ndarray, last: np.ndarray, n: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Lowest and highest bin of equal counts, which take the places `first` to `last` among the `n` of their cell."""
+        """Lowest and highest bin of equal counts, at the places `first` to `last` among the `n` of their cell."""
         # As floats: faster than whole numbers, and as exact, for no quotient is nearer than 1 / n to a whole one.
         gaps = np.maximum(n - 1, 1).astype(np.float64)
         low = np.ceil((self.n_bins - 2) * first / gaps) + 1

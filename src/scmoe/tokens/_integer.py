@@ -17,8 +17,8 @@ _MANTISSA_BITS, _EXPONENT_BIAS = 52, 1023
 class IntegerTokenizer(Tokenizer):
     """One token a gene of level 1 or more; value = min(floor(log2(1 + 1e4 count / total)), `max_level`).
 
-    As in the code of scBERT (Yang et al. 2022), which cuts off the fraction (the paper says that it rounds). A count below
-    1 in 10 000 has level 0, like a gene without counts, and no token.
+    As in the code of scBERT (Yang et al. 2022), which cuts off the fraction (the paper says that it rounds). A count
+    below 1 in 10 000 has level 0, like a gene without counts, and no token.
 
     Parameters
     ----------

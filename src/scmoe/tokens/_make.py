@@ -25,7 +25,8 @@ def make_tokenizer(kind: str, **settings: Any) -> Tokenizer:
     Parameters
     ----------
     kind
-        ``"rank"`` (Geneformer), ``"bins"`` (scGPT), ``"integer"`` (scBERT) or ``"continuous"`` (xTrimoGene, scFoundation).
+        ``"rank"`` (Geneformer), ``"bins"`` (scGPT), ``"integer"`` (scBERT) or ``"continuous"`` (xTrimoGene,
+        scFoundation).
     **settings
         Settings of the kind: ``limit`` of `RankTokenizer`; ``n_bins``, ``ties``, ``max_length`` and ``seed`` of
         `BinsTokenizer`; ``max_level`` of `IntegerTokenizer`.

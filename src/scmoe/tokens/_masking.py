@@ -28,8 +28,8 @@ class Masked(NamedTuple):
 class MaskingPolicy:
     """At which rates counts are hidden.
 
-    Zeros are hidden too, for their prediction teaches something, but ten times less often: of 90 % zeros about as many as of
-    the other counts (Gong et al. 2023, xTrimoGene).
+    Zeros are hidden too, since their prediction teaches something, but ten times less often. With 90 % zeros, about as
+    many zeros as other counts are hidden (Gong et al. 2023, xTrimoGene).
 
     Parameters
     ----------

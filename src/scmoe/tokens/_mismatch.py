@@ -20,13 +20,14 @@ def mismatch_reason(
     here, there = ensembl_species(names), ensembl_species(vocabulary)
     if here and there and not here & there:
         return (
-            f"These are Ensembl identifiers of different species (ENS{min(here)}G and ENS{min(there)}G). Use a vocabulary "
-            "of the species of the data, or map genes to their orthologs first."
+            f"These are Ensembl identifiers of different species (ENS{min(here)}G and ENS{min(there)}G). Use a "
+            "vocabulary of the species of the data, or map genes to their orthologs first."
         )
     if 2 * len(differ_in_case) > len(unmatched):
         return (
-            "Most differ only in upper and lower case, as symbols of human (ACTB) and mouse (Actb) do: the vocabulary seems "
-            "to be of another species. Use one of the species of the data, or map genes to their orthologs first."
+            "Most differ only in upper and lower case, as symbols of human (ACTB) and mouse (Actb) do: the "
+            "vocabulary seems to be of another species. Use one of the species of the data, or map genes to their "
+            "orthologs first."
         )
     if bool(here) != bool(there):
         kinds = ("Ensembl identifiers", "symbols")[:: 1 if here else -1]

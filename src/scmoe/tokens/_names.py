@@ -11,7 +11,13 @@ _SHOWN = 5
 
 
 def gene_names(adata: AnnData, column: str | None = None) -> list[str]:
-    """Names of all genes, of `var_names` or a column of ``adata.var``; empty where missing. A KeyError if there is no such column."""
+    """Names of all genes, from `var_names` or a column of ``adata.var``; empty where missing.
+
+    Raises
+    ------
+    KeyError
+        There is no such column.
+    """
     if column is None:
         return [str(name).strip() for name in adata.var_names]
     if column not in adata.var:

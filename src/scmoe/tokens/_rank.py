@@ -18,9 +18,9 @@ _LARGEST_KEY = np.uint64(2**63 - 1)
 class RankTokenizer(Tokenizer):
     """Genes by descending count / median of the gene, at most `limit`; value = position in the order, from 1.
 
-    The median of a gene is that of 1e4 count / total over the training cells that have counts of it (Theodoris et al. 2023,
-    Geneformer). Equal values, to about nine digits, are in the order of the vocabulary. The total of a cell does not change
-    its order. Genes without counts in all training cells have no median and no token.
+    The median of a gene is that of 1e4 count / total over the training cells that have counts of it (Theodoris et al.
+    2023, Geneformer). Equal values, to about nine digits, are in the order of the vocabulary. The total of a cell
+    does not change its order. Genes without counts in all training cells have no median and no token.
 
     Parameters
     ----------

@@ -20,7 +20,7 @@ from scmoe.tokens._mismatch import mismatch_reason
 from scmoe.tokens._names import gene_names, some, unique_names, without_version
 
 MIN_SHARE = 0.5
-"""Of the smaller of both sets of genes: a few thousand variable genes fit a large vocabulary, and all genes a small one."""
+"""Of the smaller set of genes: a few thousand variable genes fit a large vocabulary, and all genes a small one."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,10 +96,10 @@ class Vocabulary:
         Parameters
         ----------
         path
-            ``.json``: what `save` wrote, a list of names, or names with their places (scGPT, Geneformer; special tokens such as
-            ``<pad>`` are left out). ``.csv``, ``.tsv`` or ``.txt``: a table whose first column holds the names
-            (scFoundation); its order counts. The first line is a header if it begins with what such columns are called
-            ("gene_name", "symbol", "Gene stable ID", ...) or if `identifiers` is given; else it is a gene.
+            ``.json``: what `save` wrote, a list of names, or names with their places (scGPT, Geneformer; special
+            tokens such as ``<pad>`` are left out). ``.csv``, ``.tsv`` or ``.txt``: a table whose first column holds
+            the names (scFoundation); its order counts. The first line is a header if it begins with what such columns
+            are called ("gene_name", "symbol", "Gene stable ID", ...) or if `identifiers` is given; else it is a gene.
         identifiers
             Column of a table with other identifiers.
 
@@ -197,9 +197,10 @@ class Vocabulary:
         match = Match(self, names, self.positions(names))
         if match.n_matched == 0 or match.share < min_share:
             raise ValueError(
-                f"{match.n_matched} genes of the data are in the vocabulary ({len(names)} and {len(self)} genes); expected "
-                f"at least {min_share:.0%} of the smaller number. The data have {some(names)}; the vocabulary has "
-                f"{some(self.names)}. {mismatch_reason(names, self.names, match.unmatched, match.differ_in_case)}"
+                f"{match.n_matched} genes of the data are in the vocabulary ({len(names)} and {len(self)} genes); "
+                f"expected at least {min_share:.0%} of the smaller number. The data have {some(names)}; the "
+                f"vocabulary has {some(self.names)}. "
+                f"{mismatch_reason(names, self.names, match.unmatched, match.differ_in_case)}"
             )
         return match
 
@@ -313,7 +314,8 @@ class Match:
         Returns
         -------
         scipy.sparse.csr_matrix
-            Cells x vocabulary, float32; genes in ascending order, no stored zeros. Columns of `missing` genes are empty.
+            Cells x vocabulary, float32; genes in ascending order, no stored zeros. Columns of `missing` genes are
+            empty.
 
         Raises
         ------

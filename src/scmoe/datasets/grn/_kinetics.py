@@ -135,8 +135,8 @@ def draw_kinetics(network: Network, rates: Rates, rng: np.random.Generator) -> K
     most = float(steady_state(np.ones((1, len(spread))), kinetics).max())
     if not most <= MAX_MOLECULES:
         raise ValueError(
-            f"With these rates a cell would have {most:.3g} molecules of a gene; at most {MAX_MOLECULES:,} can be counted. "
-            "Lower transcription or translation, or raise the rates of loss."
+            f"With these rates a cell would have {most:.3g} molecules of a gene; at most {MAX_MOLECULES:,} can be "
+            "counted. Lower transcription or translation, or raise the rates of loss."
         )
     return kinetics
 
@@ -210,7 +210,7 @@ def leap(
 
 
 def steady_state(p_open: NDArray[np.floating], kinetics: Kinetics) -> State:
-    """Numbers at which production and loss balance, (4, cells, genes), for promoters open a constant share of the time."""
+    """Numbers at which production and loss balance, (4, cells, genes), for promoters open a fixed share of the time."""
     pre = kinetics.transcription * p_open / kinetics.splicing
     rna = kinetics.splicing * pre / kinetics.rna_decay
     return np.stack([COPIES * p_open, pre, rna, kinetics.translation * rna / kinetics.protein_decay])

@@ -64,8 +64,8 @@ def join(first: Cells, second: Cells) -> Cells:
 def make_reference(backbone: Backbone, kinetics: Kinetics) -> Reference:
     """Follow each lineage without noise, and cut it into stages: one begins when its first module is half on.
 
-    The last stage of a lineage that ends lasts as long as the longest of the others; a cycle is cut from one rise of its
-    first module to the next.
+    The last stage of a lineage that ends lasts as long as the longest of the others. A cycle is cut from one rise of
+    its first module to the next.
 
     Raises
     ------

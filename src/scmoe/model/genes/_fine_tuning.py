@@ -58,7 +58,7 @@ class FineTuning(Pretraining):
     ) -> "FineTuning":
         """Learn labels: a linear classifier of the pooled states, and of the encoder what is `trainable`.
 
-        The classifier starts as a softmax regression on the pretrained embedding, so that training can only be worth doing if
+        The classifier starts as a softmax regression on the pretrained embedding. So training is worth doing only if
         it ends above it.
 
         Parameters
@@ -70,12 +70,13 @@ class FineTuning(Pretraining):
         unlabeled_category
             The label of cells that have none, which are left out; missing values are too.
         trainable
-            ``"head"``: the classifier alone, on the frozen embedding; ``"last"``: with it the last encoder layer; ``"all"``:
-            with it the whole encoder.
+            ``"head"``: the classifier alone, on the frozen embedding; ``"last"``: with it the last encoder layer;
+            ``"all"``: with it the whole encoder.
         class_balance
-            How labels with few cells are treated, with the same number of steps for all. ``"none"``: each cell counts the same;
-            ``"inverse"``: each label does; for the others see the user guide on rare types. With any but ``"none"`` probabilities are those
-            of cells of which each label has as many: calibrate them before use where labels are as unequal as in nature.
+            How labels with few cells are treated, with the same number of steps for all. ``"none"``: each cell counts
+            the same. ``"inverse"``: each label does. For the others see the user guide on rare types. With any but
+            ``"none"``, probabilities hold for cells of which each label has as many. Calibrate them before use where
+            labels are as unequal as in nature.
         max_epochs
             Passes over the labeled cells.
         max_steps
@@ -103,8 +104,8 @@ class FineTuning(Pretraining):
         KeyError
             There is no such column.
         ValueError
-            Fewer than two labels, an unknown `trainable` or `class_balance`, copied cells that would be balanced a second
-            time or are validation cells of their originals, or what `train` refuses.
+            Fewer than two labels, an unknown `trainable` or `class_balance`, copied cells that would be balanced a
+            second time or are validation cells of their originals, or what `train` refuses.
         """
         if trainable not in TRAINABLE:
             raise ValueError(f"trainable must be one of {', '.join(map(repr, TRAINABLE))}; found {trainable!r}.")
@@ -215,7 +216,8 @@ class FineTuning(Pretraining):
         white = ((pooled - axes.mean) @ axes.whiten()).astype(np.float64)
         slope, start = fit_softmax(white, code, balance.option, self.seed)
         arrays = (axes.mean, axes.whiten(), slope.T, start)
-        self.classifier.start(*(torch.from_numpy(np.asarray(x, np.float32)) for x in arrays))  # type: ignore[union-attr]
+        tensors = (torch.from_numpy(np.asarray(array, np.float32)) for array in arrays)
+        self.classifier.start(*tensors)  # type: ignore[union-attr]
 
 
 def classifier_of(network: GeneNetwork, n_labels: int, class_balance: ClassBalance) -> GeneClassifier:

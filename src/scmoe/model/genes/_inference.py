@@ -25,8 +25,8 @@ N_FOLDS = 10
 class GeneInference(GeneEncoding):
     """The methods of `scmoe.model.XTRIMOGENE` that use the pretrained network.
 
-    In all of them `adata` is an AnnData (None: the model's own), which stays unchanged; `indices` are positions of cells (None:
-    all); n is their number.
+    In all of them `adata` is an AnnData (None: the model's own), which stays unchanged; `indices` are positions of
+    cells (None: all); n is their number.
     """
 
     axes: dict[str, Axes]
@@ -51,10 +51,10 @@ class GeneInference(GeneEncoding):
         batch_size
             Cells at once.
         pooling
-            Over a cell's expressed genes. ``"joint"``: the mean of their identities (what a linear method sees) and that of their
-            states, both weighted by their values; the 50 leading principal components, half of the variance from each.
-            ``"weighted"``, ``"mean"``, ``"max"``: of the states alone, (n, width). ``"depth"``: the states of the two depth
-            tokens, (n, 2 width).
+            Over a cell's expressed genes. ``"joint"``: the mean of their identities (what a linear method sees) and
+            that of their states, both weighted by their values; of these the 50 leading principal components, half of
+            the variance from each. ``"weighted"``, ``"mean"``, ``"max"``: of the states alone, (n, width).
+            ``"depth"``: the states of the two depth tokens, (n, 2 width).
         depth
             Depth at which cells are to be read, of a model with depth tokens: ``"t4"``, 10^4 counts (the default);
             ``"f2"``, twice the cell's own; ``"a1"``, ten times.
@@ -62,8 +62,8 @@ class GeneInference(GeneEncoding):
         Returns
         -------
         numpy.ndarray
-            float32, along the principal axes of the training cells. A cell without a count of a known gene gets the place of a
-            zero vector, and is named in the log.
+            float32, along the principal axes of the training cells. A cell without a count of a known gene gets the
+            place of a zero vector, and is named in the log.
 
         Raises
         ------
@@ -98,8 +98,8 @@ class GeneInference(GeneEncoding):
         Returns
         -------
         pandas.DataFrame
-            (genes, width). Those of genes that the training data lack say nothing: they started at random, and the decoder has
-            read them as unknown genes at most.
+            (genes, width). Those of genes that the training data lack say nothing. They started at random, and the
+            decoder has read them as unknown genes at most.
         """
         self._check_trained()
         identities = self.module.gene[: len(self.genes)].detach().cpu().numpy()
@@ -112,7 +112,9 @@ class GeneInference(GeneEncoding):
         indices: Sequence[int] | None = None,
         batch_size: int = BATCH_SIZE,
     ) -> np.ndarray:
-        """The decoder's state of every gene in every cell: what predictors of perturbation responses take for its expression.
+        """The decoder's state of every gene in every cell.
+
+        Predictors of perturbation responses take it for the gene's expression.
 
         Parameters
         ----------
@@ -135,8 +137,9 @@ class GeneInference(GeneEncoding):
         shape = (len(cells.totals), len(self.genes), self.config.decoder_width)
         if 4 * np.prod(shape, dtype=float) > MAX_MEMORY:
             raise MemoryError(
-                f"The states of {shape[1]} genes in {shape[0]} cells would take {4e-9 * np.prod(shape, dtype=float):.0f} GB. "
-                "Choose fewer cells with indices=, or average over some at a time."
+                f"The states of {shape[1]} genes in {shape[0]} cells would take "
+                f"{4e-9 * np.prod(shape, dtype=float):.0f} GB. Choose fewer cells with indices=, or average over "
+                "some at a time."
             )
         out = np.empty(shape, np.float32)
         for chunk in self._encode(cells, batch_size):
@@ -156,9 +159,10 @@ class GeneInference(GeneEncoding):
     ) -> pd.DataFrame:
         """Predict genes from the others: those asked for are hidden from the network, measured or not.
 
-        As in training, their counts are still in the total that the other genes are divided by. The prediction is what is expected of
-        a gene masked as in training, where expressed genes are masked more often than others: it tells which cells have more
-        of a gene, but lies above the gene's mean. Train with equal ``mask_nonzero`` and ``mask_zero`` for values on the scale of the data.
+        As in training, their counts are still in the total that the other genes are divided by. The prediction is what
+        is expected of a gene masked as in training, where expressed genes are masked more often than others. It tells
+        which cells have more of a gene, but lies above the gene's mean. For values on the scale of the data, train
+        with equal ``mask_nonzero`` and ``mask_zero``.
 
         Parameters
         ----------
@@ -174,8 +178,8 @@ class GeneInference(GeneEncoding):
         Returns
         -------
         pandas.DataFrame
-            (cells, genes) of ln(1 + 1e4 c / total). A gene that neither the training data nor this one have is not predicted,
-            but gets the start of its training; see the log of `setup_anndata`.
+            (cells, genes) of ln(1 + 1e4 c / total). A gene that neither the training data nor this one have is not
+            predicted, but gets the start of its training; see the log of `setup_anndata`.
 
         Raises
         ------

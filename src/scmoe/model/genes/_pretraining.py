@@ -61,8 +61,8 @@ class Pretraining(GeneInference):
     ) -> None:
         """Learn to predict masked genes from the others. No label is involved.
 
-        A second call goes on from the first one's weights (with a fresh schedule), on the data that are attached; labels that
-        `fine_tune` taught are forgotten. If training fails, the model is as it was before.
+        A second call goes on from the first one's weights (with a fresh schedule), on the data that are attached;
+        labels that `fine_tune` taught are forgotten. If training fails, the model is as it was before.
 
         Parameters
         ----------
@@ -94,7 +94,8 @@ class Pretraining(GeneInference):
         Raises
         ------
         ValueError
-            Settings that contradict each other or the data, or copies of a cell (``obs["copy_of"]``) that are not in the same part.
+            Settings that contradict each other or the data, or copies of a cell (``obs["copy_of"]``) that are not in
+            the same part.
         FloatingPointError
             In more than half of an epoch's steps loss or gradient was not finite. Fewer such steps are skipped.
         """

@@ -77,7 +77,10 @@ def principal(tokens: Tokens, n_genes: int, width: int, seed: int) -> np.ndarray
 
 
 def to_width(vectors: np.ndarray, width: int, seed: int) -> np.ndarray:
-    """Vectors (genes, any) as (genes, width) with unit mean square: principal components if wider, zeros behind if narrower."""
+    """Vectors (genes, any) as (genes, width) with unit mean square.
+
+    Wider ones are reduced to principal components; narrower ones get zeros at the end.
+    """
     if vectors.shape[1] > width:
         vectors = PCA(min(width, len(vectors)), random_state=seed).fit_transform(vectors)
     out = np.zeros((len(vectors), width), np.float32)

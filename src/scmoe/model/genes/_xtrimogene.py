@@ -38,8 +38,9 @@ AXES, TOKENIZER, CLASSIFIER = "axes/", "tokenizer/", "classifier/"
 class XTRIMOGENE(FineTuning):
     """Asymmetric transformer for masked-gene pretraining on single-cell RNA counts.
 
-    An encoder reads the genes that a cell expresses, a thin decoder with linear attention predicts the masked ones among all
-    genes. After Gong et al. 2023 (xTrimoGene) and Hao et al. 2024 (scFoundation); the user guide says what differs, and why.
+    An encoder reads the genes that a cell expresses, a thin decoder with linear attention predicts the masked ones
+    among all genes. After Gong et al. 2023 (xTrimoGene) and Hao et al. 2024 (scFoundation); the user guide says what
+    differs, and why.
 
     Parameters
     ----------
@@ -50,9 +51,9 @@ class XTRIMOGENE(FineTuning):
     preset
         Size by name, ``"tiny"``, ``"3m"``, ``"10m"`` or ``"100m"``; keywords override it.
     gene_embeddings
-        Vectors to start the genes' identities from, one row a gene of the vocabulary (`scmoe.model.read_published` reads
-        them); NaN rows are genes without. They are reduced to the encoder's width by principal components if they are wider.
-        None: the training cells' principal components.
+        Vectors to start the genes' identities from, one row a gene of the vocabulary (`scmoe.model.read_published`
+        reads them); NaN rows are genes without. They are reduced to the encoder's width by principal components if
+        they are wider. None: the training cells' principal components.
     seed
         Of the initial weights and of the training; on a CPU the same seed gives the same model bit by bit.
     **network_kwargs
@@ -119,8 +120,8 @@ class XTRIMOGENE(FineTuning):
     ) -> None:
         """Tell scmoe where the counts are, and which genes to know.
 
-        Writes scvi-tools' identifiers to ``adata.uns["_scvi_uuid"]`` and ``adata.uns["_scvi_manager_uuid"]``, and nothing
-        else. How the genes fit the vocabulary is reported in the log.
+        Writes scvi-tools' identifiers to ``adata.uns["_scvi_uuid"]`` and ``adata.uns["_scvi_manager_uuid"]``, and
+        nothing else. How the genes fit the vocabulary is reported in the log.
 
         Parameters
         ----------
@@ -131,10 +132,11 @@ class XTRIMOGENE(FineTuning):
         values
             ``"counts"``, ``"ambient"`` (fractional counts) or ``"lognormalized"``; see `scmoe.tokens.read_counts`.
         vocabulary
-            The genes to know; None: those of the data. Genes that it has and the data lack are unknown to the model (not zero),
-            and not learned.
+            The genes to know; None: those of the data. Genes that it has and the data lack are unknown to the model
+            (not zero), and not learned.
         column
-            Column of ``adata.var`` with the names to match; `var_names` by default. Genes without a name there are left out.
+            Column of ``adata.var`` with the names to match; `var_names` by default. Genes without a name there are
+            left out.
         min_share
             Least share of the genes that must be matched; see `scmoe.tokens.Vocabulary.match`.
 
@@ -161,8 +163,8 @@ class XTRIMOGENE(FineTuning):
     def save(self, dir_path: str | Path, *, overwrite: bool = False) -> None:
         """Write the model to a folder: ``weights.safetensors`` and ``settings.json``, all or nothing.
 
-        The settings hold configuration, genes, seed, history, labels, the split and the versions in use; the tokenizer's arrays
-        are among the weights. Neither file can run code when it is loaded.
+        The settings hold configuration, genes, seed, history, labels, the split and the versions in use; the
+        tokenizer's arrays are among the weights. Neither file can run code when it is loaded.
 
         Parameters
         ----------
@@ -201,7 +203,8 @@ class XTRIMOGENE(FineTuning):
         dir_path
             The folder.
         adata
-            Data to attach: the training data, a query, or data to train on further. Without it, pass data to each method.
+            Data to attach: the training data, a query, or data to train on further. Without it, pass data to each
+            method.
 
         Returns
         -------

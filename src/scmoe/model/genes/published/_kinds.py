@@ -17,7 +17,10 @@ N_SCBERT_CODES = 7
 
 
 class AutoDiscretizationWeights(NamedTuple):
-    """Of a value v: e = tableᵀ softmax(W2 u + b2 + alpha u), with u = LeakyReLU(w1 v + b1) of slope 0.1, for b bins and width d."""
+    """Of a value v: e = tableᵀ softmax(W2 u + b2 + alpha u), where u = LeakyReLU(w1 v + b1) with slope 0.1.
+
+    There are b bins, and e has the width d.
+    """
 
     w1: NDArray[np.float32]
     """(b,)."""

@@ -17,11 +17,12 @@ from safetensors.torch import load_file
 
 CONVERT_DICTIONARY = 'import json, pickle; json.dump(pickle.load(open("{name}", "rb")), open("{stem}.json", "w"))'
 CONVERT_WEIGHTS = (
-    "If you trust where it comes from, read it once where nothing can be harmed, with torch.load(path, weights_only=False), "
-    "and save the dictionary of tensors alone with safetensors.torch.save_file(tensors, 'model.safetensors')."
+    "If you trust where it comes from, read it once where nothing can be harmed, with torch.load(path, "
+    "weights_only=False), and save the dictionary of tensors alone with safetensors.torch.save_file(tensors, "
+    "'model.safetensors')."
 )
 WRAPPERS = ("gene", "model_state_dict", "state_dict")
-"""Entries of a checkpoint that hold the tensors; scFoundation's file has one model for each use, of which this is for genes."""
+"""Entries of a checkpoint that hold the tensors. scFoundation's file has a model for each use; "gene" is one."""
 PREFIXES = re.compile(r"^(?:module\.|model\.)+")
 """What training in parallel and Lightning put before the names of the tensors."""
 GENE_COLUMN = "gene_name"
@@ -36,7 +37,9 @@ class Stored:
 
 
 def read_tensors(path: Path) -> Stored:
-    """Tensors of a safetensors file or of a torch checkpoint, without prefixes; nothing but tensors and plain values is read.
+    """Tensors of a safetensors file or of a torch checkpoint, without prefixes.
+
+    Nothing but tensors and plain values is read.
 
     Raises
     ------
@@ -78,12 +81,13 @@ def _load_torch(path: Path) -> Any:
     except pickle.UnpicklingError as error:
         match = re.search(r"GLOBAL ([\w.]+)", str(error))
         raise ValueError(
-            f"{path.name} holds {match[1] if match else 'something'} beside tensors and plain values, or is damaged: it was not "
-            f"read, and nothing in it was run. {CONVERT_WEIGHTS}"
+            f"{path.name} holds {match[1] if match else 'something'} beside tensors and plain values, or is damaged: "
+            f"it was not read, and nothing in it was run. {CONVERT_WEIGHTS}"
         ) from error
     except (RuntimeError, EOFError, OSError, ValueError, KeyError) as error:  # torch has no one error for damaged files
         raise ValueError(
-            f"{path.name} is damaged, cut short or no file of weights ({type(error).__name__}). Copy or download it again."
+            f"{path.name} is damaged, cut short or no file of weights ({type(error).__name__}). Copy or download it "
+            "again."
         ) from error
 
 
@@ -101,8 +105,8 @@ def read_dictionary(path: Path) -> dict[str, Any]:
     if path.suffix == ".pkl" or (not path.exists() and pickled.exists()):
         command = CONVERT_DICTIONARY.format(name=pickled.name, stem=pickled.stem)
         raise ValueError(
-            f"{pickled.name} is a pickle, and reading a pickle can run code: it is not opened. If you trust where it comes from, "
-            f"convert it once, in its folder, to {pickled.stem}.json: python -c '{command}'"
+            f"{pickled.name} is a pickle, and reading a pickle can run code: it is not opened. If you trust where it "
+            f"comes from, convert it once, in its folder, to {pickled.stem}.json: python -c '{command}'"
         )
     if not path.exists():
         raise FileNotFoundError(f"There is no file {path}, which should name the genes of the rows. Pass genes=.")

@@ -35,11 +35,12 @@ class PublishedWeights:
     genes
         Names in the order of the rows, as the model has them: symbols, or Ensembl identifiers (Geneformer).
     gene_embedding
-        (genes, width), float32. scGPT: rows after the layer normalization that follows its table, as its network reads them.
-        Geneformer, scFoundation: rows of the learned table. scBERT: the gene2vec vectors.
+        (genes, width), float32. scGPT: rows after the layer normalization that follows its table, as its network
+        reads them. Geneformer, scFoundation: rows of the learned table. scBERT: the gene2vec vectors.
     value_embedding
-        scFoundation: the parameters of its auto-discretization. scBERT: (7, width), rows for the values 0 to 5 and for masked
-        places. None for Geneformer, which has none, and for scGPT, whose value encoder is a small network and not a table.
+        scFoundation: the parameters of its auto-discretization. scBERT: (7, width), rows for the values 0 to 5 and
+        for masked places. None for Geneformer, which has none, and for scGPT, whose value encoder is a small network
+        and not a table.
     special
         Names of the rows left out, which are no genes.
     config
@@ -64,8 +65,8 @@ class PublishedWeights:
         Parameters
         ----------
         vocabulary_genes
-            Names of the same sort as `genes`, symbols or Ensembl identifiers (with or without a version); or a vocabulary, whose
-            aliases are looked for too (`Vocabulary.from_anndata(adata, column="gene_ids")`).
+            Names of the same sort as `genes`, symbols or Ensembl identifiers (with or without a version); or a
+            vocabulary, whose aliases are looked for too (`Vocabulary.from_anndata(adata, column="gene_ids")`).
         min_share
             Least number of genes found, as a share of the smaller of both sets.
 
@@ -87,9 +88,10 @@ class PublishedWeights:
         matched = row >= 0
         if matched.sum() < max(min_share * min(len(matched), len(self.genes)), 1):
             raise ValueError(
-                f"{self.kind} has {matched.sum()} of the {len(matched)} genes of the vocabulary; expected at least {min_share:.0%} of the "
-                f"smaller number. It has {some(self.genes)}; the vocabulary has {some(vocabulary.names)}. Both must be symbols or both Ensembl "
-                "identifiers, of the same species: pass a Vocabulary with aliases, or a lower min_share."
+                f"{self.kind} has {matched.sum()} of the {len(matched)} genes of the vocabulary; expected at least "
+                f"{min_share:.0%} of the smaller number. It has {some(self.genes)}; the vocabulary has "
+                f"{some(vocabulary.names)}. Both must be symbols or both Ensembl identifiers, of the same species: "
+                "pass a Vocabulary with aliases, or a lower min_share."
             )
         logger.info("%s has %d of the %d genes (%.1f %%)", self.kind, matched.sum(), len(matched), 100 * matched.mean())
         return np.where(matched[:, None], self.gene_embedding[row], np.float32(np.nan)), matched
@@ -104,15 +106,16 @@ def read_published(
 ) -> PublishedWeights:
     """Read gene and value embeddings from the weights of a published model, without running what a file may hold.
 
-    Nothing is downloaded: the weights of these models have licenses of their own. Files are read as safetensors or as torch
-    checkpoints restricted to tensors and plain values (``weights_only=True``), dictionaries of genes as JSON. A pickle is
-    refused, with the command that converts it.
+    Nothing is downloaded: the weights of these models have licenses of their own. Files are read as safetensors or as
+    torch checkpoints restricted to tensors and plain values (``weights_only=True``). Dictionaries of genes are read as
+    JSON. A pickle is refused, with the command that converts it.
 
     Parameters
     ----------
     path
-        The weights file, or the folder with it: ``best_model.pt`` (scGPT), ``model.safetensors`` or ``pytorch_model.bin``
-        (Geneformer), ``panglao_pretrain.pth`` (scBERT), ``models.ckpt`` (scFoundation, of which the part "gene" is read).
+        The weights file, or the folder with it: ``best_model.pt`` (scGPT), ``model.safetensors`` or
+        ``pytorch_model.bin`` (Geneformer), ``panglao_pretrain.pth`` (scBERT), ``models.ckpt`` (scFoundation, of which
+        the part "gene" is read).
     kind
         "scgpt", "geneformer", "scbert" or "scfoundation".
     genes
@@ -125,16 +128,16 @@ def read_published(
     Returns
     -------
     PublishedWeights
-        Pass ``map_to(genes)[0]`` on to start a model from these genes. Value embeddings and medians are for your own use: they
-        belong to networks of another width and to other tokens.
+        Pass ``map_to(genes)[0]`` on to start a model from these genes. Value embeddings and medians are for your own
+        use: they belong to networks of another width and to other tokens.
 
     Raises
     ------
     FileNotFoundError
         A file is missing.
     ValueError
-        The file is of another model, damaged, cut short or a pickle that could run code; or the number of genes is not that
-        of the rows.
+        The file is of another model, damaged, cut short or a pickle that could run code; or the number of genes is
+        not that of the rows.
 
     Notes
     -----
@@ -159,8 +162,8 @@ def read_published(
     if len(names) != len(table):
         n = len(layout.special)
         raise ValueError(
-            f"{file.name} has rows for {len(table) - n} genes and {n} special tokens; found the names of {len(names) - n} genes. "
-            "Take the list of genes that belongs to these weights."
+            f"{file.name} has rows for {len(table) - n} genes and {n} special tokens; found the names of "
+            f"{len(names) - n} genes. Take the list of genes that belongs to these weights."
         )
     is_gene = ~np.isin(names, layout.special)
     gene_names = tuple(np.array(names, dtype=object)[is_gene])
@@ -200,8 +203,8 @@ def _ordered(rows: dict[str, Any], special: Sequence[str], n_rows: int) -> list[
     if set(by_row) != set(range(len(rows))):
         wrong = next(name for name, row in rows.items() if row not in range(len(rows)) or by_row[row] != name)
         raise ValueError(
-            f"The dictionary of genes must number its {len(rows)} entries from 0, each once; found {rows[wrong]!r} for {wrong!r}. "
-            "Take the dictionary that belongs to these weights."
+            f"The dictionary of genes must number its {len(rows)} entries from 0, each once; found {rows[wrong]!r} "
+            f"for {wrong!r}. Take the dictionary that belongs to these weights."
         )
     names = [by_row[row] for row in range(len(rows))]
     missing = [token for token in special if token not in rows]
