@@ -1,13 +1,21 @@
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 from anndata import AnnData
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy import sparse
 
 from scmoe.tokens._vocabulary import Vocabulary
 
 ACTB, GAPDH = "ENSG00000075624", "ENSG00000111640"
+HUMAN = tuple(f"ENSG{i:011d}" for i in range(10))
+MOUSE = tuple(f"ENSMUSG{i:011d}" for i in range(10))
+SYMBOLS = tuple(f"GENE{i}" for i in range(10))
+FORMATS = (np.asarray, sparse.csr_matrix, sparse.csc_matrix, sparse.coo_matrix, sparse.csr_array)
 
 
 @pytest.fixture
@@ -119,3 +127,98 @@ def test_a_text_is_no_list_of_names() -> None:
 def test_saved_file_is_plain_json(tmp_path: Path) -> None:
     Vocabulary(("A",)).save(tmp_path / "v.json")
     assert json.loads((tmp_path / "v.json").read_text()) == {"names": ["A"], "aliases": {}}
+
+
+def test_report() -> None:
+    match = Vocabulary(("A", "B", "C", "D")).match(["B", "x", "A", "B", "c"])
+    assert match.report() == {
+        "n_data": 5,
+        "n_vocabulary": 4,
+        "n_matched": 2,
+        "n_missing": 2,
+        "n_unnamed": 0,
+        "share": 0.5,
+        "unmatched": ["x", "c"],
+        "differ_in_case": ["c"],
+        "duplicated": ["B"],
+    }
+    assert match.missing.tolist() == [False, False, True, True]
+    assert str(match) == (
+        "2 of the vocabulary's 4 genes are in the data, which have 5; 2 of the data are not in the vocabulary and left "
+        "out: x, c (1 differ only in case: c); 1 occur more than once and are added up: B; 2 of the vocabulary are not "
+        "in the data and count as unknown."
+    )
+
+
+def test_genes_without_a_name_are_left_out_and_counted() -> None:
+    match = Vocabulary(("A", "B")).match(["A", "", "", "x", "B"])
+    assert (match.n_unnamed, match.unmatched, match.position.tolist(), match.share) == (2, ["x"], [0, -1, -1, -1, 1], 1)
+    assert "left out: x; 2 of the data have no name and are left out." in str(match)
+
+
+def test_complete_match_says_so_in_one_clause() -> None:
+    assert (
+        str(Vocabulary(("A", "B")).match(["B", "A"])) == "2 of the vocabulary's 2 genes are in the data, which have 2."
+    )
+
+
+@pytest.mark.parametrize("convert", FORMATS)
+@given(st.integers(0, 1000))
+def test_apply_against_a_loop(convert: Callable, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    data_genes = rng.choice(list("ABCDEFxyz"), size=8)
+    dense = rng.poisson(0.7, size=(4, 8))
+    vocabulary = Vocabulary(tuple("FEDCBA"))
+    expected = np.zeros((4, 6))
+    for column, gene in enumerate(data_genes):
+        if gene in vocabulary.names:
+            expected[:, vocabulary.names.index(gene)] += dense[:, column]
+    matrix = convert(dense)
+    found = vocabulary.match(["A", *data_genes], min_share=0).apply(
+        np.hstack([np.zeros((4, 1)), dense]) if convert is np.asarray else sparse.hstack([np.zeros((4, 1)), matrix])
+    )
+    assert (found.toarray() == expected).all() and found.dtype == np.float32
+    assert found.has_canonical_format and found.data.all()
+
+
+def test_apply_leaves_the_input_and_drops_stored_zeros() -> None:
+    matrix = sparse.csr_matrix((np.array([0.0, 2, 3]), np.array([1, 0, 2]), np.array([0, 3])), shape=(1, 3))
+    before = matrix.copy()
+    found = Vocabulary(("A", "B", "C")).match(["C", "B", "A"]).apply(matrix)
+    assert (found.indices.tolist(), found.data.tolist()) == ([0, 2], [3, 2])
+    assert (matrix.data == before.data).all() and (matrix.indices == before.indices).all()
+
+
+def test_apply_refuses_another_number_of_genes() -> None:
+    with pytest.raises(ValueError, match="Expected 2 genes as matched, found 3"):
+        Vocabulary(("A", "B")).match(["A", "B"]).apply(np.ones((1, 3)))
+
+
+def test_share_is_of_the_smaller_set() -> None:
+    large, small = Vocabulary(tuple(f"g{i}" for i in range(1000))), [f"g{i}" for i in range(300, 400)]
+    assert large.match(small).share == 1
+    assert Vocabulary(tuple(small)).match(large.names).share == 1
+    assert Vocabulary(tuple(small)).match(large.names[350:]).share == 0.5
+
+
+@pytest.mark.parametrize(
+    ("known", "given_names", "match"),
+    [
+        (HUMAN, MOUSE, r"0 genes.*different species \(ENSMUSG and ENSG\)"),
+        (HUMAN, [f"{name}.2" for name in MOUSE], "different species"),
+        (SYMBOLS, [name.title() for name in SYMBOLS], "differ only in upper and lower case.*another species"),
+        (SYMBOLS, HUMAN, "data seem to hold Ensembl identifiers, and the vocabulary symbols"),
+        (HUMAN, SYMBOLS, "data seem to hold symbols, and the vocabulary Ensembl identifiers"),
+        (SYMBOLS, ["p1", "p2"], "have p1, p2; the vocabulary has GENE0, .*Check that the names are genes"),
+        (SYMBOLS, [*SYMBOLS[:4], *"abcdef"], "4 genes of the data.*at least 50%.*lower min_share"),
+    ],
+)
+def test_errors(known: tuple[str, ...], given_names: list[str], match: str) -> None:
+    with pytest.raises(ValueError, match=match):
+        Vocabulary(known).match(given_names)
+
+
+def test_threshold_can_be_lowered_but_not_to_nothing() -> None:
+    assert Vocabulary(SYMBOLS).match([*SYMBOLS[:4], *"abcdef"], min_share=0.4).n_matched == 4
+    with pytest.raises(ValueError, match="0 genes of the data"):
+        Vocabulary(SYMBOLS).match(["a"], min_share=0)

@@ -26,8 +26,8 @@ def check_cells(data: Any) -> None:
     if not isinstance(data, AnnData):
         check_mdata(data)
     elif data.n_obs == 0 or not data.obs_names.is_unique:
-        found = f"twice {data.obs_names[data.obs_names.duplicated()][0]!r}" if data.n_obs else "no cell"
-        raise ValueError(f"Expected cells with names that differ; found {found}. Call adata.obs_names_make_unique().")
+        problem = f"twice {data.obs_names[data.obs_names.duplicated()][0]!r}" if data.n_obs else "no cell"
+        raise ValueError(f"Expected cells with names that differ; found {problem}. Call adata.obs_names_make_unique().")
     if data.isbacked:
         raise ValueError("The data are backed by a file. Read them without backed= first.")
 
@@ -42,14 +42,14 @@ def column_of(data: AnnData | MuData, key: str, argument: str) -> pd.Series:
     if not isinstance(key, str):
         raise TypeError(f"{argument} must name a column of obs; found {key!r}.")
     if key not in data.obs:
-        found = ", ".join(map(str, data.obs)) or "none"
-        owner = next((name for name, each in modalities_of(data).items() if key in each.obs), None)
+        names = ", ".join(map(str, data.obs)) or "none"
+        owner = next((name for name, adata in modalities_of(data).items() if key in adata.obs), None)
         hint = (
             ""
             if owner is None
             else f" mdata[{owner!r}].obs has it: mdata.obs[{key!r}] = mdata[{owner!r}].obs[{key!r}]."
         )
-        raise KeyError(f"{argument}={key!r} is not a column of obs; found {found}.{hint}")
+        raise KeyError(f"{argument}={key!r} is not a column of obs; found {names}.{hint}")
     column = pd.Series(data.obs[key])
     if column.isna().any():
         raise ValueError(
@@ -60,13 +60,14 @@ def column_of(data: AnnData | MuData, key: str, argument: str) -> pd.Series:
 
 
 def split_columns(obs: pd.DataFrame) -> list[str]:
-    """Columns that divide the cells as `scmoe.pp.split` does, whatever they are called: cells of several parts, and of no other.
+    """Columns that divide the cells as `scmoe.pp.split` does, whatever their names.
 
-    Any kind of text counts; cells without an entry are in no part.
+    They hold cells of several parts, and of nothing else. Any kind of text counts; cells without an entry are in no
+    part.
     """
     texts = [key for key in obs if isinstance(obs[key].dtype, pd.CategoricalDtype) or is_text(obs[key])]
-    parts = {key: set(obs[key].dropna().unique()) for key in texts}
-    return [key for key, found in parts.items() if len(found) > 1 and found <= set(PARTS)]
+    entries = {key: set(obs[key].dropna().unique()) for key in texts}
+    return [key for key, values in entries.items() if len(values) > 1 and values <= set(PARTS)]
 
 
 def origins(obs: pd.DataFrame, key: str = COPY_OF) -> NDArray[np.object_]:
@@ -120,7 +121,7 @@ def take(data: Data, cells: NDArray[np.integer], names: pd.Index | None = None) 
 
 
 def assemble(data: Data, parts: Mapping[str, AnnData], cells: NDArray[np.integer], names: pd.Index) -> Data:
-    """Put modalities together as those of `data` are, and give each cell what ``obs`` knows of the one it comes from."""
+    """Put modalities together as those of `data` are, and give each cell the ``obs`` of the one that it comes from."""
     if isinstance(data, AnnData):
         return parts[ONLY]
     with quiet_mudata():

@@ -131,12 +131,12 @@ def _download(url: str, temporary: Path, target: Path, begins: bytes) -> None:
     except requests.RequestException as error:
         raise ConnectionError(f"Cannot download {url}: {type(error).__name__}. {remedy}") from error
     with temporary.open("rb") as file:
-        found = file.read(len(begins))
-    if found != begins:
-        raise ConnectionError(f"{url} answered with another file: it begins with {found!r}, not {begins!r}. {remedy}")
+        head = file.read(len(begins))
+    if head != begins:
+        raise ConnectionError(f"{url} answered with another file: it begins with {head!r}, not {begins!r}. {remedy}")
 
 
 def _verify(path: Path, sha256: str | None, remedy: str) -> None:
-    found = pooch.file_hash(str(path))
-    if sha256 is not None and found != sha256:
-        raise ValueError(f"{path.name} has the SHA-256 {found}, expected {sha256}. {remedy}.")
+    digest = pooch.file_hash(str(path))
+    if sha256 is not None and digest != sha256:
+        raise ValueError(f"{path.name} has the SHA-256 {digest}, expected {sha256}. {remedy}.")

@@ -38,9 +38,9 @@ def imbalance(
 
     .. math:: n_r = n_1 \rho^{-(r - 1) / (C - 1)}
 
-    cells, rounded to whole cells whose sum is `n_total`. With the same data, `order` and `n_total`, the total is the same for every
-    `rho`: what changes is the balance and not the amount of data. With the same `seed` the draws are nested: of each type, the cells of
-    the smaller draw are among those of the larger.
+    cells, rounded to whole cells whose sum is `n_total`. With the same data, `order` and `n_total`, the total is the
+    same for every `rho`: the balance changes, the amount of data does not. With the same `seed` the draws are nested:
+    of each type, the cells of the smaller draw are among those of the larger.
 
     Parameters
     ----------
@@ -54,8 +54,8 @@ def imbalance(
         Cells in all; by default the largest number that `rho` and 1, 10, 50 and 100 can all have, see
         `scmoe.datasets.imbalance_total`.
     order
-        Which types are frequent: ``"natural"``, as in the data; ``"random"``, by `seed`; or the types, the most frequent first.
-        Types that are not named are left out.
+        Which types are frequent: ``"natural"``, as in the data; ``"random"``, by `seed`; or the types, the most
+        frequent first. Types that are not named are left out.
     min_cells
         Cells that the rarest type must keep.
     seed
@@ -64,8 +64,8 @@ def imbalance(
     Returns
     -------
     AnnData or MuData
-        The cells drawn, in the order of `data`, which is not changed. ``uns["scmoe"]["imbalance"]`` holds ``rho``, ``n_total``, ``seed``
-        and ``types``: a frame of ``label``, ``rank``, ``available`` and ``n_cells``.
+        The cells drawn, in the order of `data`, which is not changed. ``uns["scmoe"]["imbalance"]`` holds ``rho``,
+        ``n_total``, ``seed`` and ``types``: a frame of ``label``, ``rank``, ``available`` and ``n_cells``.
 
     Raises
     ------
@@ -74,8 +74,8 @@ def imbalance(
     KeyError
         There is no such column, or `order` names a type that the data lack.
     ValueError
-        A cell has no label, there are fewer than two types, a type has too few cells for its rank or falls under `min_cells`, or
-        an argument is impossible. The message says which type, and how many cells it would need.
+        A cell has no label, there are fewer than two types, a type has too few cells for its rank or falls under
+        `min_cells`, or an argument is impossible. The message says which type, and how many cells it would need.
 
     Examples
     --------
@@ -90,26 +90,26 @@ def imbalance(
     check_rho(rho)
     if n_total is None:
         n_total = largest_total(ranked, {*RHOS, rho})
-    if any(not isinstance(each, Integral) or each < 1 for each in (n_total, min_cells)):
+    if any(not isinstance(number, Integral) or number < 1 for number in (n_total, min_cells)):
         raise ValueError(
             f"n_total and min_cells must be whole numbers, at least 1; found {n_total!r} and {min_cells!r}."
         )
-    kept = profile(len(ranked), rho, n_total)
-    _check_kept(ranked, kept, rho, n_total, min_cells)
+    counts = profile(len(ranked), rho, n_total)
+    _check_counts(ranked, counts, rho, n_total, min_cells)
     rng = np.random.default_rng([seed, 1])  # apart from that of the order
     # In the order of names, so that a type's cells are shuffled alike whatever its rank.
-    drawn = {name: rng.permutation(np.flatnonzero(labels == name)) for name in sorted(ranked.index)}
-    cells = np.concatenate([drawn[name][:n] for name, n in zip(ranked.index, kept, strict=True)])
+    shuffles = {name: rng.permutation(np.flatnonzero(labels == name)) for name in sorted(ranked.index)}
+    cells = np.concatenate([shuffles[name][:n] for name, n in zip(ranked.index, counts, strict=True)])
     out = take(data, np.sort(cells))
     types = pd.DataFrame(
-        {"label": ranked.index, "rank": np.arange(len(kept)) + 1, "available": ranked.to_numpy(), "n_cells": kept}
+        {"label": ranked.index, "rank": np.arange(len(counts)) + 1, "available": ranked.to_numpy(), "n_cells": counts}
     )
     record = {"rho": float(rho), "n_total": int(n_total), "seed": int(seed), "types": types}
     out.uns[UNS_ROOT] = {**out.uns.get(UNS_ROOT, {}), IMBALANCE: to_uns(record)}
     left_out = sorted(set(labels) - set(ranked.index))
     logger.info(
         "imbalance: %d of %d cells, from %d of %s to %d of %s%s",
-        *(n_total, data.n_obs, kept[0], ranked.index[0], kept[-1], ranked.index[-1]),
+        *(n_total, data.n_obs, counts[0], ranked.index[0], counts[-1], ranked.index[-1]),
         f"; left out: {', '.join(left_out[:N_NAMED])}{' ...' * (len(left_out) > N_NAMED)}" if left_out else "",
     )
     return out
@@ -125,8 +125,8 @@ def imbalance_total(
 ) -> int:
     """The largest number of cells that `scmoe.datasets.imbalance` can draw with each of several factors.
 
-    A factor of 1 is limited by the rarest type, of which all others may then have no more; a large one by the types that come
-    first in the order.
+    A factor of 1 is limited by the rarest type, since no other may then have more cells. A large factor is limited by
+    the types that come first in the order.
 
     Parameters
     ----------
@@ -192,27 +192,27 @@ def _ranked(
     return sizes[names], labels
 
 
-def _check_kept(ranked: pd.Series, kept: NDArray[np.int64], rho: float, n_total: int, min_cells: int) -> None:
+def _check_counts(ranked: pd.Series, counts: NDArray[np.int64], rho: float, n_total: int, min_cells: int) -> None:
     """Refuse a profile that asks for more cells than a type has, or leaves one with fewer than `min_cells`."""
     at_most = largest_total(ranked, [rho])
-    if kept[-1] >= min_cells and (kept <= ranked).all():
+    if counts[-1] >= min_cells and (counts <= ranked).all():
         return
-    if kept[-1] >= min_cells:
-        lacking = int(np.argmax(kept > ranked.to_numpy()))
+    if counts[-1] >= min_cells:
+        rank = int(np.argmax(counts > ranked.to_numpy()))
         raise ValueError(
-            f"Type {ranked.index[lacking]!r} has {ranked.iloc[lacking]} cells and would need {kept[lacking]} as number "
-            f"{lacking + 1} of {len(ranked)} (rho={rho:g}, n_total={n_total}). Pass n_total={at_most} or less, another "
+            f"Type {ranked.index[rank]!r} has {ranked.iloc[rank]} cells and would need {counts[rank]} as number "
+            f"{rank + 1} of {len(ranked)} (rho={rho:g}, n_total={n_total}). Pass n_total={at_most} or less, another "
             "order, or an order without this type."
         )
-    needed = least_total(len(ranked), rho, min_cells)
+    least = least_total(len(ranked), rho, min_cells)
     text = (
-        f"The rarest type, {ranked.index[-1]!r}, would keep {kept[-1]} cells, fewer than min_cells={min_cells} "
-        f"(rho={rho:g}, {len(ranked)} types, n_total={n_total}); {needed} cells in all would be needed. "
+        f"The rarest type, {ranked.index[-1]!r}, would keep {counts[-1]} cells, fewer than min_cells={min_cells} "
+        f"(rho={rho:g}, {len(ranked)} types, n_total={n_total}); {least} cells in all would be needed. "
     )
-    lacking = int(np.argmax(profile(len(ranked), rho, needed) / ranked.to_numpy()))
-    if profile(len(ranked), rho, needed)[lacking] <= ranked.iloc[lacking]:
-        raise ValueError(text + f"Pass an n_total from {needed} to {at_most}, which rho={rho:g} alone allows.")
+    rank = int(np.argmax(profile(len(ranked), rho, least) / ranked.to_numpy()))
+    if profile(len(ranked), rho, least)[rank] <= ranked.iloc[rank]:
+        raise ValueError(text + f"Pass an n_total from {least} to {at_most}, which rho={rho:g} alone allows.")
     raise ValueError(
-        text + f"Of these {profile(len(ranked), rho, needed)[lacking]} would be {ranked.index[lacking]!r}, which has "
-        f"{ranked.iloc[lacking]}. Pass an order without this type or with it further down, or a smaller rho or min_cells."
+        text + f"Of these {profile(len(ranked), rho, least)[rank]} would be {ranked.index[rank]!r}, which has "
+        f"{ranked.iloc[rank]}. Pass an order without this type or with it further down, or a smaller rho or min_cells."
     )

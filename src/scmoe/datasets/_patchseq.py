@@ -33,14 +33,15 @@ GENES_AT_ONCE = 2000
 def patchseq_m1(path: str | os.PathLike[str] | None = None, *, rna: bool = True) -> MuData:
     """Neurons of mouse motor cortex with electrophysiology, morphology and RNA (Patch-seq) :cite:p:`scala2021`.
 
-    1329 neurons, recorded at room temperature. Half of them were reconstructed. Features are unscaled, and those that a neuron
-    has no value for are NaN: axons of excitatory neurons were not reconstructed, for one, so *that* a value is missing
-    tells kinds of neurons apart.
+    1329 neurons, recorded at room temperature. Half of them were reconstructed. Features are unscaled. Where a neuron
+    has no value for a feature, it is NaN. Axons of excitatory neurons, for one, were not reconstructed. So *that* a
+    value is missing tells kinds of neurons apart.
 
     Parameters
     ----------
     path
-        A folder with the files in ``data`` of the repository berenslab/mini-atlas, to read these instead of downloading.
+        A folder with the files in ``data`` of the repository berenslab/mini-atlas, to read these instead of
+        downloading.
     rna
         Whether to read the RNA, by far the largest files. The types were assigned from it: leave it out to ask
         what the other modalities say about types.
@@ -48,11 +49,11 @@ def patchseq_m1(path: str | os.PathLike[str] | None = None, *, rna: bool = True)
     Returns
     -------
     MuData
-        ``ephys``: 1328 cells x 29 features; ``morph``: 645 cells x 61 features (both float32); ``rna``: 1329 cells x 42466
-        genes, reads on exons and introns together (CSR, float32; without UMIs, so long genes have more).
+        ``ephys``: 1328 cells x 29 features; ``morph``: 645 cells x 61 features (both float32); ``rna``: 1329 cells x
+        42466 genes, reads on exons and introns together (CSR, float32; without UMIs, so long genes have more).
         ``obs``: ``cell_type`` (family; ``"low quality"`` where the RNA did not allow an assignment), ``cell_subtype``
-        (transcriptomic type; missing for those cells) and ``mouse``. Cells are matched by name and in the order of the
-        metadata.
+        (transcriptomic type; missing for those cells) and ``mouse``. Cells are matched by name and in the order of
+        the metadata.
 
     Raises
     ------
@@ -65,10 +66,10 @@ def patchseq_m1(path: str | os.PathLike[str] | None = None, *, rna: bool = True)
 
     Notes
     -----
-    Files are cached as described at `pbmc10k_cite`. Their URLs name a commit of the repository, which fixes their content.
-    The authors publish no SHA-256, so what is verified is how a file begins, that it has the expected columns and cells,
-    and that it is the one downloaded first. The reconstruction of the cell 20171207_sample_1 is left out, as the authors
-    recommend: it turned out to be an altered copy of another one.
+    Files are cached as described at `pbmc10k_cite`. Their URLs name a commit of the repository, which fixes their
+    content. The authors publish no SHA-256. So the check is how a file begins, that it has the expected columns and
+    cells, and that it is the one downloaded first. The reconstruction of the cell 20171207_sample_1 is left out, as
+    the authors recommend: it is an altered copy of another one.
     """
     folder = None if path is None else Path(path).expanduser()
     source = _file(METADATA, METADATA_BEGINS, folder)
@@ -95,12 +96,13 @@ def _file(name: str, begins: bytes, folder: Path | None) -> Path:
     """The file in the folder, or the one downloaded."""
     if folder is None:
         return fetch(f"{REPOSITORY}{PREFIX}{name}", begins=begins)
-    found = folder / f"{PREFIX}{name}"
-    if not found.exists():
+    path = folder / f"{PREFIX}{name}"
+    if not path.exists():
         raise FileNotFoundError(
-            f"There is no file {found}. Expected a folder with the files of data/ of the repository berenslab/mini-atlas."
+            f"There is no file {path}. Expected a folder with the files of data/ of the repository "
+            "berenslab/mini-atlas."
         )
-    return found
+    return path
 
 
 def _table(path: Path, cell: str, sep: str = ",") -> pd.DataFrame:
@@ -119,13 +121,13 @@ def _features(modality: str, cells: pd.Index, folder: Path | None) -> pd.DataFra
 def _counts(name: str, cells: pd.Index, folder: Path | None) -> AnnData:
     """Genes x cells on disk, read in pieces because zeros fill most of it."""
     path = _file(name, GZIP, folder)
-    genes, parts, found = [], [], pd.Index([])
+    genes, parts, names = [], [], pd.Index([])
     for piece in pd.read_csv(path, index_col=0, na_filter=False, chunksize=GENES_AT_ONCE):
-        found = piece.columns.astype(str)
+        names = piece.columns.astype(str)
         genes.extend(piece.index.astype(str))
         parts.append(sparse.csr_matrix(piece.to_numpy(np.float32)))
-    adata = AnnData(sparse.vstack(parts).T.tocsr(), obs=pd.DataFrame(index=found), var=pd.DataFrame(index=genes))
-    return adata[_ordered(found, cells, path)].copy()
+    adata = AnnData(sparse.vstack(parts).T.tocsr(), obs=pd.DataFrame(index=names), var=pd.DataFrame(index=genes))
+    return adata[_ordered(names, cells, path)].copy()
 
 
 def _sum(exons: AnnData, introns: AnnData) -> AnnData:
@@ -136,21 +138,21 @@ def _sum(exons: AnnData, introns: AnnData) -> AnnData:
     ):
         if len(absent := names.difference(others)):
             raise ValueError(
-                f"The introns lack the {what} {absent[0]!r} of the exons ({len(absent)} in all). Take all files from one "
-                "commit of the repository."
+                f"The introns lack the {what} {absent[0]!r} of the exons ({len(absent)} in all). Take all files from "
+                "one commit of the repository."
             )
     return AnnData(exons.X + introns[exons.obs_names, exons.var_names].X, obs=exons.obs, var=exons.var)
 
 
-def _ordered(found: pd.Index, cells: pd.Index, path: Path) -> pd.Index:
+def _ordered(names: pd.Index, cells: pd.Index, path: Path) -> pd.Index:
     """The cells of a file in the order of the metadata; an error if it has others, or one twice."""
-    for wrong, what in ((found[~found.isin(cells)], "that the metadata lack"), (found[found.duplicated()], "twice")):
+    for wrong, what in ((names[~names.isin(cells)], "that the metadata lack"), (names[names.duplicated()], "twice")):
         if len(wrong):
             raise ValueError(
-                f"{path.name} has the cell {wrong[0]!r} {what} ({len(wrong)} such cells). Its version does not fit the metadata: "
-                "take all files from one commit of the repository."
+                f"{path.name} has the cell {wrong[0]!r} {what} ({len(wrong)} such cells). Its version does not fit "
+                "the metadata: take all files from one commit of the repository."
             )
-    return cells[cells.isin(found)]
+    return cells[cells.isin(names)]
 
 
 def _to_adata(table: pd.DataFrame) -> AnnData:

@@ -25,16 +25,16 @@ def shares(n_types: int, rho: float) -> NDArray[np.float64]:
 def profile(n_types: int, rho: float, n_total: int) -> NDArray[np.int64]:
     """Whole numbers of cells by rank that sum to `n_total`: those with the largest remainders are rounded up."""
     exact = n_total * shares(n_types, rho) / shares(n_types, rho).sum()
-    kept = np.floor(exact * (1 + ROUNDING)).astype(np.int64)
-    most = np.argsort(kept - exact, kind="stable")[: n_total - kept.sum()]
-    kept[most] += 1
-    return kept
+    counts = np.floor(exact * (1 + ROUNDING)).astype(np.int64)
+    most = np.argsort(counts - exact, kind="stable")[: n_total - counts.sum()]
+    counts[most] += 1
+    return counts
 
 
 def largest_total(ranked: pd.Series, rhos: Iterable[float]) -> int:
     """The largest total that all factors allow, for the cells of each type by rank."""
     relative = [shares(len(ranked), rho) for rho in rhos]
-    return int(min((ranked.to_numpy() / each).min() * each.sum() * (1 + ROUNDING) for each in relative))
+    return int(min((ranked.to_numpy() / row).min() * row.sum() * (1 + ROUNDING) for row in relative))
 
 
 def least_total(n_types: int, rho: float, min_cells: int) -> int:

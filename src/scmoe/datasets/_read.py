@@ -36,18 +36,18 @@ def read(path: str | os.PathLike[str], *, modality: str = "rna") -> MuData:
     Parameters
     ----------
     path
-        ``.h5mu``, ``.h5ad``, ``.zarr`` (of a MuData or an AnnData), or ``.h5`` as written by Cell Ranger. Features of several types in
-        one AnnData or ``.h5`` (``var["feature_types"]``) are split into modalities: gene expression becomes
-        ``rna``, antibody capture ``adt``, peaks ``atac``, others keep their name.
+        ``.h5mu``, ``.h5ad``, ``.zarr`` (of a MuData or an AnnData), or ``.h5`` as written by Cell Ranger. Features of
+        several types in one AnnData or ``.h5`` (``var["feature_types"]``) are split into modalities. Gene expression
+        becomes ``rna``, antibody capture ``adt``, peaks ``atac``; others keep their name.
     modality
         Name of the modality when an AnnData does not say the type of its features.
 
     Returns
     -------
     MuData
-        All in memory, and the same whichever versions of anndata and mudata wrote the file: text is what the installed pandas
-        takes strings for, and text with gaps is categorical. The columns of ``obs`` of an AnnData are in ``mdata.obs`` too. When
-        features are split, names that repeat within a modality (gene symbols do) get a suffix.
+        All in memory, and the same whichever versions of anndata and mudata wrote the file. Text is what the installed
+        pandas takes strings for; text with gaps is categorical. The columns of ``obs`` of an AnnData are in
+        ``mdata.obs`` too. When features are split, names that repeat within a modality (gene symbols do) get a suffix.
 
     Raises
     ------
@@ -84,20 +84,20 @@ def read(path: str | os.PathLike[str], *, modality: str = "rna") -> MuData:
 
 def _reason(path: Path, error: Exception) -> str:
     """What is wrong: the file, or the libraries that are to read it."""
-    said = f"{type(error).__name__}: {_first_line(error)}"
+    message = f"{type(error).__name__}: {_first_line(error)}"
     if unknown := UNKNOWN_ENCODING.search(str(error)):
         writer = written_by(path)
         return (
             f"it holds {unknown[1]!r} in version {unknown[2]}, which {installed()} do not know. The file "
-            f"{f'was written by {writer}' if writer else 'comes from other versions'}; update anndata and mudata, or ask for the "
-            "file as older versions write it."
+            f"{f'was written by {writer}' if writer else 'comes from other versions'}; update anndata and mudata, or "
+            "ask for the file as older versions write it."
         )
     if isinstance(error, (AttributeError, TypeError, ImportError, NameError, NotImplementedError)):
         return (
-            f"{said}. The file may be of another kind; if other tools read it, {installed()} and the libraries beside "
-            "them do not fit each other or scmoe. Please report this line."
+            f"{message}. The file may be of another kind; if other tools read it, {installed()} and the libraries "
+            "beside them do not fit each other or scmoe. Please report this line."
         )
-    return f"{said}. The file may be damaged, cut short or of another kind; write or download it again."
+    return f"{message}. The file may be damaged, cut short or of another kind; write or download it again."
 
 
 def _read_zarr(path: Path, modality: str) -> MuData:

@@ -46,18 +46,20 @@ def simulate_spatial(
 ) -> MuData:
     r"""Simulate slices of a tissue whose cells answer to signals of their neighbors.
 
-    1. Cells lie at random in a square, one per 100 µm² on average. Each region has a smooth random field; a cell belongs to
-       the region whose field is highest where it lies.
-    2. All regions hold all types of cells; region r holds most of type r, and many of type r + 1. A region acts on its cells
-       in no other way.
-    3. Each of three signals is made by the cells of one type, in amounts a that vary from cell to cell; the rate of one
-       gene, the ligand, is proportional to a. Cell i receives :math:`s_i = \sum_{j \ne i} a_j \exp(-d_{ij}^2 / 2 \ell^2)`
-       from the other cells of its slice, with a reach :math:`\ell` of 20 µm; z is log(1 + s), standardized over all cells.
-    4. The rate of a gene is exp(base + marker of the type + `influence` x strength x z + effect of the slice), scaled to
-       the cell's depth, 300 counts on average. Markers and responding genes are different genes. Counts are negative-binomial.
+    1. Cells lie at random in a square, one per 100 µm² on average. Each region has a smooth random field; a cell
+       belongs to the region whose field is highest where it lies.
+    2. All regions hold all types of cells; region r holds most of type r, and many of type r + 1. A region acts on
+       its cells in no other way.
+    3. Each of three signals is made by the cells of one type, in amounts a that vary from cell to cell; the rate of
+       one gene, the ligand, is proportional to a. Cell i receives
+       :math:`s_i = \sum_{j \ne i} a_j \exp(-d_{ij}^2 / 2 \ell^2)` from the other cells of its slice, with a reach
+       :math:`\ell` of 20 µm; z is log(1 + s), standardized over all cells.
+    4. The rate of a gene is exp(base + marker of the type + `influence` x strength x z + effect of the slice), scaled
+       to the cell's depth, 300 counts on average. Markers and responding genes are different genes. Counts are
+       negative-binomial.
     5. A protein has 80 % of the marker effect and of the response of one gene, and 1500 counts a cell.
 
-    So one cell tells of its region what its type tells, and its neighbors tell more (see `scmoe.pp.niche`); and what its
+    So one cell tells of its region what its type tells, and its neighbors tell more (see `scmoe.pp.niche`). What its
     neighbors do to its responding genes, its other genes do not say.
 
     Parameters
@@ -69,7 +71,8 @@ def simulate_spatial(
     n_regions, n_types
         Regions, and types of cells: at least three, and no fewer than regions.
     n_genes, n_proteins
-        Features. Of the genes a quarter are markers, three are ligands and a sixth are responding genes, in random order.
+        Features. Of the genes a quarter are markers, three are ligands and a sixth are responding genes, in random
+        order.
     influence
         Of the neighbors; 0: none.
     seed
@@ -79,12 +82,12 @@ def simulate_spatial(
     -------
     MuData
         ``rna`` (CSR) and ``protein`` (dense), raw counts (float32); ``obs["slice"]``, ``obs["region"]`` and
-        ``obs["cell_type"]``; ``obsm["spatial"]``, cells x 2 in µm, of the MuData and of both modalities, where squidpy
-        looks for it. The truth: ``mdata["rna"].var`` with ``marker_of`` (a type), ``ligand`` and ``responds_to`` (a signal;
-        "" for none) and ``strength`` (the factor of z, 0 for none);
-        ``mdata["protein"].var`` with the same but ``ligand``, and ``gene``; ``mdata.obsm["signal"]``,
-        z by cell and signal; ``mdata.uns["simulation"]`` with ``proportions`` (regions x types), ``senders`` (signal to
-        type), ``influence``, ``reach`` (µm) and ``seed``.
+        ``obs["cell_type"]``; ``obsm["spatial"]``, cells x 2 in µm, of the MuData and of both modalities, where
+        squidpy looks for it. The truth: ``mdata["rna"].var`` with ``marker_of`` (a type), ``ligand`` and
+        ``responds_to`` (a signal; "" for none) and ``strength`` (the factor of z, 0 for none);
+        ``mdata["protein"].var`` with the same but ``ligand``, and ``gene``; ``mdata.obsm["signal"]``, z by cell and
+        signal; ``mdata.uns["simulation"]`` with ``proportions`` (regions x types), ``senders`` (signal to type),
+        ``influence``, ``reach`` (µm) and ``seed``.
 
     Raises
     ------
@@ -108,8 +111,8 @@ def simulate_spatial(
     spatial, region = _tissue(slices, n_regions, rng)
     cell_type = (rng.random((n_cells, 1)) > proportions.cumsum(axis=1)[region, :-1]).sum(axis=1)
     senders = rng.choice(n_types, size=N_SIGNALS, replace=False)
-    made = np.where(cell_type[:, None] == senders, rng.gamma(2.0, 0.5, size=(n_cells, N_SIGNALS)), SILENT)
-    signal = _received(spatial, slices, made)
+    amounts = np.where(cell_type[:, None] == senders, rng.gamma(2.0, 0.5, size=(n_cells, N_SIGNALS)), SILENT)
+    signal = _received(spatial, slices, amounts)
     genes = draw_genes(n_genes, n_types, rng)
     parts = {}
     for name, features, depth in (
@@ -117,7 +120,7 @@ def simulate_spatial(
         ("protein", draw_proteins(genes, n_proteins, rng), PROTEIN_DEPTH),
     ):
         effect = SLICE_SD * rng.normal(size=(n_slices, len(features.var)))
-        counts = draw_counts(features.log_rate(cell_type, made, influence * signal) + effect[slices], depth, rng)
+        counts = draw_counts(features.log_rate(cell_type, amounts, influence * signal) + effect[slices], depth, rng)
         parts[name] = AnnData(sparse.csr_matrix(counts) if name == "rna" else counts, var=features.var)
     mdata = _annotated(parts, spatial, {"slice": slices, "region": region, "type": cell_type}, signal)
     mdata.uns["simulation"] = {
@@ -169,8 +172,8 @@ def _proportions(n_regions: int, n_types: int) -> Array:
 def _tissue(slices: NDArray[np.integer], n_regions: int, rng: np.random.Generator) -> tuple[Array, NDArray[np.integer]]:
     """Coordinates in µm, cells x 2, and the region of each cell."""
     spatial, region = np.empty((len(slices), 2)), np.empty(len(slices), dtype=int)
-    for each in np.unique(slices):
-        cells = np.flatnonzero(slices == each)
+    for index in np.unique(slices):
+        cells = np.flatnonzero(slices == index)
         side = SPACING * np.sqrt(len(cells))
         spatial[cells] = rng.uniform(0, side, size=(len(cells), 2))
         waves = rng.normal(size=(n_regions, 2, N_WAVES)) / (PATCH * side)
@@ -182,17 +185,17 @@ def _tissue(slices: NDArray[np.integer], n_regions: int, rng: np.random.Generato
     return spatial, region
 
 
-def _received(spatial: Array, slices: NDArray[np.integer], made: Array) -> Array:
+def _received(spatial: Array, slices: NDArray[np.integer], amounts: Array) -> Array:
     """Signals that reach each cell from others of its slice: log(1 + s), standardized, cells x signals."""
-    received = np.empty_like(made)
-    for each in np.unique(slices):
-        cells = np.flatnonzero(slices == each)
+    signal = np.empty_like(amounts)
+    for index in np.unique(slices):
+        cells = np.flatnonzero(slices == index)
         tree = cKDTree(spatial[cells])
         distance = tree.sparse_distance_matrix(tree, 4 * REACH, output_type="coo_matrix").tocsr()
         distance.data = np.exp(-(distance.data**2) / (2 * REACH**2))
         distance.setdiag(0)
-        received[cells] = np.log1p(distance @ made[cells])
-    return (received - received.mean(axis=0)) / received.std(axis=0)
+        signal[cells] = np.log1p(distance @ amounts[cells])
+    return (signal - signal.mean(axis=0)) / signal.std(axis=0)
 
 
 def _annotated(

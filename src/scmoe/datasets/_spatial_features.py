@@ -45,9 +45,9 @@ class Features:
     ligands: Array
     responses: Array
 
-    def log_rate(self, cell_type: NDArray[np.integer], made: Array, received: Array) -> Array:
+    def log_rate(self, cell_type: NDArray[np.integer], amounts: Array, signal: Array) -> Array:
         """Logarithms of rates, cells x features."""
-        return self.base + self.markers[cell_type] + np.log(made) @ self.ligands + received @ self.responses
+        return self.base + self.markers[cell_type] + np.log(amounts) @ self.ligands + signal @ self.responses
 
 
 def draw_genes(n_genes: int, n_types: int, rng: np.random.Generator) -> Features:

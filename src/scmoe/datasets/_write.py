@@ -24,8 +24,8 @@ def write(data: MuData | AnnData, path: str | os.PathLike[str]) -> None:
     data
         A MuData, or an AnnData. It is not changed.
     path
-        ``.h5mu`` or ``.zarr`` for a MuData, ``.h5ad`` or ``.zarr`` for an AnnData. An older file or store is replaced, once
-        the new one is whole.
+        ``.h5mu`` or ``.zarr`` for a MuData, ``.h5ad`` or ``.zarr`` for an AnnData. An older file or store is
+        replaced, once the new one is whole.
 
     Returns
     -------

@@ -31,21 +31,21 @@ BARCODE, CELL_TYPE = "barcodes", "celltype"
 _read_names = partial(pd.read_csv, sep="\t", header=None, dtype=str, na_filter=False)
 MATRIX, GENES, BARCODES = "matrix.mtx", "genes.tsv", "barcodes.tsv"
 READERS: dict[str, Callable[[Any], Any]] = {MATRIX: mmread, GENES: _read_names, BARCODES: _read_names}
-"""Files of the archive, in a folder for the genome, and what reads each: genes x cells, identifiers and symbols, barcodes."""
+"""Files of the archive, in a folder for the genome, and their readers: counts, names of genes, barcodes."""
 
 
 def zheng68k(path: str | os.PathLike[str] | None = None) -> AnnData:
     """68 579 fresh blood cells of one donor, with the annotation published beside them :cite:p:`zheng2017`.
 
-    The annotation (11 types) is the type of the sorted cells whose mean expression a cell correlates with most. So it is made
-    from the RNA itself, not by an independent measurement, and types that overlap in expression, such as those of CD4 T cells,
-    are mixed: perfect agreement with it cannot be expected, nor is it desirable.
+    The annotation (11 types) is the type of the sorted cells whose mean expression a cell correlates with most. So it
+    is made from the RNA itself, not by an independent measurement. Types that overlap in expression, such as those of
+    CD4 T cells, are mixed. Perfect agreement with it is neither possible nor desirable.
 
     Parameters
     ----------
     path
-        A folder with ``fresh_68k_pbmc_donor_a_filtered_gene_bc_matrices.tar.gz`` and ``68k_pbmc_barcodes_annotation.tsv``, to
-        read these instead of downloading.
+        A folder with ``fresh_68k_pbmc_donor_a_filtered_gene_bc_matrices.tar.gz`` and
+        ``68k_pbmc_barcodes_annotation.tsv``, to read these instead of downloading.
 
     Returns
     -------
@@ -64,9 +64,9 @@ def zheng68k(path: str | os.PathLike[str] | None = None) -> AnnData:
 
     Notes
     -----
-    Files are cached and compared with those of the first download as described at `pbmc10k_cite`; the annotation is read from
-    the master branch of the repository 10XGenomics/single-cell-3prime-paper. The archive is read in place and never unpacked
-    to disk.
+    Files are cached and compared with those of the first download as described at `pbmc10k_cite`. The annotation is
+    read from the master branch of the repository 10XGenomics/single-cell-3prime-paper. The archive is read in place
+    and never unpacked to disk.
     """
     folder = None if path is None else Path(path).expanduser()
     adata = _read_archive(_file(MATRICES, GZIP, folder))
@@ -78,10 +78,10 @@ def _file(url: str, begins: bytes, folder: Path | None) -> Path:
     """The file in the folder, or the one downloaded."""
     if folder is None:
         return fetch(url, begins=begins)
-    found = folder / url.rsplit("/", 1)[-1]
-    if not found.exists():
-        raise FileNotFoundError(f"There is no file {found}. Expected a folder with this file from {url}.")
-    return found
+    path = folder / url.rsplit("/", 1)[-1]
+    if not path.exists():
+        raise FileNotFoundError(f"There is no file {path}. Expected a folder with this file from {url}.")
+    return path
 
 
 def _read_archive(archive: Path) -> AnnData:
@@ -103,8 +103,8 @@ def _read_archive(archive: Path) -> AnnData:
     genes, barcodes, counts = parts[GENES], parts[BARCODES], parts[MATRIX]
     if counts.shape != (len(genes), len(barcodes)):
         raise ValueError(
-            f"{archive.name} must have counts of {len(genes)} genes x {len(barcodes)} cells, as {GENES} and {BARCODES} say; found "
-            f"{' x '.join(map(str, counts.shape))}."
+            f"{archive.name} must have counts of {len(genes)} genes x {len(barcodes)} cells, as {GENES} and "
+            f"{BARCODES} say; found {' x '.join(map(str, counts.shape))}."
         )
     var = pd.DataFrame({"gene_ids": genes[0].to_numpy()}, index=genes[1].to_numpy())
     obs = pd.DataFrame(index=barcodes[0].to_numpy())
@@ -127,7 +127,7 @@ def _annotation(cells: pd.Index, path: Path) -> pd.Categorical:
         raise ValueError(f"{path.name} has the barcode {types.index[types.index.duplicated()][0]!r} twice.")
     if len(missing := cells.difference(types.index)):
         raise ValueError(
-            f"{path.name} lacks the cell {missing[0]!r} of the counts ({len(missing)} of {len(cells)} cells). Take the two files "
-            "of the same data set."
+            f"{path.name} lacks the cell {missing[0]!r} of the counts ({len(missing)} of {len(cells)} cells). Take "
+            "the two files of the same data set."
         )
     return pd.Categorical(types.loc[cells])

@@ -12,17 +12,17 @@ def apportion(
 ) -> NDArray[np.int64]:
     """Whole numbers that sum to `n`, within one of `n` times `shares`, and at least `least`.
 
-    What is left after rounding down goes to parts drawn in proportion to their remainders, so that over many classes no part is
-    favored.
+    What is left after rounding down goes to parts at random, in proportion to their remainders. So over many classes
+    no part is favored.
     """
     exact = np.round(n * shares, 9)
     counts = np.maximum(np.floor(exact).astype(np.int64), least)
     while counts.sum() > n:
         counts[np.argmax(np.where(counts > least, counts, -1))] -= 1
     remainder = np.clip(exact - counts, 0, None)
-    left = n - counts.sum()
-    if left:
-        counts[rng.choice(len(shares), size=left, replace=False, p=remainder / remainder.sum())] += 1
+    rest = n - counts.sum()
+    if rest:
+        counts[rng.choice(len(shares), size=rest, replace=False, p=remainder / remainder.sum())] += 1
     return counts
 
 
@@ -43,18 +43,18 @@ def allot_labels(units: Codes, classes: Codes, shares: NDArray[np.float64], rng:
     _, first, unit, size = np.unique(units, return_index=True, return_inverse=True, return_counts=True)
     part_of_unit = np.zeros(len(size), dtype=int)
     class_of_unit = classes[first]
-    for each in np.unique(classes):
-        mine = rng.permutation(np.flatnonzero(class_of_unit == each))
+    for code in np.unique(classes):
+        members = rng.permutation(np.flatnonzero(class_of_unit == code))
         least = (np.arange(len(shares)) == TRAIN).astype(int)
-        if len(mine):
-            wanted = apportion(int(size[mine].sum()), shares, least, rng)
-            part_of_unit[mine] = fill(size[mine], wanted)
+        if len(members):
+            sizes = apportion(int(size[members].sum()), shares, least, rng)
+            part_of_unit[members] = fill(size[members], sizes)
     return part_of_unit[unit]
 
 
-def fill(sizes: NDArray[np.integer], wanted: NDArray[np.int64]) -> Codes:
+def fill(sizes: NDArray[np.integer], targets: NDArray[np.int64]) -> Codes:
     """Part of each unit: the largest come first, and go to the part that lacks most cells."""
-    missing, part = wanted.copy(), np.empty(len(sizes), dtype=int)
+    missing, part = targets.copy(), np.empty(len(sizes), dtype=int)
     for unit in np.argsort(-sizes, kind="stable"):
         part[unit] = missing.argmax()
         missing[part[unit]] -= sizes[unit]
@@ -66,8 +66,9 @@ def allot_groups(groups: Codes, shares: NDArray[np.float64], rng: np.random.Gene
     n_groups, n_parts = int(groups.max()) + 1, int((shares > 0).sum())
     if n_groups < n_parts:
         raise ValueError(
-            f"group_key={name!r} has {n_groups} groups that can be kept apart (groups that hold the same cells cannot), fewer "
-            f"than the {n_parts} parts. Set the share of a part to 0, as in fractions=(0.5, 0, 0.5), or use more groups."
+            f"group_key={name!r} has {n_groups} groups that can be kept apart (groups that hold the same cells "
+            f"cannot), fewer than the {n_parts} parts. Set the share of a part to 0, as in fractions=(0.5, 0, 0.5), "
+            "or use more groups."
         )
     counts = apportion(n_groups, shares, (shares > 0).astype(int), rng)
     return rng.permutation(np.repeat(np.arange(len(shares)), counts))[groups]

@@ -17,7 +17,7 @@ from scmoe.pp._classes import check_threshold, draw_more, names_of_new, trainabl
 from scmoe.pp._kind import COUNT_KINDS, decide_kind
 from scmoe.pp._normalize import clr, log_normalize
 
-KEPT = (0.5, 1.0)
+SHARES = (0.5, 1.0)
 """Between which the share of the first parent's molecules that a new cell keeps is drawn."""
 METHODS = ("thin", "mix")
 NO_PARTNER = -1
@@ -31,7 +31,7 @@ class _Parents(NamedTuple):
 
     first: NDArray[np.integer]
     second: NDArray[np.integer]
-    kept: NDArray[np.float64]
+    share: NDArray[np.float64]
 
 
 def augment(
@@ -49,17 +49,19 @@ def augment(
     .. math:: x' \sim \mathrm{Binomial}(x_i, p) \quad (\text{thin}), \qquad
         x' \sim \mathrm{Binomial}(x_i, p) + \mathrm{Binomial}(x_j, 1 - p) \quad (\text{mix})
 
-    with i a random cell of the type and j another one that has the same modalities. Thinning is what a shallower measurement of
-    the cell would have found; mixing also fills in between cells. Both give whole counts. A cell without a partner is thinned.
+    with i a random cell of the type and j another one that has the same modalities. Thinning is what a shallower
+    measurement of the cell would have found. Mixing also fills in between cells. Both give whole counts. A cell
+    without a partner is thinned.
 
-    Only for training cells, like `scmoe.pp.oversample`. New cells are made from real ones alone, not from each other, and nothing is
-    fitted; so their number has no bound; how many types have more new cells than real ones is logged.
+    Only for training cells, like `scmoe.pp.oversample`. New cells are made from real ones alone, not from each other,
+    and nothing is fitted. So their number has no bound. The log says how many types have more new cells than real
+    ones.
 
     Parameters
     ----------
     data
-        AnnData or MuData with the training cells only, raw counts in ``X`` or ``layers["counts"]``; not changed. Cells called
-        ``"Unknown"`` are kept, once each.
+        AnnData or MuData with the training cells only, raw counts in ``X`` or ``layers["counts"]``; not changed.
+        Cells called ``"Unknown"`` are kept, once each.
     labels_key
         Column of ``obs`` with the types.
     method
@@ -72,11 +74,12 @@ def augment(
     Returns
     -------
     AnnData or MuData
-        All cells, and after them the new ones, named after their first parent with ``-new1``, ``-new2`` ... In ``obs["copy_of"]``
-        stands the first parent's name, for a real cell its own, and with ``"mix"`` in ``obs["mixed_with"]`` the second one's; other
-        columns of a new cell are the first parent's. New cells
-        have the modalities with counts only. Where `scmoe.pp.prepare` made ``X``, that of new cells is made in
-        the same way. Other layers, ``obsm`` and what depends on pairs of cells are left out: they were computed without the new cells.
+        All cells, and after them the new ones, named after their first parent with ``-new1``, ``-new2`` ...
+        ``obs["copy_of"]`` holds the name of the first parent, and for a real cell its own. With ``"mix"``,
+        ``obs["mixed_with"]`` holds the name of the second. Other columns of a new cell are those of the first parent.
+        New cells have the modalities with counts only. Where `scmoe.pp.prepare` made ``X``, that of new cells is made
+        in the same way. Other layers, ``obsm`` and what depends on pairs of cells are left out: they were computed
+        without the new cells.
 
     Raises
     ------
@@ -85,9 +88,9 @@ def augment(
     KeyError
         There is no such column.
     ValueError
-        ``obs["split"]`` says that cells of more than one part are here, a cell has no label, there is a single type, `threshold` is
-        larger than the largest type or below 1, `method` is unknown, no modality has raw counts, or ``X`` was made from the
-        counts by something else than `scmoe.pp.prepare`.
+        ``obs["split"]`` says that cells of more than one part are here, a cell has no label, there is a single type,
+        `threshold` is larger than the largest type or below 1, `method` is unknown, no modality has raw counts, or
+        ``X`` was made from the counts by something else than `scmoe.pp.prepare`.
 
     Examples
     --------
@@ -107,12 +110,12 @@ def augment(
     second = np.full(len(first), NO_PARTNER)
     if method == "mix":
         second = partners(first, labels.to_numpy(), _presence(data), rng)
-    parents = _Parents(first, second, rng.uniform(*KEPT, size=len(first)))
+    parents = _Parents(first, second, rng.uniform(*SHARES, size=len(first)))
     new = names_of_new(data, first, "new")
     parts = {}
     for name, adata in modalities_of(data).items():
-        made = _made(data, adata, counts.get(name), parents, rng)
-        parts[name] = _extended(name, adata, made, data.obs_names[first], new)
+        matrix = _new_counts(data, adata, counts.get(name), parents, rng)
+        parts[name] = _extended(name, adata, matrix, data.obs_names[first], new)
     cells = np.concatenate([np.arange(data.n_obs), first])
     out = assemble(data, parts, cells, data.obs_names.append(new))
     out.obs[COPY_OF] = origins(data.obs)[cells]
@@ -126,25 +129,25 @@ def augment(
 def partners(
     first: NDArray[np.integer], labels: NDArray[Any], presence: NDArray[np.bool_], rng: np.random.Generator
 ) -> NDArray[np.integer]:
-    """For each cell at `first` a random other cell of its label with the same modalities, `NO_PARTNER` if there is none."""
+    """For each cell at `first` another random cell of its label and modalities; `NO_PARTNER` if there is none."""
     kind = pd.factorize(pd.MultiIndex.from_arrays([labels, *presence.T]))[0]
-    members = {each: np.flatnonzero(kind == each) for each in np.unique(kind[first])}
+    members = {code: np.flatnonzero(kind == code) for code in np.unique(kind[first])}
     second = np.full(len(first), NO_PARTNER)
     for place, cell in enumerate(first):
         others = members[kind[cell]]
         if len(others) > 1:
             # Drawn among one fewer; from the cell's own place on, the next one is meant.
-            drawn = rng.integers(len(others) - 1)
-            second[place] = others[drawn + (others[drawn] >= cell)]
+            choice = rng.integers(len(others) - 1)
+            second[place] = others[choice + (others[choice] >= cell)]
     return second
 
 
-def thinned(counts: Matrix, kept: NDArray[np.float64], rng: np.random.Generator) -> Matrix:
-    """Binomial draws from counts (cells x features), with the share `kept` of each cell; dense or CSR as given."""
+def thinned(counts: Matrix, share: NDArray[np.float64], rng: np.random.Generator) -> Matrix:
+    """Binomial draws from counts (cells x features), with the `share` of each cell; dense or CSR as given."""
     if not sparse.issparse(counts):
-        return rng.binomial(counts.astype(np.int64), kept[:, None]).astype(counts.dtype)
+        return rng.binomial(counts.astype(np.int64), share[:, None]).astype(counts.dtype)
     out = counts.copy()
-    out.data = rng.binomial(out.data.astype(np.int64), np.repeat(kept, np.diff(out.indptr))).astype(counts.dtype)
+    out.data = rng.binomial(out.data.astype(np.int64), np.repeat(share, np.diff(out.indptr))).astype(counts.dtype)
     out.eliminate_zeros()
     return out
 
@@ -172,7 +175,7 @@ def _all_counts(data: AnnData | MuData) -> dict[str, Matrix]:
     return counts
 
 
-def _made(
+def _new_counts(
     data: AnnData | MuData, adata: AnnData, counts: Matrix | None, parents: _Parents, rng: np.random.Generator
 ) -> Matrix | None:
     """Counts of the new cells that have this modality."""
@@ -180,42 +183,42 @@ def _made(
         return None
     row = adata.obs_names.get_indexer(data.obs_names)
     here = row[parents.first] >= 0
-    first, second, kept = row[parents.first[here]], parents.second[here], parents.kept[here]
-    made = thinned(counts[first], kept, rng)
+    first, second, share = row[parents.first[here]], parents.second[here], parents.share[here]
+    new_counts = thinned(counts[first], share, rng)
     mixed = second != NO_PARTNER
     if not mixed.any():
-        return made
+        return new_counts
     # Where there is no partner, none of the first cell's molecules is added again.
-    return made + thinned(counts[np.where(mixed, row[second], first)], np.where(mixed, 1 - kept, 0.0), rng)
+    return new_counts + thinned(counts[np.where(mixed, row[second], first)], np.where(mixed, 1 - share, 0.0), rng)
 
 
-def _extended(name: str, adata: AnnData, made: Matrix | None, first: pd.Index, new: pd.Index) -> AnnData:
+def _extended(name: str, adata: AnnData, counts: Matrix | None, first: pd.Index, new: pd.Index) -> AnnData:
     """The modality with rows for the new cells, without what was computed from the former cells."""
     layers = {key: value for key, value in adata.layers.items() if key == COUNTS_LAYER}
-    if made is None:
+    if counts is None:
         return AnnData(adata.X.copy(), obs=adata.obs.copy(), var=adata.var.copy(), uns=dict(adata.uns))
     here = first.isin(adata.obs_names)
-    values = _values(name, adata, made) if layers else made
+    values = _values(name, adata, counts) if layers else counts
     obs = pd.concat([adata.obs, adata.obs.loc[first[here]].set_axis(new[here])])
     return AnnData(
         _stacked(adata.X, values),
         obs=obs,
         var=adata.var.copy(),
         uns=dict(adata.uns),
-        layers={key: _stacked(value, made) for key, value in layers.items()},
+        layers={key: _stacked(value, counts) for key, value in layers.items()},
     )
 
 
-def _values(name: str, adata: AnnData, made: Matrix) -> Matrix:
+def _values(name: str, adata: AnnData, new: Matrix) -> Matrix:
     """``X`` of new cells, beside counts in a layer; the first cells show how it was made."""
     few = adata[:N_LOOKED_AT]
     counts, values = few.layers[COUNTS_LAYER], _dense(few.X)
     for function in (lambda matrix: matrix, log_normalize, clr):
         if np.allclose(_dense(function(counts)), values, atol=ROUNDING):
-            return function(made)
+            return function(new)
     raise ValueError(
-        f"mdata[{name!r}].X was not made from layers[{COUNTS_LAYER!r}] by scmoe.pp.prepare, so that of new cells is not "
-        "known. Put the raw counts into X, augment, and normalize after that."
+        f"mdata[{name!r}].X was not made from layers[{COUNTS_LAYER!r}] by scmoe.pp.prepare, so that of new cells is "
+        "not known. Put the raw counts into X, augment, and normalize after that."
     )
 
 

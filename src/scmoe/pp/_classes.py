@@ -11,13 +11,19 @@ from scmoe.datasets._cells import check_cells, class_sizes, column_of, split_col
 
 
 def trainable_labels(data: AnnData | MuData, labels_key: str) -> tuple[pd.Series, pd.Series]:
-    """Label of each cell, and cells of each type from the largest to the smallest; an error if there are cells of several parts."""
+    """Label of each cell, and number of cells of each type, largest first.
+
+    Raises
+    ------
+    ValueError
+        There are cells of several parts, or of a single type.
+    """
     check_cells(data)
     for key in split_columns(data.obs):
         parts = data.obs[key].astype(str).unique()
         raise ValueError(
-            f"obs[{key!r}] has cells of {len(parts)} parts ({', '.join(parts)}). Resampling before the division puts copies of "
-            f"test cells into training; resample data[data.obs[{key!r}] == 'train']."
+            f"obs[{key!r}] has cells of {len(parts)} parts ({', '.join(parts)}). Resampling before the division puts "
+            f"copies of test cells into training; resample data[data.obs[{key!r}] == 'train']."
         )
     labels = column_of(data, labels_key, "labels_key")
     sizes = class_sizes(labels)
@@ -34,7 +40,8 @@ def check_threshold(threshold: int | None, sizes: pd.Series, default: int) -> in
         raise TypeError(f"threshold must be a whole number of cells; found {threshold!r}.")
     if not 1 <= threshold <= sizes.iloc[0]:
         raise ValueError(
-            f"threshold must be from 1 to {sizes.iloc[0]}, the cells of the largest type ({sizes.index[0]}); found {threshold}."
+            f"threshold must be from 1 to {sizes.iloc[0]}, the cells of the largest type ({sizes.index[0]}); found "
+            f"{threshold}."
         )
     return int(threshold)
 
@@ -48,12 +55,12 @@ def draw_more(labels: pd.Series, sizes: pd.Series, target: int, seed: int) -> ND
 
 def names_of_new(data: AnnData | MuData, sources: NDArray[np.integer], suffix: str) -> pd.Index:
     """Names of cells made from those at `sources`, as in ``"AACG-copy1"``, that no other cell has."""
-    taken, last, names = set(data.obs_names), dict.fromkeys(sources.tolist(), 0), []
+    all_names, last, names = set(data.obs_names), dict.fromkeys(sources.tolist(), 0), []
     for source in sources.tolist():
         name = ""
-        while not name or name in taken:
+        while not name or name in all_names:
             last[source] += 1
             name = f"{data.obs_names[source]}-{suffix}{last[source]}"
-        taken.add(name)
+        all_names.add(name)
         names.append(name)
     return pd.Index(names, dtype=data.obs_names.dtype)

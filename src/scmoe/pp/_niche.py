@@ -38,8 +38,8 @@ def niche(
     therefore :math:`e^{-2} = 0.14`. Cells exactly as far as that one are neighbors too: on a grid no direction is
     preferred, and the order of the cells does not matter.
 
-    The modality is one for `scmoe.tl.train` like any other. Its cells are those that have `modality`: cells without it have no
-    niche and are nobody's neighbors.
+    The modality is one for `scmoe.tl.train` like any other. Its cells are those that have `modality`. Cells without it
+    have no niche and are nobody's neighbors.
 
     Parameters
     ----------
@@ -53,8 +53,8 @@ def niche(
     n_neighbors
         Nearest cells that count, without the cell itself.
     batch_key
-        Column of ``mdata.obs`` with the slice, sample or field of view: neighbors are looked for within it only. Needed when
-        there are several, for their coordinates have nothing to do with each other.
+        Column of ``mdata.obs`` with the slice, sample or field of view: neighbors are looked for within it only.
+        Needed when there are several, for their coordinates have nothing to do with each other.
     include_self
         Whether the cell itself counts, with a weight of 1 before the division, beside its neighbors.
     key_added
@@ -63,10 +63,11 @@ def niche(
     Returns
     -------
     None
-        Writes ``mdata.mod[key_added]``: ``X`` (cells of `modality` x its features, float32; CSR if that of `modality` is
-        sparse) and ``obsm[spatial_key]``; what the MuData keeps of each modality (``obsm[key_added]``, ``obsmap``, ``varmap``,
-        rows of ``var``, NaN in columns of your own); and ``mdata.uns["scmoe"]["prepare"][key_added]``, a record as of `scmoe.pp.prepare`, with the kind
-        ``"continuous"`` if `modality` has it and ``"lognormalized"`` otherwise.
+        Writes ``mdata.mod[key_added]``: ``X`` (cells of `modality` x its features, float32; CSR if that of `modality`
+        is sparse) and ``obsm[spatial_key]``; what the MuData keeps of each modality (``obsm[key_added]``, ``obsmap``,
+        ``varmap``, rows of ``var``, NaN in columns of your own); and ``mdata.uns["scmoe"]["prepare"][key_added]``, a
+        record as of `scmoe.pp.prepare`, with the kind ``"continuous"`` if `modality` has it and ``"lognormalized"``
+        otherwise.
 
     Raises
     ------
@@ -75,18 +76,19 @@ def niche(
     KeyError
         There is no such modality, no coordinates, or no such column.
     ValueError
-        `modality` is not prepared or has missing values; coordinates are missing, not finite, not of 2 or 3 columns, or the
-        same for all cells of a batch; a batch has no more than `n_neighbors` cells; a cell has no batch; the name is taken
-        or cannot be stored; the MuData is backed or a view. On any error `mdata` is unchanged.
+        `modality` is not prepared or has missing values; coordinates are missing, not finite, not of 2 or 3 columns,
+        or the same for all cells of a batch; a batch has no more than `n_neighbors` cells; a cell has no batch; the
+        name is taken or cannot be stored; the MuData is backed or a view. On any error `mdata` is unchanged.
 
     Notes
     -----
     Features keep their names, so each occurs in two modalities, and ``mdata[:, names]`` no longer selects any: choose
     features before, or in one modality.
 
-    A cell's niche holds values of other cells. When cells are split at random, neighbors of a test cell are training cells,
-    and a model that sees the niche has seen the test cell's surroundings, or, in the niche of a training cell, the test cell
-    itself: scores are too good, above all those of predicting `modality` from the niche. Leave out whole slices or regions.
+    A cell's niche holds values of other cells. When cells are split at random, neighbors of a test cell are training
+    cells. A model that sees the niche has then seen the test cell's surroundings, or, in the niche of a training cell,
+    the test cell itself. Scores are too good, above all those of predicting `modality` from the niche. Leave out whole
+    slices or regions.
 
     Examples
     --------
@@ -107,7 +109,7 @@ def niche(
     spatial = coordinates_of(mdata, modality, spatial_key)
     weights = weights_within(spatial, batches_of(mdata, modality, batch_key), n_neighbors, include_self)
     values = (weights @ adata.X).astype(np.float32)
-    added = AnnData(
+    averages = AnnData(
         values.tocsr() if sparse.issparse(values) else values,
         obs=pd.DataFrame(index=adata.obs_names),
         var=pd.DataFrame(index=adata.var_names),
@@ -119,10 +121,10 @@ def niche(
         "reason": f"{MADE_BY_NICHE} from {modality}, which is {kind}",
         "steps": [step + (f" within {batch_key}" if batch_key else "")],
         "source": f"X of {modality}",
-        "n_cells": added.n_obs,
-        "n_features": added.n_vars,
+        "n_cells": averages.n_obs,
+        "n_features": averages.n_vars,
     }
-    _add(mdata, name, added)
+    _add(mdata, name, averages)
     root = mdata.uns[UNS_ROOT]
     mdata.uns[UNS_ROOT] = {**root, PREPARE: {**root[PREPARE], name: to_uns(record)}}
     logger.info("%s: %s", name, record["steps"][0])
@@ -146,18 +148,21 @@ def _check_target(mdata: MuData, name: str) -> None:
         )
 
 
-def _add(mdata: MuData, name: str, added: AnnData) -> None:
-    """Add a modality. `MuData.update` cannot keep whole numbers in ``obsm`` and ``varm``; no cell is new, but features are."""
-    kept = {key: value for key, value in mdata.obsm.items() if key not in (*mdata.mod, name)}
+def _add(mdata: MuData, name: str, adata: AnnData) -> None:
+    """Add a modality, whose features are new and whose cells are not.
+
+    `MuData.update` cannot keep whole numbers in ``obsm`` and ``varm``.
+    """
+    arrays = {key: value for key, value in mdata.obsm.items() if key not in (*mdata.mod, name)}
     for key, value in mdata.varm.items():
         if key not in mdata.mod and isinstance(value, np.ndarray) and value.dtype.kind in "iu":
             mdata.varm[key] = value.astype(np.float64)
     with quiet_mudata():
-        for key in kept:
+        for key in arrays:
             del mdata.obsm[key]
-        mdata.mod[name] = added
+        mdata.mod[name] = adata
         mdata.update()
-        for key, value in kept.items():
+        for key, value in arrays.items():
             mdata.obsm[key] = value
 
 
@@ -171,7 +176,7 @@ def _prepared_kind(mdata: MuData, modality: str) -> str:
     check_array(adata.X, modality, "X")
     if not np.isfinite(adata.X.data if sparse.issparse(adata.X) else adata.X).all():
         raise ValueError(
-            f"mdata[{modality!r}].X has missing or infinite values, of which there is no mean. Fill them, or choose another "
-            "modality."
+            f"mdata[{modality!r}].X has missing or infinite values, of which there is no mean. Fill them, or choose "
+            "another modality."
         )
     return str(record[modality]["kind"])

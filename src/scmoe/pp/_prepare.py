@@ -89,7 +89,7 @@ def prepare(mdata: MuData, *, kinds: Mapping[str, str] | None = None, copy: bool
     'protein'
     """
     names = check_mdata(mdata)
-    chosen = _check_kinds(kinds or {}, names)
+    overrides = _check_kinds(kinds or {}, names)
     if mdata.isbacked:
         raise ValueError("The MuData is backed by a file. Read it without backed=, then prepare it.")
     if mdata.is_view and not copy:
@@ -99,12 +99,12 @@ def prepare(mdata: MuData, *, kinds: Mapping[str, str] | None = None, copy: bool
         raise ValueError(f"mdata.uns[{UNS_ROOT!r}] must be a mapping, found {type(root).__name__}. Remove it.")
     with quiet_mudata():
         target = mdata.copy() if copy else mdata
-        prepared = {name: _prepare_modality(name, target.mod[name], chosen.get(name)) for name in names}
+        prepared = {name: _prepare_modality(name, target.mod[name], overrides.get(name)) for name in names}
         for name, result in prepared.items():
             _write(target, name, result)
-    made = _made_by_niche(root, chosen)
+    niches = _made_by_niche(root, overrides)
     records = {
-        name: made[name] if name in made and result.counts is None else result.record
+        name: niches[name] if name in niches and result.counts is None else result.record
         for name, result in prepared.items()
     }
     target.uns[UNS_ROOT] = {**root, PREPARE: to_uns(records)}
@@ -125,13 +125,13 @@ def _check_kinds(kinds: Mapping[str, str], names: list[str]) -> Mapping[str, str
     return kinds
 
 
-def _made_by_niche(root: Mapping[str, Any], chosen: Mapping[str, str]) -> dict[str, Any]:
+def _made_by_niche(root: Mapping[str, Any], kinds: Mapping[str, str]) -> dict[str, Any]:
     """Records of modalities that `scmoe.pp.niche` made: their kind is that of what they were made from."""
-    former = root.get(PREPARE, {})
+    records = root.get(PREPARE, {})
     return {
         name: dict(record)
-        for name, record in former.items()
-        if name not in chosen and str(record["reason"]).startswith(MADE_BY_NICHE)
+        for name, record in records.items()
+        if name not in kinds and str(record["reason"]).startswith(MADE_BY_NICHE)
     }
 
 

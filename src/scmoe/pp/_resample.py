@@ -38,8 +38,8 @@ def oversample(data: Data, labels_key: str, *, threshold: int | None = None, see
     KeyError
         There is no such column.
     ValueError
-        ``obs["split"]`` says that cells of more than one part are here, a cell has no label, there is a single type, or `threshold` is
-        larger than the largest type or below 1.
+        ``obs["split"]`` says that cells of more than one part are here, a cell has no label, there is a single type,
+        or `threshold` is larger than the largest type or below 1.
 
     Examples
     --------
@@ -88,8 +88,8 @@ def undersample(data: Data, labels_key: str, *, threshold: int | None = None, se
     KeyError
         There is no such column.
     ValueError
-        ``obs["split"]`` says that cells of more than one part are here, a cell has no label, there is a single type, or `threshold` is larger
-        than the largest type or below 1.
+        ``obs["split"]`` says that cells of more than one part are here, a cell has no label, there is a single type,
+        or `threshold` is larger than the largest type or below 1.
 
     Examples
     --------
@@ -101,13 +101,13 @@ def undersample(data: Data, labels_key: str, *, threshold: int | None = None, se
     """
     labels, sizes = trainable_labels(data, labels_key)
     target = check_threshold(threshold, sizes, default=int(sizes.iloc[-1]))
-    kept = np.arange(data.n_obs)
-    if wanted := {name: target for name, n in sizes.items() if n > target}:
-        sampler = RandomUnderSampler(sampling_strategy=wanted, random_state=seed)
-        sampler.fit_resample(kept[:, None], labels)
-        kept = np.sort(sampler.sample_indices_)
+    cells = np.arange(data.n_obs)
+    if strategy := {name: target for name, n in sizes.items() if n > target}:
+        sampler = RandomUnderSampler(sampling_strategy=strategy, random_state=seed)
+        sampler.fit_resample(cells[:, None], labels)
+        cells = np.sort(sampler.sample_indices_)
     logger.info(
         "undersample: %d of %d cells kept; %d of %d types cut to %d",
-        *(len(kept), data.n_obs, len(wanted), len(sizes), target),
+        *(len(cells), data.n_obs, len(strategy), len(sizes), target),
     )
-    return take(data, kept)
+    return take(data, cells)

@@ -28,13 +28,13 @@ def coordinates_of(mdata: MuData, modality: str, spatial_key: str) -> NDArray[np
             f"{', '.join(keys) or 'none'}. Name theirs in spatial_key=."
         )
     place = f"mdata[{modality!r}].obsm[{spatial_key!r}]" if own else f"mdata.obsm[{spatial_key!r}]"
-    found = np.asarray(adata.obsm[spatial_key] if own else mdata.obsm[spatial_key])
-    if found.ndim != 2 or found.shape[1] not in (2, 3) or found.dtype.kind not in "iuf":
+    matrix = np.asarray(adata.obsm[spatial_key] if own else mdata.obsm[spatial_key])
+    if matrix.ndim != 2 or matrix.shape[1] not in (2, 3) or matrix.dtype.kind not in "iuf":
         raise ValueError(
-            f"{place} must hold numbers in 2 or 3 columns; found {found.dtype} of shape {found.shape}. Keep the "
+            f"{place} must hold numbers in 2 or 3 columns; found {matrix.dtype} of shape {matrix.shape}. Keep the "
             "coordinates only."
         )
-    spatial = found if own else found[mdata.obs_names.get_indexer(adata.obs_names)]
+    spatial = matrix if own else matrix[mdata.obs_names.get_indexer(adata.obs_names)]
     wrong = ~np.isfinite(spatial).all(axis=1)
     if wrong.any():
         raise ValueError(
@@ -50,8 +50,8 @@ def batches_of(mdata: MuData, modality: str, batch_key: str | None) -> dict[str,
     if batch_key is None:
         return {f"mdata[{modality!r}]": np.arange(len(cells))}
     if batch_key not in mdata.obs:
-        found = ", ".join(map(str, mdata.obs)) or "none"
-        raise KeyError(f"batch_key={batch_key!r} is not a column of mdata.obs; found {found}.")
+        columns = ", ".join(map(str, mdata.obs)) or "none"
+        raise KeyError(f"batch_key={batch_key!r} is not a column of mdata.obs; found {columns}.")
     column = mdata.obs[batch_key].loc[cells]
     if column.isna().any():
         cell = cells[int(column.isna().argmax())]
@@ -95,14 +95,14 @@ def neighbor_weights(spatial: NDArray[np.floating], n_neighbors: int, include_se
         See `scmoe.pp.niche`.
     """
     tree = cKDTree(spatial)
-    # The cell is among its own nearest, so the last of these is the one asked for, even if others are at the same place.
+    # The cell is among its own nearest, so the last of these is the n-th neighbor, even if others share its place.
     last = tree.query(spatial, [n_neighbors + 1])[0][:, 0]
     blocks = []
     for start in range(0, len(spatial), CHUNK):
         rows = np.arange(start, min(start + CHUNK, len(spatial)))
-        found = tree.query_ball_point(spatial[rows], last[rows] * ROUNDING, return_sorted=True)
-        row = np.repeat(rows, [len(each) for each in found])
-        column = np.concatenate(found).astype(np.int64)
+        neighbors = tree.query_ball_point(spatial[rows], last[rows] * ROUNDING, return_sorted=True)
+        row = np.repeat(rows, [len(entry) for entry in neighbors])
+        column = np.concatenate(neighbors).astype(np.int64)
         if not include_self:
             row, column = row[row != column], column[row != column]
         distance = np.linalg.norm(spatial[row] - spatial[column], axis=1)

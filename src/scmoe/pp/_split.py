@@ -31,22 +31,23 @@ def split(
 ) -> None:
     """Divide cells into training, validation and test cells, before anything is learned from them or resampled.
 
-    With `group_key` whole groups are divided, at random. Otherwise the cells of each label are, by the largest remainder: a label's
-    numbers are within one cell of its shares. Cells with the same values in all modalities (the same counts, where
-    there are some) are one cell measured once: they stay in one part, and so do groups that share such cells.
+    With `group_key` whole groups are divided, at random. Otherwise the cells of each label are, by the largest
+    remainder: a label's numbers are within one cell of its shares. Cells with the same values in all modalities (the
+    same counts, where there are some) count as one cell measured once. They stay in one part, and so do groups that
+    share such cells.
 
     Parameters
     ----------
     data
         AnnData or MuData, before any resampling.
     labels_key
-        Column of ``obs`` whose labels all parts should hold. Cells called ``"Unknown"`` count as a label of their own here. With
-        `group_key`, labels are only looked at: those that training lacks are reported.
+        Column of ``obs`` whose labels all parts should hold. Cells called ``"Unknown"`` count as a label of their own
+        here. With `group_key`, labels are only looked at: those that training lacks are reported.
     group_key
         Column of ``obs`` with donors, samples or slices, none of which may be in two parts.
     fractions
-        Shares of training, validation and test, which sum to 1: of the cells, or, with `group_key`, of the groups. One of the
-        last two may be 0, and both.
+        Shares of training, validation and test, which sum to 1: of the cells, or, with `group_key`, of the groups.
+        One of the last two may be 0, and both.
     seed
         Of the division.
     key_added
@@ -55,9 +56,9 @@ def split(
     Returns
     -------
     None
-        Writes ``obs[key_added]``, a categorical column of ``"train"``, ``"validation"`` and ``"test"``. Sizes, labels that training
-        lacks, and cells that repeat others are logged. A label with a single cell, or a single set of cells with the same values,
-        is in training only; that is logged too.
+        Writes ``obs[key_added]``, a categorical column of ``"train"``, ``"validation"`` and ``"test"``. The log has
+        the sizes, the labels that training lacks, and the cells that repeat others. A label with a single cell, or a
+        single set of cells with the same values, is in training only; the log says so too.
 
     Raises
     ------
@@ -66,8 +67,9 @@ def split(
     KeyError
         There is no such column.
     ValueError
-        A cell has no label or group, there are fewer groups than parts, a part would be empty, the fractions are impossible, the data
-        are a view, or hold copies that `scmoe.pp.oversample` or `scmoe.pp.augment` made: their originals would be in other parts.
+        A cell has no label or group, there are fewer groups than parts, a part would be empty, the fractions are
+        impossible, the data are a view, or hold copies that `scmoe.pp.oversample` or `scmoe.pp.augment` made: their
+        originals would be in other parts.
 
     Examples
     --------
@@ -121,14 +123,14 @@ def _refuse_copies(data: AnnData | MuData) -> None:
     if copies.any():
         cell = int(copies.argmax())
         raise ValueError(
-            f"{int(copies.sum())} cells come from others (obs[{COPY_OF!r}]), the first is {data.obs_names[cell]!r} from "
-            f"{data.obs[COPY_OF].iloc[cell]!r}. Split first and resample the training part, or leave these cells out: "
-            f"data[data.obs[{COPY_OF!r}] == data.obs_names].copy()."
+            f"{int(copies.sum())} cells come from others (obs[{COPY_OF!r}]), the first is {data.obs_names[cell]!r} "
+            f"from {data.obs[COPY_OF].iloc[cell]!r}. Split first and resample the training part, or leave these "
+            f"cells out: data[data.obs[{COPY_OF!r}] == data.obs_names].copy()."
         )
 
 
 def row_codes(data: AnnData | MuData) -> NDArray[np.integer]:
-    """The same number for cells that have the same modalities and in all of them the same values (counts if there are some)."""
+    """The same number for cells with the same modalities and the same values in them (counts if there are some)."""
     hashes = [blake2b(digest_size=16) for _ in range(data.n_obs)]
     for name, adata in modalities_of(data).items():
         where = COUNTS_LAYER in adata.layers
@@ -141,14 +143,14 @@ def row_codes(data: AnnData | MuData) -> NDArray[np.integer]:
             stored = slice(matrix.indptr[row], matrix.indptr[row + 1])
             for part in (name.encode(), matrix.indices[stored], matrix.data[stored]):
                 hashes[cell].update(part)
-    return pd.factorize(pd.Series([each.digest() for each in hashes]))[0]
+    return pd.factorize(pd.Series([entry.digest() for entry in hashes]))[0]
 
 
 def joined(*codes: NDArray[np.integer]) -> NDArray[np.integer]:
     """Sets of cells that are linked by having a code in common, directly or through others."""
     n_cells, cells = len(codes[0]), np.arange(len(codes[0]))
-    starts = np.cumsum([n_cells, *(each.max() + 1 for each in codes)])
-    ends = np.concatenate([each + start for each, start in zip(codes, starts[:-1], strict=True)])
+    starts = np.cumsum([n_cells, *(code.max() + 1 for code in codes)])
+    ends = np.concatenate([code + start for code, start in zip(codes, starts[:-1], strict=True)])
     links = sparse.coo_matrix((np.ones(len(ends)), (np.tile(cells, len(codes)), ends)), shape=(starts[-1], starts[-1]))
     return pd.factorize(connected_components(links, directed=False)[1][:n_cells])[0]
 

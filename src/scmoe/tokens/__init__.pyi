@@ -4,11 +4,10 @@ from ._counts import Cells, read_cells, read_counts
 from ._integer import IntegerTokenizer
 from ._make import load_tokenizer, make_tokenizer, tokenizer_from_state
 from ._masking import Masked, MaskingPolicy
-from ._match import Match
 from ._rank import RankTokenizer
 from ._tokenizer import Tokenizer
 from ._tokens import Tokens
-from ._vocabulary import Vocabulary
+from ._vocabulary import Match, Vocabulary
 
 __all__ = [
     "BinsTokenizer",

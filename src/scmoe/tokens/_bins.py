@@ -18,8 +18,9 @@ _TIE_STREAM, _SUBSET_STREAM = 0, 1
 class BinsTokenizer(Tokenizer):
     """One token a gene with counts, in the order of the vocabulary; value = bin of the count among those of its cell.
 
-    The `n_bins` - 1 edges are quantiles of the cell's non-zero counts at equal steps from 0 to 1 (Cui et al. 2024, scGPT).
-    Of n counts, those equal to a given one take the places a..b, from 0, in ascending order. The bins they span are
+    The `n_bins` - 1 edges are quantiles of the cell's non-zero counts at equal steps from 0 to 1 (Cui et al. 2024,
+    scGPT). Of n counts, those equal to a given one take the places a..b, from 0, in ascending order. The bins they
+    span are
 
         low = ceil((n_bins - 2) a / (n - 1)) + 1,   high = floor((n_bins - 2) b / (n - 1)) + 1,
 
@@ -62,17 +63,17 @@ class BinsTokenizer(Tokenizer):
 
     def _encode(self, counts: sparse.csr_matrix, totals: np.ndarray) -> Tokens:
         lengths = np.diff(counts.indptr).astype(np.int64)
-        n_kept = lengths if self.max_length is None else np.minimum(lengths, self.max_length)
-        offsets = np.concatenate([[0], np.cumsum(n_kept)])
+        n_tokens = lengths if self.max_length is None else np.minimum(lengths, self.max_length)
+        offsets = np.concatenate([[0], np.cumsum(n_tokens)])
         gene, value = np.empty(offsets[-1], np.int32), np.empty(offsets[-1], np.float32)
         for block in row_blocks(counts):
             bins, genes = self._bins(block), block.gene
             if self.max_length is not None and block.lengths.max() > self.max_length:
-                kept = self._subset(block, self.max_length)
-                bins, genes = bins[kept], genes[kept]
+                subset = self._subset(block, self.max_length)
+                bins, genes = bins[subset], genes[subset]
             place = slice(offsets[block.rows.start], offsets[block.rows.stop])
             gene[place], value[place] = genes, bins
-        return Tokens(gene, value, offsets, lengths - n_kept)
+        return Tokens(gene, value, offsets, lengths - n_tokens)
 
     def _bins(self, block: Block) -> np.ndarray:
         """Bin of each count of some cells."""
@@ -86,15 +87,15 @@ class BinsTokenizer(Tokenizer):
         if self.ties == "random":
             share = (random_bits(block, self.seed, _TIE_STREAM)[position] >> np.uint64(11)) * 2.0**-53
             share *= np.repeat(high - low + 1, n_equal)
-            chosen = np.repeat(low, n_equal) + np.floor(share)
+            values = np.repeat(low, n_equal) + np.floor(share)
         else:
-            chosen = np.repeat(low if self.ties == "low" else np.floor((low + high + 1) / 2), n_equal)
+            values = np.repeat(low if self.ties == "low" else np.floor((low + high + 1) / 2), n_equal)
         bins = np.empty(n, np.float32)
-        bins[position] = chosen
+        bins[position] = values
         return bins
 
     def _span(self, first: np.ndarray, last: np.ndarray, n: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Lowest and highest bin of equal counts, which take the places `first` to `last` among the `n` of their cell."""
+        """Lowest and highest bin of equal counts, at the places `first` to `last` among the `n` of their cell."""
         # As floats: faster than whole numbers, and as exact, for no quotient is nearer than 1 / n to a whole one.
         gaps = np.maximum(n - 1, 1).astype(np.float64)
         low = np.ceil((self.n_bins - 2) * first / gaps) + 1
@@ -104,6 +105,6 @@ class BinsTokenizer(Tokenizer):
     def _subset(self, block: Block, size: int) -> np.ndarray:
         """Choose `size` random counts of each longer cell, and all of the others, in the order of the vocabulary."""
         position, _ = sort_rows(random_bits(block, self.seed, _SUBSET_STREAM) >> np.uint64(1), block.lengths)
-        kept = np.zeros(position.size, bool)
-        kept[position[place_in_row(block.lengths) < size]] = True
-        return np.flatnonzero(kept)
+        mask = np.zeros(position.size, bool)
+        mask[position[place_in_row(block.lengths) < size]] = True
+        return np.flatnonzero(mask)

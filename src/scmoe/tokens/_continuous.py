@@ -14,8 +14,8 @@ from scmoe.tokens._tokens import Tokens
 class ContinuousTokenizer(Tokenizer):
     """One token a gene with counts, in the order of the vocabulary; value = ln(1 + 1e4 count / max(total, 1)).
 
-    The network turns the number into a vector (auto-discretization, Gong et al. 2023, xTrimoGene). Nothing is lost but the
-    total itself.
+    The network turns the number into a vector (auto-discretization, Gong et al. 2023, xTrimoGene). Nothing is lost
+    but the total itself.
 
     Parameters
     ----------

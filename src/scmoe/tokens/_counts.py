@@ -8,11 +8,10 @@ from scipy import sparse
 
 from scmoe._check import Matrix, check_array, check_counts, layer_names
 from scmoe._log import logger
-from scmoe.tokens._match import Match
 from scmoe.tokens._names import gene_names, some
 from scmoe.tokens._rows import sum_rows
 from scmoe.tokens._tokenizer import TARGET_SUM
-from scmoe.tokens._vocabulary import MIN_SHARE, Vocabulary
+from scmoe.tokens._vocabulary import MIN_SHARE, Match, Vocabulary
 
 Values = Literal["counts", "ambient", "lognormalized"]
 MAX_TOTAL = 1.01 * TARGET_SUM
@@ -57,8 +56,8 @@ def read_cells(
     layer, values
         As in `read_counts`.
     column
-        Column of ``adata.var`` that holds the names to match; `var_names` by default. Genes whose name is missing there are left
-        out, and their number is reported.
+        Column of ``adata.var`` that holds the names to match; `var_names` by default. Genes whose name is missing
+        there are left out, and their number is reported.
     min_share
         As in `Vocabulary.match`.
 
@@ -81,9 +80,9 @@ def read_cells(
         logger.info("%s", match)
     totals = sum_rows(counts.data, counts.indptr)
     arranged = match.apply(counts)
-    lost = (totals > 0) & (np.diff(arranged.indptr) == 0)
-    if lost.any():
-        _report_empty(adata, lost, "have counts of genes outside the vocabulary only")
+    mask = (totals > 0) & (np.diff(arranged.indptr) == 0)
+    if mask.any():
+        _report_empty(adata, mask, "have counts of genes outside the vocabulary only")
     if values == "lognormalized":
         totals[:] = TARGET_SUM  # also where genes were left out after normalization
     return Cells(arranged, totals, match)
@@ -100,9 +99,10 @@ def read_counts(adata: AnnData, layer: str | None = None, values: Values = "coun
         Where the values are; ``adata.X`` by default.
     values
         ``"counts"``: whole numbers. ``"ambient"``: counts that a correction for ambient RNA made fractional.
-        ``"lognormalized"``: ln(1 + 1e4 count / total), as in `scanpy.datasets.pbmc68k_reduced` (``adata.raw.to_adata()``).
-        They are turned into 1e4 count / total: the proportions of a cell's genes are right, its total is not known, and
-        1e4 takes its place. Values of a larger total are refused; of a smaller one they cannot be told from a selection of genes.
+        ``"lognormalized"``: ln(1 + 1e4 count / total), as in `scanpy.datasets.pbmc68k_reduced`
+        (``adata.raw.to_adata()``). They are turned into 1e4 count / total. The proportions of a cell's genes are then
+        right; its total is not known, and 1e4 takes its place. Values of a larger total are refused. Values of a
+        smaller one cannot be told from a selection of genes.
 
     Returns
     -------
@@ -159,18 +159,18 @@ def _check_positive(matrix: Matrix, where: str) -> None:
     wrong = ~(np.isfinite(stored) & (stored >= 0))
     if wrong.any():
         raise ValueError(
-            f"adata.{where} must not hold negative, NaN or infinite values; found {stored[wrong][0]:.6g}. If the values are "
-            "scaled or centered, take those from before that step: a layer, or adata.raw.to_adata()."
+            f"adata.{where} must not hold negative, NaN or infinite values; found {stored[wrong][0]:.6g}. If the "
+            "values are scaled or centered, take those from before that step: a layer, or adata.raw.to_adata()."
         )
 
 
 def _check_totals(totals: np.ndarray, highest: float, where: str) -> None:
-    """Raise if values, of which one is the highest, cannot have been ln(1 + 1e4 c / total) of some of a cell's genes."""
+    """Raise if values, with this highest one, cannot have been ln(1 + 1e4 c / total) of some of a cell's genes."""
     if totals.max() > MAX_TOTAL:
         raise ValueError(
-            f"adata.{where} must hold ln(1 + 1e4 count / total), so that exp(value) - 1 adds up to {TARGET_SUM:g} at most; found a cell with "
-            f'{totals.max():.4g} (highest value {highest:.6g}). If these are counts, pass values="counts"; if they were '
-            "normalized to another total or logarithm, take the raw counts."
+            f"adata.{where} must hold ln(1 + 1e4 count / total), so that exp(value) - 1 adds up to {TARGET_SUM:g} at "
+            f"most; found a cell with {totals.max():.4g} (highest value {highest:.6g}). If these are counts, pass "
+            'values="counts"; if they were normalized to another total or logarithm, take the raw counts.'
         )
 
 

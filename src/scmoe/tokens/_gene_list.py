@@ -21,7 +21,7 @@ SPECIAL = re.compile(r"<\w+>")
 
 
 def read_table(path: Path, separator: str, *, header: bool) -> pd.DataFrame:
-    """Text cells of a table, whose first line is a header if it is said to be one or begins with a word of `HEADERS`."""
+    """Text cells of a table, whose first line is a header if `header` says so or it begins with a word of `HEADERS`."""
     try:
         # Without a header first: a gene must not be lost to one. A gene may be called NA.
         table = pd.read_csv(path, sep=separator, dtype=str, keep_default_na=False, header=None)

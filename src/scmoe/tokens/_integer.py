@@ -17,8 +17,8 @@ _MANTISSA_BITS, _EXPONENT_BIAS = 52, 1023
 class IntegerTokenizer(Tokenizer):
     """One token a gene of level 1 or more; value = min(floor(log2(1 + 1e4 count / total)), `max_level`).
 
-    As in the code of scBERT (Yang et al. 2022), which cuts off the fraction (the paper says that it rounds). A count below
-    1 in 10 000 has level 0, like a gene without counts, and no token.
+    As in the code of scBERT (Yang et al. 2022), which cuts off the fraction (the paper says that it rounds). A count
+    below 1 in 10 000 has level 0, like a gene without counts, and no token.
 
     Parameters
     ----------
@@ -43,16 +43,16 @@ class IntegerTokenizer(Tokenizer):
 
     def _encode(self, counts: sparse.csr_matrix, totals: np.ndarray) -> Tokens:
         genes, values = [np.empty(0, np.int32)], [np.empty(0, np.float32)]
-        n_kept = np.zeros(counts.shape[0], np.int64)
+        n_tokens = np.zeros(counts.shape[0], np.int64)
         for block in row_blocks(counts):
             level = TARGET_SUM * block.data.astype(np.float64)
             level /= np.repeat(totals[block.rows], block.lengths)
             level += 1
             # The exponent of a float is the floor of its logarithm, exact where a logarithm would be rounded.
             value = (level.view(np.int64) >> _MANTISSA_BITS) - _EXPONENT_BIAS
-            kept = value > 0
-            genes.append(block.gene[kept].astype(np.int32, copy=False))
-            values.append(np.minimum(value[kept], self.max_level).astype(np.float32))
-            n_kept[block.rows] = sum_rows(kept, np.concatenate([[0], np.cumsum(block.lengths)]), np.int64)
-        offsets = np.concatenate([[0], np.cumsum(n_kept)])
+            mask = value > 0
+            genes.append(block.gene[mask].astype(np.int32, copy=False))
+            values.append(np.minimum(value[mask], self.max_level).astype(np.float32))
+            n_tokens[block.rows] = sum_rows(mask, np.concatenate([[0], np.cumsum(block.lengths)]), np.int64)
+        offsets = np.concatenate([[0], np.cumsum(n_tokens)])
         return Tokens(np.concatenate(genes), np.concatenate(values), offsets, np.zeros(counts.shape[0], np.int64))

@@ -15,7 +15,7 @@ from scmoe.tokens._rank import RankTokenizer
 from scmoe.tokens._tokenizer import Tokenizer
 
 TOKENIZERS: dict[str, type[Tokenizer]] = {
-    each.kind: each for each in (RankTokenizer, BinsTokenizer, IntegerTokenizer, ContinuousTokenizer)
+    tokenizer.kind: tokenizer for tokenizer in (RankTokenizer, BinsTokenizer, IntegerTokenizer, ContinuousTokenizer)
 }
 
 
@@ -25,7 +25,8 @@ def make_tokenizer(kind: str, **settings: Any) -> Tokenizer:
     Parameters
     ----------
     kind
-        ``"rank"`` (Geneformer), ``"bins"`` (scGPT), ``"integer"`` (scBERT) or ``"continuous"`` (xTrimoGene, scFoundation).
+        ``"rank"`` (Geneformer), ``"bins"`` (scGPT), ``"integer"`` (scBERT) or ``"continuous"`` (xTrimoGene,
+        scFoundation).
     **settings
         Settings of the kind: ``limit`` of `RankTokenizer`; ``n_bins``, ``ties``, ``max_length`` and ``seed`` of
         `BinsTokenizer`; ``max_level`` of `IntegerTokenizer`.

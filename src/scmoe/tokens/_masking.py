@@ -28,8 +28,8 @@ class Masked(NamedTuple):
 class MaskingPolicy:
     """At which rates counts are hidden.
 
-    Zeros are hidden too, for their prediction teaches something, but ten times less often: of 90 % zeros about as many as of
-    the other counts (Gong et al. 2023, xTrimoGene).
+    Zeros are hidden too, since their prediction teaches something, but ten times less often. With 90 % zeros, about as
+    many zeros as other counts are hidden (Gong et al. 2023, xTrimoGene).
 
     Parameters
     ----------
@@ -69,12 +69,12 @@ class MaskingPolicy:
         n_genes = counts.shape[1]
         cells = np.repeat(np.arange(counts.shape[0], dtype=np.int64), np.diff(counts.indptr))
         # Positions are drawn among all, and given up where there is a count: those left are zeros, at the same rate.
-        drawn = _bernoulli(counts.shape[0] * n_genes, self.zero_rate, rng)
-        drawn = drawn[~_is_in(drawn, cells * n_genes + counts.indices)]
-        row, gene = np.divmod(drawn, n_genes)
+        position = _bernoulli(counts.shape[0] * n_genes, self.zero_rate, rng)
+        position = position[~_is_in(position, cells * n_genes + counts.indices)]
+        row, gene = np.divmod(position, n_genes)
         if missing is not None:
-            known = ~missing[gene]
-            row, gene = row[known], gene[known]
+            mask = ~missing[gene]
+            row, gene = row[mask], gene[mask]
         return Masked(stored, row, gene)
 
 
@@ -88,13 +88,13 @@ def _bernoulli(n: int, rate: float, rng: np.random.Generator) -> np.ndarray:
         # A gap beyond the end ends the drawing, however far it reaches.
         parts.append(last + np.cumsum(np.minimum(gaps, n + 1).astype(np.int64)))
         last = int(parts[-1][-1])
-    drawn = np.concatenate(parts)
-    return drawn[: np.searchsorted(drawn, n)]
+    positions = np.concatenate(parts)
+    return positions[: np.searchsorted(positions, n)]
 
 
-def _is_in(positions: np.ndarray, taken: np.ndarray) -> np.ndarray:
+def _is_in(positions: np.ndarray, members: np.ndarray) -> np.ndarray:
     """Which positions are among `taken`; both ascend."""
-    if not taken.size:
+    if not members.size:
         return np.zeros(positions.shape, bool)
-    place = np.searchsorted(taken, positions)
-    return taken[np.minimum(place, taken.size - 1)] == positions
+    place = np.searchsorted(members, positions)
+    return members[np.minimum(place, members.size - 1)] == positions

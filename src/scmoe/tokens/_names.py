@@ -11,16 +11,22 @@ _SHOWN = 5
 
 
 def gene_names(adata: AnnData, column: str | None = None) -> list[str]:
-    """Names of all genes, of `var_names` or a column of ``adata.var``; empty where missing. A KeyError if there is no such column."""
+    """Names of all genes, from `var_names` or a column of ``adata.var``; empty where missing.
+
+    Raises
+    ------
+    KeyError
+        There is no such column.
+    """
     if column is None:
         return [str(name).strip() for name in adata.var_names]
     if column not in adata.var:
         raise KeyError(f"adata.var has no column {column!r}; it has {list(adata.var)}.")
-    given = adata.var[column].astype(object)
-    return ["" if missing else str(name).strip() for name, missing in zip(given, given.isna(), strict=True)]
+    values = adata.var[column].astype(object)
+    return ["" if missing else str(name).strip() for name, missing in zip(values, values.isna(), strict=True)]
 
 
-def each_once(names: Iterable[str]) -> tuple[str, ...]:
+def unique_names(names: Iterable[str]) -> tuple[str, ...]:
     """The different names in order, without empty ones."""
     return tuple(dict.fromkeys(filter(None, names)))
 
@@ -30,14 +36,14 @@ def without_version(name: str) -> str:
 
     Other names stay as they are: symbols such as AC004556.1 end in a number too.
     """
-    found = _ENSEMBL.fullmatch(name)
-    return found[1] if found else name
+    match = _ENSEMBL.fullmatch(name)
+    return match[1] if match else name
 
 
 def ensembl_species(names: Collection[str]) -> set[str]:
     """Letters of the species in Ensembl identifiers ("" for human, "MUS" for mouse), if most names are such."""
-    found = Counter(hit[2] for name in names if (hit := _ENSEMBL.fullmatch(name)))
-    return set(found) if found.total() > len(names) / 2 else set()
+    species = Counter(match[2] for name in names if (match := _ENSEMBL.fullmatch(name)))
+    return set(species) if species.total() > len(names) / 2 else set()
 
 
 def some(names: Sequence[str]) -> str:

@@ -18,9 +18,9 @@ _LARGEST_KEY = np.uint64(2**63 - 1)
 class RankTokenizer(Tokenizer):
     """Genes by descending count / median of the gene, at most `limit`; value = position in the order, from 1.
 
-    The median of a gene is that of 1e4 count / total over the training cells that have counts of it (Theodoris et al. 2023,
-    Geneformer). Equal values, to about nine digits, are in the order of the vocabulary. The total of a cell does not change
-    its order. Genes without counts in all training cells have no median and no token.
+    The median of a gene is that of 1e4 count / total over the training cells that have counts of it (Theodoris et al.
+    2023, Geneformer). Equal values, to about nine digits, are in the order of the vocabulary. The total of a cell
+    does not change its order. Genes without counts in all training cells have no median and no token.
 
     Parameters
     ----------
@@ -64,34 +64,34 @@ class RankTokenizer(Tokenizer):
             )
         counts = _drop_unknown(counts, np.isnan(self.medians))
         lengths = np.diff(counts.indptr).astype(np.int64)
-        n_kept = np.minimum(lengths, self.limit)
-        offsets = np.concatenate([[0], np.cumsum(n_kept)])
+        n_tokens = np.minimum(lengths, self.limit)
+        offsets = np.concatenate([[0], np.cumsum(n_tokens)])
         gene, value = np.empty(offsets[-1], np.int32), np.empty(offsets[-1], np.float32)
         for block in row_blocks(counts):
             keys = _LARGEST_KEY - float_keys(block.data / self.medians.take(block.gene))
             position, _ = sort_rows(keys, block.lengths)
             place = place_in_row(block.lengths)
             if block.lengths.max() > self.limit:
-                within = place < self.limit
-                position, place = position[within], place[within]
-            kept = slice(offsets[block.rows.start], offsets[block.rows.stop])
-            gene[kept], value[kept] = block.gene[position], place
-            value[kept] += 1
-        return Tokens(gene, value, offsets, lengths - n_kept)
+                mask = place < self.limit
+                position, place = position[mask], place[mask]
+            target = slice(offsets[block.rows.start], offsets[block.rows.stop])
+            gene[target], value[target] = block.gene[position], place
+            value[target] += 1
+        return Tokens(gene, value, offsets, lengths - n_tokens)
 
 
 def _drop_unknown(counts: sparse.csr_matrix, unknown: np.ndarray) -> sparse.csr_matrix:
     """Leave out the counts of genes without a median."""
     if not unknown.any():
         return counts
-    dropped = unknown[counts.indices]
-    if not dropped.any():
+    mask = unknown[counts.indices]
+    if not mask.any():
         return counts
     logger.info(
         "rank: %d genes have counts here but in none of the training cells; they have no median and no token.",
-        len(np.unique(counts.indices[dropped])),
+        len(np.unique(counts.indices[mask])),
     )
     counts = counts.copy()
-    counts.data[dropped] = 0
+    counts.data[mask] = 0
     counts.eliminate_zeros()
     return counts

@@ -35,8 +35,8 @@ def check_cells(
         )
     if n_genes is not None and counts.shape[1] != n_genes:
         raise ValueError(
-            f"The tokenizer was fitted on {n_genes} genes, found {counts.shape[1]}. Match the data to the same vocabulary: "
-            "scmoe.tokens.read_cells(adata, vocabulary)."
+            f"The tokenizer was fitted on {n_genes} genes, found {counts.shape[1]}. Match the data to the same "
+            "vocabulary: scmoe.tokens.read_cells(adata, vocabulary)."
         )
     counts = _canonical(counts.tocsr())
     if counts.nnz and not (counts.data.min() > 0 and np.isfinite(counts.data.max())):
@@ -68,8 +68,8 @@ def _check_totals(totals: np.ndarray, own: np.ndarray) -> np.ndarray:
     if wrong.any():
         cell = int(wrong.argmax())
         raise ValueError(
-            f"Expected totals that are finite and positive; found {totals[cell]} for cell {cell} (counted from 0), whose "
-            f"counts add up to {own[cell]:.6g}."
+            f"Expected totals that are finite and positive; found {totals[cell]} for cell {cell} (counted from 0), "
+            f"whose counts add up to {own[cell]:.6g}."
         )
     return totals
 

@@ -13,8 +13,8 @@ class Tokens(NamedTuple):
     gene
         (T,) int32: position of each token's gene in the vocabulary.
     value
-        (T,) float32: what the scheme keeps of the count: a real number, or a whole-number code from 1 (0 stands for a gene
-        without a token, and is never stored).
+        (T,) float32: what the scheme keeps of the count: a real number, or a whole-number code from 1 (0 stands for a
+        gene without a token, and is never stored).
     offsets
         (n_cells + 1,) int64: the tokens of cell i are ``offsets[i]:offsets[i + 1]``.
     n_cut
@@ -56,8 +56,8 @@ class Tokens(NamedTuple):
         elif length < longest:
             cell = int(lengths.argmax())
             raise ValueError(
-                f"Expected at most {length} tokens a cell, found {longest} in cell {cell} (counted from 0). Pass a greater "
-                "length, or a tokenizer with a limit."
+                f"Expected at most {length} tokens a cell, found {longest} in cell {cell} (counted from 0). Pass a "
+                "greater length, or a tokenizer with a limit."
             )
         seen = np.arange(length) < lengths[:, None]
         gene, value = np.zeros(seen.shape, np.int32), np.zeros(seen.shape, np.float32)

@@ -56,8 +56,9 @@ def simulate_grn(
 
     .. math:: p = (b + (1 - b) \cdot \operatorname{mean}_a h_a) \prod_r (1 - h_r)
 
-    of the time, over activators a and repressors r, with b = 0.02; without activators the first factor is 1. Numbers of
-    open promoters D, pre-mRNA W, mRNA X and proteins Y follow these reactions, by binomial tau-leaping :cite:p:`tian2004`:
+    of the time, over activators a and repressors r, with b = 0.02; without activators the first factor is 1. Numbers
+    of open promoters D, pre-mRNA W, mRNA X and proteins Y follow these reactions, by binomial tau-leaping
+    :cite:p:`tian2004`:
 
     ==============  ====================================  ==============================
     reaction        change                                rate (default, per hour)
@@ -73,12 +74,12 @@ def simulate_grn(
 
     All transcription factors have these rates, so no branch is favored; other genes have log-normal factors (sd 0.3).
 
-    Every cell is the end of a trajectory of its own, which stops at a random time. Its ``stage`` and ``pseudotime`` are those
-    of the nearest point, by proteins of the transcription factors, on the trajectory without noise. There, a stage begins
-    when its first module rises through half of its range.
+    Every cell is the end of a trajectory of its own, which stops at a random time. Its ``stage`` and ``pseudotime``
+    are those of the nearest point, by proteins of the transcription factors, on the trajectory without noise. There,
+    a stage begins when its first module rises through half of its range.
 
-    Backbones: "linear" has stages A to F; "bifurcating" A and B, and then C or D, as noise decides; "cyclic" A, B, C, A;
-    "disconnected" two kinds of cells, A to C or D to F, without common regulators.
+    Backbones: "linear" has stages A to F; "bifurcating" A and B, and then C or D, as noise decides; "cyclic" A, B, C,
+    A; "disconnected" two kinds of cells, A to C or D to F, without common regulators.
 
     Parameters
     ----------
@@ -93,14 +94,16 @@ def simulate_grn(
     stage_shares
         Exact share of the cells for some stages, such as ``{"C": 0.02}`` for a rare one; the others come as they do.
     missing
-        By modality, share of the cells that lack it, such as ``{"protein": 0.5}``. Every cell keeps at least one modality.
+        By modality, share of the cells that lack it, such as ``{"protein": 0.5}``. Every cell keeps at least one
+        modality.
     knock_out
-        Gene, or genes, without transcription, as in ``uns["grn"]["genes"]``. With the same seed, the network is the same as
-        without.
+        Gene, or genes, without transcription, as in ``uns["grn"]["genes"]``. With the same seed, the network is the
+        same as without.
     rates
         Some of the rates above, per hour.
     capture
-        By modality, share of the molecules that are counted on average; default dna 0.2, pre 0.06, rna 0.1, protein 0.015.
+        By modality, share of the molecules that are counted on average; default dna 0.2, pre 0.06, rna 0.1, protein
+        0.015.
     dropout
         By modality, share of the values that are lost whatever they are; default dna and protein 0.1, pre and rna 0.2.
     depth_sd
@@ -113,27 +116,28 @@ def simulate_grn(
     Returns
     -------
     MuData
-        Modalities ``dna`` (open promoters), ``pre``, ``rna`` and ``protein`` with raw counts (CSR, float32), features named
-        such as ``rna:A1_TF1``, and ``layers["truth"]``, the molecules in the cell. ``var``: ``gene``, ``role``, ``module`` and
-        ``feature_types``, from which `scmoe.pp.prepare` takes dna for peaks, pre and rna for RNA, and protein for proteins.
-        ``obs``: ``stage``, ``pseudotime`` (0 to 1), ``hours`` simulated, ``batch``.
-        ``uns["grn"]``: ``edges`` (``regulator``, ``target``, ``sign``, ``strength``, ``hill``, ``threshold`` K in proteins),
-        ``genes`` (``gene``, ``role``, ``module`` and rates), and ``backbone``, ``knock_out`` and ``seed``.
+        Modalities ``dna`` (open promoters), ``pre``, ``rna`` and ``protein`` with raw counts (CSR, float32), features
+        named such as ``rna:A1_TF1``, and ``layers["truth"]``, the molecules in the cell. ``var``: ``gene``, ``role``,
+        ``module`` and ``feature_types``, from which `scmoe.pp.prepare` takes dna for peaks, pre and rna for RNA, and
+        protein for proteins. ``obs``: ``stage``, ``pseudotime`` (0 to 1), ``hours`` simulated, ``batch``.
+        ``uns["grn"]``: ``edges`` (``regulator``, ``target``, ``sign``, ``strength``, ``hill``, ``threshold`` K in
+        proteins), ``genes`` (``gene``, ``role``, ``module`` and rates), and ``backbone``, ``knock_out`` and ``seed``.
 
     Raises
     ------
     ValueError
-        An argument is impossible (the message says which, what was found and what to do), the rates are so far apart that
-        the simulation would take too long, or a stage that is asked for is hardly ever reached.
+        An argument is impossible (the message says which, what was found and what to do), the rates are so far apart
+        that the simulation would take too long, or a stage that is asked for is hardly ever reached.
 
     Notes
     -----
-    The default noise leaves the stages of "linear" partly recoverable. On five seeds (500 cells, after `scmoe.pp.prepare`),
-    k-means on 50 principal components of each modality had an ARI of 0.38 (dna), 0.45 (pre), 0.56 (rna), 0.60 (protein) and
-    0.60 (all four; 0.57 to 0.66 by seed). Ridge regression on these explained 0.76, 0.85, 0.92, 0.91 and, from all four, 0.95
-    of the variance of pseudotime in cross-validation, and from one modality to another 0.12 of that of a feature on average
-    (Pearson correlation 0.33). Stages are unequal pieces of a continuous path: on all molecules without noise, k-means has an
-    ARI of 0.64, so more modalities show in pseudotime rather than in clusters. The data take 2 s on one thread.
+    The default noise leaves the stages of "linear" partly recoverable. On five seeds (500 cells, after
+    `scmoe.pp.prepare`), k-means on 50 principal components of each modality had an ARI of 0.38 (dna), 0.45 (pre), 0.56
+    (rna), 0.60 (protein) and 0.60 (all four; 0.57 to 0.66 by seed). In cross-validation, ridge regression on these
+    explained 0.76, 0.85, 0.92, 0.91 and, from all four, 0.95 of the variance of pseudotime. From one modality to
+    another it explained 0.12 of that of a feature on average (Pearson correlation 0.33). Stages are unequal pieces of
+    a continuous path: on all molecules without noise, k-means has an ARI of 0.64. So more modalities show in
+    pseudotime rather than in clusters. The data take 2 s on one thread.
 
     Examples
     --------

@@ -51,8 +51,8 @@ def check_stage_shares(shares: Mapping[str, float], stages: Collection[str]) -> 
     check_shares("stage_shares", shares, stages)
     total = sum(shares.values())
     if total > 1 + 1e-9 or (len(shares) == len(stages) and total < 1 - 1e-9):
-        wanted = "1, since it names all stages" if len(shares) == len(stages) else "at most 1"
-        raise ValueError(f"The shares in stage_shares must sum to {wanted}; found {total:.6g} in {dict(shares)}.")
+        limit = "1, since it names all stages" if len(shares) == len(stages) else "at most 1"
+        raise ValueError(f"The shares in stage_shares must sum to {limit}; found {total:.6g} in {dict(shares)}.")
 
 
 def find_gene(gene: str, genes: list[str]) -> int:

@@ -63,7 +63,7 @@ class Rates:
                 raise ValueError(f"rates[{field.name!r}] must be a positive number per hour; found {value!r}.")
 
 
-def make_rates(given: Mapping[str, float]) -> Rates:
+def make_rates(values: Mapping[str, float]) -> Rates:
     """The default rates with those given.
 
     Raises
@@ -72,12 +72,12 @@ def make_rates(given: Mapping[str, float]) -> Rates:
         A rate is unknown or not positive.
     """
     known = [field.name for field in fields(Rates)]
-    if not isinstance(given, Mapping):
-        raise ValueError(f"rates must map names to rates per hour, as in {{{known[0]!r}: 0.1}}; found {given!r}.")
-    for name in given:
+    if not isinstance(values, Mapping):
+        raise ValueError(f"rates must map names to rates per hour, as in {{{known[0]!r}: 0.1}}; found {values!r}.")
+    for name in values:
         if name not in known:
             raise ValueError(f"There is no rate {name!r}; choose from {', '.join(known)}.")
-    return Rates(**given)
+    return Rates(**values)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -129,14 +129,14 @@ def draw_kinetics(network: Network, rates: Rates, rng: np.random.Generator) -> K
         A gene would have too many molecules.
     """
     spread = np.where(network.genes["role"] == TF, 0.0, TARGET_SPREAD)
-    drawn = {name: value * np.exp(spread * rng.normal(size=len(spread))) for name, value in asdict(rates).items()}
-    max_protein = drawn["transcription"] * drawn["translation"] / (drawn["rna_decay"] * drawn["protein_decay"])
-    kinetics = Kinetics(network=network, max_protein=max_protein, **drawn)
+    values = {name: value * np.exp(spread * rng.normal(size=len(spread))) for name, value in asdict(rates).items()}
+    max_protein = values["transcription"] * values["translation"] / (values["rna_decay"] * values["protein_decay"])
+    kinetics = Kinetics(network=network, max_protein=max_protein, **values)
     most = float(steady_state(np.ones((1, len(spread))), kinetics).max())
     if not most <= MAX_MOLECULES:
         raise ValueError(
-            f"With these rates a cell would have {most:.3g} molecules of a gene; at most {MAX_MOLECULES:,} can be counted. "
-            "Lower transcription or translation, or raise the rates of loss."
+            f"With these rates a cell would have {most:.3g} molecules of a gene; at most {MAX_MOLECULES:,} can be "
+            "counted. Lower transcription or translation, or raise the rates of loss."
         )
     return kinetics
 
@@ -193,17 +193,24 @@ def leap(
     """
     dna, pre, rna, protein = state
     switch = kinetics.switching * hours
-    opened = _binomial(rng, COPIES - dna, switch * p_open) - _binomial(rng, dna, switch * (1 - p_open))
-    made = _poisson(rng, kinetics.transcription * hours / COPIES * dna)
-    spliced = _binomial(rng, pre, kinetics.splicing * hours)
-    decayed = _binomial(rng, rna, kinetics.rna_decay * hours)
-    translated = _poisson(rng, kinetics.translation * hours * rna)
-    lost = _binomial(rng, protein, kinetics.protein_decay * hours)
-    return np.stack([dna + opened, pre + made - spliced, rna + spliced - decayed, protein + translated - lost])
+    openings = _binomial(rng, COPIES - dna, switch * p_open) - _binomial(rng, dna, switch * (1 - p_open))
+    transcripts = _poisson(rng, kinetics.transcription * hours / COPIES * dna)
+    splicings = _binomial(rng, pre, kinetics.splicing * hours)
+    rna_decays = _binomial(rng, rna, kinetics.rna_decay * hours)
+    translations = _poisson(rng, kinetics.translation * hours * rna)
+    protein_decays = _binomial(rng, protein, kinetics.protein_decay * hours)
+    return np.stack(
+        [
+            dna + openings,
+            pre + transcripts - splicings,
+            rna + splicings - rna_decays,
+            protein + translations - protein_decays,
+        ]
+    )
 
 
 def steady_state(p_open: NDArray[np.floating], kinetics: Kinetics) -> State:
-    """Numbers at which production and loss balance, (4, cells, genes), for promoters open a constant share of the time."""
+    """Numbers at which production and loss balance, (4, cells, genes), for promoters open a fixed share of the time."""
     pre = kinetics.transcription * p_open / kinetics.splicing
     rna = kinetics.splicing * pre / kinetics.rna_decay
     return np.stack([COPIES * p_open, pre, rna, kinetics.translation * rna / kinetics.protein_decay])

@@ -127,9 +127,9 @@ class Network:
         return self._incidence(-1)
 
     def _incidence(self, sign: int) -> NDArray[np.floating]:
-        found = np.zeros((len(self.sign), len(self.genes)))
-        found[np.arange(len(self.sign)), self.target] = self.sign == sign
-        return found
+        matrix = np.zeros((len(self.sign), len(self.genes)))
+        matrix[np.arange(len(self.sign)), self.target] = self.sign == sign
+        return matrix
 
     def members(self, modules: frozenset[str]) -> NDArray[np.bool_]:
         """Which genes belong to these modules, (G,)."""

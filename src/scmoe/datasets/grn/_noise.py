@@ -68,8 +68,8 @@ def draw_present(missing: Mapping[str, float], n_cells: int, rng: np.random.Gene
     for modality, number in numbers.items():
         if number == n_cells:
             raise ValueError(
-                f"missing leaves no cell with {modality!r}: a share of {missing[modality]:g} is all of {n_cells} cells. Ask for a smaller share, "
-                f"or remove the modality afterwards."
+                f"missing leaves no cell with {modality!r}: a share of {missing[modality]:g} is all of {n_cells} "
+                f"cells. Ask for a smaller share, or remove the modality afterwards."
             )
     if sum(numbers.values()) > (len(MODALITIES) - 1) * n_cells:
         raise ValueError(

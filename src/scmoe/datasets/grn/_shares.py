@@ -33,17 +33,17 @@ def cells_with_shares(
         A stage is reached so rarely that 20 times as many cells do not suffice.
     """
     edges = np.rint(n_cells * np.cumsum([0.0, *shares.values()])).astype(int)
-    wanted = {**dict(zip(shares, np.diff(edges).tolist(), strict=True)), OTHERS: n_cells - int(edges[-1])}
+    numbers = {**dict(zip(shares, np.diff(edges).tolist(), strict=True)), OTHERS: n_cells - int(edges[-1])}
     pool = simulate()
     for _ in range(MAX_POOL):
-        found = {stage: np.flatnonzero(pool.stage == stage) for stage in shares}
-        found[OTHERS] = np.flatnonzero(~np.isin(pool.stage, list(shares)))
-        lacking = [stage for stage, number in wanted.items() if len(found[stage]) < number]
-        if not lacking:
-            drawn = [rng.choice(found[stage], number, replace=False) for stage, number in wanted.items()]
-            return pool.take(rng.permutation(np.concatenate(drawn)))
+        cells = {stage: np.flatnonzero(pool.stage == stage) for stage in shares}
+        cells[OTHERS] = np.flatnonzero(~np.isin(pool.stage, list(shares)))
+        scarce = [stage for stage, number in numbers.items() if len(cells[stage]) < number]
+        if not scarce:
+            samples = [rng.choice(cells[stage], number, replace=False) for stage, number in numbers.items()]
+            return pool.take(rng.permutation(np.concatenate(samples)))
         pool = join(pool, simulate())
     raise ValueError(
-        f"stage_shares asks for {wanted[lacking[0]]} cells of {lacking[0]}, but only {len(found[lacking[0]])} of "
+        f"stage_shares asks for {numbers[scarce[0]]} cells of {scarce[0]}, but only {len(cells[scarce[0]])} of "
         f"{len(pool.stage)} simulated cells are there. Ask for other shares, or knock out another gene."
     )

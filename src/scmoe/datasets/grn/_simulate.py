@@ -64,8 +64,8 @@ def join(first: Cells, second: Cells) -> Cells:
 def make_reference(backbone: Backbone, kinetics: Kinetics) -> Reference:
     """Follow each lineage without noise, and cut it into stages: one begins when its first module is half on.
 
-    The last stage of a lineage that ends lasts as long as the longest of the others; a cycle is cut from one rise of its
-    first module to the next.
+    The last stage of a lineage that ends lasts as long as the longest of the others. A cycle is cut from one rise of
+    its first module to the next.
 
     Raises
     ------
@@ -145,9 +145,9 @@ def simulate_cells(
     awake = _awake(backbone, kinetics)[lineage] if backbone.decided else np.ones((n_cells, len(kinetics.network.genes)))
     run = kinetics.without(knocked_out)
     state = _run(_start(backbone, run, awake), awake, run, np.rint(hours / run.step).astype(int), rng)
-    counted = ~np.isin(np.arange(reference.factors.shape[1]), knocked_out)
-    factors = (state[3, :, : len(counted)] / kinetics.max_protein[: len(counted)])[:, counted]
-    distance = cdist(factors, reference.factors[:, counted])
+    mask = ~np.isin(np.arange(reference.factors.shape[1]), knocked_out)
+    factors = (state[3, :, : len(mask)] / kinetics.max_protein[: len(mask)])[:, mask]
+    distance = cdist(factors, reference.factors[:, mask])
     if backbone.decided:
         distance[lineage[:, None] != reference.lineage] = np.inf
     nearest = distance.argmin(axis=1)
@@ -180,8 +180,8 @@ def _run(
     # Cells that run longest come first, so those still running are a slice.
     order = np.argsort(-n_steps)
     state, awake = state[:, order], awake[order]
-    for done in range(n_steps.max()):
-        running = int((n_steps > done).sum())
+    for step in range(n_steps.max()):
+        running = int((n_steps > step).sum())
         now = state[:, :running]
         p_open = awake[:running] * open_share(now[3], kinetics)
         state[:, :running] = leap(now, p_open, kinetics, kinetics.step, rng)

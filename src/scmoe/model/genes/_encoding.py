@@ -75,7 +75,7 @@ class GeneEncoding(BaseModel):
         if not self.is_trained_:
             raise RuntimeError("This model is not trained yet. Call model.train() first.")
 
-    def _chosen(self, adata: AnnData | None, indices: Sequence[int] | None) -> Cells:
+    def _select(self, adata: AnnData | None, indices: Sequence[int] | None) -> Cells:
         """The cells asked for."""
         self._check_trained()
         cells = self._read(adata)
@@ -107,6 +107,6 @@ def positions(indices: Sequence[int], n_cells: int) -> np.ndarray:
     return np.arange(n_cells)[np.asarray(indices)] if len(indices) else np.zeros(0, int)
 
 
-def rows_of(cells: Cells, chosen: np.ndarray) -> Cells:
+def rows_of(cells: Cells, indices: np.ndarray) -> Cells:
     """Some of the cells."""
-    return Cells(cells.counts[chosen], cells.totals[chosen], cells.match)
+    return Cells(cells.counts[indices], cells.totals[indices], cells.match)

@@ -59,7 +59,7 @@ class FineTuning(Pretraining):
     ) -> "FineTuning":
         """Learn labels: a linear classifier of the pooled states, and of the encoder what is `trainable`.
 
-        The classifier starts as a softmax regression on the pretrained embedding, so that training can only be worth doing if
+        The classifier starts as a softmax regression on the pretrained embedding. So training is worth doing only if
         it ends above it.
 
         Parameters
@@ -71,12 +71,13 @@ class FineTuning(Pretraining):
         unlabeled_category
             The label of cells that have none, which are left out; missing values are too.
         trainable
-            ``"head"``: the classifier alone, on the frozen embedding; ``"last"``: with it the last encoder layer; ``"all"``:
-            with it the whole encoder.
+            ``"head"``: the classifier alone, on the frozen embedding; ``"last"``: with it the last encoder layer;
+            ``"all"``: with it the whole encoder.
         class_balance
-            How labels with few cells are treated, with the same number of steps for all. ``"none"``: each cell counts the same;
-            ``"inverse"``: each label does; for the others see the user guide on rare types. With any but ``"none"`` probabilities are those
-            of cells of which each label has as many: calibrate them before use where labels are as unequal as in nature.
+            How labels with few cells are treated, with the same number of steps for all. ``"none"``: each cell counts
+            the same. ``"inverse"``: each label does. For the others see the user guide on rare types. With any but
+            ``"none"``, probabilities hold for cells of which each label has as many. Calibrate them before use where
+            labels are as unequal as in nature.
         max_epochs
             Passes over the labeled cells.
         max_steps
@@ -104,27 +105,27 @@ class FineTuning(Pretraining):
         KeyError
             There is no such column.
         ValueError
-            Fewer than two labels, an unknown `trainable` or `class_balance`, copied cells that would be balanced a second
-            time or are validation cells of their originals, or what `train` refuses.
+            Fewer than two labels, an unknown `trainable` or `class_balance`, copied cells that would be balanced a
+            second time or are validation cells of their originals, or what `train` refuses.
         """
         if trainable not in TRAINABLE:
             raise ValueError(f"trainable must be one of {', '.join(map(repr, TRAINABLE))}; found {trainable!r}.")
         check_balance(class_balance)
         config = from_keywords(FineTuneConfig, plan_kwargs or {})
         check_train_arguments(config, max_epochs, batch_size, trainer_kwargs, max_steps=max_steps)
-        cells, labels = self._chosen(adata, indices), self._labels_of(adata, indices, labels_key, unlabeled_category)
-        known = labels[labels.notna()].unique()
-        if len(known) < 2:
-            raise ValueError(f"adata.obs[{labels_key!r}] must hold at least two labels; found {list(known) or 'none'}.")
+        cells, labels = self._select(adata, indices), self._labels_of(adata, indices, labels_key, unlabeled_category)
+        names = labels[labels.notna()].unique()
+        if len(names) < 2:
+            raise ValueError(f"adata.obs[{labels_key!r}] must hold at least two labels; found {list(names) or 'none'}.")
         obs = (self.adata if adata is None else adata).obs
-        tuned = self._copy(sorted(known))
-        tuned.classifier = classifier = classifier_of(tuned.module, len(known), class_balance)
+        tuned = self._copy(sorted(names))
+        tuned.classifier = classifier = classifier_of(tuned.module, len(names), class_balance)
         code = labels.map({label: i for i, label in enumerate(tuned.labels)}).fillna(-1).to_numpy(int)
         seed = self.seed if seed is None else seed
         train, validation = split_labeled(code, tuned.labels, validation_size, seed)
-        chosen = obs if indices is None else obs.iloc[positions(indices, len(obs))]
-        check_parts(chosen, (train, validation))
-        check_balanced_once(chosen.iloc[train], class_balance)
+        table = obs if indices is None else obs.iloc[positions(indices, len(obs))]
+        check_parts(table, (train, validation))
+        check_balanced_once(table.iloc[train], class_balance)
         pooled = self._pooled(rows_of(cells, train), POOLING)
         balance = Balance(class_balance, np.bincount(code[train]))
         parts = parts_of(balance, max_epochs, max_steps)
@@ -135,7 +136,7 @@ class FineTuning(Pretraining):
         # Seeds of their own, or the second part would see the batches of the first again.
         for i, part in enumerate(parts):
             classifier.train_only("head" if part.head_only else trainable)
-            done = run(
+            result = run(
                 part.plan(classifier, config, seed + i),
                 part.data(dataset, train, validation, batch_size, seed + i),
                 width=self.config.encoder_width,
@@ -144,7 +145,7 @@ class FineTuning(Pretraining):
                 enable_progress_bar=enable_progress_bar,
                 **trainer_kwargs,
             )
-            histories.append(done.history)
+            histories.append(result.history)
         classifier.requires_grad_(True)  # for trainings to come
         if class_balance == "prototype":
             tuned._start_classifier(tuned._pooled(rows_of(cells, train), POOLING), code[train], balance)
@@ -186,7 +187,7 @@ class FineTuning(Pretraining):
         """
         if self.classifier is None:
             raise ValueError("This model has not learned labels. Call tuned = model.fine_tune(labels_key) first.")
-        cells = self._chosen(adata, indices)
+        cells = self._select(adata, indices)
         out = np.empty((len(cells.totals), len(self.labels)), np.float32)
         classifier = self.classifier.to(self.module.device)  # `to_device` moves the network only
         for chunk in self._encode(cells, batch_size):
@@ -217,7 +218,8 @@ class FineTuning(Pretraining):
         white = ((pooled - axes.mean) @ axes.whiten()).astype(np.float64)
         slope, start = fit_softmax(white, code, balance.option, self.seed)
         arrays = (axes.mean, axes.whiten(), slope.T, start)
-        self.classifier.start(*(torch.from_numpy(np.asarray(x, np.float32)) for x in arrays))  # type: ignore[union-attr]
+        tensors = (torch.from_numpy(np.asarray(array, np.float32)) for array in arrays)
+        self.classifier.start(*tensors)  # type: ignore[union-attr]
 
 
 def classifier_of(network: GeneNetwork, n_labels: int, class_balance: ClassBalance) -> GeneClassifier:
@@ -233,9 +235,9 @@ def split_labeled(
         raise ValueError(f"validation_size must be in [0, 1); found {validation_size}.")
     labeled = np.flatnonzero(code >= 0)
     train, validation, _ = (labeled[part] for part in split_cells(len(labeled), 1 - validation_size, None, seed))
-    if len(alone := np.setdiff1d(code[validation], code[train])):
+    if len(absent := np.setdiff1d(code[validation], code[train])):
         raise ValueError(
-            f"All cells with the label {labels[alone[0]]!r} would be validation cells: there is none to learn from. "
+            f"All cells with the label {labels[absent[0]]!r} would be validation cells: there is none to learn from. "
             "Lower validation_size, or label more cells."
         )
     return train, validation

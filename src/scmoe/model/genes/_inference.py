@@ -25,8 +25,8 @@ N_FOLDS = 10
 class GeneInference(GeneEncoding):
     """The methods of `scmoe.model.XTRIMOGENE` that use the pretrained network.
 
-    In all of them `adata` is an AnnData (None: the model's own), which stays unchanged; `indices` are positions of cells (None:
-    all); n is their number.
+    In all of them `adata` is an AnnData (None: the model's own), which stays unchanged; `indices` are positions of
+    cells (None: all); n is their number.
     """
 
     axes: dict[str, Axes]
@@ -51,10 +51,10 @@ class GeneInference(GeneEncoding):
         batch_size
             Cells at once.
         pooling
-            Over a cell's expressed genes. ``"joint"``: the mean of their identities (what a linear method sees) and that of their
-            states, both weighted by their values; the 50 leading principal components, half of the variance from each.
-            ``"weighted"``, ``"mean"``, ``"max"``: of the states alone, (n, width). ``"depth"``: the states of the two depth
-            tokens, (n, 2 width).
+            Over a cell's expressed genes. ``"joint"``: the mean of their identities (what a linear method sees) and
+            that of their states, both weighted by their values; of these the 50 leading principal components, half of
+            the variance from each. ``"weighted"``, ``"mean"``, ``"max"``: of the states alone, (n, width).
+            ``"depth"``: the states of the two depth tokens, (n, 2 width).
         depth
             Depth at which cells are to be read, of a model with depth tokens: ``"t4"``, 10^4 counts (the default);
             ``"f2"``, twice the cell's own; ``"a1"``, ten times.
@@ -62,8 +62,8 @@ class GeneInference(GeneEncoding):
         Returns
         -------
         numpy.ndarray
-            float32, along the principal axes of the training cells. A cell without a count of a known gene gets the place of a
-            zero vector, and is named in the log.
+            float32, along the principal axes of the training cells. A cell without a count of a known gene gets the
+            place of a zero vector, and is named in the log.
 
         Raises
         ------
@@ -74,7 +74,7 @@ class GeneInference(GeneEncoding):
             raise ValueError(f"pooling must be one of {', '.join(map(repr, POOLINGS))}; found {pooling!r}.")
         if pooling == "depth" and not self.config.depth_tokens:
             raise ValueError('This model has no depth tokens. Train one with depth_tokens=True, or pool by "mean".')
-        cells = self._chosen(adata, indices)
+        cells = self._select(adata, indices)
         return self.axes[pooling].turn(self._pooled(cells, pooling, batch_size, depth))
 
     @torch.no_grad()
@@ -88,7 +88,7 @@ class GeneInference(GeneEncoding):
 
     def _fit_axes(self, cells: Cells) -> dict[str, Axes]:
         """Principal axes of the training cells, for each pooling."""
-        poolings = [each for each in POOLINGS if each != "depth" or self.config.depth_tokens]
+        poolings = [pooling for pooling in POOLINGS if pooling != "depth" or self.config.depth_tokens]
         return {pooling: axes_of(self._pooled(cells, pooling), pooling) for pooling in poolings}
 
     @torch.no_grad()
@@ -98,8 +98,8 @@ class GeneInference(GeneEncoding):
         Returns
         -------
         pandas.DataFrame
-            (genes, width). Those of genes that the training data lack say nothing: they started at random, and the decoder has
-            read them as unknown genes at most.
+            (genes, width). Those of genes that the training data lack say nothing. They started at random, and the
+            decoder has read them as unknown genes at most.
         """
         self._check_trained()
         identities = self.module.gene[: len(self.genes)].detach().cpu().numpy()
@@ -112,7 +112,9 @@ class GeneInference(GeneEncoding):
         indices: Sequence[int] | None = None,
         batch_size: int = BATCH_SIZE,
     ) -> np.ndarray:
-        """The decoder's state of every gene in every cell: what predictors of perturbation responses take for its expression.
+        """The decoder's state of every gene in every cell.
+
+        Predictors of perturbation responses take it for the gene's expression.
 
         Parameters
         ----------
@@ -131,12 +133,13 @@ class GeneInference(GeneEncoding):
         MemoryError
             More than 4 GB would be returned: choose fewer cells.
         """
-        cells = self._chosen(adata, indices)
+        cells = self._select(adata, indices)
         shape = (len(cells.totals), len(self.genes), self.config.decoder_width)
         if 4 * np.prod(shape, dtype=float) > MAX_MEMORY:
             raise MemoryError(
-                f"The states of {shape[1]} genes in {shape[0]} cells would take {4e-9 * np.prod(shape, dtype=float):.0f} GB. "
-                "Choose fewer cells with indices=, or average over some at a time."
+                f"The states of {shape[1]} genes in {shape[0]} cells would take "
+                f"{4e-9 * np.prod(shape, dtype=float):.0f} GB. Choose fewer cells with indices=, or average over "
+                "some at a time."
             )
         out = np.empty(shape, np.float32)
         for chunk in self._encode(cells, batch_size):
@@ -156,9 +159,10 @@ class GeneInference(GeneEncoding):
     ) -> pd.DataFrame:
         """Predict genes from the others: those asked for are hidden from the network, measured or not.
 
-        As in training, their counts are still in the total that the other genes are divided by. The prediction is what is expected of
-        a gene masked as in training, where expressed genes are masked more often than others: it tells which cells have more
-        of a gene, but lies above the gene's mean. Train with equal ``mask_nonzero`` and ``mask_zero`` for values on the scale of the data.
+        As in training, their counts are still in the total that the other genes are divided by. The prediction is what
+        is expected of a gene masked as in training, where expressed genes are masked more often than others. It tells
+        which cells have more of a gene, but lies above the gene's mean. For values on the scale of the data, train
+        with equal ``mask_nonzero`` and ``mask_zero``.
 
         Parameters
         ----------
@@ -174,48 +178,46 @@ class GeneInference(GeneEncoding):
         Returns
         -------
         pandas.DataFrame
-            (cells, genes) of ln(1 + 1e4 c / total). A gene that neither the training data nor this one have is not predicted,
-            but gets the start of its training; see the log of `setup_anndata`.
+            (cells, genes) of ln(1 + 1e4 c / total). A gene that neither the training data nor this one have is not
+            predicted, but gets the start of its training; see the log of `setup_anndata`.
 
         Raises
         ------
         KeyError
             A gene that the vocabulary does not have.
         """
-        cells = self._chosen(adata, indices)
+        cells = self._select(adata, indices)
         names = self.genes if genes is None else [genes] if isinstance(genes, str) else list(genes)
-        found = self.setup.vocabulary.positions(names)
-        if (found < 0).any():
-            name = names[int(np.argmax(found < 0))]
-            raise KeyError(f"The model does not know the gene {name!r} ({(found < 0).sum()} of {len(names)}).")
-        wanted, place = np.unique(found, return_inverse=True)  # a gene may have been named twice
+        position = self.setup.vocabulary.positions(names)
+        if (position < 0).any():
+            name = names[int(np.argmax(position < 0))]
+            raise KeyError(f"The model does not know the gene {name!r} ({(position < 0).sum()} of {len(names)}).")
+        gene, place = np.unique(position, return_inverse=True)  # a gene may have been named twice
         folds = (
-            [np.arange(len(wanted))]
-            if genes is not None
-            else [np.arange(i, len(wanted), N_FOLDS) for i in range(N_FOLDS)]
+            [np.arange(len(gene))] if genes is not None else [np.arange(i, len(gene), N_FOLDS) for i in range(N_FOLDS)]
         )
-        out = np.empty((len(cells.totals), len(wanted)), np.float32)
+        out = np.empty((len(cells.totals), len(gene)), np.float32)
         for fold in (fold for fold in folds if len(fold)):
-            for rows, values in self._predict_hidden(cells, wanted[fold], batch_size, depth):
+            for rows, values in self._predict_hidden(cells, gene[fold], batch_size, depth):
                 out[np.ix_(rows, fold)] = values
         return pd.DataFrame(out[:, place], index=self._cell_names(adata, indices), columns=names)
 
     def _predict_hidden(
-        self, cells: Cells, wanted: np.ndarray, batch_size: int, depth: str | None
+        self, cells: Cells, gene: np.ndarray, batch_size: int, depth: str | None
     ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """Rows and predicted values (rows, wanted) of genes that are taken out of the input."""
-        kept = np.ones(cells.counts.shape[1], np.float32)
-        kept[wanted] = 0
-        visible = cells.counts.multiply(kept).tocsr()
+        mask = np.ones(cells.counts.shape[1], np.float32)
+        mask[gene] = 0
+        visible = cells.counts.multiply(mask).tocsr()
         visible.eliminate_zeros()
-        asked = torch.from_numpy(wanted).to(self.module.device)
+        query = torch.from_numpy(gene).to(self.module.device)
         for chunk in self._encode(Cells(visible, cells.totals, cells.match), batch_size, depth):
-            yield chunk.rows, self._predict(chunk, asked.expand(len(chunk.rows), -1))
+            yield chunk.rows, self._predict(chunk, query.expand(len(chunk.rows), -1))
 
-    def _predict(self, chunk: GeneChunk, asked: torch.Tensor) -> np.ndarray:
-        hidden = torch.ones_like(asked, dtype=torch.bool)
-        states = self.module.decode(chunk.encoded, chunk.batch.gene, asked, hidden, chunk.batch.unknown)
-        return self.module.values(self.module.outputs(chunk.encoded, states, asked)).cpu().numpy()
+    def _predict(self, chunk: GeneChunk, query: torch.Tensor) -> np.ndarray:
+        hidden = torch.ones_like(query, dtype=torch.bool)
+        states = self.module.decode(chunk.encoded, chunk.batch.gene, query, hidden, chunk.batch.unknown)
+        return self.module.values(self.module.outputs(chunk.encoded, states, query)).cpu().numpy()
 
 
 def axes_of(pooled: np.ndarray, pooling: str) -> Axes:

@@ -59,8 +59,8 @@ class Pretraining(GeneInference):
     ) -> None:
         """Learn to predict masked genes from the others. No label is involved.
 
-        A second call goes on from the first one's weights (with a fresh schedule), on the data that are attached; labels that
-        `fine_tune` taught are forgotten. If training fails, the model is as it was before.
+        A second call goes on from the first one's weights (with a fresh schedule), on the data that are attached;
+        labels that `fine_tune` taught are forgotten. If training fails, the model is as it was before.
 
         Parameters
         ----------
@@ -92,7 +92,8 @@ class Pretraining(GeneInference):
         Raises
         ------
         ValueError
-            Settings that contradict each other or the data, or copies of a cell (``obs["copy_of"]``) that are not in the same part.
+            Settings that contradict each other or the data, or copies of a cell (``obs["copy_of"]``) that are not in
+            the same part.
         FloatingPointError
             In more than half of an epoch's steps loss or gradient was not finite. Fewer such steps are skipped.
         """
@@ -103,14 +104,14 @@ class Pretraining(GeneInference):
         train, validation, test = split_of(self, len(cells.totals), train_size, validation_size)
         check_parts(self.adata.obs, (train, validation, test))
         check_split(train, validation, early_stopping=early_stopping, resume=resume, checkpoint_dir=checkpoint_dir)
-        began = time.perf_counter()
+        start_time = time.perf_counter()
         before = copy.deepcopy(self.module.state_dict()), self.tokenizer
         try:
             if not self.is_trained_:
                 self._start(cells, train, config)
             depth = DEFAULT_DEPTH if self.config.depth_tokens else None
             dataset = GeneDataset(cells, self.tokenizer, policy=config.policy, depth=depth)
-            done = run(
+            result = run(
                 TrainingPlan(self.module, pretrain_objective, config, self.seed),
                 GeneDataModule(dataset, train, validation, batch_size=batch_size, seed=self.seed),
                 width=self.config.encoder_width,
@@ -134,22 +135,26 @@ class Pretraining(GeneInference):
         self.classifier, self.labels = None, []  # they were for other weights
         self.is_trained_ = True
         self.record = TrainingRecord(
-            history=done.history, seconds=time.perf_counter() - began, train=train, validation=validation, test=test
+            history=result.history,
+            seconds=time.perf_counter() - start_time,
+            train=train,
+            validation=validation,
+            test=test,
         )
-        last = done.history.iloc[-1]
-        watched = "validation" if "validation_loss" in last else "train"
+        last = result.history.iloc[-1]
+        split = "validation" if "validation_loss" in last else "train"
         what = {"nonzero": "that are expressed", "zero": "that are not"}
-        errors = [f"{said} {last[name]:.3f}" for part, said in what.items() if (name := f"{watched}_{part}") in last]
+        errors = [f"{phrase} {last[name]:.3f}" for part, phrase in what.items() if (name := f"{split}_{part}") in last]
         logger.info(
             "trained %d epochs (%d steps) in %.0f s: %s loss %.3f; mean squared error of masked genes %s",
-            *(len(done.history), done.n_steps, self.record.seconds, watched, last[f"{watched}_loss"]),
+            *(len(result.history), result.n_steps, self.record.seconds, split, last[f"{split}_loss"]),
             ", ".join(errors),
         )
 
     def _start(self, cells: Cells, train: np.ndarray, config: PretrainConfig) -> None:
-        known = rows_of(cells, train)
-        self.tokenizer = make_tokenizer(self.config.tokenizer).fit(known.counts, known.totals)
-        start(self.module, known, config.policy, self.gene_embeddings, self.seed)
+        subset = rows_of(cells, train)
+        self.tokenizer = make_tokenizer(self.config.tokenizer).fit(subset.counts, subset.totals)
+        start(self.module, subset, config.policy, self.gene_embeddings, self.seed)
 
     def _check_cells(self, cells: Cells) -> None:
         if not cells.counts.nnz:

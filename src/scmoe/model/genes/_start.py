@@ -17,7 +17,7 @@ MAX_CELLS = 20_000
 """Training cells that principal components are taken from; of more, a random subset."""
 
 
-def start(network: GeneNetwork, cells: Cells, policy: MaskingPolicy, given: np.ndarray | None, seed: int) -> None:
+def start(network: GeneNetwork, cells: Cells, policy: MaskingPolicy, vectors: np.ndarray | None, seed: int) -> None:
     """Set identities of genes, what is expected of them, and boundaries of equal bins, in place.
 
     Parameters
@@ -34,7 +34,7 @@ def start(network: GeneNetwork, cells: Cells, policy: MaskingPolicy, given: np.n
         Of the subset and of the decomposition.
     """
     tokens = ContinuousTokenizer().fit(cells.counts).transform(cells.counts, cells.totals)
-    start_encoder(network, tokens, given, seed)
+    start_encoder(network, tokens, vectors, seed)
     if network.config.target == "value":
         n = network.n_genes
         with torch.no_grad():
@@ -42,13 +42,13 @@ def start(network: GeneNetwork, cells: Cells, policy: MaskingPolicy, given: np.n
 
 
 @torch.no_grad()
-def start_encoder(encoder: GeneEncoder, tokens: Tokens, given: np.ndarray | None, seed: int) -> None:
+def start_encoder(encoder: GeneEncoder, tokens: Tokens, vectors: np.ndarray | None, seed: int) -> None:
     """Set identities of genes and boundaries of equal bins, in place; see `start`. Tokens are continuous."""
     n, width = encoder.n_genes, encoder.gene.shape[1]
     components = principal(tokens, n, width, seed)
-    if given is not None:
-        known = np.isfinite(given).all(1)
-        components[known] = to_width(given[known], width, seed)
+    if vectors is not None:
+        mask = np.isfinite(vectors).all(1)
+        components[mask] = to_width(vectors[mask], width, seed)
     encoder.gene[:n].copy_(torch.from_numpy(components))
     if encoder.config.tokenizer == "continuous" and encoder.config.value_embedding == "equal":
         assert isinstance(encoder.value, BinnedValue)
@@ -69,15 +69,18 @@ def principal(tokens: Tokens, n_genes: int, width: int, seed: int) -> np.ndarray
     rank = min(width, values.shape[0] - 1, n_genes - 1)
     if rank < 1 or not values.nnz:
         return out
-    found = PCA(rank, svd_solver="arpack", random_state=seed).fit(values)
-    loadings = found.components_.T * np.sqrt(found.explained_variance_)
+    pca = PCA(rank, svd_solver="arpack", random_state=seed).fit(values)
+    loadings = pca.components_.T * np.sqrt(pca.explained_variance_)
     out *= 0.01
     out[:, :rank] += loadings / max(np.sqrt(np.square(loadings).mean()), 1e-12)
     return out
 
 
 def to_width(vectors: np.ndarray, width: int, seed: int) -> np.ndarray:
-    """Vectors (genes, any) as (genes, width) with unit mean square: principal components if wider, zeros behind if narrower."""
+    """Vectors (genes, any) as (genes, width) with unit mean square.
+
+    Wider ones are reduced to principal components; narrower ones get zeros at the end.
+    """
     if vectors.shape[1] > width:
         vectors = PCA(min(width, len(vectors)), random_state=seed).fit_transform(vectors)
     out = np.zeros((len(vectors), width), np.float32)

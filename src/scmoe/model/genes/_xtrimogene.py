@@ -36,8 +36,9 @@ AXES, TOKENIZER, CLASSIFIER = "axes/", "tokenizer/", "classifier/"
 class XTRIMOGENE(FineTuning):
     """Asymmetric transformer for masked-gene pretraining on single-cell RNA counts.
 
-    An encoder reads the genes that a cell expresses, a thin decoder with linear attention predicts the masked ones among all
-    genes. After Gong et al. 2023 (xTrimoGene) and Hao et al. 2024 (scFoundation); the user guide says what differs, and why.
+    An encoder reads the genes that a cell expresses, a thin decoder with linear attention predicts the masked ones
+    among all genes. After Gong et al. 2023 (xTrimoGene) and Hao et al. 2024 (scFoundation); the user guide says what
+    differs, and why.
 
     Parameters
     ----------
@@ -48,9 +49,9 @@ class XTRIMOGENE(FineTuning):
     preset
         Size by name, ``"tiny"``, ``"3m"``, ``"10m"`` or ``"100m"``; keywords override it.
     gene_embeddings
-        Vectors to start the genes' identities from, one row a gene of the vocabulary (`scmoe.model.read_published` reads
-        them); NaN rows are genes without. They are reduced to the encoder's width by principal components if they are wider.
-        None: the training cells' principal components.
+        Vectors to start the genes' identities from, one row a gene of the vocabulary (`scmoe.model.read_published`
+        reads them); NaN rows are genes without. They are reduced to the encoder's width by principal components if
+        they are wider. None: the training cells' principal components.
     seed
         Of the initial weights and of the training; on a CPU the same seed gives the same model bit by bit.
     **network_kwargs
@@ -113,8 +114,8 @@ class XTRIMOGENE(FineTuning):
     ) -> None:
         """Tell scmoe where the counts are, and which genes to know.
 
-        Writes scvi-tools' identifiers to ``adata.uns["_scvi_uuid"]`` and ``adata.uns["_scvi_manager_uuid"]``, and nothing
-        else. How the genes fit the vocabulary is reported in the log.
+        Writes scvi-tools' identifiers to ``adata.uns["_scvi_uuid"]`` and ``adata.uns["_scvi_manager_uuid"]``, and
+        nothing else. How the genes fit the vocabulary is reported in the log.
 
         Parameters
         ----------
@@ -125,10 +126,11 @@ class XTRIMOGENE(FineTuning):
         values
             ``"counts"``, ``"ambient"`` (fractional counts) or ``"lognormalized"``; see `scmoe.tokens.read_counts`.
         vocabulary
-            The genes to know; None: those of the data. Genes that it has and the data lack are unknown to the model (not zero),
-            and not learned.
+            The genes to know; None: those of the data. Genes that it has and the data lack are unknown to the model
+            (not zero), and not learned.
         column
-            Column of ``adata.var`` with the names to match; `var_names` by default. Genes without a name there are left out.
+            Column of ``adata.var`` with the names to match; `var_names` by default. Genes without a name there are
+            left out.
         min_share
             Least share of the genes that must be matched; see `scmoe.tokens.Vocabulary.match`.
 
@@ -155,8 +157,8 @@ class XTRIMOGENE(FineTuning):
     def save(self, dir_path: str | Path, *, overwrite: bool = False) -> None:
         """Write the model to a folder: ``weights.safetensors`` and ``settings.json``, all or nothing.
 
-        The settings hold configuration, genes, seed, history, labels, the split and the versions in use; the tokenizer's arrays
-        are among the weights. Neither file can run code when it is loaded.
+        The settings hold configuration, genes, seed, history, labels, the split and the versions in use; the
+        tokenizer's arrays are among the weights. Neither file can run code when it is loaded.
 
         Parameters
         ----------
@@ -195,7 +197,8 @@ class XTRIMOGENE(FineTuning):
         dir_path
             The folder.
         adata
-            Data to attach: the training data, a query, or data to train on further. Without it, pass data to each method.
+            Data to attach: the training data, a query, or data to train on further. Without it, pass data to each
+            method.
 
         Returns
         -------
@@ -210,12 +213,12 @@ class XTRIMOGENE(FineTuning):
         path = Path(dir_path).expanduser()
         settings, state = read_folder(cls, path)
         with damage_explained(path / SETTINGS):
-            known = registry(cls.__name__, "setup_anndata", GeneField.registry_key, settings["setup"])
+            description = registry(cls.__name__, "setup_anndata", GeneField.registry_key, settings["setup"])
             seed, config = settings["seed"], settings["config"]
             GeneSetup(**settings["setup"])
             from_keywords(GeneConfig, config)
         # Outside: an error of a library's API is no damaged file.
-        model = cls(registry=known, seed=seed, **config)
+        model = cls(registry=description, seed=seed, **config)
         with damage_explained(path / SETTINGS):
             model.record, model.is_trained_ = read_record(settings, {}), True
             model.labels = settings["labels"]

@@ -17,7 +17,10 @@ N_SCBERT_CODES = 7
 
 
 class AutoDiscretizationWeights(NamedTuple):
-    """Of a value v: e = tableᵀ softmax(W2 u + b2 + alpha u), with u = LeakyReLU(w1 v + b1) of slope 0.1, for b bins and width d."""
+    """Of a value v: e = tableᵀ softmax(W2 u + b2 + alpha u), where u = LeakyReLU(w1 v + b1) with slope 0.1.
+
+    There are b bins, and e has the width d.
+    """
 
     w1: NDArray[np.float32]
     """(b,)."""
@@ -167,7 +170,7 @@ def _alpha(settings: Mapping[str, Any]) -> float:
 
 def sizes(kind: str, tensors: Mapping[str, Tensor]) -> dict[str, int]:
     """Width, number of layers and of parameters."""
-    numbers = {found[1] for name in tensors if (found := re.search(f"^{LAYOUTS[kind].layer}", name))}
+    numbers = {match[1] for name in tensors if (match := re.search(f"^{LAYOUTS[kind].layer}", name))}
     return {
         "width": tensors[LAYOUTS[kind].table].shape[1],
         "n_layers": len(numbers),

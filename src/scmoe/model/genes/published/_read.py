@@ -17,11 +17,12 @@ from safetensors.torch import load_file
 
 CONVERT_DICTIONARY = 'import json, pickle; json.dump(pickle.load(open("{name}", "rb")), open("{stem}.json", "w"))'
 CONVERT_WEIGHTS = (
-    "If you trust where it comes from, read it once where nothing can be harmed, with torch.load(path, weights_only=False), "
-    "and save the dictionary of tensors alone with safetensors.torch.save_file(tensors, 'model.safetensors')."
+    "If you trust where it comes from, read it once where nothing can be harmed, with torch.load(path, "
+    "weights_only=False), and save the dictionary of tensors alone with safetensors.torch.save_file(tensors, "
+    "'model.safetensors')."
 )
 WRAPPERS = ("gene", "model_state_dict", "state_dict")
-"""Entries of a checkpoint that hold the tensors; scFoundation's file has one model for each use, of which this is for genes."""
+"""Entries of a checkpoint that hold the tensors. scFoundation's file has a model for each use; "gene" is one."""
 PREFIXES = re.compile(r"^(?:module\.|model\.)+")
 """What training in parallel and Lightning put before the names of the tensors."""
 GENE_COLUMN = "gene_name"
@@ -36,7 +37,9 @@ class Stored:
 
 
 def read_tensors(path: Path) -> Stored:
-    """Tensors of a safetensors file or of a torch checkpoint, without prefixes; nothing but tensors and plain values is read.
+    """Tensors of a safetensors file or of a torch checkpoint, without prefixes.
+
+    Nothing but tensors and plain values is read.
 
     Raises
     ------
@@ -47,17 +50,17 @@ def read_tensors(path: Path) -> Stored:
         raise ValueError(
             f"{path.name} is a pickle, and reading a pickle can run code: it is not opened. {CONVERT_WEIGHTS}"
         )
-    held = _load_safetensors(path) if path.suffix == ".safetensors" else _load_torch(path)
+    content = _load_safetensors(path) if path.suffix == ".safetensors" else _load_torch(path)
     settings: dict[str, Any] = {}
-    while isinstance(held, Mapping) and (inner := next((key for key in WRAPPERS if key in held), None)):
-        settings = held.get("config", settings)
-        held = held[inner]
-    entries = held.items() if isinstance(held, Mapping) else ()
+    while isinstance(content, Mapping) and (inner := next((key for key in WRAPPERS if key in content), None)):
+        settings = content.get("config", settings)
+        content = content[inner]
+    entries = content.items() if isinstance(content, Mapping) else ()
     tensors = {PREFIXES.sub("", str(name)): item for name, item in entries if isinstance(item, torch.Tensor)}
     if not tensors:
-        found = ", ".join(map(str, list(held)[:5])) if isinstance(held, Mapping) else type(held).__name__
+        names = ", ".join(map(str, list(content)[:5])) if isinstance(content, Mapping) else type(content).__name__
         raise ValueError(
-            f"{path.name} holds no tensors by name (found {found}). Name the file with the weights of the model."
+            f"{path.name} holds no tensors by name (found {names}). Name the file with the weights of the model."
         )
     return Stored(tensors, settings if isinstance(settings, dict) else {})
 
@@ -76,14 +79,15 @@ def _load_torch(path: Path) -> Any:
         ):  # on pickles of a kind that torch never writes
             return torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
-        found = re.search(r"GLOBAL ([\w.]+)", str(error))
+        match = re.search(r"GLOBAL ([\w.]+)", str(error))
         raise ValueError(
-            f"{path.name} holds {found[1] if found else 'something'} beside tensors and plain values, or is damaged: it was not "
-            f"read, and nothing in it was run. {CONVERT_WEIGHTS}"
+            f"{path.name} holds {match[1] if match else 'something'} beside tensors and plain values, or is damaged: "
+            f"it was not read, and nothing in it was run. {CONVERT_WEIGHTS}"
         ) from error
     except (RuntimeError, EOFError, OSError, ValueError, KeyError) as error:  # torch has no one error for damaged files
         raise ValueError(
-            f"{path.name} is damaged, cut short or no file of weights ({type(error).__name__}). Copy or download it again."
+            f"{path.name} is damaged, cut short or no file of weights ({type(error).__name__}). Copy or download it "
+            "again."
         ) from error
 
 
@@ -101,20 +105,20 @@ def read_dictionary(path: Path) -> dict[str, Any]:
     if path.suffix == ".pkl" or (not path.exists() and pickled.exists()):
         command = CONVERT_DICTIONARY.format(name=pickled.name, stem=pickled.stem)
         raise ValueError(
-            f"{pickled.name} is a pickle, and reading a pickle can run code: it is not opened. If you trust where it comes from, "
-            f"convert it once, in its folder, to {pickled.stem}.json: python -c '{command}'"
+            f"{pickled.name} is a pickle, and reading a pickle can run code: it is not opened. If you trust where it "
+            f"comes from, convert it once, in its folder, to {pickled.stem}.json: python -c '{command}'"
         )
     if not path.exists():
         raise FileNotFoundError(f"There is no file {path}, which should name the genes of the rows. Pass genes=.")
     try:
-        held = json.loads(path.read_text(encoding="utf-8"))
+        content = json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
         raise ValueError(f"{path.name} cannot be read as JSON ({error}). Copy or download it again.") from error
-    if not isinstance(held, dict):
+    if not isinstance(content, dict):
         raise ValueError(
-            f"{path.name} must hold one JSON object, from genes to numbers; found a {type(held).__name__}."
+            f"{path.name} must hold one JSON object, from genes to numbers; found a {type(content).__name__}."
         )
-    return held
+    return content
 
 
 def read_gene_list(genes: str | os.PathLike[str] | Sequence[str]) -> list[str]:
@@ -143,6 +147,6 @@ def _column(path: Path) -> pd.Index:
         raise FileNotFoundError(f"There is no file {path}. genes= is a table of genes, or their names in order.")
     table = pd.read_csv(path, sep="\t", dtype=str, na_filter=False)
     if GENE_COLUMN not in table:
-        found = ", ".join(map(str, table.columns[:5]))
-        raise ValueError(f"{path.name} must be tab-separated with a column {GENE_COLUMN!r}; found {found}.")
+        columns = ", ".join(map(str, table.columns[:5]))
+        raise ValueError(f"{path.name} must be tab-separated with a column {GENE_COLUMN!r}; found {columns}.")
     return pd.Index(table[GENE_COLUMN])

@@ -35,11 +35,12 @@ class PublishedWeights:
     genes
         Names in the order of the rows, as the model has them: symbols, or Ensembl identifiers (Geneformer).
     gene_embedding
-        (genes, width), float32. scGPT: rows after the layer normalization that follows its table, as its network reads them.
-        Geneformer, scFoundation: rows of the learned table. scBERT: the gene2vec vectors.
+        (genes, width), float32. scGPT: rows after the layer normalization that follows its table, as its network
+        reads them. Geneformer, scFoundation: rows of the learned table. scBERT: the gene2vec vectors.
     value_embedding
-        scFoundation: the parameters of its auto-discretization. scBERT: (7, width), rows for the values 0 to 5 and for masked
-        places. None for Geneformer, which has none, and for scGPT, whose value encoder is a small network and not a table.
+        scFoundation: the parameters of its auto-discretization. scBERT: (7, width), rows for the values 0 to 5 and
+        for masked places. None for Geneformer, which has none, and for scGPT, whose value encoder is a small network
+        and not a table.
     special
         Names of the rows left out, which are no genes.
     config
@@ -64,8 +65,8 @@ class PublishedWeights:
         Parameters
         ----------
         vocabulary_genes
-            Names of the same sort as `genes`, symbols or Ensembl identifiers (with or without a version); or a vocabulary, whose
-            aliases are looked for too (`Vocabulary.from_anndata(adata, column="gene_ids")`).
+            Names of the same sort as `genes`, symbols or Ensembl identifiers (with or without a version); or a
+            vocabulary, whose aliases are looked for too (`Vocabulary.from_anndata(adata, column="gene_ids")`).
         min_share
             Least number of genes found, as a share of the smaller of both sets.
 
@@ -78,16 +79,19 @@ class PublishedWeights:
         ValueError
             It has none of them, or fewer than `min_share`.
         """
-        wanted = vocabulary_genes if isinstance(vocabulary_genes, Vocabulary) else Vocabulary(tuple(vocabulary_genes))
-        place = wanted.positions(self.genes)
-        row = np.full(len(wanted), -1)
+        vocabulary = (
+            vocabulary_genes if isinstance(vocabulary_genes, Vocabulary) else Vocabulary(tuple(vocabulary_genes))
+        )
+        place = vocabulary.positions(self.genes)
+        row = np.full(len(vocabulary), -1)
         row[place[place >= 0][::-1]] = np.flatnonzero(place >= 0)[::-1]  # of several rows for a gene, the first
         matched = row >= 0
         if matched.sum() < max(min_share * min(len(matched), len(self.genes)), 1):
             raise ValueError(
-                f"{self.kind} has {matched.sum()} of the {len(matched)} genes of the vocabulary; expected at least {min_share:.0%} of the "
-                f"smaller number. It has {some(self.genes)}; the vocabulary has {some(wanted.names)}. Both must be symbols or both Ensembl "
-                "identifiers, of the same species: pass a Vocabulary with aliases, or a lower min_share."
+                f"{self.kind} has {matched.sum()} of the {len(matched)} genes of the vocabulary; expected at least "
+                f"{min_share:.0%} of the smaller number. It has {some(self.genes)}; the vocabulary has "
+                f"{some(vocabulary.names)}. Both must be symbols or both Ensembl identifiers, of the same species: "
+                "pass a Vocabulary with aliases, or a lower min_share."
             )
         logger.info("%s has %d of the %d genes (%.1f %%)", self.kind, matched.sum(), len(matched), 100 * matched.mean())
         return np.where(matched[:, None], self.gene_embedding[row], np.float32(np.nan)), matched
@@ -102,15 +106,16 @@ def read_published(
 ) -> PublishedWeights:
     """Read gene and value embeddings from the weights of a published model, without running what a file may hold.
 
-    Nothing is downloaded: the weights of these models have licenses of their own. Files are read as safetensors or as torch
-    checkpoints restricted to tensors and plain values (``weights_only=True``), dictionaries of genes as JSON. A pickle is
-    refused, with the command that converts it.
+    Nothing is downloaded: the weights of these models have licenses of their own. Files are read as safetensors or as
+    torch checkpoints restricted to tensors and plain values (``weights_only=True``). Dictionaries of genes are read as
+    JSON. A pickle is refused, with the command that converts it.
 
     Parameters
     ----------
     path
-        The weights file, or the folder with it: ``best_model.pt`` (scGPT), ``model.safetensors`` or ``pytorch_model.bin``
-        (Geneformer), ``panglao_pretrain.pth`` (scBERT), ``models.ckpt`` (scFoundation, of which the part "gene" is read).
+        The weights file, or the folder with it: ``best_model.pt`` (scGPT), ``model.safetensors`` or
+        ``pytorch_model.bin`` (Geneformer), ``panglao_pretrain.pth`` (scBERT), ``models.ckpt`` (scFoundation, of which
+        the part "gene" is read).
     kind
         "scgpt", "geneformer", "scbert" or "scfoundation".
     genes
@@ -123,16 +128,16 @@ def read_published(
     Returns
     -------
     PublishedWeights
-        Pass ``map_to(genes)[0]`` on to start a model from these genes. Value embeddings and medians are for your own use: they
-        belong to networks of another width and to other tokens.
+        Pass ``map_to(genes)[0]`` on to start a model from these genes. Value embeddings and medians are for your own
+        use: they belong to networks of another width and to other tokens.
 
     Raises
     ------
     FileNotFoundError
         A file is missing.
     ValueError
-        The file is of another model, damaged, cut short or a pickle that could run code; or the number of genes is not that
-        of the rows.
+        The file is of another model, damaged, cut short or a pickle that could run code; or the number of genes is
+        not that of the rows.
 
     Notes
     -----
@@ -152,36 +157,36 @@ def read_published(
             )
         names = [*read_gene_list(genes), *layout.special]
     else:
-        held = read_dictionary(file.parent / layout.dictionary if genes is None else _as_path(genes, kind))
-        names = _ordered(held, layout.special, len(table))
+        dictionary = read_dictionary(file.parent / layout.dictionary if genes is None else _as_path(genes, kind))
+        names = _ordered(dictionary, layout.special, len(table))
     if len(names) != len(table):
         n = len(layout.special)
         raise ValueError(
-            f"{file.name} has rows for {len(table) - n} genes and {n} special tokens; found the names of {len(names) - n} genes. "
-            "Take the list of genes that belongs to these weights."
+            f"{file.name} has rows for {len(table) - n} genes and {n} special tokens; found the names of "
+            f"{len(names) - n} genes. Take the list of genes that belongs to these weights."
         )
     is_gene = ~np.isin(names, layout.special)
-    kept = tuple(np.array(names, dtype=object)[is_gene])
+    gene_names = tuple(np.array(names, dtype=object)[is_gene])
     return PublishedWeights(
         kind=kind,
-        genes=kept,
+        genes=gene_names,
         gene_embedding=table[is_gene],
         value_embedding=value_table(kind, stored.tensors, stored.settings),
         special=tuple(name for name in names if name in layout.special),
         config=sizes(kind, stored.tensors),
-        medians=None if medians is None else _medians(read_dictionary(Path(medians).expanduser()), kept),
+        medians=None if medians is None else _medians(read_dictionary(Path(medians).expanduser()), gene_names),
     )
 
 
 def _weights_file(path: Path, kind: str) -> Path:
     candidates = [path / name for name in LAYOUTS[kind].files] if path.is_dir() else [path]
-    found = next((file for file in candidates if file.exists()), None)
-    if found is None:
+    file = next((file for file in candidates if file.exists()), None)
+    if file is None:
         names = " or ".join(LAYOUTS[kind].files)
         raise FileNotFoundError(
             f"There are no weights of {kind} at {path}. Expected a weights file, or a folder with {names}."
         )
-    return found
+    return file
 
 
 def _as_path(genes: Any, kind: str) -> Path:
@@ -198,16 +203,16 @@ def _ordered(rows: dict[str, Any], special: Sequence[str], n_rows: int) -> list[
     if set(by_row) != set(range(len(rows))):
         wrong = next(name for name, row in rows.items() if row not in range(len(rows)) or by_row[row] != name)
         raise ValueError(
-            f"The dictionary of genes must number its {len(rows)} entries from 0, each once; found {rows[wrong]!r} for {wrong!r}. "
-            "Take the dictionary that belongs to these weights."
+            f"The dictionary of genes must number its {len(rows)} entries from 0, each once; found {rows[wrong]!r} "
+            f"for {wrong!r}. Take the dictionary that belongs to these weights."
         )
     names = [by_row[row] for row in range(len(rows))]
     missing = [token for token in special if token not in rows]
     return names + missing[: max(n_rows - len(names), 0)]
 
 
-def _medians(held: dict[str, Any], genes: Sequence[str]) -> NDArray[np.float64]:
-    medians = pd.Series(held, dtype=float).reindex(list(genes)).to_numpy()
+def _medians(dictionary: dict[str, Any], genes: Sequence[str]) -> NDArray[np.float64]:
+    medians = pd.Series(dictionary, dtype=float).reindex(list(genes)).to_numpy()
     if np.isnan(medians).all():
         raise ValueError("medians= has none of the genes of these weights. Take the medians that belong to them.")
     return medians
