@@ -15,7 +15,7 @@ from scmoe.data._covariates import encode, read_covariates
 from scmoe.data._fingerprint import fingerprint
 from scmoe.data._match import check_covariates, check_preparation, find_features, known_modalities
 from scmoe.data._presence import Presence, locate
-from scmoe.data._setup import COUNT_LIKELIHOODS, Setup, check_modality, values_of
+from scmoe.data._setup import Setup, check_modality, values_of
 from scmoe.pp._normalize import log_normalize
 
 
@@ -125,7 +125,7 @@ class MosaicDataset(Dataset[Batch]):
         values, observed, counts = [], [], []
         for v, name in enumerate(self.setup.modalities):
             raw = self._read(v, cells)
-            is_count = self.setup.likelihoods[name] in COUNT_LIKELIHOODS
+            is_count = self.setup.likelihood(name).reads_counts
             counts.append(torch.from_numpy(raw) if is_count else None)
             source = self._sources[v]
             missing = np.isnan(raw) if source is not None and source.has_missing else None

@@ -8,7 +8,7 @@ from mudata import MuData
 
 from scmoe._check import looks_like_counts
 from scmoe._log import logger
-from scmoe.data._setup import COUNT_LIKELIHOODS, Setup, describe_layer, prepared_kinds, values_of
+from scmoe.data._setup import Setup, describe_layer, prepared_kinds, values_of
 
 MIN_FOUND = 0.1
 """Smallest share of a modality's features that a query may have; below it, names of another kind are the likelier cause."""
@@ -30,7 +30,7 @@ def known_modalities(mdata: MuData, setup: Setup) -> list[str] | None:
 def check_preparation(mdata: MuData, name: str, setup: Setup) -> None:
     """Raise if the values of a query were not prepared as those of the training data."""
     expected = setup.kinds.get(name)
-    if expected is None or setup.likelihoods[name] != "gaussian":
+    if expected is None or setup.likelihood(name).reads_counts:
         return
     remedy = f"Run scmoe.pp.prepare(mdata, kinds={{{name!r}: {expected!r}}}) on the raw counts first."
     found = prepared_kinds(mdata, [name]).get(name)
@@ -69,7 +69,7 @@ def find_features(mdata: MuData, name: str, setup: Setup) -> np.ndarray:
             f"identifiers (Ensembl) and the other symbols, set mdata[{name!r}].var_names to the model's kind and call "
             "mdata.update()."
         )
-    if missing and setup.likelihoods[name] in COUNT_LIKELIHOODS:
+    if missing and setup.likelihood(name).reads_counts:
         raise ValueError(
             f"mdata[{name!r}] lacks {len(missing)} of the model's {len(wanted)} features: {shorten(missing)}. A model of "
             f"counts ({setup.likelihoods[name]!r}) needs all of them, for it divides by the total of a cell. Add their counts, "

@@ -11,10 +11,7 @@ from scipy.sparse import spmatrix
 
 from scmoe._check import check_array, check_counts, check_mdata, check_values, layer_names, looks_like_counts
 from scmoe._keys import COUNTS_LAYER, PREPARE, UNKNOWN_LABEL, UNS_ROOT
-
-COUNT_LIKELIHOODS = ("nb", "poisson", "bernoulli")
-"""Likelihoods of raw counts (``bernoulli``: of a count being above zero)."""
-LIKELIHOODS = ("gaussian", *COUNT_LIKELIHOODS)
+from scmoe.data._likelihood import LIKELIHOODS, Gaussian, Likelihood
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -104,6 +101,10 @@ class Setup:
             unlabeled_category=unlabeled_category,
         )
 
+    def likelihood(self, modality: str) -> Likelihood:
+        """Likelihood of a modality."""
+        return LIKELIHOODS[self.likelihoods[modality]]
+
     def to_dict(self) -> dict[str, Any]:
         """Plain types that JSON can hold; `Setup(**d)` is the way back."""
         return asdict(self)
@@ -145,7 +146,7 @@ def choose_likelihood(mdata: MuData, modality: str, layer: str | None, likelihoo
                 f"fit. Run scmoe.pp.prepare(mdata) first, or pass likelihoods={{{modality!r}: 'nb'}} to model the "
                 f"counts, or likelihoods={{{modality!r}: 'gaussian'}} to take them as they are."
             )
-        return "gaussian"
+        return Gaussian.name
     if likelihood not in LIKELIHOODS:
         raise ValueError(
             f"The likelihood of {modality!r} must be one of {', '.join(LIKELIHOODS)}; found {likelihood!r}."
@@ -155,7 +156,7 @@ def choose_likelihood(mdata: MuData, modality: str, layer: str | None, likelihoo
 
 def default_layer(mdata: MuData, modality: str, likelihood: str) -> str | None:
     """The raw counts that `scmoe.pp.prepare` kept, for the likelihoods that model counts; else ``X``."""
-    return COUNTS_LAYER if likelihood != "gaussian" and COUNTS_LAYER in mdata.mod[modality].layers else None
+    return COUNTS_LAYER if LIKELIHOODS[likelihood].reads_counts and COUNTS_LAYER in mdata.mod[modality].layers else None
 
 
 def check_modality(
@@ -164,7 +165,7 @@ def check_modality(
     """Raise if the values of a modality cannot be modeled; with `allow_empty`, a query may be NaN throughout in a feature."""
     adata, matrix = mdata.mod[modality], values_of(mdata, modality, layer)
     place = (modality, describe_layer(layer), adata.obs_names, adata.var_names)
-    if likelihood in COUNT_LIKELIHOODS:
+    if LIKELIHOODS[likelihood].reads_counts:
         check_counts(matrix, *place)
     else:
         check_values(matrix, *place, allow_empty=allow_empty)

@@ -9,7 +9,7 @@ from sklearn.utils.extmath import randomized_svd
 
 from scmoe.data._correction import Correction, fit_correction, offset
 from scmoe.data._dataset import MosaicDataset
-from scmoe.data._setup import COUNT_LIKELIHOODS
+from scmoe.data._likelihood import CountLikelihood, CountSums, Likelihood
 from scmoe.data._transform import CLIP, fill_missing
 from scmoe.pp._kind import COUNT_KINDS
 
@@ -59,7 +59,7 @@ class Statistics(NamedTuple):
     correction: Correction | None
     """What covariates add to the scores read, if there are any."""
     bias: np.ndarray
-    """(D,) log of the share of all counts (nb, poisson) or logit of the share of cells with a count (bernoulli)."""
+    """(D,) where that of a likelihood of counts starts; else zeros."""
     library: float
     """Median total count of a cell."""
 
@@ -110,7 +110,7 @@ def fit_statistics(
     mean, std = _moments(dataset, cells, modality)
     z = _sample(dataset, cells, modality, mean, std, n_programs, seed)
     decode = _programs(z, np.ones_like(std), n_programs, seed)
-    comparable = dataset.setup.kinds.get(name) in COMPARABLE_KINDS or likelihood_of(dataset, modality) != "gaussian"
+    comparable = dataset.setup.kinds.get(name) in COMPARABLE_KINDS or likelihood_of(dataset, modality).reads_counts
     read = _programs(z, std / np.sqrt(np.square(std).mean()), n_programs, seed) if comparable else decode
     bias, library = _offsets(dataset, cells, modality)
     found = Statistics(mean, std, read, decode, None, bias, library)
@@ -145,9 +145,9 @@ def _score_chunks(dataset: MosaicDataset, cells: np.ndarray, modality: int, foun
         yield z @ found.read.loadings
 
 
-def likelihood_of(dataset: MosaicDataset, modality: int) -> str:
+def likelihood_of(dataset: MosaicDataset, modality: int) -> Likelihood:
     """Likelihood of the modality at a position."""
-    return dataset.setup.likelihoods[dataset.setup.modalities[modality]]
+    return dataset.setup.likelihood(dataset.setup.modalities[modality])
 
 
 def _chunks(
@@ -220,7 +220,7 @@ def _programs(z: np.ndarray, weight: np.ndarray, n_programs: int, seed: int) -> 
 def _offsets(dataset: MosaicDataset, cells: np.ndarray, modality: int) -> tuple[np.ndarray, float]:
     likelihood = likelihood_of(dataset, modality)
     n_features = len(dataset.setup.feature_names[dataset.setup.modalities[modality]])
-    if likelihood not in COUNT_LIKELIHOODS:
+    if not isinstance(likelihood, CountLikelihood):
         return np.zeros(n_features, np.float32), 1.0
     total, positive, library = np.zeros(n_features), np.zeros(n_features), []
     for _, _, counts in _chunks(dataset, cells, modality):
@@ -228,9 +228,5 @@ def _offsets(dataset: MosaicDataset, cells: np.ndarray, modality: int) -> tuple[
         total += counts.sum(0, dtype=np.float64)
         positive += (counts > 0).sum(0)
         library.append(counts.sum(1, dtype=np.float64))
-    if likelihood == "bernoulli":
-        share = (positive + 0.5) / (len(cells) + 1)
-        bias = np.log(share / (1 - share))
-    else:
-        bias = np.log((total + 0.5) / (total.sum() + 0.5 * n_features))
+    bias = likelihood.start_bias(CountSums(len(cells), total, positive))
     return bias.astype(np.float32), float(max(np.median(np.concatenate(library)), 1))

@@ -9,7 +9,6 @@ from torch import Tensor
 
 from scmoe._log import logger
 from scmoe.data._dataset import MosaicDataset
-from scmoe.data._setup import COUNT_LIKELIHOODS
 from scmoe.losses._class_balance import ClassBalance
 from scmoe.model._encoding import nan_where_absent
 from scmoe.model._features import (
@@ -104,9 +103,8 @@ def _directions(model: "SCMOE") -> list[tuple[Subset, int]]:
 def _fit_predictions(model: "SCMOE", dataset: MosaicDataset, cells: Cells, sources: Subset, readouts: Readouts) -> None:
     """The mixtures of all targets that these sources predict."""
     network = model.module
-    for t, name in enumerate(model.modalities):
-        decoder = network.decoders[t]
-        if t in sources or model.setup.likelihoods[name] in COUNT_LIKELIHOODS or not decoder.has_programs:
+    for t, decoder in enumerate(network.decoders):
+        if t in sources or not decoder.likelihood.may_bypass or not decoder.has_programs:
             continue
         some = cells.having(dataset, (*sources, t))
         if len(some.at) < 2:
@@ -149,13 +147,8 @@ def dataset_width(dataset: MosaicDataset, modality: int) -> int:
 def observed_values(model: "SCMOE", dataset: MosaicDataset, index: np.ndarray, target: int) -> np.ndarray:
     """Values (n, D) of cells that have the target, in the units of its prediction; NaN where missing."""
     batch = dataset[index]
-    likelihood = model.setup.likelihoods[model.modalities[target]]
-    counts, observed = batch.counts[target], batch.observed[target]
-    values = batch.values[target]
-    if counts is not None and likelihood == "bernoulli":
-        values = (counts > 0).float()
-    elif counts is not None:
-        values = counts / counts.sum(1, keepdim=True).clamp(min=1) * model.module.decoders[target].library.cpu()
+    decoder, counts, observed = model.module.decoders[target], batch.counts[target], batch.observed[target]
+    values = decoder.likelihood.observed(batch.values[target] if counts is None else counts, decoder.library.cpu())
     return to_numpy(values if observed is None else nan_where_absent(observed, values))
 
 

@@ -7,14 +7,6 @@ from scmoe.data._dataset import Batch
 from scmoe.losses._balance import balance_by_modality, balance_loss, z_loss
 from scmoe.losses._ddc import ddc
 from scmoe.losses._graph import graph_loss
-from scmoe.losses._likelihood import (
-    bernoulli_nll,
-    log_library,
-    mean_over_observed,
-    nb_nll,
-    poisson_nll,
-    squared_error,
-)
 from scmoe.nn._decoder import Decoder
 from scmoe.nn._network import Encoded, Network
 from scmoe.train._config import TrainConfig
@@ -52,20 +44,11 @@ def reconstruction(decoder: Decoder, scores: Tensor, z: Tensor, counts: Tensor |
     -------
     Tensor (..., n_v).
     """
-    if decoder.likelihood == "gaussian":
-        if seen is None and decoder.has_programs:
-            return decoder.mean_squared_error(scores, z) * decoder.loss_scale
-        loss = squared_error(z, decoder.parameters_of(scores))
-    else:
-        assert counts is not None
-        parameters = decoder.parameters_of(scores)
-        if decoder.likelihood == "bernoulli":
-            loss = bernoulli_nll((counts > 0).float(), parameters)
-        elif decoder.likelihood == "poisson":
-            loss = poisson_nll(counts, parameters + log_library(counts))
-        else:
-            loss = nb_nll(counts, parameters + log_library(counts), decoder.log_theta)
-    return mean_over_observed(loss, seen) * decoder.loss_scale
+    if decoder.likelihood.is_squared_error and seen is None and decoder.has_programs:
+        return decoder.mean_squared_error(scores, z) * decoder.loss_scale
+    target = counts if decoder.likelihood.reads_counts else z
+    assert target is not None
+    return mean_over_observed(decoder.losses(target, scores), seen) * decoder.loss_scale
 
 
 def pair_losses(
@@ -113,6 +96,13 @@ def off_diagonal(x: Tensor) -> Tensor:
     """The V² - V entries of (V, V) off the diagonal, row by row."""
     V = len(x)
     return x.flatten()[1:].view(V - 1, V + 1)[:, :-1].flatten() if V > 1 else x.new_zeros(0)
+
+
+def mean_over_observed(loss: Tensor, observed: Tensor | None) -> Tensor:
+    """Mean over the features (last axis) that are observed; 0 where none is."""
+    if observed is None:
+        return loss.mean(-1)
+    return (loss * observed).sum(-1) / observed.sum(-1).clamp(min=1)
 
 
 def masked_mean(x: Tensor, mask: Tensor) -> Tensor:
