@@ -70,8 +70,8 @@ class MosaicDataset(Dataset[Batch]):
     ----------
     mdata
         Training or query data. A query may lack modalities as a whole, some features, and the labels; its features may
-        come in another order, and its batches may be new. Features that it lacks are missing values of all its cells, and
-        a line of the log says so; features that the model does not know are not read.
+        come in another order, and its batches may be new. Features that it lacks are missing values of all its cells,
+        and a line of the log says so; features that the model does not know are not read.
     setup
         What the model expects.
 
@@ -150,9 +150,9 @@ class MosaicDataset(Dataset[Batch]):
         block = source.matrix[rows[rows >= 0]]
         if source.columns is None:
             return to_dense(block)
-        found = source.columns >= 0
+        is_present = source.columns >= 0
         out = np.full((block.shape[0], n_features), np.nan, np.float32)
-        out[:, found] = to_dense(block[:, source.columns[found]])
+        out[:, is_present] = to_dense(block[:, source.columns[is_present]])
         return out
 
 

@@ -1,7 +1,7 @@
 """Likelihoods: how the values of a modality follow from what a decoder says of its features.
 
-Data set, network, objective and readouts ask the objects of `LIKELIHOODS`; no other file knows one of them by name. They
-lie with the data because that is the lowest folder that asks.
+Data set, network, objective and readouts ask the objects of `LIKELIHOODS`; no other file knows one of them by name.
+They lie with the data because that is the lowest folder that asks.
 """
 
 from abc import ABC, abstractmethod
@@ -17,8 +17,8 @@ from torch.nn import functional as F
 LOG_RATE_MAX = 15.0
 """Log rates are capped here (3 million counts of one feature), so that an outlying cell cannot overflow."""
 LOG_THETA_MAX = 10.0
-"""Log inverse dispersions are limited to ± this: beyond it the distribution is Poisson for any practical purpose, and the
-difference of two lgamma has no digits left in float32."""
+"""Log inverse dispersions are limited to ± this: beyond it the distribution is Poisson for any practical purpose, and
+the difference of two lgamma has no digits left in float32."""
 
 
 def squared_error(target: Tensor, mean: Tensor) -> Tensor:
@@ -68,10 +68,10 @@ class CountSums(NamedTuple):
 class Likelihood(ABC):
     """The distribution of the values of one modality.
 
-    A decoder makes features x (..., D), in standard deviations of the input values. The likelihood turns x into a predictor η
-    (`predictor`), with the help of parameters that the decoder learns (`initial_parameters`), compares η with a target
-    (`loss`), and maps it to an expected value (`expected`). The target (n, D) holds raw counts if `reads_counts`; else
-    standardized values.
+    A decoder makes features x (..., D), in standard deviations of the input values. The likelihood turns x into a
+    predictor η (`predictor`), with the help of parameters that the decoder learns (`initial_parameters`), compares η
+    with a target (`loss`), and maps it to an expected value (`expected`). The target (n, D) holds raw counts if
+    `reads_counts`; else standardized values.
     """
 
     name: ClassVar[str]
@@ -89,8 +89,8 @@ class Likelihood(ABC):
     def initial_parameters(self, n_features: int) -> dict[str, Tensor]:
         """What the decoder must learn, by the names of its parameters, at their start.
 
-        ``bias`` and ``scale`` start anew with each training: at `CountLikelihood.start_bias` and at the standard deviations of
-        the input values.
+        ``bias`` and ``scale`` start anew with each training: at `CountLikelihood.start_bias` and at the standard
+        deviations of the input values.
         """
 
     @abstractmethod
@@ -99,7 +99,7 @@ class Likelihood(ABC):
 
     @abstractmethod
     def loss(self, target: Tensor, predictor: Tensor, parameters: Mapping[str, Tensor]) -> Tensor:
-        """Negative log-likelihood of each entry, (..., n, D), up to a constant; a cell's total count is its offset, if any."""
+        """Negative log-likelihood (..., n, D) up to a constant; the offset, if any, is a cell's total count."""
 
     @abstractmethod
     def expected(self, predictor: Tensor, library: Tensor) -> Tensor:

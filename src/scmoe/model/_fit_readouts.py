@@ -21,8 +21,8 @@ from scmoe.model._features import (
     to_numpy,
 )
 from scmoe.readout._annotator import fit_annotator
-from scmoe.readout._familiarity import fit_familiarity
 from scmoe.readout._linear import Linear, fit_linear, fit_mixture, fit_projection
+from scmoe.readout._mapping_score import fit_mapping_score
 from scmoe.readout._novelty import fit_novelty
 from scmoe.readout._readouts import Readouts
 from scmoe.readout._spread import fit_spread
@@ -104,7 +104,7 @@ def _fit_predictions(model: "SCMOE", dataset: MosaicDataset, cells: Cells, sourc
     """The mixtures of all targets that these sources predict."""
     network = model.module
     for t, decoder in enumerate(network.decoders):
-        if t in sources or not decoder.likelihood.may_bypass or not decoder.has_programs:
+        if t in sources or not decoder.likelihood.may_bypass or not decoder.has_components:
             continue
         some = cells.having(dataset, (*sources, t))
         if len(some.at) < 2:
@@ -189,7 +189,7 @@ def _fit_familiarities(model: "SCMOE", dataset: MosaicDataset, cells: Cells, rea
         chunks = model._encode(dataset, some.at, only=[v])
         scores = np.concatenate([to_numpy(program_scores(model.module, c, v)) for c in chunks])
         if scores.shape[1] and (~some.held_out).any():
-            readouts.familiarities[(v,)] = fit_familiarity(scores[~some.held_out], scores[some.held_out], model.seed)
+            readouts.familiarities[(v,)] = fit_mapping_score(scores[~some.held_out], scores[some.held_out], model.seed)
 
 
 def _fit_labels(

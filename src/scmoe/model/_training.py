@@ -209,7 +209,7 @@ class Training(Deletion):
                 standardizer.loadings.copy_(loadings)
                 standardizer.penalty.copy_(torch.from_numpy(found.decode.penalty))
             if isinstance(tokenizer, ProgramTokenizer):
-                tokenizer.set_programs(torch.from_numpy(found.read.loadings), found.read.unit, found.correction)
+                tokenizer.set_components(torch.from_numpy(found.read.loadings), found.read.unit, found.correction)
             self.module.decoders[v].set_statistics(loadings, found.decode.unit, bias, std, found.library)
 
 

@@ -31,8 +31,8 @@ class Decoder(nn.Module):
     """All that is needed to decode one target modality.
 
     One head reads the modality's own state, another the states of other modalities, which never saw the target. Scores
-    y = head(state) become standardized features x = u y Lᵀ through the programs' fixed loadings L (D x K), or through a
-    learned linear map when there are no programs. The likelihood turns x into its predictor, with the help of parameters
+    y = head(state) become standardized features x = u y Lᵀ through fixed loadings L (D x K) of components, or through a
+    learned linear map when there are none. The likelihood turns x into its predictor, with the help of parameters
     that are learned here.
 
     Parameters
@@ -41,7 +41,7 @@ class Decoder(nn.Module):
         One of `LIKELIHOODS`.
     n_features, n_hidden, width, n_covariates
         D, d, hidden width and number of covariates.
-    n_programs
+    n_components
         K, or None for a learned map.
     dropout
         Dropout of the states.
@@ -59,22 +59,22 @@ class Decoder(nn.Module):
         n_hidden: int,
         width: int,
         n_covariates: int,
-        n_programs: int | None,
+        n_components: int | None,
         dropout: float,
     ) -> None:
         super().__init__()
         self.likelihood = LIKELIHOODS[likelihood]
-        self.has_programs = n_programs is not None
+        self.has_components = n_components is not None
         self.dropout = nn.Dropout(dropout)
         self.norm = nn.LayerNorm(n_hidden)
-        n_scores = n_programs if n_programs is not None else n_features
+        n_scores = n_components if n_components is not None else n_features
         self.own = Head(n_hidden, width, n_scores, n_covariates)
         self.cross = Head(n_hidden, width, n_scores, n_covariates)
         for parameter in self.cross.out.parameters():  # predictions start at the mean
             nn.init.zeros_(parameter)
-        if self.has_programs:
+        if self.has_components:
             self.register_buffer("loadings", torch.zeros(n_features, n_scores))
-        # Squared error in units of the variance that the programs explain, so that modalities weigh alike.
+        # Squared error in units of the variance that the components explain, so that modalities weigh alike.
         self.register_buffer("loss_scale", torch.ones(()))
         self.register_buffer("library", torch.ones(()))
         start = self.likelihood.initial_parameters(n_features)
@@ -84,9 +84,9 @@ class Decoder(nn.Module):
 
     @torch.no_grad()
     def set_statistics(self, loadings_DK: Tensor, unit: float, bias: Tensor, std: Tensor, library: float) -> None:
-        """Take over what the training cells say: programs, log-rate or logit of the mean, spread, median total count."""
+        """Take over what the training cells say: loadings, bias, standard deviations, median total count."""
         self.library.fill_(library)
-        if self.has_programs:
+        if self.has_components:
             self.loadings.copy_(unit * loadings_DK)
             explained = float(self.loadings.square().sum())
             self.loss_scale.fill_(len(loadings_DK) / max(explained, 1e-8))
@@ -100,7 +100,7 @@ class Decoder(nn.Module):
         return {name: self.get_parameter(name) for name in self._likelihood_names}
 
     def scores(self, state: Tensor, covariates: Tensor, *, own: bool) -> Tensor:
-        """Decode to program scores.
+        """Decode to component scores.
 
         Parameters
         ----------
@@ -113,14 +113,14 @@ class Decoder(nn.Module):
 
         Returns
         -------
-        Tensor (..., B, K); (..., B, D) without programs.
+        Tensor (..., B, K); (..., B, D) without components.
         """
         state = self.dropout(state if own else self.norm(state))
         return (self.own if own else self.cross)(state, covariates)
 
     def predictor(self, scores: Tensor) -> Tensor:
         """Predictor (..., B, D) of scores, such as a standardized mean, log rate per unit of library size, or logit."""
-        x = scores @ self.loadings.T if self.has_programs else scores
+        x = scores @ self.loadings.T if self.has_components else scores
         return self.likelihood.predictor(x, self.likelihood_parameters)
 
     def forward(self, state: Tensor, covariates: Tensor, *, own: bool) -> Tensor:
@@ -128,13 +128,14 @@ class Decoder(nn.Module):
         return self.predictor(self.scores(state, covariates, own=own))
 
     def ideal_scores(self, z_BD: Tensor) -> Tensor:
-        """The scores (B, K) that come nearest to standardized features; only with programs."""
+        """The scores (B, K) that come nearest to standardized features; only with components."""
         return z_BD @ self.loadings / self.loadings.square().sum(0).clamp(min=1e-12)
 
     def mean_squared_error(self, scores: Tensor, z_BD: Tensor) -> Tensor:
         """Mean over the D features of (z - x)², (..., B), without making x.
 
-        With orthonormal loadings, ‖z - u L y‖² = ‖z‖² - ‖Lᵀz‖² + ‖Lᵀz - u y‖² (Pythagoras): K numbers a cell in place of D.
+        With orthonormal loadings, ‖z - u L y‖² = ‖z‖² - ‖Lᵀz‖² + ‖Lᵀz - u y‖² (Pythagoras): K numbers a cell in place
+        of D.
         """
         length = self.loadings.square().sum(0).sqrt()  # u, and 0 for columns beyond the rank
         target = z_BD @ self.loadings / length.clamp(min=1e-12)
