@@ -1,9 +1,9 @@
 """Files, models and checkpoints between versions of the libraries.
 
-``python tests/data/exchange.py write FOLDER`` writes them with the libraries of this environment, as users write theirs;
-``python tests/data/exchange.py read FOLDER`` reads what another environment wrote, compares the values, writes them again, and
-prints a row for each. ``nox -s exchange`` does both in both directions. ``tests/data/files`` holds small files made by
-``python tests/data/exchange.py pack NAME.tar.xz``.
+``python tests/data/exchange.py write FOLDER`` writes them with this environment's libraries, as users write theirs;
+``python tests/data/exchange.py read FOLDER`` reads what another environment wrote, compares the values, writes them
+again, and prints a row for each. ``nox -s exchange`` does both in both directions. ``tests/data/files`` holds small
+files made by ``python tests/data/exchange.py pack NAME.tar.xz``.
 """
 
 import json

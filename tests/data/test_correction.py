@@ -23,8 +23,8 @@ K = 6
 def simulate(n=600, types=(3, 3), seed=0, shift=0.7):
     """Scores, one-hot batch and kind of each cell.
 
-    The cells of a batch are of the first `types` kinds; a batch adds a shift of its own to each, `shift` standard deviations
-    of a kind in each direction.
+    The cells of a batch are of the first `types` kinds; a batch adds a shift of its own to each, `shift` standard
+    deviations of a kind in each direction.
     """
     rng = np.random.default_rng(seed)
     centers = 10 * np.linalg.qr(rng.normal(size=(K, K)))[0]

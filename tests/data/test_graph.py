@@ -5,7 +5,7 @@ from scipy import sparse
 from scmoe.data._dataset import MosaicDataset
 from scmoe.data._graph import N_NEIGHBORS, NeighborGraph, RandomStep, transitions
 from scmoe.data._setup import Setup
-from scmoe.data._statistics import fit_scale, fit_statistics, program_scores
+from scmoe.data._statistics import component_scores, fit_scale, fit_statistics
 
 
 @pytest.fixture(params=[None, "batch"], ids=["uncorrected", "corrected"])
@@ -43,7 +43,7 @@ def test_graph_is_the_sum_over_the_modalities_of_the_cells_that_have_them(datase
     for v in range(3):
         here = cells[dataset.present[cells, v]]
         found = fit_statistics(dataset, cells, v, 5, covariates, seed=0)
-        step = slow_transitions(program_scores(dataset, here, v, found, covariates))
+        step = slow_transitions(component_scores(dataset, here, v, found, covariates))
         expected[np.ix_(here, here)] += step @ step.T
     np.fill_diagonal(expected, 0)
     some = np.array([5, 100, 20, 70, 21])

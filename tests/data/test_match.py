@@ -55,8 +55,9 @@ def test_nothing_is_said_about_features_that_the_model_does_not_know(paired, cap
     [
         (
             [f"ENSG{i}" for i in range(60)],
-            r"mdata\['rna'\] has 0 of the model's 60 features, and at least 10% are needed\. The model's are 'gene0', 'gene1', "
-            r".*those of the data are 'ENSG0', 'ENSG1', .*\(Ensembl\) and the other symbols, set mdata\['rna'\]\.var_names",
+            r"mdata\['rna'\] has 0 of the model's 60 features, and at least 10% are needed\. The model's are 'gene0', "
+            r"'gene1', .*those of the data are 'ENSG0', 'ENSG1', .*\(Ensembl\) and the other symbols, set "
+            r"mdata\['rna'\]\.var_names",
         ),
         ([f"gene{i}" for i in range(5)], "has 5 of the model's 60 features"),
     ],

@@ -8,7 +8,7 @@ from scmoe.data import _statistics
 from scmoe.data._correction import offset
 from scmoe.data._dataset import MosaicDataset
 from scmoe.data._setup import Setup
-from scmoe.data._statistics import Statistics, fit_scale, fit_statistics, program_scores, scale
+from scmoe.data._statistics import Statistics, component_scores, fit_scale, fit_statistics, scale
 from scmoe.nn._standardizer import Standardizer
 
 TRAIN = np.arange(0, 120, 2)
@@ -18,8 +18,8 @@ def dataset_of(mdata, **arguments):
     return MosaicDataset(mdata, Setup.from_mudata(mdata, **arguments))
 
 
-def fit(dataset: MosaicDataset, v: int, n_programs: int = 5, cells: np.ndarray = TRAIN) -> Statistics:
-    return fit_statistics(dataset, cells, v, n_programs, fit_scale(dataset, cells), seed=0)
+def fit(dataset: MosaicDataset, v: int, n_components: int = 5, cells: np.ndarray = TRAIN) -> Statistics:
+    return fit_statistics(dataset, cells, v, n_components, fit_scale(dataset, cells), seed=0)
 
 
 def values_of(dataset, cells, v):
@@ -49,7 +49,7 @@ def test_decoding_programs_are_the_leading_singular_vectors(mosaic):
     dataset = dataset_of(mosaic)
     z = standardized(dataset, 2)
     _, singular, right = np.linalg.svd(z, full_matrices=False)
-    found = fit(dataset, 2, n_programs=3).decode
+    found = fit(dataset, 2, n_components=3).decode
     cosine = (found.loadings * right[:3].T).sum(0)
     np.testing.assert_allclose(np.abs(cosine), 1, atol=1e-4)
     np.testing.assert_allclose(found.unit, (z @ right[:3].T).std(ddof=0), rtol=1e-2)
@@ -60,14 +60,14 @@ def test_reading_programs_weigh_features_of_one_unit_by_their_variance(paired):
     dataset = dataset_of(paired)
     values = values_of(dataset, TRAIN, 0)
     left, singular, _ = np.linalg.svd(values - values.mean(0), full_matrices=False)
-    found = fit(dataset, 0, n_programs=2)
-    scores = program_scores(dataset, TRAIN, 0, found, fit_scale(dataset, TRAIN)) * np.sqrt(
+    found = fit(dataset, 0, n_components=2)
+    scores = component_scores(dataset, TRAIN, 0, found, fit_scale(dataset, TRAIN)) * np.sqrt(
         np.square(values.std(0)).mean()
     )
     expected = left[:, :2] * singular[:2]
     np.testing.assert_allclose(scores @ scores.T, expected @ expected.T, atol=1e-3 * singular[0] ** 2)
     assert found.read.unit == pytest.approx(
-        np.square(program_scores(dataset, TRAIN, 0, found, fit_scale(dataset, TRAIN))).mean() ** 0.5, rel=1e-3
+        np.square(component_scores(dataset, TRAIN, 0, found, fit_scale(dataset, TRAIN))).mean() ** 0.5, rel=1e-3
     )
 
 
@@ -81,7 +81,7 @@ def test_penalty_is_what_is_left_over_what_a_program_explains(mosaic):
     z = standardized(dataset, 2)
     variance = np.sort(np.linalg.eigvalsh(z.T @ z / len(z)))[::-1]
     np.testing.assert_allclose(
-        fit(dataset, 2, n_programs=3).decode.penalty, variance[3:].mean() / variance[:3], rtol=1e-3
+        fit(dataset, 2, n_components=3).decode.penalty, variance[3:].mean() / variance[:3], rtol=1e-3
     )
 
 
@@ -104,12 +104,12 @@ def test_a_number_that_is_the_same_in_all_cells_is_zero(paired, value):
 def test_scores_are_corrected_only_where_there_are_covariates(paired):
     dataset, cells = dataset_of(paired), np.arange(90)
     assert fit(dataset, 0, cells=cells).correction is None
-    scores = program_scores(dataset, cells, 0, fit(dataset, 0, cells=cells), fit_scale(dataset, cells))
+    scores = component_scores(dataset, cells, 0, fit(dataset, 0, cells=cells), fit_scale(dataset, cells))
     dataset = dataset_of(paired, batch_key="batch")
     found = fit(dataset, 0, cells=cells)
     shift = offset(torch.from_numpy(scores), torch.from_numpy(dataset.covariates[cells]), found.correction).numpy()
     assert np.abs(shift).max() > 0.01
-    corrected = program_scores(dataset, cells, 0, found, fit_scale(dataset, cells))
+    corrected = component_scores(dataset, cells, 0, found, fit_scale(dataset, cells))
     np.testing.assert_allclose(corrected, scores - shift, rtol=1e-5, atol=1e-5)
 
 
@@ -138,7 +138,7 @@ def test_missing_values_are_read_as_the_network_fills_them(paired):
     batch = dataset[TRAIN]
     z = network(batch.values[0], batch.observed[0]).numpy()
     np.testing.assert_allclose(
-        program_scores(dataset, TRAIN, 0, found, fit_scale(dataset, TRAIN)),
+        component_scores(dataset, TRAIN, 0, found, fit_scale(dataset, TRAIN)),
         z @ found.read.loadings,
         rtol=1e-4,
         atol=1e-4,
@@ -179,7 +179,7 @@ def test_a_small_but_real_spread_is_kept(paired):
 
 
 def test_columns_beyond_the_rank_are_zero(paired):
-    statistics = fit(dataset_of(paired), 0, n_programs=10, cells=np.arange(3))
+    statistics = fit(dataset_of(paired), 0, n_components=10, cells=np.arange(3))
     for found in (statistics.read, statistics.decode):
         assert found.loadings.shape == (60, 10) and found.penalty.shape == (10,)
         assert found.loadings[:, :2].any(0).all() and not found.loadings[:, 3:].any()

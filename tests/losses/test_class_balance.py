@@ -64,7 +64,7 @@ def test_a_cell_weighs_one_on_average(counts, kind):
 
 @pytest.mark.parametrize("option", ["inverse", "sqrt", "effective", "deferred"])
 def test_weights_leave_the_size_of_a_step_alone(option):
-    """The mean over all training cells is plain if all losses are alike, and a batch's does not depend on what else is in it."""
+    """The mean over the training cells is plain if all losses are alike; no cell changes another's loss."""
     label = torch.from_numpy(np.repeat(np.arange(3), COUNTS))
     losses = Balance(option, COUNTS).losses(torch.zeros(100, 3), label)
     assert float(losses.mean()) == pytest.approx(np.log(3), rel=1e-5)
@@ -108,7 +108,7 @@ def test_logit_adjustment_adds_the_log_of_the_frequencies():
 
 
 def test_logit_adjustment_is_right_where_only_frequencies_are_known():
-    """With logits of 0 (no class is more likely in a balanced population), its gradient vanishes over the training cells."""
+    """With logits of 0 (all classes alike in a balanced population), its gradient vanishes over the training cells."""
     logits = torch.zeros(3, dtype=torch.float64, requires_grad=True)
     label = torch.from_numpy(np.repeat(np.arange(3), COUNTS))
     Balance("logit_adjusted", COUNTS).losses(logits.expand(100, 3), label).mean().backward()

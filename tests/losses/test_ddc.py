@@ -60,7 +60,7 @@ def test_identical_cells_leave_gradients_finite(n_cells):
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_copies_of_a_cell_have_a_distance_of_zero(dtype):
-    """Not one of rounding, which the kernel's width would be where most pairs are copies: then rounding would say which of them are alike."""
+    """Else the kernel's width, where most pairs are copies, would be one of rounding, which would say what is alike."""
     u = (7 * torch.randn(3, 64, generator=torch.Generator().manual_seed(0), dtype=dtype)).repeat(30, 1)
     copies = torch.arange(90)[:, None] % 3 == torch.arange(90) % 3
     one = torch.cat([u, u[:1].repeat(200, 1)])  # most pairs are copies of the first cell

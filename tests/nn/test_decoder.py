@@ -8,17 +8,17 @@ UNIT, LIBRARY = 2.0, 100.0
 LIKELIHOODS = ["gaussian", "nb", "poisson", "bernoulli"]
 
 
-def make(likelihood: str = "gaussian", n_programs: int | None = K) -> Decoder:
+def make(likelihood: str = "gaussian", n_components: int | None = K) -> Decoder:
     decoder = Decoder(
         likelihood,
         n_features=D,
         n_hidden=d,
         width=6,
         n_covariates=N_COVARIATES,
-        n_programs=n_programs,
+        n_components=n_components,
         dropout=0.5,
     )
-    loadings = torch.nn.init.orthogonal_(torch.empty(D, n_programs or 1))
+    loadings = torch.nn.init.orthogonal_(torch.empty(D, n_components or 1))
     decoder.set_statistics(loadings, UNIT, torch.linspace(-3, -1, D), torch.linspace(0.5, 2, D), LIBRARY)
     return decoder.eval()
 
@@ -34,9 +34,9 @@ def covariates() -> torch.Tensor:
 
 
 @pytest.mark.parametrize("likelihood", LIKELIHOODS)
-@pytest.mark.parametrize("n_programs", [K, None])
-def test_untrained_prediction_from_others_is_the_mean(likelihood, n_programs, state, covariates):
-    decoder = make(likelihood, n_programs)
+@pytest.mark.parametrize("n_components", [K, None])
+def test_untrained_prediction_from_others_is_the_mean(likelihood, n_components, state, covariates):
+    decoder = make(likelihood, n_components)
     mean = torch.zeros(D) if likelihood == "gaussian" else torch.linspace(-3, -1, D)
     torch.testing.assert_close(decoder(state, covariates, own=False), mean.expand(B, D))
 

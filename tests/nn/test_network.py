@@ -32,7 +32,7 @@ def network(request, shake) -> Network:
     for tokenizer, D in zip(network.tokenizers, N_FEATURES, strict=True):
         if request.param == "program":
             shifts = Correction(torch.randn(MAX_CENTERS, K), torch.ones(()), torch.randn(MAX_CENTERS, J, K))
-            tokenizer.set_programs(torch.randn(D, K), 1.0, shifts)
+            tokenizer.set_components(torch.randn(D, K), 1.0, shifts)
     return network.eval()
 
 

@@ -10,12 +10,12 @@ from scmoe.nn._standardizer import Standardizer
 B, D, K = 7, 6, 3
 
 
-def make(n_programs: int = K, n_features: int = D) -> Standardizer:
-    standardizer = Standardizer(n_features, n_programs)
+def make(n_components: int = K, n_features: int = D) -> Standardizer:
+    standardizer = Standardizer(n_features, n_components)
     standardizer.mean.copy_(torch.arange(1.0, n_features + 1))
     standardizer.std.copy_(2.0 ** torch.arange(n_features))
-    standardizer.loadings.copy_(torch.randn(n_features, n_programs))
-    standardizer.penalty.copy_(torch.linspace(0.5, 2, n_programs))
+    standardizer.loadings.copy_(torch.randn(n_features, n_components))
+    standardizer.penalty.copy_(torch.linspace(0.5, 2, n_components))
     return standardizer
 
 
@@ -28,7 +28,7 @@ def observed() -> torch.Tensor:
 
 
 def slow_fill(standardizer: Standardizer, z: torch.Tensor, observed: torch.Tensor) -> np.ndarray:
-    """Of each cell alone: E[z_m | z_O] of z = L s + noise, with cov(s) = diag(1 / penalty) and noise of variance one."""
+    """Of each cell alone: E[z_m | z_O] of z = L s + noise, with cov(s) = diag(1 / penalty), noise of variance one."""
     loadings, penalty = standardizer.loadings.double().numpy(), standardizer.penalty.double().numpy()
     covariance = loadings @ np.diag(1 / penalty) @ loadings.T
     out = z.double().numpy().copy()
@@ -55,19 +55,19 @@ def test_what_stands_where_a_value_is_missing_does_not_matter(observed):
     assert torch.equal(standardizer(x, observed), standardizer(other, observed))
 
 
-@pytest.mark.parametrize("n_programs", [0, K])
-def test_a_cell_without_any_value_is_the_mean(n_programs):
-    assert not make(n_programs)(torch.randn(B, D), torch.zeros(B, D, dtype=torch.bool)).any()
+@pytest.mark.parametrize("n_components", [0, K])
+def test_a_cell_without_any_value_is_the_mean(n_components):
+    assert not make(n_components)(torch.randn(B, D), torch.zeros(B, D, dtype=torch.bool)).any()
 
 
 def test_without_programs_missing_values_are_the_mean(observed):
-    found = make(n_programs=0)(torch.randn(B, D), observed)
+    found = make(n_components=0)(torch.randn(B, D), observed)
     assert not found[~observed].any() and found[observed].all()
 
 
-@pytest.mark.parametrize("n_programs", [0, K])
-def test_no_cells(n_programs):
-    assert make(n_programs)(torch.zeros(0, D), torch.zeros(0, D, dtype=torch.bool)).shape == (0, D)
+@pytest.mark.parametrize("n_components", [0, K])
+def test_no_cells(n_components):
+    assert make(n_components)(torch.zeros(0, D), torch.zeros(0, D, dtype=torch.bool)).shape == (0, D)
 
 
 def test_programs_beyond_the_rank_say_nothing(observed):

@@ -29,10 +29,10 @@ def test_one_linear_map_serves_every_patch():
     torch.testing.assert_close(tokens, tokens[:, :1].expand(B, P, d))
 
 
-def program_tokenizer(n_programs: int, n_tokens: int = P, train_programs: bool = False) -> ProgramTokenizer:
+def program_tokenizer(n_components: int, n_tokens: int = P, train_programs: bool = False) -> ProgramTokenizer:
     frame = torch.nn.init.orthogonal_(torch.empty(d, d))
-    tokenizer = ProgramTokenizer(D, n_programs, n_tokens, J, frame, train_programs=train_programs)
-    tokenizer.set_programs(torch.nn.init.orthogonal_(torch.empty(D, n_programs)), 2.0, None)
+    tokenizer = ProgramTokenizer(D, n_components, n_tokens, J, frame, train_programs=train_programs)
+    tokenizer.set_components(torch.nn.init.orthogonal_(torch.empty(D, n_components)), 2.0, None)
     return tokenizer
 
 
@@ -41,9 +41,9 @@ def mean_token(tokenizer: ProgramTokenizer, z: torch.Tensor) -> torch.Tensor:
 
 
 @pytest.mark.parametrize("n_tokens", [1, P])
-@pytest.mark.parametrize("n_programs", [1, 5, d])
-def test_mean_token_keeps_distances_of_scores(n_programs, n_tokens):
-    tokenizer, z = program_tokenizer(n_programs, n_tokens), torch.randn(B, D)
+@pytest.mark.parametrize("n_components", [1, 5, d])
+def test_mean_token_keeps_distances_of_scores(n_components, n_tokens):
+    tokenizer, z = program_tokenizer(n_components, n_tokens), torch.randn(B, D)
     score = z @ tokenizer.loadings / 2.0
     torch.testing.assert_close(
         torch.cdist(mean_token(tokenizer, z), mean_token(tokenizer, z)), torch.cdist(score, score)
@@ -51,7 +51,7 @@ def test_mean_token_keeps_distances_of_scores(n_programs, n_tokens):
 
 
 def test_leading_programs_are_kept_where_the_width_is_too_small():
-    tokenizer, z = program_tokenizer(n_programs=D), torch.randn(B, D)
+    tokenizer, z = program_tokenizer(n_components=D), torch.randn(B, D)
     leading = (z @ tokenizer.loadings)[:, :d] / 2.0
     mean = mean_token(tokenizer, z)
     torch.testing.assert_close(torch.cdist(mean, mean), torch.cdist(leading, leading))
@@ -87,7 +87,7 @@ def test_what_covariates_add_is_taken_from_the_scores():
     tokenizer, z, covariates = program_tokenizer(5), torch.randn(B, D), torch.eye(J)[torch.arange(B) % J]
     shifts = torch.randn(1, J, 5).expand(MAX_CENTERS, J, 5)  # the same for all kinds of cells
     correction = Correction(torch.randn(MAX_CENTERS, 5), torch.ones(()), shifts)
-    tokenizer.set_programs(tokenizer.fixed_loadings.clone(), 2.0, correction)
+    tokenizer.set_components(tokenizer.fixed_loadings.clone(), 2.0, correction)
     moved = z - covariates @ shifts[0] @ tokenizer.fixed_loadings.T
     torch.testing.assert_close(tokenizer(z, tokenizer.offset(z, covariates)), tokenizer(moved))
 
@@ -95,7 +95,7 @@ def test_what_covariates_add_is_taken_from_the_scores():
 def test_the_correction_is_saved_with_the_weights():
     tokenizer, other = program_tokenizer(5), program_tokenizer(5)
     values = [torch.randn_like(x) for x in no_correction(J, 5)]
-    tokenizer.set_programs(torch.randn(D, 5), 3.0, Correction(*values))
+    tokenizer.set_components(torch.randn(D, 5), 3.0, Correction(*values))
     other.load_state_dict(tokenizer.state_dict())
     assert all(torch.equal(a, b) for a, b in zip(other.correction, values, strict=True))
 

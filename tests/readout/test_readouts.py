@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from scmoe.readout._annotator import fit_annotator
-from scmoe.readout._familiarity import fit_familiarity
 from scmoe.readout._linear import fit_linear, fit_mixture
+from scmoe.readout._mapping_score import fit_mapping_score
 from scmoe.readout._novelty import fit_novelty
 from scmoe.readout._readouts import Readouts, from_text, to_text
 from scmoe.readout._spread import fit_spread
@@ -20,7 +20,7 @@ def full() -> Readouts:
         mixtures={((0,), 1): fit_mixture(X, Y, Y, HELD_OUT), ((0, 2), 1): fit_mixture(X, 2 * Y, Y, HELD_OUT)},
         spreads={((0, 12), 1): fit_spread(Y, Y + 1, HELD_OUT)},
         embeddings={(0,): fit_linear(X, Y), (0, 1): fit_linear(2 * X, Y)},
-        familiarities={(1,): fit_familiarity(X, X[:20], seed=0)},
+        familiarities={(1,): fit_mapping_score(X, X[:20], seed=0)},
         annotators={s: fit_annotator([X, Y], np.arange(60) % 3, 4, seed=0) for s in ((0, 1), ())},
         novelties={s: fit_novelty(X, np.arange(60) % 3, seed=0) for s in ((0, 1), ())},
         label_scale=2.5,

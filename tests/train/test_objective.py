@@ -8,7 +8,14 @@ from scmoe.losses._balance import balance_by_modality, balance_loss
 from scmoe.nn._config import NetworkConfig
 from scmoe.nn._network import Network
 from scmoe.train._config import TrainConfig
-from scmoe.train._objective import draw_groups, objective, own_and_cross, pair_losses, reconstruction
+from scmoe.train._objective import (
+    draw_groups,
+    mean_over_observed,
+    objective,
+    own_and_cross,
+    pair_losses,
+    reconstruction,
+)
 
 B, N_FEATURES, LIKELIHOODS = 8, (7, 5, 6, 4), ("gaussian", "nb", "bernoulli", "poisson")
 V = len(N_FEATURES)
@@ -122,7 +129,7 @@ def test_reconstruction_follows_the_likelihood(network, v, likelihood):
     batch, decoder, scores = make_batch(), network.decoders[v], torch.randn(B, N_FEATURES[v])
     decoder.loss_scale.fill_(2.0)
     found = reconstruction(decoder, scores, batch.values[v], batch.counts[v], batch.observed[v])
-    decoded = decoder.parameters_of(scores)
+    decoded = decoder.predictor(scores)
     if likelihood == "gaussian":
         loss = torch.where(batch.observed[0], (batch.values[0] - decoded) ** 2, torch.nan)
     elif likelihood == "bernoulli":
@@ -240,3 +247,18 @@ def test_single_modality_needs_no_other(term):
     there = locate(torch.ones(B, 1, dtype=torch.bool))
     terms = objective(network, Batch([torch.randn(B, 6)], [None], [None], there, torch.ones(B, 1)), TrainConfig())
     assert terms[term].isfinite() and terms["cross"] == 0
+
+
+def test_mean_over_observed_entries():
+    loss, observed = torch.randn(2, 5, 7), torch.rand(5, 7) < 0.5
+    observed[:, 0], observed[3] = True, False
+    found = mean_over_observed(loss, observed)
+    for source in range(2):
+        for cell in range(5):
+            expected = loss[source, cell, observed[cell]].mean() if observed[cell].any() else torch.tensor(0.0)
+            torch.testing.assert_close(found[source, cell], expected)
+
+
+def test_mean_over_all_entries_without_a_mask():
+    loss = torch.randn(2, 5, 7)
+    torch.testing.assert_close(mean_over_observed(loss, None), loss.mean(-1))

@@ -1,4 +1,4 @@
-"""Batch correction of program scores: cells of one kind are moved together, each kind by shifts of its own."""
+"""Batch correction of component scores: cells of one kind are moved together, each kind by shifts of its own."""
 
 from typing import NamedTuple
 
@@ -19,7 +19,7 @@ FAR = 1e6
 
 
 class Correction(NamedTuple):
-    """Of the K program scores of one modality, for J covariates."""
+    """Of the K component scores of one modality, for J covariates."""
 
     centers: Tensor
     """(C, K) centers of kinds of cells, in corrected scores."""
@@ -29,18 +29,18 @@ class Correction(NamedTuple):
     """(C, J, K) what a covariate adds to the scores of a kind of cell."""
 
 
-def no_correction(n_covariates: int, n_programs: int) -> Correction:
+def no_correction(n_covariates: int, n_components: int) -> Correction:
     """A correction that changes nothing."""
     return Correction(
-        torch.full((MAX_CENTERS, n_programs), FAR),
+        torch.full((MAX_CENTERS, n_components), FAR),
         torch.ones(()),
-        torch.zeros(MAX_CENTERS, n_covariates, n_programs),
+        torch.zeros(MAX_CENTERS, n_covariates, n_components),
     )
 
 
 def assign(scores_nK: Tensor, centers_CK: Tensor, width: Tensor) -> Tensor:
     """Share of each center in each cell (n, C): softmax over the centers of -distance² / width."""
-    # |s - c|² without |s|², which all centers share: no array of cells x centers x programs.
+    # |s - c|² without |s|², which all centers share: no array of cells x centers x components.
     return ((2 * scores_nK @ centers_CK.T - centers_CK.square().sum(1)) / width).softmax(1)
 
 
@@ -56,12 +56,12 @@ def offset(scores_nK: Tensor, covariates_nJ: Tensor, correction: Correction) -> 
     correction
         See `fit_correction`.
     """
-    corrected, found = scores_nK, torch.zeros_like(scores_nK)
+    corrected, effect = scores_nK, torch.zeros_like(scores_nK)
     for _ in range(N_STEPS):
         share = assign(corrected, correction.centers, correction.width)
-        found = torch.einsum("nc,nj,cjk->nk", share, covariates_nJ, correction.shifts)
-        corrected = scores_nK - found
-    return found
+        effect = torch.einsum("nc,nj,cjk->nk", share, covariates_nJ, correction.shifts)
+        corrected = scores_nK - effect
+    return effect
 
 
 def fit_correction(scores: np.ndarray, covariates: np.ndarray, seed: int) -> Correction:
@@ -76,7 +76,7 @@ def fit_correction(scores: np.ndarray, covariates: np.ndarray, seed: int) -> Cor
     Parameters
     ----------
     scores
-        Program scores of training cells, (n, K).
+        Component scores of training cells, (n, K).
     covariates
         (n, J).
     seed
@@ -113,8 +113,8 @@ def _regress(x: Tensor, phi: Tensor, share: Tensor) -> Tensor:
 def fit_shift(scores: np.ndarray, correction: Correction) -> Tensor:
     """The shifts (C, K) of a batch that came after the fit, from its cells' scores (n, K) alone.
 
-    As in Symphony (Kang et al. 2021): the kinds of cells stay where they are, and the batch's cells of each kind are moved
-    to its center, the fewer the cells the less.
+    As in Symphony (Kang et al. 2021): the kinds of cells stay where they are, and the batch's cells of each kind are
+    moved to its center, the fewer the cells the less.
     """
     x, centers, width = torch.from_numpy(scores).double(), correction.centers.double(), correction.width.double()
     corrected, shifts = x, torch.zeros_like(centers)

@@ -40,7 +40,7 @@ class EpochBatches(Sampler[np.ndarray]):
         self.epoch = epoch
 
     def __len__(self) -> int:
-        return len(mine(self.n_batches))
+        return len(rank_batches(self.n_batches))
 
     def __iter__(self) -> Iterator[np.ndarray]:
         # A generator, so that the epoch is read with the first batch: a resumed Lightning makes the iterator before it
@@ -50,11 +50,11 @@ class EpochBatches(Sampler[np.ndarray]):
         batches = np.array_split(cells, self.n_batches)
         if rng is not None and self.graph is not None:
             batches = [np.union1d(batch, self.graph.draw(batch, rng)) for batch in batches]
-        for i in mine(self.n_batches):
+        for i in rank_batches(self.n_batches):
             yield batches[i]
 
 
-def mine(n_batches: int) -> list[int]:
+def rank_batches(n_batches: int) -> list[int]:
     """Which batches of an epoch are for this process: every n-th of n processes, the same number for each."""
     if not torch.distributed.is_available() or not torch.distributed.is_initialized():
         return list(range(n_batches))
@@ -153,7 +153,7 @@ class MosaicDataModule(LightningDataModule):
         return index_loader(self.dataset, EpochBatches(self.validation, self.batch_size, None))
 
     def transfer_batch_to_device(self, batch: Batch, device: torch.device, dataloader_idx: int) -> Batch:
-        """Move a batch to a GPU; on a CPU it is there already, and looking at all its parts would take longer than a copy."""
+        """Move a batch to a GPU; on a CPU it is there, and looking at all its parts would take longer than a copy."""
         return batch if device.type == "cpu" else super().transfer_batch_to_device(batch, device, dataloader_idx)
 
 

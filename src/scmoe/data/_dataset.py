@@ -15,7 +15,7 @@ from scmoe.data._covariates import encode, read_covariates
 from scmoe.data._fingerprint import fingerprint
 from scmoe.data._match import check_covariates, check_preparation, find_features, known_modalities
 from scmoe.data._presence import Presence, locate
-from scmoe.data._setup import COUNT_LIKELIHOODS, Setup, check_modality, values_of
+from scmoe.data._setup import Setup, check_modality, values_of
 from scmoe.pp._normalize import log_normalize
 
 
@@ -70,8 +70,8 @@ class MosaicDataset(Dataset[Batch]):
     ----------
     mdata
         Training or query data. A query may lack modalities as a whole, some features, and the labels; its features may
-        come in another order, and its batches may be new. Features that it lacks are missing values of all its cells, and
-        a line of the log says so; features that the model does not know are not read.
+        come in another order, and its batches may be new. Features that it lacks are missing values of all its cells,
+        and a line of the log says so; features that the model does not know are not read.
     setup
         What the model expects.
 
@@ -125,7 +125,7 @@ class MosaicDataset(Dataset[Batch]):
         values, observed, counts = [], [], []
         for v, name in enumerate(self.setup.modalities):
             raw = self._read(v, cells)
-            is_count = self.setup.likelihoods[name] in COUNT_LIKELIHOODS
+            is_count = self.setup.likelihood(name).reads_counts
             counts.append(torch.from_numpy(raw) if is_count else None)
             source = self._sources[v]
             missing = np.isnan(raw) if source is not None and source.has_missing else None
@@ -150,9 +150,9 @@ class MosaicDataset(Dataset[Batch]):
         block = source.matrix[rows[rows >= 0]]
         if source.columns is None:
             return to_dense(block)
-        found = source.columns >= 0
+        is_present = source.columns >= 0
         out = np.full((block.shape[0], n_features), np.nan, np.float32)
-        out[:, found] = to_dense(block[:, source.columns[found]])
+        out[:, is_present] = to_dense(block[:, source.columns[is_present]])
         return out
 
 

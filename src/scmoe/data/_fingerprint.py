@@ -13,10 +13,10 @@ CHUNK = 4096
 
 def fingerprint(*matrices: Matrix, names: Sequence[str] = ()) -> int:
     """Checksum (CRC-32) of arrays, CSR matrices and names, in this order."""
-    found = zlib.crc32("\n".join(names).encode())
+    checksum = zlib.crc32("\n".join(names).encode())
     for matrix in matrices:
         arrays = [matrix] if isinstance(matrix, np.ndarray) else [matrix.data, matrix.indices, matrix.indptr]
         for array in arrays:
             for start in range(0, len(array), CHUNK):
-                found = zlib.crc32(np.ascontiguousarray(array[start : start + CHUNK]).data, found)
-    return found
+                checksum = zlib.crc32(np.ascontiguousarray(array[start : start + CHUNK]).data, checksum)
+    return checksum

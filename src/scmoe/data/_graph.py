@@ -7,18 +7,18 @@ from scipy import sparse
 from sklearn.neighbors import NearestNeighbors
 
 from scmoe.data._dataset import MosaicDataset
-from scmoe.data._statistics import Scale, Statistics, program_scores
+from scmoe.data._statistics import Scale, Statistics, component_scores
 
 N_NEIGHBORS = 15
-N_PROGRAMS = 30
-"""Leading programs of a modality that distances are measured in."""
+N_COMPONENTS = 30
+"""Leading principal components of a modality that distances are measured in."""
 
 
 class NeighborGraph:
     """Similarities of the training cells, from the neighbors that they share in each modality.
 
-    W = Σ_v S_v S_vᵀ without its diagonal, where S_v (see `transitions`) holds the weights of a cell's nearest neighbors in
-    modality v. Only the S_v are kept, 16 numbers a cell and modality: W itself would have hundreds.
+    W = Σ_v S_v S_vᵀ without its diagonal, where S_v (see `transitions`) holds the weights of a cell's nearest neighbors
+    in modality v. Only the S_v are kept, 16 numbers a cell and modality: W itself would have hundreds.
 
     Parameters
     ----------
@@ -36,10 +36,10 @@ class NeighborGraph:
         self, dataset: MosaicDataset, cells: np.ndarray, statistics: Sequence[Statistics], covariates: Scale
     ) -> None:
         self.steps: list[sparse.csr_matrix] = []
-        for v, found in enumerate(statistics):
+        for v, modality_statistics in enumerate(statistics):
             here = cells[dataset.present[cells, v]]
             if len(here) > 1:
-                scores = program_scores(dataset, here, v, found, covariates)[:, :N_PROGRAMS]
+                scores = component_scores(dataset, here, v, modality_statistics, covariates)[:, :N_COMPONENTS]
                 step = transitions(scores).tocoo()
                 shape = (len(dataset), len(dataset))
                 self.steps.append(sparse.csr_matrix((step.data, (here[step.row], here[step.col])), shape=shape))
@@ -59,12 +59,12 @@ class NeighborGraph:
 
         A cell may draw itself, and does so in a modality that it lacks.
         """
-        drawn = cells.copy()
-        chosen = rng.integers(len(self._walks), size=len(cells)) if self._walks else np.zeros(0, int)
+        partner = cells.copy()
+        modality = rng.integers(len(self._walks), size=len(cells)) if self._walks else np.zeros(0, int)
         for v, (there, back) in enumerate(self._walks):
-            mine = chosen == v
-            drawn[mine] = back.draw(there.draw(cells[mine], rng), rng)
-        return drawn
+            rows = modality == v
+            partner[rows] = back.draw(there.draw(cells[rows], rng), rng)
+        return partner
 
 
 class RandomStep:
@@ -85,17 +85,17 @@ class RandomStep:
         first, last = self.weights.indptr[rows], self.weights.indptr[rows + 1]
         lower, upper = self._until[first], self._until[last]
         entry = np.searchsorted(self._until, lower + rng.random(len(rows)) * (upper - lower), side="right") - 1
-        drawn = rows.copy()
+        column = rows.copy()
         some = last > first
-        drawn[some] = self.weights.indices[np.clip(entry, first, last - 1)[some]]
-        return drawn
+        column[some] = self.weights.indices[np.clip(entry, first, last - 1)[some]]
+        return column
 
 
 def transitions(points: np.ndarray) -> sparse.csr_matrix:
     """Neighbor weights of (n, d) points, rows summing to one.
 
-    exp(-d_ij² / (σ_i σ_j)) for the nearest neighbors j of i, with σ_i the mean distance of i to its neighbors, and 1 for
-    the cell itself.
+    exp(-d_ij² / (σ_i σ_j)) for the nearest neighbors j of i, with σ_i the mean distance of i to its neighbors, and 1
+    for the cell itself.
     """
     n = len(points)
     k = min(N_NEIGHBORS, n - 1)

@@ -8,10 +8,10 @@ from mudata import MuData
 
 from scmoe._check import looks_like_counts
 from scmoe._log import logger
-from scmoe.data._setup import COUNT_LIKELIHOODS, Setup, describe_layer, prepared_kinds, values_of
+from scmoe.data._setup import Setup, describe_layer, prepared_kinds, values_of
 
 MIN_FOUND = 0.1
-"""Smallest share of a modality's features that a query may have; below it, names of another kind are the likelier cause."""
+"""Smallest share of a modality's features that a query may have; with fewer, names of another kind are likelier."""
 
 
 def known_modalities(mdata: MuData, setup: Setup) -> list[str] | None:
@@ -20,9 +20,9 @@ def known_modalities(mdata: MuData, setup: Setup) -> list[str] | None:
         return None  # `check_mdata` says what is wrong with it
     here = [name for name in setup.modalities if name in mdata.mod]
     if not here:
-        found = ", ".join(mdata.mod) or "none"
+        names = ", ".join(mdata.mod) or "none"
         raise ValueError(
-            f"The data have none of the model's modalities, {', '.join(setup.modalities)}; found {found}. Rename them."
+            f"The data have none of the model's modalities, {', '.join(setup.modalities)}; found {names}. Rename them."
         )
     return here
 
@@ -30,15 +30,13 @@ def known_modalities(mdata: MuData, setup: Setup) -> list[str] | None:
 def check_preparation(mdata: MuData, name: str, setup: Setup) -> None:
     """Raise if the values of a query were not prepared as those of the training data."""
     expected = setup.kinds.get(name)
-    if expected is None or setup.likelihoods[name] != "gaussian":
+    if expected is None or setup.likelihood(name).reads_counts:
         return
     remedy = f"Run scmoe.pp.prepare(mdata, kinds={{{name!r}: {expected!r}}}) on the raw counts first."
-    found = prepared_kinds(mdata, [name]).get(name)
-    if found is not None and found != expected:
-        raise ValueError(
-            f"mdata[{name!r}] was prepared as {found!r}, but the model learned from {expected!r}. {remedy}"
-        )
-    if found is None and expected != "continuous" and looks_like_counts(values_of(mdata, name, setup.layers[name])):
+    kind = prepared_kinds(mdata, [name]).get(name)
+    if kind is not None and kind != expected:
+        raise ValueError(f"mdata[{name!r}] was prepared as {kind!r}, but the model learned from {expected!r}. {remedy}")
+    if kind is None and expected != "continuous" and looks_like_counts(values_of(mdata, name, setup.layers[name])):
         where = describe_layer(setup.layers[name])
         raise ValueError(f"mdata[{name!r}].{where} holds raw counts; the model learned from prepared values. {remedy}")
 
@@ -64,16 +62,16 @@ def find_features(mdata: MuData, name: str, setup: Setup) -> np.ndarray:
     n_found = len(wanted) - len(missing)
     if n_found < max(MIN_FOUND * len(wanted), 1):
         raise ValueError(
-            f"mdata[{name!r}] has {n_found} of the model's {len(wanted)} features, and at least {MIN_FOUND:.0%} are needed. "
-            f"The model's are {shorten(wanted)}; those of the data are {shorten(present.tolist())}. If one side holds "
-            f"identifiers (Ensembl) and the other symbols, set mdata[{name!r}].var_names to the model's kind and call "
-            "mdata.update()."
+            f"mdata[{name!r}] has {n_found} of the model's {len(wanted)} features, and at least {MIN_FOUND:.0%} are "
+            f"needed. The model's are {shorten(wanted)}; those of the data are {shorten(present.tolist())}. If "
+            f"one side holds identifiers (Ensembl) and the other symbols, set mdata[{name!r}].var_names to the model's "
+            "kind and call mdata.update()."
         )
-    if missing and setup.likelihoods[name] in COUNT_LIKELIHOODS:
+    if missing and setup.likelihood(name).reads_counts:
         raise ValueError(
-            f"mdata[{name!r}] lacks {len(missing)} of the model's {len(wanted)} features: {shorten(missing)}. A model of "
-            f"counts ({setup.likelihoods[name]!r}) needs all of them, for it divides by the total of a cell. Add their counts, "
-            "or train on normalized values (scmoe.pp.prepare and the default likelihood)."
+            f"mdata[{name!r}] lacks {len(missing)} of the model's {len(wanted)} features: {shorten(missing)}. A model "
+            f"of counts ({setup.likelihoods[name]!r}) needs all of them, for it divides by the total of a cell. Add "
+            "their counts, or train on normalized values (scmoe.pp.prepare and the default likelihood)."
         )
     if missing:
         log_missing(name, len(wanted), tuple(missing))

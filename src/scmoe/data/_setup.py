@@ -11,10 +11,7 @@ from scipy.sparse import spmatrix
 
 from scmoe._check import check_array, check_counts, check_mdata, check_values, layer_names, looks_like_counts
 from scmoe._keys import COUNTS_LAYER, PREPARE, UNKNOWN_LABEL, UNS_ROOT
-
-COUNT_LIKELIHOODS = ("nb", "poisson", "bernoulli")
-"""Likelihoods of raw counts (``bernoulli``: of a count being above zero)."""
-LIKELIHOODS = ("gaussian", *COUNT_LIKELIHOODS)
+from scmoe.data._likelihood import LIKELIHOODS, Gaussian, Likelihood
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,10 +71,12 @@ class Setup:
         for argument, mapping in (("layers", layers), ("likelihoods", likelihoods)):
             if unknown := set(mapping) - set(names):
                 raise KeyError(f"{argument} names the modality {min(unknown)!r}; this model has {', '.join(names)}.")
-        chosen = {name: choose_likelihood(mdata, name, layers.get(name), likelihoods.get(name)) for name in names}
-        where = {name: layers[name] if name in layers else default_layer(mdata, name, chosen[name]) for name in names}
+        likelihoods = {name: choose_likelihood(mdata, name, layers.get(name), likelihoods.get(name)) for name in names}
+        layers = {
+            name: layers[name] if name in layers else default_layer(mdata, name, likelihoods[name]) for name in names
+        }
         for name in names:
-            check_modality(mdata, name, where[name], chosen[name])
+            check_modality(mdata, name, layers[name], likelihoods[name])
         labels = [c for c in categories(mdata, labels_key, "labels_key") if c != unlabeled_category]
         if labels_key is not None and len(labels) < 2:
             raise ValueError(
@@ -88,8 +87,8 @@ class Setup:
             numbers_of(mdata, key)
         return cls(
             modalities=names,
-            layers=where,
-            likelihoods=chosen,
+            layers=layers,
+            likelihoods=likelihoods,
             feature_names={name: mdata.mod[name].var_names.astype(str).tolist() for name in names},
             kinds=prepared_kinds(mdata, names),
             batch_key=batch_key,
@@ -103,6 +102,10 @@ class Setup:
             labels=labels,
             unlabeled_category=unlabeled_category,
         )
+
+    def likelihood(self, modality: str) -> Likelihood:
+        """Likelihood of a modality."""
+        return LIKELIHOODS[self.likelihoods[modality]]
 
     def to_dict(self) -> dict[str, Any]:
         """Plain types that JSON can hold; `Setup(**d)` is the way back."""
@@ -141,11 +144,11 @@ def choose_likelihood(mdata: MuData, modality: str, layer: str | None, likelihoo
         check_array(matrix, modality, describe_layer(layer))
         if looks_like_counts(matrix):
             raise ValueError(
-                f"mdata[{modality!r}].{describe_layer(layer)} holds raw counts, which the default Gaussian likelihood does not "
-                f"fit. Run scmoe.pp.prepare(mdata) first, or pass likelihoods={{{modality!r}: 'nb'}} to model the "
-                f"counts, or likelihoods={{{modality!r}: 'gaussian'}} to take them as they are."
+                f"mdata[{modality!r}].{describe_layer(layer)} holds raw counts, which the default Gaussian likelihood "
+                f"does not fit. Run scmoe.pp.prepare(mdata) first, or pass likelihoods={{{modality!r}: 'nb'}} to model "
+                f"the counts, or likelihoods={{{modality!r}: 'gaussian'}} to take them as they are."
             )
-        return "gaussian"
+        return Gaussian.name
     if likelihood not in LIKELIHOODS:
         raise ValueError(
             f"The likelihood of {modality!r} must be one of {', '.join(LIKELIHOODS)}; found {likelihood!r}."
@@ -155,23 +158,23 @@ def choose_likelihood(mdata: MuData, modality: str, layer: str | None, likelihoo
 
 def default_layer(mdata: MuData, modality: str, likelihood: str) -> str | None:
     """The raw counts that `scmoe.pp.prepare` kept, for the likelihoods that model counts; else ``X``."""
-    return COUNTS_LAYER if likelihood != "gaussian" and COUNTS_LAYER in mdata.mod[modality].layers else None
+    return COUNTS_LAYER if LIKELIHOODS[likelihood].reads_counts and COUNTS_LAYER in mdata.mod[modality].layers else None
 
 
 def check_modality(
     mdata: MuData, modality: str, layer: str | None, likelihood: str, *, allow_empty: bool = False
 ) -> None:
-    """Raise if the values of a modality cannot be modeled; with `allow_empty`, a query may be NaN throughout in a feature."""
+    """Raise if the values of a modality cannot be modeled; with `allow_empty`, a feature may be NaN throughout."""
     adata, matrix = mdata.mod[modality], values_of(mdata, modality, layer)
     place = (modality, describe_layer(layer), adata.obs_names, adata.var_names)
-    if likelihood in COUNT_LIKELIHOODS:
+    if LIKELIHOODS[likelihood].reads_counts:
         check_counts(matrix, *place)
     else:
         check_values(matrix, *place, allow_empty=allow_empty)
 
 
 def as_list(keys: Sequence[str], argument: str) -> list[str]:
-    """Names of columns; an error if one name was passed in place of a list, for its letters would be taken for names."""
+    """Names of columns; an error if one name was passed for a list, for its letters would be taken for names."""
     if isinstance(keys, str):
         raise TypeError(f"{argument} must be a list of columns of mdata.obs; found {keys!r}. Pass [{keys!r}].")
     return list(keys)
@@ -191,8 +194,8 @@ def column_of(mdata: MuData, key: str, argument: str) -> pd.Series:
     if key not in mdata.obs:
         owners = [name for name in mdata.mod if key in mdata.mod[name].obs]
         hint = f" mdata[{owners[0]!r}].obs has it: call mdata.pull_obs([{key!r}]) first." if owners else ""
-        found = ", ".join(map(str, mdata.obs)) or "none"
-        raise KeyError(f"{argument}={key!r} is not a column of mdata.obs; found {found}.{hint}")
+        columns = ", ".join(map(str, mdata.obs)) or "none"
+        raise KeyError(f"{argument}={key!r} is not a column of mdata.obs; found {columns}.{hint}")
     column = mdata.obs[key]
     if column.isna().any():
         cell = mdata.obs_names[np.flatnonzero(column.isna())[0]]
@@ -210,7 +213,7 @@ def numbers_of(mdata: MuData, key: str) -> np.ndarray:
     if not np.isfinite(values).all():
         i = int(np.flatnonzero(~np.isfinite(values))[0])
         raise ValueError(
-            f"mdata.obs[{key!r}] must hold finite numbers to be a continuous covariate; found {column.iloc[i]!r} in cell "
-            f"{mdata.obs_names[i]!r}. Name a column of categories in categorical_covariate_keys instead."
+            f"mdata.obs[{key!r}] must hold finite numbers to be a continuous covariate; found {column.iloc[i]!r} in "
+            f"cell {mdata.obs_names[i]!r}. Name a column of categories in categorical_covariate_keys instead."
         )
     return values

@@ -1,4 +1,4 @@
-"""What the network takes over from the training cells: means, spreads and programs."""
+"""What the network takes over from the training cells: means, standard deviations and principal components."""
 
 from collections.abc import Iterator
 from typing import NamedTuple
@@ -9,20 +9,20 @@ from sklearn.utils.extmath import randomized_svd
 
 from scmoe.data._correction import Correction, fit_correction, offset
 from scmoe.data._dataset import MosaicDataset
-from scmoe.data._setup import COUNT_LIKELIHOODS
+from scmoe.data._likelihood import CountLikelihood, CountSums, Likelihood
 from scmoe.data._transform import CLIP, fill_missing
 from scmoe.pp._kind import COUNT_KINDS
 
 COMPARABLE_KINDS = (*COUNT_KINDS, "lognormalized")
 """Kinds of modality (see `scmoe.pp.prepare`) whose features share a unit, so that their variances say what matters."""
 MIN_NOISE = 1e-3
-"""Smallest variance of what is no program, of features whose variance is 1."""
+"""Smallest variance outside the components, of features whose variance is 1."""
 MAX_CORRECTED = 20_000
 """Training cells that a correction is fitted on; of more, a random subset."""
 CHUNK = 2048
 """Cells that are dense at once."""
 SVD_ENTRIES = 25_000_000
-"""Largest matrix that the programs are computed from (100 MB); beyond it, from a random subset of the training cells."""
+"""Largest matrix that components are computed from (100 MB); of more training cells, a random subset is used."""
 
 
 class Scale(NamedTuple):
@@ -34,8 +34,8 @@ class Scale(NamedTuple):
     """(J,)."""
 
 
-class Programs(NamedTuple):
-    """The leading directions of the training cells of one modality."""
+class Components(NamedTuple):
+    """Leading principal components of the training cells of one modality: the programs of ``tokenizer="program"``."""
 
     loadings: np.ndarray
     """(D, K): standardized values times these are the scores; zero columns beyond the rank."""
@@ -52,14 +52,14 @@ class Statistics(NamedTuple):
     """(D,) mean of the observed input values."""
     std: np.ndarray
     """(D,) their standard deviation; 1 for a feature without variance."""
-    read: Programs
+    read: Components
     """How the modality is read: features count by their variance where they share a unit, else equally."""
-    decode: Programs
+    decode: Components
     """How it is decoded: right singular vectors of the standardized values, features count equally."""
     correction: Correction | None
     """What covariates add to the scores read, if there are any."""
     bias: np.ndarray
-    """(D,) log of the share of all counts (nb, poisson) or logit of the share of cells with a count (bernoulli)."""
+    """(D,) where that of a likelihood of counts starts; else zeros."""
     library: float
     """Median total count of a cell."""
 
@@ -75,13 +75,13 @@ def fit_scale(dataset: MosaicDataset, cells: np.ndarray) -> Scale:
     return Scale(mean, std)
 
 
-def scale(values: np.ndarray, found: Scale) -> np.ndarray:
+def scale(values: np.ndarray, units: Scale) -> np.ndarray:
     """Covariates (n, J) as the network uses them."""
-    return (values - found.mean) / found.std
+    return (values - units.mean) / units.std
 
 
 def fit_statistics(
-    dataset: MosaicDataset, cells: np.ndarray, modality: int, n_programs: int, covariates: Scale, seed: int
+    dataset: MosaicDataset, cells: np.ndarray, modality: int, n_components: int, covariates: Scale, seed: int
 ) -> Statistics:
     """Fit the statistics of one modality.
 
@@ -94,7 +94,7 @@ def fit_statistics(
     modality
         Position of the modality.
     n_programs
-        K.
+        K, principal components.
     covariates
         Of `fit_scale`.
     seed
@@ -108,46 +108,50 @@ def fit_statistics(
             "Raise train_size, or leave the modality out with modalities=."
         )
     mean, std = _moments(dataset, cells, modality)
-    z = _sample(dataset, cells, modality, mean, std, n_programs, seed)
-    decode = _programs(z, np.ones_like(std), n_programs, seed)
-    comparable = dataset.setup.kinds.get(name) in COMPARABLE_KINDS or likelihood_of(dataset, modality) != "gaussian"
-    read = _programs(z, std / np.sqrt(np.square(std).mean()), n_programs, seed) if comparable else decode
+    z = _sample(dataset, cells, modality, mean, std, n_components, seed)
+    decode = _components(z, np.ones_like(std), n_components, seed)
+    comparable = dataset.setup.kinds.get(name) in COMPARABLE_KINDS or likelihood_of(dataset, modality).reads_counts
+    read = _components(z, std / np.sqrt(np.square(std).mean()), n_components, seed) if comparable else decode
     bias, library = _offsets(dataset, cells, modality)
-    found = Statistics(mean, std, read, decode, None, bias, library)
+    statistics = Statistics(mean, std, read, decode, None, bias, library)
     if dataset.setup.batch_key is None and dataset.covariates.shape[1] == 1:
-        return found
-    chosen = np.random.default_rng(seed).permutation(cells)[:MAX_CORRECTED]
-    scores = np.concatenate(list(_score_chunks(dataset, chosen, modality, found)))
-    return found._replace(correction=fit_correction(scores, scale(dataset.covariates[chosen], covariates), seed))
+        return statistics
+    subset = np.random.default_rng(seed).permutation(cells)[:MAX_CORRECTED]
+    scores = np.concatenate(list(_score_chunks(dataset, subset, modality, statistics)))
+    return statistics._replace(correction=fit_correction(scores, scale(dataset.covariates[subset], covariates), seed))
 
 
-def program_scores(
-    dataset: MosaicDataset, cells: np.ndarray, modality: int, found: Statistics, covariates: Scale
+def component_scores(
+    dataset: MosaicDataset, cells: np.ndarray, modality: int, statistics: Statistics, covariates: Scale
 ) -> np.ndarray:
-    """Scores (n, K) of cells in the programs of a modality that they all have, without what their covariates add."""
+    """Scores (n, K) of cells on the components of a modality that they all have, without what their covariates add."""
     out, start = [], 0
-    for scores in _score_chunks(dataset, cells, modality, found):
-        if found.correction is not None:
-            known = scale(dataset.covariates[cells[start : start + len(scores)]], covariates)
-            scores = scores - offset(torch.from_numpy(scores), torch.from_numpy(known), found.correction).numpy()
+    for scores in _score_chunks(dataset, cells, modality, statistics):
+        if statistics.correction is not None:
+            covariates_n = scale(dataset.covariates[cells[start : start + len(scores)]], covariates)
+            scores = (
+                scores - offset(torch.from_numpy(scores), torch.from_numpy(covariates_n), statistics.correction).numpy()
+            )
         out.append(scores)
         start += len(scores)
     return np.concatenate(out)
 
 
-def _score_chunks(dataset: MosaicDataset, cells: np.ndarray, modality: int, found: Statistics) -> Iterator[np.ndarray]:
+def _score_chunks(
+    dataset: MosaicDataset, cells: np.ndarray, modality: int, statistics: Statistics
+) -> Iterator[np.ndarray]:
     """Scores of some cells at a time; missing values are filled as the network fills them."""
-    loadings, penalty = torch.from_numpy(found.decode.loadings), torch.from_numpy(found.decode.penalty)
+    loadings, penalty = torch.from_numpy(statistics.decode.loadings), torch.from_numpy(statistics.decode.penalty)
     for x, seen, _ in _chunks(dataset, cells, modality):
-        z = (np.clip((x - found.mean) / found.std, -CLIP, CLIP) * seen).astype(np.float32)
+        z = (np.clip((x - statistics.mean) / statistics.std, -CLIP, CLIP) * seen).astype(np.float32)
         if not seen.all():
             z = fill_missing(torch.from_numpy(z), torch.from_numpy(seen), loadings, penalty).numpy()
-        yield z @ found.read.loadings
+        yield z @ statistics.read.loadings
 
 
-def likelihood_of(dataset: MosaicDataset, modality: int) -> str:
+def likelihood_of(dataset: MosaicDataset, modality: int) -> Likelihood:
     """Likelihood of the modality at a position."""
-    return dataset.setup.likelihoods[dataset.setup.modalities[modality]]
+    return dataset.setup.likelihood(dataset.setup.modalities[modality])
 
 
 def _chunks(
@@ -189,12 +193,12 @@ def _sample(
     modality: int,
     mean: np.ndarray,
     std: np.ndarray,
-    n_programs: int,
+    n_components: int,
     seed: int,
 ) -> np.ndarray:
-    """Standardized values of the cells, or of as many as programs are computed from."""
+    """Standardized values of the cells, or of as many as components are computed from."""
     rng = np.random.default_rng(seed)
-    limit = max(SVD_ENTRIES // len(mean), n_programs + 1)
+    limit = max(SVD_ENTRIES // len(mean), n_components + 1)
     if len(cells) > limit:
         cells = np.sort(rng.choice(cells, limit, replace=False))
     z = np.empty((len(cells), len(mean)), np.float32)
@@ -203,24 +207,24 @@ def _sample(
     return z
 
 
-def _programs(z: np.ndarray, weight: np.ndarray, n_programs: int, seed: int) -> Programs:
-    """Singular vectors of standardized values times the weights of the features, as loadings of the standardized values."""
-    rank = min(n_programs, *z.shape)
+def _components(z: np.ndarray, weight: np.ndarray, n_components: int, seed: int) -> Components:
+    """Singular vectors of standardized values times the features' weights, as loadings of the standardized values."""
+    rank = min(n_components, *z.shape)
     _, singular, right = randomized_svd(z * weight, rank, random_state=seed)
-    loadings = np.zeros((z.shape[1], n_programs), np.float32)
+    loadings = np.zeros((z.shape[1], n_components), np.float32)
     loadings[:, :rank] = weight[:, None] * right.T
     variance = np.square(singular) / len(z)
-    left = float(np.square(z * weight).sum() / len(z) - variance.sum())  # in the directions that are no program
-    noise = max(left / max(z.shape[1] - rank, 1), MIN_NOISE)
-    penalty = np.full(n_programs, noise / MIN_NOISE, np.float32)
+    residual = float(np.square(z * weight).sum() / len(z) - variance.sum())  # outside the components
+    noise = max(residual / max(z.shape[1] - rank, 1), MIN_NOISE)
+    penalty = np.full(n_components, noise / MIN_NOISE, np.float32)
     penalty[:rank] = noise / np.maximum(variance, MIN_NOISE)
-    return Programs(loadings, max(float(np.sqrt(variance.mean())), 1e-6), penalty)
+    return Components(loadings, max(float(np.sqrt(variance.mean())), 1e-6), penalty)
 
 
 def _offsets(dataset: MosaicDataset, cells: np.ndarray, modality: int) -> tuple[np.ndarray, float]:
     likelihood = likelihood_of(dataset, modality)
     n_features = len(dataset.setup.feature_names[dataset.setup.modalities[modality]])
-    if likelihood not in COUNT_LIKELIHOODS:
+    if not isinstance(likelihood, CountLikelihood):
         return np.zeros(n_features, np.float32), 1.0
     total, positive, library = np.zeros(n_features), np.zeros(n_features), []
     for _, _, counts in _chunks(dataset, cells, modality):
@@ -228,9 +232,5 @@ def _offsets(dataset: MosaicDataset, cells: np.ndarray, modality: int) -> tuple[
         total += counts.sum(0, dtype=np.float64)
         positive += (counts > 0).sum(0)
         library.append(counts.sum(1, dtype=np.float64))
-    if likelihood == "bernoulli":
-        share = (positive + 0.5) / (len(cells) + 1)
-        bias = np.log(share / (1 - share))
-    else:
-        bias = np.log((total + 0.5) / (total.sum() + 0.5 * n_features))
+    bias = likelihood.start_bias(CountSums(len(cells), total, positive))
     return bias.astype(np.float32), float(max(np.median(np.concatenate(library)), 1))

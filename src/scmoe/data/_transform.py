@@ -10,9 +10,9 @@ CLIP = 10.0
 def fill_missing(z_BD: Tensor, observed: Tensor, loadings: Tensor, penalty: Tensor) -> Tensor:
     """Missing standardized values as the observed ones let expect.
 
-    With O the features that a cell has, its program scores are s = (L_Oᵀ L_O + diag(penalty))⁻¹ L_Oᵀ z_O and a missing value is
-    z_m = L_m s: the conditional mean under probabilistic PCA (Tipping & Bishop 1999). Without programs, or without any
-    observed value, it is 0, the mean.
+    With O the features that a cell has, its component scores are s = (L_Oᵀ L_O + diag(penalty))⁻¹ L_Oᵀ z_O and a
+    missing value is z_m = L_m s: the conditional mean under probabilistic PCA (Tipping & Bishop 1999). Without
+    components, or without any observed value, it is 0, the mean.
 
     Parameters
     ----------

@@ -1,1 +1,1 @@
-"""Losses as pure functions: likelihoods, clustering, router balance."""
+"""Losses as pure functions: clustering, neighbors, balance of router and classes."""

@@ -21,8 +21,8 @@ def importance(routing: Routing) -> Tensor:
 def load(routing: Routing) -> Tensor:
     """How many tokens each expert got, (E,).
 
-    In training: the differentiable expectation Σ_t Φ((c_te - τ_te) / σ_te), with τ_te the (k+1)-th largest noisy logit if e
-    is chosen and the k-th largest if not. In evaluation, or when every expert is chosen: the count.
+    In training: the differentiable expectation Σ_t Φ((c_te - τ_te) / σ_te), with τ_te the (k+1)-th largest noisy logit
+    if e is chosen and the k-th largest if not. In evaluation, or when every expert is chosen: the count.
     """
     n_experts, top_k = routing.logits.shape[1], routing.expert.shape[1]
     if routing.sigma is None or top_k == n_experts:
@@ -49,6 +49,7 @@ def balance_by_modality(routing: Routing, modality_T: Tensor, n_modalities: int)
     """Sum of the balance losses of each modality's own tokens, as the published code demands it."""
     parts = []
     for modality in range(n_modalities):
-        mine = modality_T == modality
-        parts.append(balance_loss(Routing(*(None if x is None else x[mine] for x in routing))))  # type: ignore[arg-type]
+        mask = modality_T == modality
+        own = (None if x is None else x[mask] for x in routing)
+        parts.append(balance_loss(Routing(*own)))  # type: ignore[arg-type]
     return torch.stack(parts).sum()

@@ -73,7 +73,8 @@ class Balance:
     def losses(self, logits: Tensor, label: Tensor) -> Tensor:
         """Losses (B,) of cells with logits (B, C) and labels (B,); training lowers their mean.
 
-        ``"ldam"`` takes `SCALE` times cosines for logits. What is not a matter of the loss, such as draws, is not seen here.
+        ``"ldam"`` takes `SCALE` times cosines for logits. What is not a matter of the loss, such as draws, is not seen
+        here.
         """
         if self.option == "focal":
             return focal_losses(logits, label)
@@ -103,8 +104,8 @@ def check_balance(option: str) -> None:
 def class_weights(counts: ArrayLike, kind: str, beta: float = BETA) -> NDArray[np.float64]:
     """Weights (C,) of classes.
 
-    ``"inverse"``: N / (C n_c). ``"sqrt"``: n_c^(-1/2), with a mean of 1. ``"effective"``: (1 - β) / (1 - β^n_c), with a mean of 1
-    (Cui et al. 2019, `doi:10.1109/CVPR.2019.00949 <https://doi.org/10.1109/CVPR.2019.00949>`__).
+    ``"inverse"``: N / (C n_c). ``"sqrt"``: n_c^(-1/2), with a mean of 1. ``"effective"``: (1 - β) / (1 - β^n_c), with a
+    mean of 1 (Cui et al. 2019, `doi:10.1109/CVPR.2019.00949 <https://doi.org/10.1109/CVPR.2019.00949>`__).
 
     Raises
     ------
@@ -119,7 +120,7 @@ def class_weights(counts: ArrayLike, kind: str, beta: float = BETA) -> NDArray[n
 
 
 def effective_number(counts: ArrayLike, beta: float = BETA) -> NDArray[np.float64]:
-    """(1 - β^n_c) / (1 - β): how many different cells there are, if each new one repeats what is known with probability β."""
+    """(1 - β^n_c) / (1 - β): number of different cells, if each new one repeats what is known with probability β."""
     if not 0 <= beta < 1:
         raise ValueError(f"beta must be in [0, 1); found {beta}.")
     # expm1: β^n is close to 1 where classes are small
@@ -129,8 +130,8 @@ def effective_number(counts: ArrayLike, beta: float = BETA) -> NDArray[np.float6
 def per_cell(weights: ArrayLike, counts: ArrayLike) -> NDArray[np.float64]:
     """Weights (C,) divided by their mean over the training cells.
 
-    So they say what counts more and leave the learning rate and the penalty what they were. (Dividing by the weights of each batch, as
-    PyTorch's mean does, would make the step of a batch depend on what else is in it.)
+    So they say what counts more and leave the learning rate and the penalty what they were. (Dividing by the weights of
+    each batch, as PyTorch's mean does, would make the step of a batch depend on what else is in it.)
 
     Raises
     ------
@@ -147,13 +148,19 @@ def per_cell(weights: ArrayLike, counts: ArrayLike) -> NDArray[np.float64]:
 
 
 def focal_losses(logits: Tensor, label: Tensor, gamma: float = GAMMA) -> Tensor:
-    """-(1 - p_y)^γ log p_y, (B,) (Lin et al. 2017, `doi:10.1109/ICCV.2017.324 <https://doi.org/10.1109/ICCV.2017.324>`__)."""
+    """-(1 - p_y)^γ log p_y, (B,).
+
+    Lin et al. 2017, `doi:10.1109/ICCV.2017.324 <https://doi.org/10.1109/ICCV.2017.324>`__.
+    """
     own = -F.cross_entropy(logits, label, reduction="none")
     return -((-own.expm1()).clamp(min=torch.finfo(own.dtype).tiny) ** gamma) * own
 
 
 def margins(counts: ArrayLike, largest: float = MARGIN) -> NDArray[np.float64]:
-    """Δ_c = m (n_c / n_min)^(-1/4), (C,) (Cao et al. 2019, `doi:10.48550/arXiv.1906.07413 <https://doi.org/10.48550/arXiv.1906.07413>`__)."""
+    """Δ_c = m (n_c / n_min)^(-1/4), (C,).
+
+    Cao et al. 2019, `doi:10.48550/arXiv.1906.07413 <https://doi.org/10.48550/arXiv.1906.07413>`__.
+    """
     n = _checked(counts)
     return largest * (n / n.min()) ** -0.25
 

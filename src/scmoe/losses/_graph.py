@@ -7,8 +7,9 @@ from torch import Tensor
 def graph_loss(u_Bd: Tensor, similarity_BB: Tensor, mask_B: Tensor) -> Tensor:
     """Cross-entropy of the neighbors in the map u against those of the graph.
 
-    -Σ_i Σ_j p_ij log q_ij / n, with q_ij ∝ 1 / (1 + ‖u_i - u_j‖²) over j ≠ i, p the rows of the graph scaled to sum to one,
-    and n the number of cells that have a neighbor in the batch (as t-SNE does it, with a graph in place of perplexities).
+    -Σ_i Σ_j p_ij log q_ij / n, with q_ij ∝ 1 / (1 + ‖u_i - u_j‖²) over j ≠ i, p the rows of the graph scaled to sum to
+    one, and n the number of cells that have a neighbor in the batch (as t-SNE does it, with a graph in place of
+    perplexities).
 
     Parameters
     ----------

@@ -113,8 +113,8 @@ def cross_scores(network: Network, chunk: Chunk, sources: Sequence[int], target:
 def decoded(network: Network, scores: Tensor, modality: int) -> Tensor:
     """Program scores (B, K) to expected values (B, D), in the units that `scmoe.model.SCMOE.impute` states."""
     decoder = network.decoders[modality]
-    expected = decoder.expected(decoder.parameters_of(scores))
-    return network.standardizers[modality].inverse(expected) if decoder.likelihood == "gaussian" else expected
+    expected = decoder.expected(decoder.predictor(scores))
+    return expected if decoder.likelihood.reads_counts else network.standardizers[modality].inverse(expected)
 
 
 def to_numpy(x: Tensor) -> np.ndarray:

@@ -5,7 +5,6 @@ import torch
 
 from scmoe._log import logger
 from scmoe.data._dataset import MosaicDataset
-from scmoe.data._setup import COUNT_LIKELIHOODS
 from scmoe.losses._class_balance import ClassBalance
 from scmoe.model._embed import embedding_of
 from scmoe.model._features import decoded, to_numpy
@@ -13,8 +12,8 @@ from scmoe.model._fitted import Fitted, nan_where_absent
 from scmoe.model._labels import label_probabilities
 from scmoe.model._subset_passes import Cells, SubsetPass, read_ideal_scores, run_subset
 from scmoe.readout._annotator import Annotator, fit_annotator
-from scmoe.readout._familiarity import Familiarity, fit_familiarity
 from scmoe.readout._linear import Linear, Mixture, fit_linear, fit_mixture, fit_projection
+from scmoe.readout._mapping_score import MappingScore, fit_mapping_score
 from scmoe.readout._novelty import Novelty, fit_novelty
 from scmoe.readout._readouts import Direction, Readouts
 from scmoe.readout._spread import Spread, fit_spread
@@ -98,8 +97,8 @@ def _predicted_rows(fitted: Fitted, cells: Cells, sources: Subset, target: int) 
 
 def _has_mixture(fitted: Fitted, target: int) -> bool:
     """Whether predictions of a modality may have a linear member."""
-    likelihood = fitted.setup.likelihoods[fitted.modalities[target]]
-    return likelihood not in COUNT_LIKELIHOODS and fitted.network.decoders[target].has_programs
+    decoder = fitted.network.decoders[target]
+    return decoder.likelihood.may_bypass and decoder.has_components
 
 
 def _fit_mixtures(fitted: Fitted, dataset: MosaicDataset, cells: Cells, passes: Passes) -> dict[Direction, Mixture]:
@@ -160,13 +159,8 @@ def _fit_spread(
 def observed_values(fitted: Fitted, dataset: MosaicDataset, index: np.ndarray, target: int) -> np.ndarray:
     """Values (n, D) of cells that have the target, in the units of its prediction; NaN where missing."""
     batch = dataset[index]
-    likelihood = fitted.setup.likelihoods[fitted.modalities[target]]
-    counts, observed = batch.counts[target], batch.observed[target]
-    values = batch.values[target]
-    if counts is not None and likelihood == "bernoulli":
-        values = (counts > 0).float()
-    elif counts is not None:
-        values = counts / counts.sum(1, keepdim=True).clamp(min=1) * fitted.network.decoders[target].library.cpu()
+    decoder, counts, observed = fitted.network.decoders[target], batch.counts[target], batch.observed[target]
+    values = decoder.likelihood.observed(batch.values[target] if counts is None else counts, decoder.library.cpu())
     return to_numpy(values if observed is None else nan_where_absent(observed, values))
 
 
@@ -197,14 +191,14 @@ def _fit_embeddings(fitted: Fitted, cells: Cells, passes: Passes) -> dict[Subset
     return embeddings
 
 
-def _fit_mapping_scores(fitted: Fitted, cells: Cells, passes: Passes) -> dict[Subset, Familiarity]:
+def _fit_mapping_scores(fitted: Fitted, cells: Cells, passes: Passes) -> dict[Subset, MappingScore]:
     """Of each modality, where its training cells are."""
-    distances: dict[Subset, Familiarity] = {}
+    distances: dict[Subset, MappingScore] = {}
     for v in range(len(fitted.modalities)):
         rows = cells.having((v,))
         scores, held_out = passes[(v,)].programs_at(v, rows), cells.held_out[rows]
         if scores.shape[1] and (~held_out).any():
-            distances[(v,)] = fit_familiarity(scores[~held_out], scores[held_out], fitted.seed)
+            distances[(v,)] = fit_mapping_score(scores[~held_out], scores[held_out], fitted.seed)
     return distances
 
 

@@ -201,7 +201,7 @@ def set_statistics(network: Network, statistics: list[Statistics], covariates: S
             standardizer.loadings.copy_(loadings)
             standardizer.penalty.copy_(torch.from_numpy(own.decode.penalty))
         if isinstance(tokenizer, ProgramTokenizer):
-            tokenizer.set_programs(torch.from_numpy(own.read.loadings), own.read.unit, own.correction)
+            tokenizer.set_components(torch.from_numpy(own.read.loadings), own.read.unit, own.correction)
         network.decoders[v].set_statistics(loadings, own.decode.unit, bias, std, own.library)
 
 

@@ -29,8 +29,8 @@ class Block(nn.Module):
     - ``paper`` (Algorithm 1): h' = LN h + A(LN h); y = LN h' + M(LN h')
     - ``reference`` (published code): a = A(LN h), h' = a + dropout(a); y = h' + M(LN h')
 
-    A is attention and M the sparse mixture of experts, each followed by dropout. With ``prenorm`` both start at zero, so
-    that an untrained network is the identity on the tokens.
+    A is attention and M the sparse mixture of experts, each followed by dropout. With ``prenorm`` both start at zero,
+    so that an untrained network is the identity on the tokens.
 
     Parameters
     ----------

@@ -38,8 +38,8 @@ class NetworkConfig:
     tokenizer
         ``"program"``: each token is a linear map of the modality's gene programs, the leading singular vectors of the
         training cells, so that training starts from PCA. ``"patch"``: the scMoE paper's, consecutive features through
-        one linear layer. ``"genes"``: of RNA, program tokens plus what the encoder of `scmoe.model.XTRIMOGENE` makes of the
-        cell's expressed genes; of other modalities, program tokens.
+        one linear layer. ``"genes"``: of RNA, program tokens plus what the encoder of `scmoe.model.XTRIMOGENE` makes of
+        the cell's expressed genes; of other modalities, program tokens.
     gene_encoder
         Size of that encoder: a preset of `scmoe.model.XTRIMOGENE`, or fields of `scmoe.model.GeneConfig`.
     n_tokens
@@ -122,8 +122,8 @@ class NetworkConfig:
         if self.n_hidden % self.n_heads:
             raise ValueError(
                 f"n_hidden={self.n_hidden} must be a multiple of n_heads={self.n_heads}, "
-                f"so that every head gets the same width; {self.n_hidden - self.n_hidden % self.n_heads or self.n_heads} "
-                "would do."
+                f"so that every head gets the same width; "
+                f"{self.n_hidden - self.n_hidden % self.n_heads or self.n_heads} would do."
             )
         if self.n_clusters is not None and self.n_clusters < 2:
             raise ValueError(f"n_clusters must be None or at least 2; found {self.n_clusters}.")

@@ -4,8 +4,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-LOG_RATE_MAX = 15.0
-"""Log rates are capped here (3 million counts of one feature), so that an outlying cell cannot overflow."""
+from scmoe.data._likelihood import LIKELIHOODS
 
 
 class Head(nn.Module):
@@ -32,21 +31,17 @@ class Decoder(nn.Module):
     """All that is needed to decode one target modality.
 
     One head reads the modality's own state, another the states of other modalities, which never saw the target. Scores
-    y = head(state) become standardized features x = u y Lᵀ through the programs' fixed loadings L (D x K), or through a
-    learned linear map when there are no programs. The likelihood turns x into its parameters:
-
-    - ``gaussian``: mean x (in standard deviations)
-    - ``nb``, ``poisson``: rate ℓ exp(b + a x), ℓ the cell's total count, a and b (D) learned; ``nb`` has a learned
-      inverse dispersion θ (D)
-    - ``bernoulli``: logit b + a x
+    y = head(state) become standardized features x = u y Lᵀ through fixed loadings L (D x K) of components, or through a
+    learned linear map when there are none. The likelihood turns x into its predictor, with the help of parameters
+    that are learned here.
 
     Parameters
     ----------
     likelihood
-        One of the above.
+        One of `LIKELIHOODS`.
     n_features, n_hidden, width, n_covariates
         D, d, hidden width and number of covariates.
-    n_programs
+    n_components
         K, or None for a learned map.
     dropout
         Dropout of the states.
@@ -64,44 +59,48 @@ class Decoder(nn.Module):
         n_hidden: int,
         width: int,
         n_covariates: int,
-        n_programs: int | None,
+        n_components: int | None,
         dropout: float,
     ) -> None:
         super().__init__()
-        self.likelihood = likelihood
-        self.has_programs = n_programs is not None
+        self.likelihood = LIKELIHOODS[likelihood]
+        self.has_components = n_components is not None
         self.dropout = nn.Dropout(dropout)
         self.norm = nn.LayerNorm(n_hidden)
-        n_scores = n_programs if n_programs is not None else n_features
+        n_scores = n_components if n_components is not None else n_features
         self.own = Head(n_hidden, width, n_scores, n_covariates)
         self.cross = Head(n_hidden, width, n_scores, n_covariates)
         for parameter in self.cross.out.parameters():  # predictions start at the mean
             nn.init.zeros_(parameter)
-        if self.has_programs:
+        if self.has_components:
             self.register_buffer("loadings", torch.zeros(n_features, n_scores))
-        # Squared error in units of the variance that the programs explain, so that modalities weigh alike.
+        # Squared error in units of the variance that the components explain, so that modalities weigh alike.
         self.register_buffer("loss_scale", torch.ones(()))
         self.register_buffer("library", torch.ones(()))
-        if likelihood != "gaussian":
-            self.bias = nn.Parameter(torch.zeros(n_features))
-            self.scale = nn.Parameter(torch.ones(n_features))
-        if likelihood == "nb":
-            self.log_theta = nn.Parameter(torch.zeros(n_features))
+        start = self.likelihood.initial_parameters(n_features)
+        for name, tensor in start.items():
+            self.register_parameter(name, nn.Parameter(tensor))
+        self._likelihood_names = tuple(start)
 
     @torch.no_grad()
     def set_statistics(self, loadings_DK: Tensor, unit: float, bias: Tensor, std: Tensor, library: float) -> None:
-        """Take over what the training cells say: programs, log-rate or logit of the mean, spread, median total count."""
+        """Take over what the training cells say: loadings, bias, standard deviations, median total count."""
         self.library.fill_(library)
-        if self.has_programs:
+        if self.has_components:
             self.loadings.copy_(unit * loadings_DK)
             explained = float(self.loadings.square().sum())
             self.loss_scale.fill_(len(loadings_DK) / max(explained, 1e-8))
-        if self.likelihood != "gaussian":
-            self.bias.copy_(bias)
-            self.scale.copy_(std)
+        for name, tensor in {"bias": bias, "scale": std}.items():
+            if name in self._likelihood_names:
+                self.get_parameter(name).copy_(tensor)
+
+    @property
+    def likelihood_parameters(self) -> dict[str, Tensor]:
+        """What the likelihood has learned, by name."""
+        return {name: self.get_parameter(name) for name in self._likelihood_names}
 
     def scores(self, state: Tensor, covariates: Tensor, *, own: bool) -> Tensor:
-        """Decode to program scores.
+        """Decode to component scores.
 
         Parameters
         ----------
@@ -114,38 +113,39 @@ class Decoder(nn.Module):
 
         Returns
         -------
-        Tensor (..., B, K); (..., B, D) without programs.
+        Tensor (..., B, K); (..., B, D) without components.
         """
         state = self.dropout(state if own else self.norm(state))
         return (self.own if own else self.cross)(state, covariates)
 
-    def parameters_of(self, scores: Tensor) -> Tensor:
-        """Likelihood parameters (..., B, D) of scores: standardized mean, log rate per unit of library size, or logit."""
-        x = scores @ self.loadings.T if self.has_programs else scores
-        return x if self.likelihood == "gaussian" else self.bias + self.scale * x
+    def predictor(self, scores: Tensor) -> Tensor:
+        """Predictor (..., B, D) of scores, such as a standardized mean, log rate per unit of library size, or logit."""
+        x = scores @ self.loadings.T if self.has_components else scores
+        return self.likelihood.predictor(x, self.likelihood_parameters)
 
     def forward(self, state: Tensor, covariates: Tensor, *, own: bool) -> Tensor:
-        """Likelihood parameters (..., B, D) of states; the arguments are those of `scores`."""
-        return self.parameters_of(self.scores(state, covariates, own=own))
+        """Predictor (..., B, D) of states; the arguments are those of `scores`."""
+        return self.predictor(self.scores(state, covariates, own=own))
 
     def ideal_scores(self, z_BD: Tensor) -> Tensor:
-        """The scores (B, K) that come nearest to standardized features; only with programs."""
+        """The scores (B, K) that come nearest to standardized features; only with components."""
         return z_BD @ self.loadings / self.loadings.square().sum(0).clamp(min=1e-12)
 
     def mean_squared_error(self, scores: Tensor, z_BD: Tensor) -> Tensor:
         """Mean over the D features of (z - x)², (..., B), without making x.
 
-        With orthonormal loadings, ‖z - u L y‖² = ‖z‖² - ‖Lᵀz‖² + ‖Lᵀz - u y‖² (Pythagoras): K numbers a cell in place of D.
+        With orthonormal loadings, ‖z - u L y‖² = ‖z‖² - ‖Lᵀz‖² + ‖Lᵀz - u y‖² (Pythagoras): K numbers a cell in place
+        of D.
         """
         length = self.loadings.square().sum(0).sqrt()  # u, and 0 for columns beyond the rank
         target = z_BD @ self.loadings / length.clamp(min=1e-12)
         unexplained = z_BD.square().sum(-1) - target.square().sum(-1)
         return (unexplained + (target - length * scores).square().sum(-1)) / z_BD.shape[-1]
 
-    def expected(self, parameters: Tensor) -> Tensor:
-        """Expected value under likelihood parameters: standardized mean, counts at the median library, or probability."""
-        if self.likelihood == "gaussian":
-            return parameters
-        if self.likelihood == "bernoulli":
-            return parameters.sigmoid()
-        return parameters.clamp(max=LOG_RATE_MAX).exp() * self.library
+    def losses(self, target: Tensor, scores: Tensor) -> Tensor:
+        """Negative log-likelihood (..., n, D) of a target (n, D), see `Likelihood`, given scores (..., n, K)."""
+        return self.likelihood.loss(target, self.predictor(scores), self.likelihood_parameters)
+
+    def expected(self, predictor: Tensor) -> Tensor:
+        """Expected value of a predictor: standardized mean, counts at the median library, or probability."""
+        return self.likelihood.expected(predictor, self.library)

@@ -1,8 +1,8 @@
 """The sparse mixture of experts as one differentiable operation that costs what the chosen experts cost.
 
-Forward: gather the rows of each expert, two matrix products with a GELU between, weighted sum by token. The backward pass
-is written by hand, because automatic differentiation would copy the weights' gradients once an expert. The products run
-in one of two ways, which differ only in speed; see `use_grouped`.
+Forward: gather the rows of each expert, two matrix products with a GELU between, weighted sum by token. The backward
+pass is written by hand, because automatic differentiation would copy the weights' gradients once an expert. The
+products run in one of two ways, which differ only in speed; see `use_grouped`.
 """
 
 from typing import Any, NamedTuple
@@ -36,8 +36,8 @@ def use_grouped(x_Td: Tensor, n_rows: int, weights: Weights) -> bool:
     """The rule that chooses between one grouped product and a loop over the experts.
 
     On CUDA the grouped product always: it needs no count on the host. On a CPU while the experts' shares are small
-    (measured: it saves the loop's overhead below `GROUPED_ROWS` rows an expert, above it the loop's larger products win).
-    It knows no float64, and wants rows of a multiple of 16 bytes.
+    (measured: it saves the loop's overhead below `GROUPED_ROWS` rows an expert, above it the loop's larger products
+    win). It knows no float64, and wants rows of a multiple of 16 bytes.
     """
     n_experts, hidden, d = weights.w1.shape
     if x_Td.dtype not in (torch.float32, torch.bfloat16, torch.float16):

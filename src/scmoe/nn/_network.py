@@ -69,15 +69,15 @@ class Network(nn.Module):
         self.config = config
         self.n_modalities, self.n_covariates = len(n_features), n_covariates
         d = config.n_hidden
-        programs = [min(config.n_programs, D) if config.tokenizer != "patch" else None for D in n_features]
+        n_components = [min(config.n_programs, D) if config.tokenizer != "patch" else None for D in n_features]
         self.standardizers = Modules[Standardizer](
-            [Standardizer(D, K or 0) for D, K in zip(n_features, programs, strict=True)]
+            [Standardizer(D, K or 0) for D, K in zip(n_features, n_components, strict=True)]
         )
         self.tokenizers = Modules[PatchTokenizer | ProgramTokenizer](
             [
                 make_tokenizer(D, K, n_covariates, frame, config, reads_genes=v in rna)
                 for v, (D, K, frame) in enumerate(
-                    zip(n_features, programs, modality_frames(self.n_modalities, d), strict=True)
+                    zip(n_features, n_components, modality_frames(self.n_modalities, d), strict=True)
                 )
             ]
         )
@@ -90,10 +90,10 @@ class Network(nn.Module):
                     n_hidden=d,
                     width=config.decoder_hidden,
                     n_covariates=n_covariates,
-                    n_programs=K,
+                    n_components=K,
                     dropout=config.decoder_dropout,
                 )
-                for likelihood, D, K in zip(likelihoods, n_features, programs, strict=True)
+                for likelihood, D, K in zip(likelihoods, n_features, n_components, strict=True)
             ]
         )
         self.register_buffer("covariate_mean", torch.zeros(n_covariates))
@@ -124,9 +124,10 @@ class Network(nn.Module):
         z
             Standardized features (n_v, D) of each modality, of the cells that have it.
         presence
-            Which cells these are. The other cells get no token: it is not computed, not routed, and nobody attends to it.
+            Which cells these are. The other cells get no token: it is not computed, not routed, and nobody attends to
+            it.
         covariates
-            (B, J), scaled by `scale_covariates`; what they add to the program scores is taken away.
+            (B, J), scaled by `scale_covariates`; what they add to the component scores is taken away.
         group
             (B, V) integers: modalities of a cell attend to each other only within a group; None: all do.
         values
@@ -154,8 +155,8 @@ class Network(nn.Module):
         for block in self.blocks:
             if return_attention:
                 attention.append(block.attention_weights(h, tokens))
-            h, chosen = block(h, tokens)
-            routing.append(chosen)
+            h, block_routing = block(h, tokens)
+            routing.append(block_routing)
         states = h.view(B, V, P, -1).mean(2) * presence.mask[..., None]
         joint = states.sum(1) / presence.mask.sum(1, keepdim=True).clamp(min=1)
         return Encoded(states, joint, tuple(routing), tokens, tuple(attention))
@@ -163,7 +164,8 @@ class Network(nn.Module):
     def _from_genes(self, tokenizer: GeneTokenizer, z: Tensor, values: Tensor, v: int) -> Tensor:
         """What the expressed genes add to the tokens (n_v, P, d) of modality `v`."""
         standardizer, expressed = self.standardizers[v], values > 0
-        # The values themselves, for z has no exact zeros and is clipped; and what was changed in z since, with its gradient.
+        # The values themselves, for z has no exact zeros and is clipped; and what was changed in z since, with its
+        # gradient.
         x = values + standardizer.std * (z - standardizer(values, None))
         p = self.config.feature_dropout if self.training else 0.0
         return tokenizer.from_genes(x, expressed & (torch.rand_like(x) >= p) if p else expressed)
@@ -197,17 +199,17 @@ class Network(nn.Module):
 
 def make_tokenizer(
     n_features: int,
-    n_programs: int | None,
+    n_components: int | None,
     n_covariates: int,
     frame: Tensor,
     config: NetworkConfig,
     *,
     reads_genes: bool,
 ) -> PatchTokenizer | ProgramTokenizer:
-    """The tokenizer of one modality; without programs, patches."""
-    if n_programs is None:
+    """The tokenizer of one modality; without components, patches."""
+    if n_components is None:
         return PatchTokenizer(n_features, config.n_tokens, config.n_hidden)
-    sizes = n_features, n_programs, config.n_tokens, n_covariates, frame
+    sizes = n_features, n_components, config.n_tokens, n_covariates, frame
     if not reads_genes:
         return ProgramTokenizer(*sizes, train_programs=config.train_programs)
     encoder = encoder_config(config.gene_encoder)
@@ -217,11 +219,12 @@ def make_tokenizer(
 def keep_mask(shape: torch.Size, p: float) -> Tensor:
     """Boolean mask that is false with probability `p` (to one part in 65536).
 
-    One 64-bit random number decides four entries: on a CPU, a Bernoulli draw for each would be a fifth of a training step.
+    One 64-bit random number decides four entries: on a CPU, a Bernoulli draw for each would be a fifth of a training
+    step.
     """
     n = shape.numel()
-    drawn = torch.randint(-(2**63), 2**63 - 1, (-(-n // 4),)).view(torch.int16)[:n]
-    return (drawn >= round(p * 2**16) - 2**15).view(shape)
+    bits = torch.randint(-(2**63), 2**63 - 1, (-(-n // 4),)).view(torch.int16)[:n]
+    return (bits >= round(p * 2**16) - 2**15).view(shape)
 
 
 def locate_tokens(presence: Presence, group: Tensor | None, n_tokens: int) -> Tokens:

@@ -1,4 +1,4 @@
-"""Values of a modality in units of the training cells' spread."""
+"""Values of a modality in standard deviations of the training cells."""
 
 import torch
 from torch import Tensor, nn
@@ -13,7 +13,7 @@ class Standardizer(nn.Module):
 
     Parameters
     ----------
-    n_features, n_programs
+    n_features, n_components
         D and K; K may be 0.
     """
 
@@ -22,12 +22,12 @@ class Standardizer(nn.Module):
     loadings: Tensor
     penalty: Tensor
 
-    def __init__(self, n_features: int, n_programs: int) -> None:
+    def __init__(self, n_features: int, n_components: int) -> None:
         super().__init__()
         self.register_buffer("mean", torch.zeros(n_features))
         self.register_buffer("std", torch.ones(n_features))
-        self.register_buffer("loadings", torch.zeros(n_features, n_programs))
-        self.register_buffer("penalty", torch.ones(n_programs))
+        self.register_buffer("loadings", torch.zeros(n_features, n_components))
+        self.register_buffer("penalty", torch.ones(n_components))
 
     def forward(self, x_BD: Tensor, observed: Tensor | None) -> Tensor:
         """Values (B, D) and which of them are observed to standardized values."""

@@ -8,8 +8,9 @@ import torch
 WIDE = 256
 """From this width on, the matrix products are large enough to share out.
 
-Measured on two cores: below it, a second thread saves a tenth of the time when the machine is idle, and costs twenty times
-the time when it is not, because threads that wait for each other at every small product spin; at it, it saves a third.
+Measured on two cores: below it, a second thread saves a tenth of the time when the machine is idle, and costs twenty
+times the time when it is not, because threads that wait for each other at every small product spin; at it, it saves a
+third.
 """
 
 

@@ -1,7 +1,9 @@
 """Tokenizers: the standardized features of one modality become a few tokens.
 
-Dimension suffixes, used in all of `scmoe.nn`: B cells, V modalities, P tokens per modality, N = V·P, d width, D features
-of a modality, K programs, T routed tokens, E experts, k experts chosen per token.
+Dimension suffixes, used in all of `scmoe.nn`: B cells, V modalities, P tokens per modality, N = V·P, d width, D
+features of a modality, K principal components, T routed tokens, E experts, k experts chosen per token.
+
+*Programs*, in the names of options, are principal components: their loadings say which genes vary together.
 """
 
 import math
@@ -14,10 +16,10 @@ from scmoe.data._correction import Correction, no_correction, offset
 
 
 def modality_frames(n_modalities: int, n_hidden: int) -> list[Tensor]:
-    """Orthonormal directions for the programs of each modality, (d, d), the first row for its leading program.
+    """Orthonormal directions for the components of each modality, (d, d), the first row for its leading one.
 
-    All modalities use the rows of one random rotation, in different orders: each starts with rows of its own, dealt out in
-    turn, and ends with those of the others. So the leading programs of different modalities start in orthogonal
+    All modalities use the rows of one random rotation, in different orders: each starts with rows of its own, dealt out
+    in turn, and ends with those of the others. So the leading components of different modalities start in orthogonal
     directions, and the mean of the modalities' states has the geometry of their concatenation.
     """
     rotation = nn.init.orthogonal_(torch.empty(n_hidden, n_hidden))
@@ -27,9 +29,9 @@ def modality_frames(n_modalities: int, n_hidden: int) -> list[Tensor]:
 
 
 class ProgramTokenizer(nn.Module):
-    """Tokens as linear maps of gene programs.
+    """Tokens as linear maps of principal components.
 
-    s = (z L - o) / u, token_p = s W_p + b_p, where z (D) are standardized features, L (D x K) the program loadings, o (K) what
+    s = (z L - o) / u, token_p = s W_p + b_p, where z (D) are standardized features, L (D x K) the loadings, o (K) what
     the cell's covariates add to the scores, u the overall standard deviation of the scores, W_p (K x d).
 
     The mean of the W_p is an isometry at the start, so the mean of the tokens has the geometry of the principal
@@ -37,10 +39,10 @@ class ProgramTokenizer(nn.Module):
 
     Parameters
     ----------
-    n_features, n_programs, n_tokens, n_covariates
+    n_features, n_components, n_tokens, n_covariates
         D, K, P and J.
     frame
-        Where the programs start, (d, d); see `modality_frames`.
+        Where the components start, (d, d); see `modality_frames`.
     train_programs
         Whether L is a parameter instead of a buffer.
     """
@@ -53,7 +55,7 @@ class ProgramTokenizer(nn.Module):
     def __init__(
         self,
         n_features: int,
-        n_programs: int,
+        n_components: int,
         n_tokens: int,
         n_covariates: int,
         frame: Tensor,
@@ -62,7 +64,7 @@ class ProgramTokenizer(nn.Module):
     ) -> None:
         super().__init__()
         n_hidden = len(frame)
-        loadings = torch.zeros(n_features, n_programs)
+        loadings = torch.zeros(n_features, n_components)
         if train_programs:
             self.loadings = nn.Parameter(loadings)
         else:
@@ -70,19 +72,19 @@ class ProgramTokenizer(nn.Module):
         # As found in the training cells: what corrections and readouts are fitted on.
         self.register_buffer("fixed_loadings", loadings.clone())
         self.register_buffer("unit", torch.ones(()))
-        for name, tensor in no_correction(n_covariates, n_programs)._asdict().items():
+        for name, tensor in no_correction(n_covariates, n_components)._asdict().items():
             self.register_buffer(name, tensor)
-        isometry = torch.zeros(n_programs, n_hidden)
-        rank = min(n_programs, n_hidden)  # with fewer dimensions than programs, the leading programs are kept
+        isometry = torch.zeros(n_components, n_hidden)
+        rank = min(n_components, n_hidden)  # with fewer dimensions than components, the leading ones are kept
         isometry[:rank] = frame[:rank]
-        spread = torch.randn(n_tokens, n_programs, n_hidden) / math.sqrt(n_hidden)
-        self.weight = nn.Parameter(isometry + spread - spread.mean(0))
+        departure = torch.randn(n_tokens, n_components, n_hidden) / math.sqrt(n_hidden)
+        self.weight = nn.Parameter(isometry + departure - departure.mean(0))
         # One bias per modality and token: position and modality embedding in one.
         self.position = nn.Parameter(0.02 * torch.randn(n_tokens, n_hidden))
 
     @torch.no_grad()
-    def set_programs(self, loadings_DK: Tensor, unit: float, correction: Correction | None) -> None:
-        """Take over the programs found in the training cells, and how covariates change their scores."""
+    def set_components(self, loadings_DK: Tensor, unit: float, correction: Correction | None) -> None:
+        """Take over the components of the training cells, and how covariates change their scores."""
         self.loadings.copy_(loadings_DK)
         self.fixed_loadings.copy_(loadings_DK)
         self.unit.fill_(unit)
@@ -97,9 +99,8 @@ class ProgramTokenizer(nn.Module):
 
     def offset(self, z_BD: Tensor, covariates_BJ: Tensor) -> Tensor:
         """What the covariates add to the scores (B, K) of standardized features."""
-        with torch.autocast(
-            z_BD.device.type, enabled=False
-        ):  # squared distances need more digits than mixed precision has
+        # Squared distances need more digits than mixed precision has.
+        with torch.autocast(z_BD.device.type, enabled=False):
             return offset(z_BD.float() @ self.fixed_loadings, covariates_BJ.float(), self.correction)
 
     def forward(self, z_BD: Tensor, offset_BK: Tensor | float = 0.0) -> Tensor:
@@ -109,7 +110,7 @@ class ProgramTokenizer(nn.Module):
 
 
 class PatchTokenizer(nn.Module):
-    """The paper's tokens: patches of s = ceil(D / P) consecutive features, zero-padded, through one shared Linear(s, d).
+    """The paper's tokens: patches of s = ceil(D / P) consecutive features, zero-padded, through one Linear(s, d).
 
     Parameters
     ----------

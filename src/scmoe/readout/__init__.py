@@ -1,1 +1,1 @@
-"""Closed-form parts, fitted to the frozen network's outputs after training: arrays in, a frozen dataclass of arrays out."""
+"""Closed-form parts, fitted to the frozen network's outputs: arrays in, a frozen dataclass of arrays out."""

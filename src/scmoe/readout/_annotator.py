@@ -76,8 +76,8 @@ class Annotator:
         """
         widths = [len(coefficients) for coefficients in self.coefficients]
         if [np.shape(view)[1:] for view in views] != [(width,) for width in widths]:
-            found = [np.shape(view) for view in views]
-            raise ValueError(f"Expected {len(widths)} views of (cells, {widths}) features; found shapes {found}.")
+            shapes = [np.shape(view) for view in views]
+            raise ValueError(f"Expected {len(widths)} views of (cells, {widths}) features; found shapes {shapes}.")
         check_views(views, len(views[0]))
         members = zip(views, self.coefficients, self.intercepts, strict=True)
         probabilities = [softmax(view @ slope + start, axis=1) for view, slope, start in members]
@@ -119,15 +119,15 @@ def fit_annotator(
 ) -> Annotator:
     """Learn labels from several views of the same cells.
 
-    Each view gets a softmax regression, in which labels with few cells count as `class_balance` has it. The views' weights
-    minimize the log-loss of the mixture on held-out training cells (5 folds). If weights chosen so do not serve cells that
-    they were not chosen on better than the first view alone, the first view is used alone. Last, one temperature
-    calibrates the probabilities on the same held-out cells.
+    Each view gets a softmax regression, in which labels with few cells count as `class_balance` has it. The views'
+    weights minimize the log-loss of the mixture on held-out training cells (5 folds). If weights chosen so do not serve
+    cells that they were not chosen on better than the first view alone, the first view is used alone. Last, one
+    temperature calibrates the probabilities on the same held-out cells.
 
     Parameters
     ----------
     views
-        For each view, (n, d_m) features made without labels, in any unit; the safest first, such as program scores.
+        For each view, (n, d_m) features made without labels, in any unit; the safest first, such as component scores.
     labels
         (n,) codes from 0 to n_labels - 1; -1 for cells without a label, which are not looked at.
     n_labels
@@ -140,7 +140,8 @@ def fit_annotator(
     Raises
     ------
     ValueError
-        Views that do not fit the labels or hold values that are not numbers; fewer than two labels; an unknown `class_balance`.
+        Views that do not fit the labels or hold values that are not numbers; fewer than two labels; an unknown
+        `class_balance`.
 
     Notes
     -----
@@ -150,16 +151,16 @@ def fit_annotator(
     check_balance(class_balance)
     check_views(views, len(labels))
     known = np.flatnonzero(np.asarray(labels) >= 0)
-    found, codes = np.unique(np.asarray(labels)[known], return_inverse=True)
-    if len(found) < 2 or found[-1] >= n_labels:
+    classes, codes = np.unique(np.asarray(labels)[known], return_inverse=True)
+    if len(classes) < 2 or classes[-1] >= n_labels:
         raise ValueError(
-            f"Labels must be codes below {n_labels}, at least two of them different; found {found.tolist()} in {len(known)} "
-            "labeled cells. Label more cells, or leave the labels out."
+            f"Labels must be codes below {n_labels}, at least two of them different; found {classes.tolist()} in "
+            f"{len(known)} labeled cells. Label more cells, or leave the labels out."
         )
     features = [np.asarray(view, dtype=np.float64)[known] for view in views]
     folds = split_labels(codes, seed)
     weights, temperature, losses = np.eye(len(views))[0], 1.0, np.full(len(views) + 1, np.nan)
-    truth, calibrated = codes[folds >= 0], np.empty((0, len(found)))
+    truth, calibrated = codes[folds >= 0], np.empty((0, len(classes)))
     if len(truth):
         held_out = [hold_out(values, codes, folds, class_balance, seed) for values in features]
         weights = choose_weights(held_out, truth, folds[folds >= 0])
@@ -171,13 +172,13 @@ def fit_annotator(
     return Annotator(
         coefficients=tuple(slope for slope, _ in members),
         intercepts=tuple(start for _, start in members),
-        present=np.isin(np.arange(n_labels), found),
+        present=np.isin(np.arange(n_labels), classes),
         weights=weights,
         temperature=temperature,
         member_log_loss=losses[:-1],
         log_loss=float(losses[-1]),
-        truth=found[truth],
-        predicted=found[calibrated.argmax(axis=1)],
+        truth=classes[truth],
+        predicted=classes[calibrated.argmax(axis=1)],
         confidence=calibrated.max(axis=1),
     )
 
@@ -197,8 +198,8 @@ def check_views(views: Sequence[np.ndarray], n_cells: int) -> None:
 def choose_temperature(probability: NDArray[np.float64], truth: NDArray[np.integer]) -> float:
     """The temperature of least log-loss."""
     bounds = np.log([MIN_TEMPERATURE, MAX_TEMPERATURE])
-    found = minimize_scalar(lambda t: log_loss(temper(probability, np.exp(t)), truth), bounds=bounds)
-    return float(np.exp(found.x))
+    optimum = minimize_scalar(lambda t: log_loss(temper(probability, np.exp(t)), truth), bounds=bounds)
+    return float(np.exp(optimum.x))
 
 
 def temper(probability: NDArray[np.float64], temperature: float) -> NDArray[np.float64]:

@@ -4,22 +4,22 @@ from typing import NamedTuple
 
 import numpy as np
 
-MIN_SPREAD = 1e-3
+MIN_STD = 1e-3
 """Smallest standard deviation along an axis, of the largest: below it there is rounding."""
 
 
 class Axes(NamedTuple):
     """The leading directions of a representation, in which its entries are uncorrelated in the training cells.
 
-    What a linear classifier with a penalty, or a scaler, makes of entries that all say nearly the same is much worse than what it
-    makes of these.
+    What a linear classifier with a penalty, or a scaler, makes of entries that all say nearly the same is much worse
+    than what it makes of these.
     """
 
     mean: np.ndarray
     """(d,)."""
     directions: np.ndarray
     """(d, k): columns, the most variable first; they give all parts of the representation the same variance in all."""
-    spread: np.ndarray
+    std: np.ndarray
     """(k,): standard deviation along each."""
 
     def turn(self, x: np.ndarray) -> np.ndarray:
@@ -27,8 +27,8 @@ class Axes(NamedTuple):
         return ((x - self.mean) @ self.directions).astype(np.float32)
 
     def whiten(self) -> np.ndarray:
-        """(d, k): as `turn`, divided by the spread."""
-        return self.directions / np.maximum(self.spread, MIN_SPREAD * max(self.spread.max(), 1e-12))
+        """(d, k): as `turn`, divided by the standard deviations."""
+        return self.directions / np.maximum(self.std, MIN_STD * max(self.std.max(), 1e-12))
 
 
 def fit_axes(x: np.ndarray, n_parts: int = 1, n_axes: int | None = None) -> Axes:
@@ -51,5 +51,5 @@ def fit_axes(x: np.ndarray, n_parts: int = 1, n_axes: int | None = None) -> Axes
     order = np.argsort(-variance)[:n_axes]
     directions = directions[:, order]
     directions *= np.where(directions[np.abs(directions).argmax(0), np.arange(len(order))] < 0, -1, 1)
-    found = (mean, scale[:, None] * directions, np.sqrt(np.maximum(variance[order], 0)))
-    return Axes(*(np.ascontiguousarray(array, np.float32) for array in found))
+    arrays = (mean, scale[:, None] * directions, np.sqrt(np.maximum(variance[order], 0)))
+    return Axes(*(np.ascontiguousarray(array, np.float32) for array in arrays))

@@ -24,8 +24,8 @@ def roll_up(
 
     Returns
     -------
-    For each cell the position of the name, -1 where none reaches the level, and its probability, then that of the best root; and all
-    names, the labels first.
+    For each cell the position of the name, -1 where none reaches the level, and its probability, then that of the best
+    root; and all names, the labels first.
 
     Raises
     ------
@@ -44,16 +44,16 @@ def roll_up(
     strange = sorted(set(hierarchy) - set(names))
     if strange:
         raise ValueError(
-            f"hierarchy has {', '.join(map(repr, strange))}, which the model does not know; its labels are {', '.join(labels)}. Every name "
-            "must be one of these, or a parent of them."
+            f"hierarchy has {', '.join(map(repr, strange))}, which the model does not know; its labels are "
+            f"{', '.join(labels)}. Every name must be one of these, or a parent of them."
         )
     sums = np.stack([probability[:, [name in lines[label] for label in labels]].sum(1) for name in names], axis=1)
     depth = np.array([len(_line(name, hierarchy)) for name in names])
     # Sums of all labels can miss 1 by rounding.
     reaches = sums >= confidence - 1e-6
     lowest = np.where(reaches, depth, 0).argmax(1)
-    chosen = np.where(reaches.any(1), lowest, sums.argmax(1))
-    return np.where(reaches.any(1), lowest, -1), sums[np.arange(len(sums)), chosen].clip(0, 1), names
+    column = np.where(reaches.any(1), lowest, sums.argmax(1))
+    return np.where(reaches.any(1), lowest, -1), sums[np.arange(len(sums)), column].clip(0, 1), names
 
 
 def _line(name: str, hierarchy: Mapping[str, str]) -> list[str]:

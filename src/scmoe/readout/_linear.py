@@ -119,9 +119,9 @@ class Mixture:
 def fit_mixture(x: np.ndarray, y: np.ndarray, network: np.ndarray, held_out: np.ndarray) -> Mixture:
     """Ridge regression beside a network that predicts the same.
 
-    The weight is the one of least squared error on the cells that neither member has learned from. (A network trained on the
-    residual of the linear member would over-fit it.) With too few held-out cells to tell, the network stands alone. The linear
-    member is not fitted again to all cells: intervals are calibrated on the held-out ones.
+    The weight is the one of least squared error on the cells that neither member has learned from. (A network trained
+    on the residual of the linear member would over-fit it.) With too few held-out cells to tell, the network stands
+    alone. The linear member is not fitted again to all cells: intervals are calibrated on the held-out ones.
 
     Parameters
     ----------

@@ -6,8 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scmoe.readout._axes import fit_axes
-from scmoe.readout._familiarity import whiten
 from scmoe.readout._held_out import N_FOLDS, split_labels
+from scmoe.readout._mapping_score import whiten
 
 N_AXES = 20
 """Leading principal axes that distances are measured in: the later ones are mostly noise, which hides a new type."""
@@ -17,23 +17,24 @@ N_AXES = 20
 class Novelty:
     """Where the labeled cells are in a representation, each type by itself and all together.
 
-    The distance of x is min_c (x - μ_c) Σ⁻¹ (x - μ_c)ᵀ + (x - μ) Σ₀⁻¹ (x - μ)ᵀ: squared Mahalanobis distances to the nearest type, with the
-    covariance Σ within types, and to all cells, with their covariance Σ₀. Types that training lacks tend to be far from both; close to a type that
-    a few cells describe, but far from all others, is less strange than far from both.
+    The distance of x is min_c (x - μ_c) Σ⁻¹ (x - μ_c)ᵀ + (x - μ) Σ₀⁻¹ (x - μ)ᵀ: squared Mahalanobis distances to the
+    nearest type, with the covariance Σ within types, and to all cells, with their covariance Σ₀. Types that training
+    lacks tend to be far from both; close to a type that a few cells describe, but far from all others, is less strange
+    than far from both.
 
     Parameters
     ----------
     within
-        (d, k) map from the representation to units of the spread within types.
+        (d, k) map from the representation to standard deviations within types.
     overall
-        (d, k) map to units of the spread of all cells.
+        (d, k) map to standard deviations of all cells.
     centers
         (C, k) means of the types, mapped by `within`.
     origin
         (k,) mean of all cells, mapped by `overall`.
     held_out
-        (R,) distances of held-out labeled cells, in the order of those of `scmoe.readout._annotator.Annotator`; none if no label has
-        two cells.
+        (R,) distances of held-out labeled cells, in the order of those of `scmoe.readout._annotator.Annotator`; none if
+        no label has two cells.
     """
 
     within: NDArray[np.float64]
@@ -58,8 +59,8 @@ class Novelty:
 
         Returns
         -------
-        (n,) in (0, 1]: (1 + number of held-out cells that are nearer) / (1 + R). Among cells like these, one in twenty is above .95. NaN
-        without held-out cells.
+        (n,) in (0, 1]: (1 + number of held-out cells that are nearer) / (1 + R). Among cells like these, one in twenty
+        is above .95. NaN without held-out cells.
         """
         if not len(self.held_out):
             return np.full(len(distance), np.nan)
@@ -68,7 +69,7 @@ class Novelty:
 
     def to_arrays(self) -> dict[str, np.ndarray]:
         """What `from_arrays` needs."""
-        return {each.name: getattr(self, each.name) for each in fields(self)}
+        return {field.name: getattr(self, field.name) for field in fields(self)}
 
     @classmethod
     def from_arrays(cls, arrays: dict[str, np.ndarray]) -> "Novelty":
@@ -92,8 +93,9 @@ def fit_novelty(values: np.ndarray, labels: np.ndarray, seed: int) -> Novelty:
 
     Notes
     -----
-    Class-conditional distances with one covariance: Lee et al. 2018, `doi:10.48550/arXiv.1807.03888 <https://doi.org/10.48550/arXiv.1807.03888>`__.
-    The distance to all cells is added, not subtracted as in relative distances: see the user guide for what was compared.
+    Class-conditional distances with one covariance: Lee et al. 2018, `doi:10.48550/arXiv.1807.03888
+    <https://doi.org/10.48550/arXiv.1807.03888>`__. The distance to all cells is added, not subtracted as in relative
+    distances: see the user guide for what was compared.
     """
     known = np.asarray(labels) >= 0
     points, codes = values[known].astype(np.float64), np.unique(np.asarray(labels)[known], return_inverse=True)[1]
@@ -107,7 +109,7 @@ def fit_novelty(values: np.ndarray, labels: np.ndarray, seed: int) -> Novelty:
 
 
 def _describe(points: np.ndarray, codes: np.ndarray, held_out: np.ndarray | None = None) -> Novelty:
-    """Means, spreads and distances of labeled cells (n, d)."""
+    """Means, covariances and distances of labeled cells (n, d)."""
     axes = fit_axes(points, n_axes=min(N_AXES, points.shape[1])).directions.astype(np.float64)
     turned = points @ axes
     centers = np.stack([turned[codes == code].mean(0) for code in np.unique(codes)])

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 
 from scmoe.readout._annotator import Annotator
-from scmoe.readout._familiarity import Familiarity
 from scmoe.readout._linear import Linear, Mixture
+from scmoe.readout._mapping_score import MappingScore
 from scmoe.readout._novelty import Novelty
 from scmoe.readout._spread import Spread
 from scmoe.readout._subsets import Subset
@@ -28,11 +28,11 @@ class Readouts:
     spreads
         Uncertainty of a prediction.
     embeddings
-        From states and program scores of some modalities to the embedding.
+        From states and component scores of some modalities to the embedding.
     familiarities
         Where the training cells of a modality are.
     annotators
-        Labels, from program scores and states of some modalities.
+        Labels, from component scores and states of some modalities.
     novelties
         Distances to labeled cells that have some modalities; of the same sets as the annotators.
     label_scale
@@ -42,7 +42,7 @@ class Readouts:
     mixtures: dict[Direction, Mixture] = field(default_factory=dict)
     spreads: dict[Direction, Spread] = field(default_factory=dict)
     embeddings: dict[Subset, Linear] = field(default_factory=dict)
-    familiarities: dict[Subset, Familiarity] = field(default_factory=dict)
+    familiarities: dict[Subset, MappingScore] = field(default_factory=dict)
     annotators: dict[Subset, Annotator] = field(default_factory=dict)
     novelties: dict[Subset, Novelty] = field(default_factory=dict)
     label_scale: float = 1.0
@@ -51,7 +51,7 @@ class Readouts:
         """Flat, under names such as ``mixtures/0+1→2/weight``."""
         arrays = {
             f"{kind}/{to_text(key)}/{name}": array
-            for kind in PARTS
+            for kind in KINDS
             for key, part in getattr(self, kind).items()
             for name, array in part.to_arrays().items()
         }
@@ -60,22 +60,22 @@ class Readouts:
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, np.ndarray]) -> "Readouts":
         """The inverse of `to_arrays`."""
-        nested: dict[str, dict[Any, dict[str, np.ndarray]]] = {kind: {} for kind in PARTS}
+        nested: dict[str, dict[Any, dict[str, np.ndarray]]] = {kind: {} for kind in KINDS}
         for path, array in arrays.items():
             if path == LABEL_SCALE:
                 continue
             kind, key, name = path.split("/")
             nested[kind].setdefault(from_text(key), {})[name] = array
-        parts = {kind: {key: PARTS[kind].from_arrays(a) for key, a in group.items()} for kind, group in nested.items()}
+        parts = {kind: {key: KINDS[kind].from_arrays(a) for key, a in group.items()} for kind, group in nested.items()}
         return cls(**parts, label_scale=float(arrays[LABEL_SCALE]))
 
 
 LABEL_SCALE = "label_scale"
-PARTS: dict[str, Any] = {
+KINDS: dict[str, Any] = {
     "mixtures": Mixture,
     "spreads": Spread,
     "embeddings": Linear,
-    "familiarities": Familiarity,
+    "familiarities": MappingScore,
     "annotators": Annotator,
     "novelties": Novelty,
 }

@@ -23,8 +23,8 @@ class Spread:
     Parameters
     ----------
     center, level, slope, factor
-        (D,) each: mean predicted value, mean squared error, its change with the predicted value, and the factor for which
-        μ ± 1.645 sd covers 90 % of held-out values.
+        (D,) each: mean predicted value, mean squared error, its change with the predicted value, and the factor for
+        which μ ± 1.645 sd covers 90 % of held-out values.
     """
 
     center: np.ndarray
@@ -50,8 +50,8 @@ class Spread:
 def fit_spread(mean: np.ndarray, truth: np.ndarray, held_out: np.ndarray) -> Spread:
     """Fit it to the errors of predictions.
 
-    The squared error of each feature is regressed on its predicted value (errors of counts grow with them). The factor is
-    the conformal one (Lei et al. 2018) of cells that nothing was learned from.
+    The squared error of each feature is regressed on its predicted value (errors of counts grow with them). The factor
+    is the conformal one (Lei et al. 2018) of cells that nothing was learned from.
 
     Parameters
     ----------
@@ -84,9 +84,9 @@ def conformal_factor(ratio: np.ndarray) -> np.ndarray:
     share = min(INTERVAL * (1 + 1 / int(n.sum())), 1)
     together = float(np.nanquantile(ratio, share))
     levels = np.minimum(np.ceil((n + 1) * INTERVAL) / np.maximum(n, 1), 1)
-    found = np.full(ratio.shape[1], together)
+    factor = np.full(ratio.shape[1], together)
     for level in np.unique(levels[n >= MIN_HELD_OUT]):  # one for all, unless values are missing
-        chosen = (levels == level) & (n >= MIN_HELD_OUT)
-        found[chosen] = np.nanquantile(ratio[:, chosen], level, axis=0)
+        features = (levels == level) & (n >= MIN_HELD_OUT)
+        factor[features] = np.nanquantile(ratio[:, features], level, axis=0)
     # A feature that is hardly ever present has held-out errors near zero: it keeps the width of its mean squared error.
-    return np.maximum(found, 1e-3) / WIDTH
+    return np.maximum(factor, 1e-3) / WIDTH

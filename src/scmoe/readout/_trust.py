@@ -12,9 +12,9 @@ def label_trust(
 ) -> NDArray[np.float64]:
     """Rank of the trust in the labels of cells among held-out cells of known types.
 
-    A cell's label is trusted as much as the smaller of two shares: that of held-out cells whose label is no surer, and that of held-out cells
-    that are at least as far from the known types. Their smaller one is ranked among those of the held-out cells in turn, so
-    a share c of cells like these is above 1 - c.
+    A cell's label is trusted as much as the smaller of two shares: that of held-out cells whose label is no surer, and
+    that of held-out cells that are at least as far from the known types. Their smaller one is ranked among those of the
+    held-out cells in turn, so a share c of cells like these is above 1 - c.
 
     Parameters
     ----------

@@ -14,7 +14,7 @@ SMALLEST = 1e-12
 def choose_weights(
     held_out: Sequence[NDArray[np.float64]], truth: NDArray[np.integer], folds: NDArray[np.integer]
 ) -> NDArray[np.float64]:
-    """Weights of least log-loss; all on the first member if such weights do not pay on folds they were not fitted to."""
+    """Weights of least log-loss; all on the first member if such weights do not pay on folds outside their fit."""
     own = np.stack([p[np.arange(len(truth)), truth] for p in held_out], axis=1).clip(SMALLEST)
     tested = np.empty(len(truth))
     for fold in np.unique(folds):

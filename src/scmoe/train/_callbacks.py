@@ -47,8 +47,8 @@ class Progress(Callback):
         assert isinstance(plan, TrainingPlan)
         if plan.history:
             last = plan.history[-1]
-            shown = {name: f"{last[name]:.3f}" for name in ("train_loss", "validation_loss") if name in last}
-            self.bar.set_postfix(shown)
+            postfix = {name: f"{last[name]:.3f}" for name in ("train_loss", "validation_loss") if name in last}
+            self.bar.set_postfix(postfix)
 
 
 class EpochCheckpoint(Checkpoint):

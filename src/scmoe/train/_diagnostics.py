@@ -29,7 +29,7 @@ SMALLEST_FALL = 0.05
 
 
 def sample_cells(data: MosaicDataModule) -> Batch:
-    """At most 512 cells, always the same, evenly from the validation cells, or from the training cells if there are none."""
+    """At most 512 cells, always the same, evenly from the validation cells, or without any from the training cells."""
     cells = data.validation if len(data.validation) else data.train
     return data.dataset[cells[np.linspace(0, len(cells) - 1, min(len(cells), N_SAMPLED)).astype(int)]]
 
@@ -54,13 +54,13 @@ def expert_loads(routing: Sequence[Routing]) -> np.ndarray:
 
 
 def embedding_drift(before: Tensor, after: Tensor) -> float:
-    """How far cells moved between two embeddings (B, d), in units of how far they are from their mean (root mean squares).
+    """How far cells moved between two embeddings (B, d), over how far they are from their mean (root mean squares).
 
     NaN when the cells do not differ, as one cell does not.
     """
-    moved = (after - before.to(after)).square().sum(1).mean()
-    spread = (after - after.mean(0)).square().sum(1).mean()
-    return float((moved / spread).sqrt()) if spread > 0 else math.nan
+    displacement = (after - before.to(after)).square().sum(1).mean()
+    variance = (after - after.mean(0)).square().sum(1).mean()
+    return float((displacement / variance).sqrt()) if variance > 0 else math.nan
 
 
 def diagnose(
@@ -84,18 +84,18 @@ def diagnose(
     dict
         See ``diagnostics`` of `scmoe.model.SCMOE`.
     """
-    watched = "validation" if "validation_loss" in history else "training"
-    loss = history["validation_loss" if watched == "validation" else "train_loss"].to_numpy()
+    stage = "validation" if "validation_loss" in history else "training"
+    loss = history["validation_loss" if stage == "validation" else "train_loss"].to_numpy()
     loss = loss[np.isfinite(loss)]
     late_fall, rise = course(loss)
     loads = expert_loads(encoded.routing)
     n_experts = loads.shape[1]
     entropy = -(loads * np.log(np.where(loads > 0, loads, 1))).sum(1)
-    found = {
+    measures = {
         "n_epochs": len(history),
         "n_steps": n_steps,
         "n_skipped_steps": n_skipped,
-        "watched_loss": watched,
+        "watched_loss": stage,
         "final_loss": float(loss[-1]) if len(loss) else math.nan,
         "late_fall": late_fall,
         "rise": rise,
@@ -103,7 +103,7 @@ def diagnose(
         "expert_load_entropy": (entropy / math.log(max(n_experts, 2))).tolist(),
         "posterior_drift": math.nan if before is None else embedding_drift(before, encoded.joint),
     }
-    return {**found, "verdict": verdict(found)}
+    return {**measures, "verdict": verdict(measures)}
 
 
 def course(loss: np.ndarray) -> tuple[float, float]:
@@ -118,24 +118,28 @@ def course(loss: np.ndarray) -> tuple[float, float]:
     return float((loss[-1 - quarter] - loss[-1]) / fall), float((loss[-1] - loss.min()) / fall)
 
 
-def verdict(found: dict[str, Any]) -> list[str]:
+def verdict(diagnostics: dict[str, Any]) -> list[str]:
     """What is wrong and what to do, one sentence each."""
-    watched, epochs, said = found["watched_loss"], found["n_epochs"], []
-    if found["n_skipped_steps"]:
-        said.append(
-            f"{found['n_skipped_steps']} of {found['n_steps']} steps were skipped, because their loss or gradient was "
-            "not a finite number: look for extreme values in the data, or lower lr."
+    stage, epochs, sentences = diagnostics["watched_loss"], diagnostics["n_epochs"], []
+    if diagnostics["n_skipped_steps"]:
+        sentences.append(
+            f"{diagnostics['n_skipped_steps']} of {diagnostics['n_steps']} steps were skipped, because their loss or "
+            "gradient was not a finite number: look for extreme values in the data, or lower lr."
         )
-    for block, dead in enumerate(found["dead_experts"], start=1):
+    for block, dead in enumerate(diagnostics["dead_experts"], start=1):
         if dead:
-            said.append(f"Block {block} hardly uses {dead} of its experts: raise balance_weight or lower n_experts.")
-    if math.isnan(found["late_fall"]):
-        said.append("One epoch cannot show whether the loss still falls: raise max_epochs.")
-    elif found["late_fall"] > STILL_FALLING[watched]:
-        said.append(f"The {watched} loss was still falling after {epochs} epochs: raise max_epochs.")
-    if watched == "validation" and found["rise"] > ROSE:
-        said.append("The validation loss rose again from its lowest: lower max_epochs, or use early_stopping=True.")
-    return said
+            sentences.append(
+                f"Block {block} hardly uses {dead} of its experts: raise balance_weight or lower n_experts."
+            )
+    if math.isnan(diagnostics["late_fall"]):
+        sentences.append("One epoch cannot show whether the loss still falls: raise max_epochs.")
+    elif diagnostics["late_fall"] > STILL_FALLING[stage]:
+        sentences.append(f"The {stage} loss was still falling after {epochs} epochs: raise max_epochs.")
+    if stage == "validation" and diagnostics["rise"] > ROSE:
+        sentences.append(
+            "The validation loss rose again from its lowest: lower max_epochs, or use early_stopping=True."
+        )
+    return sentences
 
 
 def report(diagnostics: dict[str, Any], seconds: float) -> None:

@@ -17,7 +17,9 @@ from scmoe.train._plan import TrainingPlan
 
 @dataclass(frozen=True, kw_only=True)
 class FineTuneConfig(StepConfig):
-    """How a pretrained network learns labels; every field is a key of ``plan_kwargs`` of `scmoe.model.XTRIMOGENE.fine_tune`.
+    """How a pretrained network learns labels.
+
+    Every field is a key of ``plan_kwargs`` of `scmoe.model.XTRIMOGENE.fine_tune`.
 
     Parameters
     ----------
@@ -36,8 +38,8 @@ class FineTuneConfig(StepConfig):
     lr: float = 1e-3
 
 
-class Part(NamedTuple):
-    """Epochs of a training in which all is trained in the same way."""
+class Phase(NamedTuple):
+    """A phase of a training: epochs in which all is trained in the same way."""
 
     n_epochs: int
     n_steps: int
@@ -62,30 +64,31 @@ class Part(NamedTuple):
         return GeneDataModule(dataset, train, validation, batch_size=batch_size, seed=seed, probability=probability)
 
 
-def parts_of(balance: Balance, max_epochs: int, max_steps: int | None = None) -> list[Part]:
-    """The parts of a training. Whatever the option, there are as many epochs, or steps if their number is given.
+def phases_of(balance: Balance, max_epochs: int, max_steps: int | None = None) -> list[Phase]:
+    """The phases of a training. Whatever the option, there are as many epochs, or steps if their number is given.
 
-    ``"deferred"`` and ``"decoupled"`` are plain for the first four fifths. Then the former weighs the labels, at a tenth of the
-    learning rate, and the latter trains the head alone on labels drawn alike. ``"post_hoc"`` and ``"prototype"`` come after a plain training.
+    ``"deferred"`` and ``"decoupled"`` are plain for the first four fifths. Then the former weighs the labels, at a
+    tenth of the learning rate, and the latter trains the head alone on labels drawn alike. ``"post_hoc"`` and
+    ``"prototype"`` come after a plain training.
 
     Raises
     ------
     ValueError
-        There is only one epoch or step for two parts.
+        There is only one epoch or step for two phases.
     """
     plain, n_steps = Balance("none", balance.counts), -1 if max_steps is None else max_steps
     if balance.option in ("post_hoc", "prototype"):
-        return [Part(max_epochs, n_steps, plain)]
+        return [Phase(max_epochs, n_steps, plain)]
     if balance.option not in ("deferred", "decoupled"):
-        return [Part(max_epochs, n_steps, balance)]
+        return [Phase(max_epochs, n_steps, balance)]
     unit, n = ("epochs", max_epochs) if max_steps is None else ("steps", max_steps)
     if n < 2:
         raise ValueError(f"class_balance={balance.option!r} needs two {unit}, the last of them balanced; found {n}.")
     n_late = max(round((1 - PLAIN_SHARE) * n), 1)
     late = {"rate": LATE_RATE} if balance.option == "deferred" else {"head_only": True}
     if max_steps is None:
-        return [Part(max_epochs - n_late, -1, plain), Part(n_late, -1, balance, **late)]
-    return [Part(max_epochs, max_steps - n_late, plain), Part(max_epochs, n_late, balance, **late)]
+        return [Phase(max_epochs - n_late, -1, plain), Phase(n_late, -1, balance, **late)]
+    return [Phase(max_epochs, max_steps - n_late, plain), Phase(max_epochs, n_late, balance, **late)]
 
 
 def fine_tune_objective(

@@ -33,7 +33,7 @@ PATIENCE = 10
 """Epochs without a better validation loss before early stopping stops."""
 
 
-class Run(NamedTuple):
+class RunResult(NamedTuple):
     """What any training leaves besides the weights."""
 
     history: pd.DataFrame
@@ -44,7 +44,7 @@ class Run(NamedTuple):
     """Of these, steps whose loss or gradient was not finite."""
 
 
-class Fitted(NamedTuple):
+class FitResult(NamedTuple):
     """What a training leaves besides the weights."""
 
     history: pd.DataFrame
@@ -71,16 +71,17 @@ def fit(
     seed: int,
     callbacks: Sequence[Callback] = (),
     **run_kwargs: Any,
-) -> Fitted:
+) -> FitResult:
     """Train `network` in place; see `scmoe.model.SCMOE.train` for the arguments."""
     late = LateEmbedding(sample_cells(data))
     width = network.config.n_hidden
     plan = TrainingPlan(network, objective, config, seed)
-    done = run(plan, data, width=width, callbacks=[late, *callbacks], **run_kwargs)
+    result = run(plan, data, width=width, callbacks=[late, *callbacks], **run_kwargs)
     with threads_for(width):
         encoded = encode_cells(network, late.cells)
-    return Fitted(
-        done.history, diagnose(done.history, encoded, late.joint, n_steps=done.n_steps, n_skipped=done.n_skipped)
+    return FitResult(
+        result.history,
+        diagnose(result.history, encoded, late.joint, n_steps=result.n_steps, n_skipped=result.n_skipped),
     )
 
 
@@ -96,7 +97,7 @@ def run(
     callbacks: Sequence[Callback] = (),
     enable_progress_bar: bool = True,
     **trainer_kwargs: Any,
-) -> Run:
+) -> RunResult:
     """Run a plan and leave the averaged weights in its network, on the device of the training.
 
     Parameters
@@ -141,7 +142,7 @@ def run(
             raise KeyboardInterrupt(f"Training was interrupted.{hint}") from error
         plan.keep_average()
         network.to(trainer.strategy.root_device)  # Lightning has moved it to the CPU
-    return Run(pd.DataFrame(plan.history).set_index("epoch"), trainer.global_step, plan.n_skipped)
+    return RunResult(pd.DataFrame(plan.history).set_index("epoch"), trainer.global_step, plan.n_skipped)
 
 
 def identity_of(data: MosaicDataModule | GeneDataModule) -> dict[str, int]:
@@ -153,10 +154,10 @@ def identity_of(data: MosaicDataModule | GeneDataModule) -> dict[str, int]:
 def check_checkpoint(path: Path) -> None:
     """Raise a ValueError for a file that is cut short, damaged or of another program."""
     try:
-        held = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+        checkpoint = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
     except (UnpicklingError, RuntimeError, EOFError, KeyError) as error:  # torch has no one error for damaged files
         raise ValueError(f"{path} is damaged or cut short. Remove it and train again without resume=True.") from error
-    if not isinstance(held, dict) or not {"settings", "history"} <= set(held):
+    if not isinstance(checkpoint, dict) or not {"settings", "history"} <= set(checkpoint):
         raise ValueError(f"{path} is no checkpoint of scmoe. Choose another checkpoint_dir.")
 
 

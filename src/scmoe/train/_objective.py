@@ -7,14 +7,6 @@ from scmoe.data._dataset import Batch
 from scmoe.losses._balance import balance_by_modality, balance_loss, z_loss
 from scmoe.losses._ddc import ddc
 from scmoe.losses._graph import graph_loss
-from scmoe.losses._likelihood import (
-    bernoulli_nll,
-    log_library,
-    mean_over_observed,
-    nb_nll,
-    poisson_nll,
-    squared_error,
-)
 from scmoe.nn._decoder import Decoder
 from scmoe.nn._network import Encoded, Network
 from scmoe.train._config import TrainConfig
@@ -24,8 +16,8 @@ def draw_groups(n_cells: int, n_modalities: int, p_split: float, device: torch.d
     """Random attention groups (B, V): modalities of a cell see each other only within a group.
 
     A share `p_split` of the cells is split: each modality for itself, or, in half of these when there are more than two
-    modalities, into two random groups, so that prediction from several sources is learned too (with V modalities, 2 in 2^V
-    of these draws put all into one group, which fuses the cell after all). The others are fused.
+    modalities, into two random groups, so that prediction from several sources is learned too (with V modalities, 2 in
+    2^V of these draws put all into one group, which fuses the cell after all). The others are fused.
     """
     alone = torch.arange(n_modalities, device=device).expand(n_cells, -1)
     group = alone
@@ -52,67 +44,65 @@ def reconstruction(decoder: Decoder, scores: Tensor, z: Tensor, counts: Tensor |
     -------
     Tensor (..., n_v).
     """
-    if decoder.likelihood == "gaussian":
-        if seen is None and decoder.has_programs:
-            return decoder.mean_squared_error(scores, z) * decoder.loss_scale
-        loss = squared_error(z, decoder.parameters_of(scores))
-    else:
-        assert counts is not None
-        parameters = decoder.parameters_of(scores)
-        if decoder.likelihood == "bernoulli":
-            loss = bernoulli_nll((counts > 0).float(), parameters)
-        elif decoder.likelihood == "poisson":
-            loss = poisson_nll(counts, parameters + log_library(counts))
-        else:
-            loss = nb_nll(counts, parameters + log_library(counts), decoder.log_theta)
-    return mean_over_observed(loss, seen) * decoder.loss_scale
+    if decoder.likelihood.is_squared_error and seen is None and decoder.has_components:
+        return decoder.mean_squared_error(scores, z) * decoder.loss_scale
+    target = counts if decoder.likelihood.reads_counts else z
+    assert target is not None
+    return mean_over_observed(decoder.losses(target, scores), seen) * decoder.loss_scale
 
 
 def pair_losses(
     network: Network, encoded: Encoded, z: list[Tensor], batch: Batch, group: Tensor
 ) -> tuple[Tensor, Tensor]:
-    """Mean loss of decoding each modality from each: from its own state, and from others' of other groups (the target unseen).
+    """Mean loss of decoding each modality from its own state, and from others' of other groups (the target unseen).
 
     Returns
     -------
     losses
-        (V targets, V sources); 0 where no cell can tell.
-    told
-        (V, V) whether any can.
+        (V targets, V sources); 0 for a pair without any cell that has both, in different groups if they differ.
+    has_cells
+        (V, V) which pairs have such a cell.
     """
     covariates, presence, V = network.scale_covariates(batch.covariates), batch.presence, network.n_modalities
     losses: list[Tensor] = []
-    told: list[Tensor] = []
+    has_cells: list[Tensor] = []
     for target, decoder in enumerate(network.decoders):
         # Only the cells that have the target are decoded.
-        states, known, here, groups = (
+        states_n, covariates_n, mask_n, group_n = (
             presence.select(x, target) for x in (encoded.states, covariates, presence.mask, group)
         )
         sources = [source for source in range(V) if source != target]
         # Stacked, not indexed by a list, which would be copied to a GPU while the host waits.
-        scores = [decoder.scores(states[:, target], known, own=True)[None]]
+        scores = [decoder.scores(states_n[:, target], covariates_n, own=True)[None]]
         if sources:
-            scores.append(decoder.scores(torch.stack([states[:, s] for s in sources]), known, own=False))
+            scores.append(decoder.scores(torch.stack([states_n[:, s] for s in sources]), covariates_n, own=False))
         loss = reconstruction(decoder, torch.cat(scores), z[target], batch.counts[target], batch.observed[target])
         rows = dict(zip([target, *sources], loss, strict=True))
         for source in range(V):
-            cells = here[:, source]
+            cells = mask_n[:, source]
             if source != target:
-                cells = (groups[:, source] != groups[:, target]) & cells
+                cells = (group_n[:, source] != group_n[:, target]) & cells
             losses.append(masked_mean(rows[source], cells))
-            told.append(cells.any())
-    return torch.stack(losses).view(V, V), torch.stack(told).view(V, V)
+            has_cells.append(cells.any())
+    return torch.stack(losses).view(V, V), torch.stack(has_cells).view(V, V)
 
 
-def own_and_cross(losses: Tensor, told: Tensor) -> tuple[Tensor, Tensor]:
-    """Means of what `pair_losses` returns on the diagonal, and of what could be told off it."""
-    return losses.diagonal().mean(), masked_mean(off_diagonal(losses), off_diagonal(told))
+def own_and_cross(losses: Tensor, has_cells: Tensor) -> tuple[Tensor, Tensor]:
+    """Means of what `pair_losses` returns on the diagonal, and of the pairs that have cells off it."""
+    return losses.diagonal().mean(), masked_mean(off_diagonal(losses), off_diagonal(has_cells))
 
 
 def off_diagonal(x: Tensor) -> Tensor:
     """The V² - V entries of (V, V) off the diagonal, row by row."""
     V = len(x)
     return x.flatten()[1:].view(V - 1, V + 1)[:, :-1].flatten() if V > 1 else x.new_zeros(0)
+
+
+def mean_over_observed(loss: Tensor, observed: Tensor | None) -> Tensor:
+    """Mean over the features (last axis) that are observed; 0 where none is."""
+    if observed is None:
+        return loss.mean(-1)
+    return (loss * observed).sum(-1) / observed.sum(-1).clamp(min=1)
 
 
 def masked_mean(x: Tensor, mask: Tensor) -> Tensor:
@@ -151,8 +141,8 @@ def objective(network: Network, batch: Batch, config: TrainConfig) -> dict[str, 
     Returns
     -------
     dict
-        Scalars: ``loss`` (the weighted sum), ``own``, ``cross``, ``balance``, ``z``, and ``graph`` and ``cluster`` where
-        there is a neighbor graph or a clustering head.
+        Scalars: ``loss`` (the weighted sum), ``own``, ``cross``, ``balance``, ``z``, and ``graph`` and ``cluster``
+        where there is a neighbor graph or a clustering head.
     """
     (n_cells, n_modalities), device = batch.presence.mask.shape, batch.presence.mask.device
     if network.training:
@@ -165,8 +155,8 @@ def objective(network: Network, batch: Batch, config: TrainConfig) -> dict[str, 
     own, cross = own_and_cross(*pair_losses(network, encoded, z, batch, group))
     terms = {"own": own, "cross": cross, **further_losses(network, encoded, batch, group, config.balance_scope)}
     if "cluster" in terms and not network.training:  # evaluated on fused cells, as the head is used; trained on both
-        heard = network.encode(z, batch.presence, covariates, values=batch.values)
-        terms["cluster"] = torch.stack(ddc(*network.cluster_logits(heard))).sum()
+        fused_encoding = network.encode(z, batch.presence, covariates, values=batch.values)
+        terms["cluster"] = torch.stack(ddc(*network.cluster_logits(fused_encoding))).sum()
     weights = {name: getattr(config, f"{name}_weight") for name in terms}
     if not network.training:  # what regularizes the router is no measure of fit
         weights |= {"balance": 0.0, "z": 0.0}

@@ -17,14 +17,15 @@ from scmoe.train._config import StepConfig
 Objective = Callable[[Any, Any, Any], dict[str, Tensor]]
 """A network, a batch and settings to the batch's losses by name; ``loss`` is the one to lower."""
 MAX_SKIPPED = 0.5
-"""Share of an epoch's steps that may be skipped. Extreme cells spoil their own batches; beyond that the training itself fails."""
+"""Share of an epoch's steps that may be skipped. Extreme cells spoil their batches; beyond it, the training fails."""
 
 
 class TrainingPlan(LightningModule):
     """AdamW with warm-up and cosine, gradient clipping, running average of the weights, one log an epoch.
 
-    Losses are accumulated on the device and read once an epoch. A step whose loss or gradient is not finite leaves the weights,
-    the optimizer's moments and the running average as they were, and is counted; a GPU is never waited for to find out.
+    Losses are accumulated on the device and read once an epoch. A step whose loss or gradient is not finite leaves the
+    weights, the optimizer's moments and the running average as they were, and is counted; a GPU is never waited for to
+    find out.
 
     Parameters
     ----------
@@ -58,8 +59,8 @@ class TrainingPlan(LightningModule):
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """AdamW and its schedule, one update a step."""
         matrices = [p for name, p in self.network.named_parameters() if p.ndim > 1 and "position" not in name]
-        chosen = {id(p) for p in matrices}
-        others = [p for p in self.network.parameters() if id(p) not in chosen]
+        matrix_ids = {id(p) for p in matrices}
+        others = [p for p in self.network.parameters() if id(p) not in matrix_ids]
         groups = [
             {"params": matrices, "weight_decay": self.config.weight_decay},
             {"params": others, "weight_decay": 0.0},
@@ -71,8 +72,8 @@ class TrainingPlan(LightningModule):
         warm = max(self.config.warmup * total, 1)
 
         def factor(step: int) -> float:
-            done = min(max(step - warm, 0) / max(total - warm, 1), 1)
-            return min((step + 1) / warm, 0.5 * (1 + math.cos(math.pi * done)) + 0.01)
+            progress = min(max(step - warm, 0) / max(total - warm, 1), 1)
+            return min((step + 1) / warm, 0.5 * (1 + math.cos(math.pi * progress)) + 0.01)
 
         schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, factor)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
@@ -134,22 +135,24 @@ class TrainingPlan(LightningModule):
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Go on from the saved history, of a run with the same settings and data only."""
-        then, now = checkpoint["settings"], self._settings()
-        if changed := [name for name in now if then.get(name) != now[name]]:
+        saved, current = checkpoint["settings"], self._settings()
+        if changed := [name for name in current if saved.get(name) != current[name]]:
             name = changed[0]
             if name == "data":
                 raise ValueError(
-                    "The checkpoint is of a training on other data: cells, features, values and their order, and the cells held out for "
-                    "validation, must be the same. Resume with that data, or choose another checkpoint_dir."
+                    "The checkpoint is of a training on other data: cells, features, values and their order, and the "
+                    "cells held out for validation, must be the same. Resume with that data, or choose another "
+                    "checkpoint_dir."
                 )
             raise ValueError(
-                f"The checkpoint is of a run with {name}={then.get(name)}; this one has {name}={now[name]}. "
+                f"The checkpoint is of a run with {name}={saved.get(name)}; this one has {name}={current[name]}. "
                 "Resume with the same settings, or choose another checkpoint_dir."
             )
-        done, wanted = len(checkpoint["history"]), self.trainer.max_epochs
-        if wanted is not None and done > wanted:
+        n_done, max_epochs = len(checkpoint["history"]), self.trainer.max_epochs
+        if max_epochs is not None and n_done > max_epochs:
             raise ValueError(
-                f"The checkpoint is of a run that has done {done} epochs already; max_epochs is {wanted}. Raise it."
+                f"The checkpoint is of a run that has done {n_done} epochs already; "
+                f"max_epochs is {max_epochs}. Raise it."
             )
         self.history, self.n_skipped = list(checkpoint["history"]), checkpoint["n_skipped"]
 
@@ -183,12 +186,10 @@ class TrainingPlan(LightningModule):
         self._counts[stage] = self._counts[stage] + counted
 
     def _log(self, stage: str) -> None:
-        steps, reduce = (
-            float(self._counts[stage]),
-            self.trainer.strategy.reduce,
-        )  # the mean over the processes, if several
-        named = zip(self._names[stage], self._sums[stage] / steps, strict=True)
-        means = {f"{stage}_{name}": float(reduce(mean)) for name, mean in named}
+        steps = float(self._counts[stage])
+        reduce = self.trainer.strategy.reduce  # the mean over the processes, if several
+        epoch_means = zip(self._names[stage], self._sums[stage] / steps, strict=True)
+        means = {f"{stage}_{name}": float(reduce(mean)) for name, mean in epoch_means}
         self._means.update(means)
         self.log_dict(means)
 
@@ -201,9 +202,9 @@ def follow(average: list[Tensor], weights: list[Tensor], decay: float, skip: Ten
     """
     update = get_ema_multi_avg_fn(decay)
     if skip.is_cuda:
-        kept = torch._foreach_mul(average, skip)
+        previous = torch._foreach_mul(average, skip)
         update(average, weights, None)
         torch._foreach_mul_(average, 1 - skip)
-        torch._foreach_add_(average, kept)
+        torch._foreach_add_(average, previous)
     elif not skip:
         update(average, weights, None)

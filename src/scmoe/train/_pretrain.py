@@ -32,8 +32,8 @@ class PretrainConfig(StepConfig):
     ema
         Decay of the running average of the weights, which is what the model keeps.
     mask_nonzero, mask_zero
-        Shares of a cell's expressed genes and of its other genes that are masked and to be predicted. With 90 % zeros the
-        defaults mask about as many of both.
+        Shares of a cell's expressed genes and of its other genes that are masked and to be predicted. With 90 % zeros
+        the defaults mask about as many of both.
     balance_weight, z_weight
         Weights of the router's balance loss and z-loss, where there is more than one expert.
     """
@@ -63,9 +63,10 @@ def pretrain_objective(network: GeneNetwork, batch: GeneBatch, config: PretrainC
     Returns
     -------
     dict
-        Scalars: ``loss``, the mean squared error of the masked genes (the paper's equation 5 divides by another number), or
-        their cross-entropy, with what regularizes the router; ``nonzero`` and ``zero``, the mean squared errors of masked genes that are expressed and that
-        are not, where such are masked; ``balance`` and ``z`` where there are experts.
+        Scalars: ``loss``, the mean squared error of the masked genes (the paper's equation 5 divides by another
+        number), or their cross-entropy, with what regularizes the router; ``nonzero`` and ``zero``, the mean squared
+        errors of masked genes that are expressed and that are not, where such are masked; ``balance`` and ``z`` where
+        there are experts.
     """
     encoded = network.encode(batch.gene, batch.value, batch.seen)
     states = network.decode(encoded, batch.gene, batch.asked, batch.hidden, batch.unknown)

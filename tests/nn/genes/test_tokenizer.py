@@ -34,7 +34,7 @@ def make(shake=None, **settings) -> Network:
 
 @pytest.fixture
 def values() -> list[Tensor]:
-    """About half of the genes are expressed, in cell 3 none, in cell 4 one, beyond the clipping of standardized values."""
+    """About half of the genes are expressed, in cell 3 none, in cell 4 one, beyond the clipping of values."""
     rna = torch.rand(B, D) * 3 * (torch.rand(B, D) < 0.5)
     rna[3], rna[4] = 0, 0
     rna[4, 6] = 60

@@ -89,8 +89,8 @@ def predicted(model: Any, train: MuData, test: MuData, source: str, target: str)
 
     `train` are cells with both modalities, for the lines of `from_counts`.
     """
-    likelihood = model.setup.likelihoods[target]
-    if likelihood == "gaussian":
+    likelihood = model.setup.likelihood(target)
+    if not likelihood.reads_counts:
         mean, sd = model.impute(source, target, test, return_sd=True)
         if model.config.tokenizer == "patch":  # without programs there is no linear part
             return Predicted(values=mean, sd=sd)
@@ -98,7 +98,7 @@ def predicted(model: Any, train: MuData, test: MuData, source: str, target: str)
         return Predicted(values=mean, parts=parts, weight=model.mixture_weight(source, target), sd=sd)
     known, new = (model.impute(source, target, cells) for cells in (train, test))
     observed = dense(train.mod[target].X)
-    if likelihood == "bernoulli":
+    if not likelihood.expects_counts:
         return Predicted(values=on_lines(known, new, observed))
     return Predicted(values=from_counts(known, new, model.setup.kinds[target], observed))
 

@@ -8,7 +8,7 @@ import torch
 from lightning.pytorch import LightningDataModule
 from torch.utils.data import DataLoader, Sampler
 
-from scmoe.data._datamodule import mine
+from scmoe.data._datamodule import rank_batches
 from scmoe.data.genes._dataset import Draw, GeneBatch, GeneDataset
 
 POOL = 8
@@ -31,7 +31,8 @@ class BucketBatches(Sampler[Draw]):
     shuffle
         Whether order and masks change with the epoch; else the order is by length and the masks stay.
     probability
-        (len(cells),) with which each cell is drawn, as many times as there are cells, with replacement; None: each cell once.
+        (len(cells),) with which each cell is drawn, as many times as there are cells, with replacement; None: each cell
+        once.
     """
 
     def __init__(
@@ -53,7 +54,7 @@ class BucketBatches(Sampler[Draw]):
         self.epoch = epoch
 
     def __len__(self) -> int:
-        return len(mine(self.n_batches))
+        return len(rank_batches(self.n_batches))
 
     def __iter__(self) -> Iterator[Draw]:
         # A generator, so that the epoch is read with the first batch: a resumed Lightning makes the iterator before it
@@ -74,7 +75,7 @@ class BucketBatches(Sampler[Draw]):
             batches += np.split(ordered, np.cumsum([sizes[i] for i in pool])[:-1])
             start = end
         shuffled = rng.permutation(len(batches)) if self.shuffle else np.arange(len(batches))
-        for i in shuffled[mine(self.n_batches)]:
+        for i in shuffled[rank_batches(self.n_batches)]:
             yield Draw(self.cells[batches[i]], (self.seed, epoch + 1, int(i)))
 
 

@@ -97,10 +97,10 @@ class GeneDataset(Dataset[GeneBatch]):
         counts, total = self.cells.counts[draw.cells], self.cells.totals[draw.cells]
         nothing = np.zeros((len(draw.cells), 0), np.int64)
         targets = nothing, nothing.astype(bool), nothing.astype(np.float32)
-        found = total
+        input_total = total
         if draw.seed is None or self.policy is None:
             tokens = self.tokenizer.transform(counts, total)
-            wanted = target_depth(self.depth or DEFAULT_DEPTH, total)
+            target_total = target_depth(self.depth or DEFAULT_DEPTH, total)
         else:
             rng = np.random.default_rng(draw.seed)
             masked = self.policy.draw(counts, rng, self.cells.match.missing)
@@ -108,13 +108,13 @@ class GeneDataset(Dataset[GeneBatch]):
             # Before the tokenizer: ranks and bins among all genes would tell what the masked ones are.
             counts = hide(counts, masked.stored)
             if self.depth is not None:
-                counts, found = thin(counts, total, rng)
-            tokens = self.tokenizer.transform(counts, found)
-            wanted = total
+                counts, input_total = thin(counts, total, rng)
+            tokens = self.tokenizer.transform(counts, input_total)
+            target_total = total
         # One place at least, for networks do not like empty batches.
         read = tokens.padded(max(int(tokens.lengths.max(initial=0)), 1))
         if self.depth is not None:
-            read = with_depth(*read, found, wanted, counts.shape[1])
+            read = with_depth(*read, input_total, target_total, counts.shape[1])
         arrays = (*read, *targets, self.label[draw.cells])
         batch = GeneBatch(*(torch.from_numpy(np.ascontiguousarray(array)) for array in arrays))
         return batch._replace(unknown=self.unknown)
@@ -145,10 +145,12 @@ def hide(counts: sparse.csr_matrix, stored: np.ndarray) -> sparse.csr_matrix:
 def thin(
     counts: sparse.csr_matrix, total: np.ndarray, rng: np.random.Generator
 ) -> tuple[sparse.csr_matrix, np.ndarray]:
-    """Half of the cells at a random share of their depth, each molecule kept with that probability; and their totals."""
+    """Half of the cells at a random share of their depth (each molecule stays with that probability), and totals."""
     share = np.where(rng.random(len(total)) < 0.5, rng.uniform(MIN_THINNED, 1, len(total)), 1)
-    kept = rng.binomial(counts.data.astype(np.int64), np.repeat(share, np.diff(counts.indptr)))
-    thinned = sparse.csr_matrix((kept.astype(np.float32), counts.indices.copy(), counts.indptr.copy()), counts.shape)
+    molecules = rng.binomial(counts.data.astype(np.int64), np.repeat(share, np.diff(counts.indptr)))
+    thinned = sparse.csr_matrix(
+        (molecules.astype(np.float32), counts.indices.copy(), counts.indptr.copy()), counts.shape
+    )
     thinned.eliminate_zeros()
     outside = rng.binomial((total - np.asarray(counts.sum(1)).ravel()).clip(0).astype(np.int64), share)
     return thinned, np.asarray(thinned.sum(1)).ravel() + outside

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from scmoe._keys import COUNTS_LAYER
 from scmoe._log import logger
-from scmoe.data._setup import COUNT_LIKELIHOODS, Setup, values_of
+from scmoe.data._setup import Setup, values_of
 from scmoe.explain.concepts._checks import MIN_CONCEPT
 
 MAX_CONCEPT = 100
@@ -166,6 +166,6 @@ def raw_counts(mdata: MuData, setup: Setup, modality: str) -> "NDArray[np.floati
     """The counts of a modality, as they are stored; None if it has none."""
     if modality not in mdata.mod:
         return None
-    if setup.likelihoods[modality] in COUNT_LIKELIHOODS:
+    if setup.likelihood(modality).reads_counts:
         return values_of(mdata, modality, setup.layers[modality])
     return mdata.mod[modality].layers[COUNTS_LAYER] if COUNTS_LAYER in mdata.mod[modality].layers else None

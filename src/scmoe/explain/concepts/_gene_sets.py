@@ -11,7 +11,7 @@ from scipy import sparse
 from scmoe._check import Matrix
 from scmoe.data._dataset import to_dense
 from scmoe.data._match import shorten
-from scmoe.data._setup import COUNT_LIKELIHOODS, Setup, values_of
+from scmoe.data._setup import Setup, values_of
 from scmoe.explain.concepts._cells import REST_SHARE, TOP_SHARE, ScoreConcept
 from scmoe.explain.concepts._raised import RaisedConcept
 from scmoe.model.explain._targets import nearest
@@ -106,7 +106,7 @@ def look_up(
     # Counts are divided by the total over the model's features, as the model does.
     values = values_of(mdata, modality, setup.layers[modality])[:, columns[known]]
     values = sparse.csr_matrix(values) if sparse.issparse(values) else values
-    values = log_normalize(values) if setup.likelihoods[modality] in COUNT_LIKELIHOODS else values
+    values = log_normalize(values) if setup.likelihood(modality).reads_counts else values
     return modality, values, np.unique(chosen), known
 
 

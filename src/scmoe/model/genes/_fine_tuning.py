@@ -30,7 +30,7 @@ from scmoe.nn._config import from_keywords
 from scmoe.nn.genes._classifier import POOLING, TRAINABLE, GeneClassifier, Trainable
 from scmoe.nn.genes._network import GeneNetwork
 from scmoe.readout._softmax import fit_softmax
-from scmoe.train._fine_tune import FineTuneConfig, parts_of
+from scmoe.train._fine_tune import FineTuneConfig, phases_of
 from scmoe.train._fit import run
 
 N_EPOCHS = 5
@@ -128,7 +128,7 @@ class FineTuning(Pretraining):
         check_balanced_once(table.iloc[train], class_balance)
         pooled = self._pooled(rows_of(cells, train), POOLING)
         balance = Balance(class_balance, np.bincount(code[train]))
-        parts = parts_of(balance, max_epochs, max_steps)
+        parts = phases_of(balance, max_epochs, max_steps)
         tuned._start_classifier(pooled, code[train], parts[0].balance)
         depth = DEFAULT_DEPTH if self.config.depth_tokens else None
         dataset = GeneDataset(cells, self.tokenizer, depth=depth, label=code)

@@ -39,8 +39,8 @@ class GeneClassifier(nn.Module):
         self.network, self.cosine_scale = network, cosine_scale
         width = 2 * network.config.encoder_width
         n_axes = min(N_AXES, width)
-        # Pooled states of cells differ little beside what they have in common, and much alike in many entries. Not a batch norm:
-        # what it learns is no weight, so the running average of the weights would not have it.
+        # Pooled states of cells differ little beside what they have in common, and much alike in many entries. Not a
+        # batch norm: what it learns is no weight, so the running average of the weights would not have it.
         self.register_buffer("mean", torch.zeros(width))
         self.register_buffer("whiten", torch.eye(width, n_axes))
         self.head = nn.Linear(n_axes, n_labels)
@@ -52,7 +52,7 @@ class GeneClassifier(nn.Module):
 
     @torch.no_grad()
     def start(self, mean: Tensor, whiten: Tensor, weight: Tensor, bias: Tensor) -> None:
-        """Take over a linear classifier, weights (labels, k) and biases (labels,), of (pooled - mean) whiten (2 d, k)."""
+        """Take over a linear classifier of (pooled - mean) whiten (2 d, k): weights (labels, k), biases (labels,)."""
         for own, given in zip(
             (self.mean, self.whiten, self.head.weight, self.head.bias), (mean, whiten, weight, bias), strict=True
         ):

@@ -29,8 +29,8 @@ class GeneConfig:
     Parameters
     ----------
     tokenizer
-        How counts become tokens: ``"continuous"`` (xTrimoGene), ``"bins"`` (scGPT), ``"integer"`` (scBERT) or ``"rank"``
-        (Geneformer); see `scmoe.tokens`.
+        How counts become tokens: ``"continuous"`` (xTrimoGene), ``"bins"`` (scGPT), ``"integer"`` (scBERT) or
+        ``"rank"`` (Geneformer); see `scmoe.tokens`.
     value_embedding
         How a continuous value is embedded: ``"auto"`` (auto-discretization), ``"linear"``, or one vector for each bin:
         ``"round"`` (nearest integer), ``"up"`` (next integer), ``"equal"`` (as many values in each). Codes of the other
@@ -44,13 +44,13 @@ class GeneConfig:
     decoder_attention
         ``"performer"``: random features of the softmax kernel, linear in the genes; ``"exact"``: quadratic.
     target
-        What the decoder says of a masked gene: ``"value"``, its value; ``"class"``, the probability of each whole number that
-        it may round to (worse, for classes know no order; kept for comparison).
+        What the decoder says of a masked gene: ``"value"``, its value; ``"class"``, the probability of each whole
+        number that it may round to (worse, for classes know no order; kept for comparison).
     n_experts, top_k
         Experts of the encoder's feed-forward layers, and how many each token uses; 1 expert: a dense layer.
     depth_tokens
-        Whether each cell has two more tokens, the depth read and the depth asked for (scFoundation). In training the input
-        of some cells is thinned then.
+        Whether each cell has two more tokens, the depth read and the depth asked for (scFoundation). In training the
+        input of some cells is thinned then.
     dropout
         After attention and feed-forward layers of the encoder.
     """
@@ -106,24 +106,24 @@ class GeneConfig:
         )
 
 
-def encoder_config(chosen: str | Mapping[str, Any]) -> GeneConfig:
-    """The settings of the encoder of ``tokenizer="genes"``: a preset or keywords; a ValueError if it needs more than values."""
-    config = gene_config(chosen, {}) if isinstance(chosen, str) else from_keywords(GeneConfig, chosen)
+def encoder_config(encoder: str | Mapping[str, Any]) -> GeneConfig:
+    """Settings of the encoder of ``tokenizer="genes"``: a preset or keywords; a ValueError if it reads other input."""
+    config = gene_config(encoder, {}) if isinstance(encoder, str) else from_keywords(GeneConfig, encoder)
     if config.tokenizer != "continuous":
         raise ValueError(
-            f"The gene encoder of SCMOE reads continuous values; this one reads the codes of tokenizer={config.tokenizer!r}. "
-            'Pretrain XTRIMOGENE with tokenizer="continuous".'
+            "The gene encoder of SCMOE reads continuous values; this one reads the codes of "
+            f'tokenizer={config.tokenizer!r}. Pretrain XTRIMOGENE with tokenizer="continuous".'
         )
     if config.depth_tokens:
         raise ValueError(
-            "The gene encoder of SCMOE reads normalized values, and this one reads total counts too. Pretrain XTRIMOGENE with "
-            "depth_tokens=False."
+            "The gene encoder of SCMOE reads normalized values, and this one reads total counts too. "
+            "Pretrain XTRIMOGENE with depth_tokens=False."
         )
     return config
 
 
 def gene_config(preset: str, keywords: Mapping[str, Any]) -> GeneConfig:
-    """The settings of a preset, with keywords on top; a ValueError for an unknown preset, a TypeError for an unknown keyword."""
+    """Settings of a preset, with keywords on top; a ValueError for an unknown preset, a TypeError for a keyword."""
     if preset not in PRESETS:
         raise ValueError(f"preset must be one of {', '.join(map(repr, PRESETS))}; found {preset!r}.")
     return from_keywords(GeneConfig, PRESETS[preset] | dict(keywords))

@@ -27,7 +27,7 @@ class GeneStates(NamedTuple):
     seen: Tensor
     """(B, m): which of them exist; the others are padding."""
     weight: Tensor
-    """(B, m): how much each counts in the weighted mean: the value of its gene, where values are amounts; 0 of padding."""
+    """(B, m): weight of each in the weighted mean: the value of its gene, where values are amounts; 0 of padding."""
     identity: Tensor
     """(B, m, d): of the genes, as they went in."""
     routing: tuple[Routing, ...]
@@ -71,15 +71,16 @@ class GeneEncoder(nn.Module):
         value
             (B, m) what the tokenizer says of them.
         seen
-            (B, m) boolean: which tokens exist. A cell may have none: its states are those of padding and nobody reads them.
+            (B, m) boolean: which tokens exist. A cell may have none: its states are those of padding and nobody reads
+            them.
         """
         identity = self.gene[gene]
         h = self.value(value) + identity
         tokens = locate(seen)
         routing = []
         for block in self.blocks:
-            h, chosen = block(h, tokens)
-            routing.append(chosen)
+            h, block_routing = block(h, tokens)
+            routing.append(block_routing)
         amount = torch.ones_like(value) if self.config.tokenizer == "rank" else value
         weight = amount * (seen & (gene < self.n_genes))
         return GeneStates(self.norm(h), seen, weight, identity, tuple(routing))
@@ -114,8 +115,8 @@ def pool(encoded: GeneStates, how: str) -> Tensor:
     encoded
         Of B cells.
     how
-        ``"weighted"``: the mean over genes, by their values; ``"mean"``, ``"max"``; ``"joint"``: the weighted means of the genes'
-        identities and of their states side by side; ``"depth"``: the two depth tokens side by side.
+        ``"weighted"``: the mean over genes, by their values; ``"mean"``, ``"max"``; ``"joint"``: the weighted means of
+        the genes' identities and of their states side by side; ``"depth"``: the two depth tokens side by side.
 
     Returns
     -------

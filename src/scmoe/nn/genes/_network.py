@@ -1,7 +1,7 @@
 """The asymmetric encoder-decoder of xTrimoGene: the encoder reads expressed genes, a thin decoder all of them.
 
-B cells, m tokens (expressed and visible genes, padded to the longest cell of the batch), N genes, d and c the widths of encoder and
-decoder, A genes asked for.
+B cells, m tokens (expressed and visible genes, padded to the longest cell of the batch), N genes, d and c the widths of
+encoder and decoder, A genes asked for.
 """
 
 import torch
@@ -39,7 +39,8 @@ class GeneNetwork(GeneEncoder):
         n_outputs = 1 if config.target == "value" else MAX_VALUE + 1
         self.head = nn.Linear(c, n_outputs)
         nn.init.zeros_(self.head.weight)
-        # A linear path from the mean state of a cell to its genes, through their identities: what programs of genes say.
+        # A linear path from the mean state of a cell to its genes, through their identities: what genes that vary
+        # together say.
         self.program = nn.Linear(d, d * n_outputs, bias=False)
         nn.init.zeros_(self.program.weight)
         # What is expected of a gene before anything is known of the cell.

@@ -89,10 +89,10 @@ class Attention(nn.Module):
 class PerformerAttention(Attention):
     """Attention through positive orthogonal random features (FAVOR+, Choromanski et al. 2021).
 
-    exp(q·k) = E φ(q)·φ(k) with φ(x) = exp(ω x - |x|²/2), so sums over the positions can be taken before the queries are known.
-    Those of common positions are taken once for all cells, and each cell replaces what differs: the result is that of dense
-    positions, at the cost of N + B C instead of B N. The r = h ln h features are drawn once: the trained maps adapt to them,
-    and a saved model computes what was trained.
+    exp(q·k) = E φ(q)·φ(k) with φ(x) = exp(ω x - |x|²/2), so sums over the positions can be taken before the queries are
+    known. Those of common positions are taken once for all cells, and each cell replaces what differs: the result is
+    that of dense positions, at the cost of N + B C instead of B N. The r = h ln h features are drawn once: the trained
+    maps adapt to them, and a saved model computes what was trained.
     """
 
     features: Tensor

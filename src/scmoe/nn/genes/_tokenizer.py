@@ -9,19 +9,19 @@ from scmoe.nn.genes._config import GeneConfig
 from scmoe.nn.genes._encoder import GeneEncoder, pool
 
 CELLS_ALIKE = 16
-"""Cells, sorted by their number of expressed genes, that are padded to one length. On a CPU a step takes half the time so."""
+"""Cells, sorted by their number of expressed genes, that are padded to one length: half the time of a step on a CPU."""
 
 
 class GeneTokenizer(ProgramTokenizer):
     """Program tokens, plus a linear map of the pooled states of a gene encoder.
 
-    token_p = s W_p + b_p + (r - m) A U_p, where the first two terms are `ProgramTokenizer`'s, r (2e) is the ``"joint"`` pooling
-    of an encoder of width e, m and A (2e x k) center and whiten r in the training cells, and U_p (k x d) is zero at the start, so
-    that training starts from PCA as with program tokens.
+    token_p = s W_p + b_p + (r - m) A U_p, where the first two terms are `ProgramTokenizer`'s, r (2e) is the ``"joint"``
+    pooling of an encoder of width e, m and A (2e x k) center and whiten r in the training cells, and U_p (k x d) is
+    zero at the start, so that training starts from PCA as with program tokens.
 
     Parameters
     ----------
-    n_features, n_programs, n_tokens, n_covariates, frame, train_programs
+    n_features, n_components, n_tokens, n_covariates, frame, train_programs
         See `ProgramTokenizer`.
     encoder
         Settings of the encoder.
@@ -33,7 +33,7 @@ class GeneTokenizer(ProgramTokenizer):
     def __init__(
         self,
         n_features: int,
-        n_programs: int,
+        n_components: int,
         n_tokens: int,
         n_covariates: int,
         frame: Tensor,
@@ -41,7 +41,7 @@ class GeneTokenizer(ProgramTokenizer):
         train_programs: bool,
         encoder: GeneConfig,
     ) -> None:
-        super().__init__(n_features, n_programs, n_tokens, n_covariates, frame, train_programs=train_programs)
+        super().__init__(n_features, n_components, n_tokens, n_covariates, frame, train_programs=train_programs)
         with torch.random.fork_rng(devices=[]):  # the rest of the network starts as with program tokens
             self.encoder = GeneEncoder(n_features, None, encoder)
         width = 2 * encoder.encoder_width
@@ -86,7 +86,7 @@ class GeneTokenizer(ProgramTokenizer):
 
 
 def packed(read_BD: Tensor) -> tuple[Tensor, Tensor]:
-    """Positions (B, m) of the genes that are read, padded to the longest cell, and which of them exist; m is 1 at least."""
+    """Positions (B, m) of the genes read, padded to the longest cell, and which of them exist; m is 1 at least."""
     length = read_BD.sum(1)
     row, gene = read_BD.nonzero(as_tuple=True)
     place = torch.arange(len(row), device=row.device) - (length.cumsum(0) - length)[row]

@@ -13,8 +13,8 @@ ALPHA = 1.0
 class AutoDiscretization(nn.Module):
     """A value as a soft mixture of b learned vectors (xTrimoGene, equation 1; biases as in scFoundation's code).
 
-    v1 = LeakyReLU(v w1 + b1), v2 = W2 v1 + b2 + α v1, e = softmax(v2) T: smooth in the value, so that values that differ
-    by little are embedded nearly alike, which no hard bins can do. Zero is a value like any other.
+    v1 = LeakyReLU(v w1 + b1), v2 = W2 v1 + b2 + α v1, e = softmax(v2) T: smooth in the value, so that values that
+    differ by little are embedded nearly alike, which no hard bins can do. Zero is a value like any other.
 
     Parameters
     ----------

@@ -4,10 +4,12 @@ import torch
 from scipy import stats
 from scipy.special import expit
 
-from scmoe.losses._likelihood import (
+from scmoe.data._likelihood import (
+    LIKELIHOODS,
+    CountLikelihood,
+    CountSums,
     bernoulli_nll,
     log_library,
-    mean_over_observed,
     nb_nll,
     poisson_nll,
     squared_error,
@@ -16,6 +18,12 @@ from scmoe.losses._likelihood import (
 COUNT = torch.tensor([0.0, 1, 2, 10, 300])
 LOG_RATE = [-5.0, 0.0, 1.5, 6.0]
 EXTREME = [-1e4, -100.0, 0.0, 100.0, 1e4]
+OF_COUNTS = [name for name, likelihood in LIKELIHOODS.items() if likelihood.reads_counts]
+
+
+@pytest.fixture(autouse=True)
+def _seed() -> None:
+    torch.manual_seed(0)
 
 
 def close(found: torch.Tensor, expected: np.ndarray, rtol: float = 1e-4) -> None:
@@ -89,20 +97,51 @@ def test_negative_binomial_broadcasts_over_sources():
     torch.testing.assert_close(nb_nll(count, log_rate, log_theta), expected)
 
 
-def test_mean_over_observed_entries():
-    loss, observed = torch.randn(2, 5, 7), torch.rand(5, 7) < 0.5
-    observed[:, 0], observed[3] = True, False
-    found = mean_over_observed(loss, observed)
-    for source in range(2):
-        for cell in range(5):
-            expected = loss[source, cell, observed[cell]].mean() if observed[cell].any() else torch.tensor(0.0)
-            torch.testing.assert_close(found[source, cell], expected)
-
-
-def test_mean_over_all_entries_without_a_mask():
-    loss = torch.randn(2, 5, 7)
-    torch.testing.assert_close(mean_over_observed(loss, None), loss.mean(-1))
-
-
 def test_library_of_an_empty_cell_is_one():
     assert log_library(torch.tensor([[1.0, 2, 4], [0, 0, 0]])).exp().tolist() == [[pytest.approx(7)], [1]]
+
+
+@pytest.mark.parametrize("name", LIKELIHOODS)
+def test_likelihoods_are_listed_by_name(name):
+    assert LIKELIHOODS[name].name == name
+
+
+@pytest.mark.parametrize("name", LIKELIHOODS)
+def test_start_is_that_features_are_log_rates_logits_or_means(name):
+    likelihood, features = LIKELIHOODS[name], torch.randn(2, 4, 3)
+    torch.testing.assert_close(likelihood.predictor(features, likelihood.initial_parameters(3)), features)
+
+
+@pytest.mark.parametrize("name", LIKELIHOODS)
+def test_loss_of_several_sources_is_that_of_each(name):
+    likelihood, target, features = LIKELIHOODS[name], torch.randint(0, 4, (4, 3)).float(), torch.randn(2, 4, 3)
+    parameters = likelihood.initial_parameters(3)
+    expected = torch.stack([likelihood.loss(target, predictor, parameters) for predictor in features])
+    torch.testing.assert_close(likelihood.loss(target, features, parameters), expected)
+
+
+@pytest.mark.parametrize("name", OF_COUNTS)
+def test_start_expects_the_mean_of_the_training_cells(name):
+    likelihood, counts = LIKELIHOODS[name], torch.randint(0, 9, (500, 3)).float()
+    counts[:, 2] = 16 - counts[:, :2].sum(1)  # in cells of one total, the mean of shares is the share of sums
+    assert isinstance(likelihood, CountLikelihood)
+    sums = CountSums(len(counts), counts.sum(0).numpy(), (counts > 0).sum(0).numpy())
+    bias = torch.from_numpy(likelihood.start_bias(sums)).float()
+    mean = likelihood.expected(bias, counts.sum(1).mean())
+    observed = likelihood.observed(counts, counts.sum(1).mean()).mean(0)
+    torch.testing.assert_close(mean, observed, atol=0.03, rtol=0)
+
+
+@pytest.mark.parametrize("name", LIKELIHOODS)
+def test_loss_is_least_where_the_target_is_expected(name):
+    likelihood, target = LIKELIHOODS[name], torch.tensor([[0.0, 1, 3, 4], [2.0, 0, 0, 6]])
+    predictor = torch.zeros(2, 4, requires_grad=True)
+    parameters = likelihood.initial_parameters(4)
+    likelihood.loss(target, predictor, parameters).sum().backward()
+    library = target.sum(1, keepdim=True)
+    excess = likelihood.expected(torch.zeros(2, 4), library) - likelihood.observed(target, library)
+    assert torch.equal(predictor.grad.sign(), excess.sign())
+
+
+def test_only_a_likelihood_of_values_may_bypass_the_network():
+    assert not [name for name in OF_COUNTS if LIKELIHOODS[name].may_bypass or LIKELIHOODS[name].is_squared_error]

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 from sklearn.cluster import KMeans
 
-MAX_PROGRAMS = 20
-"""Leading programs that distances are measured in: the later ones are mostly noise, which hides a new state."""
+MAX_COMPONENTS = 20
+"""Leading components that distances are measured in: the later ones are mostly noise, which hides a new state."""
 MAX_CENTERS = 20
 MAX_REFERENCE = 1001
 """Reference distances that are stored: a thousandth is as fine as a score needs to be."""
@@ -15,15 +15,15 @@ MIN_REFERENCE = 20
 
 
 @dataclass(frozen=True, kw_only=True)
-class Familiarity:
-    """Where the training cells are in the programs of a modality, and how far from there a cell may be.
+class MappingScore:
+    """Where the training cells are in the components of a modality, and how far from there a cell may be.
 
     Parameters
     ----------
     centers
         (C, d) whitened centers of the training cells.
     whitening
-        (d, d) map from scores to units of the spread around the centers.
+        (d, d) map from scores to standard deviations around the centers.
     reference
         (R,) sorted distances of reference cells to their nearest center; at most `MAX_REFERENCE` quantiles of them.
     """
@@ -33,7 +33,7 @@ class Familiarity:
     reference: np.ndarray
 
     def distance(self, scores: np.ndarray) -> np.ndarray:
-        """Mahalanobis distance (n,) of cells with program scores (n, K) to the nearest center."""
+        """Mahalanobis distance (n,) of cells with component scores (n, K) to the nearest center."""
         points = scores[:, : len(self.whitening)].astype(np.float64) @ self.whitening
         squares = [np.square(points - center).sum(1) for center in self.centers]
         return np.sqrt(np.min(squares, axis=0))
@@ -44,12 +44,12 @@ class Familiarity:
         Parameters
         ----------
         scores
-            (n, K) program scores of the cells, K as at the fit.
+            (n, K) component scores of the cells, K as at the fit.
 
         Returns
         -------
-        (n,) in (0, 1]: (1 + number of such cells) / (1 + R), so that no cell is called impossible. Even among cells like
-        the training cells, one in twenty is below .05.
+        (n,) in (0, 1]: (1 + number of such cells) / (1 + R), so that no cell is called impossible. Even among cells
+        like the training cells, one in twenty is below .05.
         """
         nearer = np.searchsorted(self.reference, self.distance(scores), side="left")
         return (1 + len(self.reference) - nearer) / (1 + len(self.reference))
@@ -59,37 +59,38 @@ class Familiarity:
         return {"centers": self.centers, "whitening": self.whitening, "reference": self.reference}
 
     @classmethod
-    def from_arrays(cls, arrays: dict[str, np.ndarray]) -> "Familiarity":
+    def from_arrays(cls, arrays: dict[str, np.ndarray]) -> "MappingScore":
         """The inverse of `to_arrays`."""
         return cls(**arrays)
 
 
-def fit_familiarity(train_scores: np.ndarray, held_out_scores: np.ndarray, seed: int) -> Familiarity:
+def fit_mapping_score(train_scores: np.ndarray, held_out_scores: np.ndarray, seed: int) -> MappingScore:
     """Describe where the training cells of a modality are.
 
-    k-means finds clip(√n / 2, 1, 20) centers; one covariance matrix Σ, pooled over the clusters, measures distances to them:
-    x is as far away as min_c √((x - c) Σ⁻¹ (x - c)ᵀ). No label is involved.
+    k-means finds clip(√n / 2, 1, 20) centers; one covariance matrix Σ, pooled over the clusters, measures distances to
+    them: x is as far away as min_c √((x - c) Σ⁻¹ (x - c)ᵀ). No label is involved.
 
     Parameters
     ----------
     train_scores
-        (n, K) program scores of the training cells, leading programs first.
+        (n, K) component scores of the training cells, leading components first.
     held_out_scores
-        (m, K) those of cells that nothing was learned from, m may be 0. Their distances become the reference: programs fit
-        the cells that they were computed from too well, so the distances of these are not those of new cells.
+        (m, K) those of cells that nothing was learned from, m may be 0. Their distances become the reference:
+        components fit the cells that they were computed from too well, so the distances of these are not those of new
+        cells.
     seed
         Of k-means.
     """
-    points = train_scores[:, :MAX_PROGRAMS].astype(np.float64)
+    points = train_scores[:, :MAX_COMPONENTS].astype(np.float64)
     n_centers = min(int(np.clip(round(np.sqrt(len(points)) / 2), 1, MAX_CENTERS)), len(np.unique(points, axis=0)))
     clusters = KMeans(n_centers, random_state=seed).fit(points)
     whitening = whiten(points - clusters.cluster_centers_[clusters.labels_])
-    fitted = Familiarity(centers=clusters.cluster_centers_ @ whitening, whitening=whitening, reference=np.empty(0))
+    fitted = MappingScore(centers=clusters.cluster_centers_ @ whitening, whitening=whitening, reference=np.empty(0))
     few = len(held_out_scores) < MIN_REFERENCE
     distance = fitted.distance(np.concatenate([held_out_scores, train_scores]) if few else held_out_scores)
     # With as many quantiles as cells, these are the distances themselves.
     levels = np.linspace(0, 1, min(len(distance), MAX_REFERENCE))
-    return Familiarity(centers=fitted.centers, whitening=whitening, reference=np.quantile(distance, levels))
+    return MappingScore(centers=fitted.centers, whitening=whitening, reference=np.quantile(distance, levels))
 
 
 def whiten(residuals: np.ndarray) -> np.ndarray:
