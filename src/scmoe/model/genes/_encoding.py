@@ -18,6 +18,7 @@ from scmoe.nn.genes._classifier import GeneClassifier
 from scmoe.nn.genes._config import GeneConfig
 from scmoe.nn.genes._encoder import GeneStates
 from scmoe.nn.genes._network import GeneNetwork
+from scmoe.readout._axes import Axes
 from scmoe.tokens._counts import Cells
 from scmoe.tokens._tokenizer import Tokenizer
 
@@ -35,8 +36,12 @@ class GeneChunk(NamedTuple):
     """What it made of it."""
 
 
-class GeneEncoding(BaseModel):
-    """What all methods that use the trained network rest on."""
+class GeneModel(BaseModel):
+    """A gene network with what was fitted to it.
+
+    Its methods are functions in the files of their topics, which `scmoe.model.XTRIMOGENE` lists. In all of them `adata` is an
+    AnnData (None: the model's own), which stays unchanged; `indices` are positions of cells (None: all); n is their number.
+    """
 
     module: GeneNetwork
     """The network, a `torch.nn.Module`."""
@@ -50,6 +55,10 @@ class GeneEncoding(BaseModel):
     """What the classifier tells apart; empty without one."""
     classifier: GeneClassifier | None
     """Of the network's states; None until it is fine-tuned."""
+    axes: dict[str, Axes]
+    """Principal axes of the training cells, by the way in which their states are pooled."""
+    gene_embeddings: np.ndarray | None
+    """What the embeddings of genes start from; None: random."""
 
     @property
     def genes(self) -> list[str]:

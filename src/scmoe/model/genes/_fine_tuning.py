@@ -3,7 +3,7 @@
 import copy
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -23,9 +23,9 @@ from scmoe.losses._class_balance import (
 )
 from scmoe.model._copies import check_balanced_once, check_parts
 from scmoe.model._training import check_train_arguments
-from scmoe.model.genes._encoding import BATCH_SIZE, positions, rows_of
-from scmoe.model.genes._inference import axes_of
-from scmoe.model.genes._pretraining import PRETRAIN_BATCH, Pretraining
+from scmoe.model.genes._encoding import BATCH_SIZE, GeneModel, positions, rows_of
+from scmoe.model.genes._inference import axes_of, fit_axes_of, pool_cells
+from scmoe.model.genes._pretraining import PRETRAIN_BATCH
 from scmoe.nn._config import from_keywords
 from scmoe.nn.genes._classifier import POOLING, TRAINABLE, GeneClassifier, Trainable
 from scmoe.nn.genes._network import GeneNetwork
@@ -33,193 +33,198 @@ from scmoe.readout._softmax import fit_softmax
 from scmoe.train._fine_tune import FineTuneConfig, phases_of
 from scmoe.train._fit import run
 
+M = TypeVar("M", bound=GeneModel)
 N_EPOCHS = 5
 
 
-class FineTuning(Pretraining):
-    """How a pretrained `scmoe.model.XTRIMOGENE` learns labels, and says them."""
+def fine_tune(
+    self: M,
+    labels_key: str,
+    adata: AnnData | None = None,
+    indices: Sequence[int] | None = None,
+    *,
+    unlabeled_category: str = UNKNOWN_LABEL,
+    trainable: Trainable = "all",
+    class_balance: ClassBalance = DEFAULT_BALANCE,
+    max_epochs: int = N_EPOCHS,
+    max_steps: int | None = None,
+    batch_size: int = PRETRAIN_BATCH,
+    validation_size: float = 0.0,
+    seed: int | None = None,
+    plan_kwargs: Mapping[str, Any] | None = None,
+    enable_progress_bar: bool = True,
+    **trainer_kwargs: Any,
+) -> M:
+    """Learn labels: a linear classifier of the pooled states, and of the encoder what is `trainable`.
 
-    def fine_tune(
-        self,
-        labels_key: str,
-        adata: AnnData | None = None,
-        indices: Sequence[int] | None = None,
-        *,
-        unlabeled_category: str = UNKNOWN_LABEL,
-        trainable: Trainable = "all",
-        class_balance: ClassBalance = DEFAULT_BALANCE,
-        max_epochs: int = N_EPOCHS,
-        max_steps: int | None = None,
-        batch_size: int = PRETRAIN_BATCH,
-        validation_size: float = 0.0,
-        seed: int | None = None,
-        plan_kwargs: Mapping[str, Any] | None = None,
-        enable_progress_bar: bool = True,
-        **trainer_kwargs: Any,
-    ) -> "FineTuning":
-        """Learn labels: a linear classifier of the pooled states, and of the encoder what is `trainable`.
+    The classifier starts as a softmax regression on the pretrained embedding. So training is worth doing only if
+    it ends above it.
 
-        The classifier starts as a softmax regression on the pretrained embedding. So training is worth doing only if
-        it ends above it.
+    Parameters
+    ----------
+    labels_key
+        Column of ``adata.obs``.
+    adata, indices
+        Cells to learn from: training cells only; cells to be judged on must not be among them.
+    unlabeled_category
+        The label of cells that have none, which are left out; missing values are too.
+    trainable
+        ``"head"``: the classifier alone, on the frozen embedding; ``"last"``: with it the last encoder layer;
+        ``"all"``: with it the whole encoder.
+    class_balance
+        How labels with few cells are treated, with the same number of steps for all. ``"none"``: each cell counts
+        the same. ``"inverse"``: each label does. For the others see the user guide on rare types. With any but
+        ``"none"``, probabilities hold for cells of which each label has as many. Calibrate them before use where
+        labels are as unequal as in nature.
+    max_epochs
+        Passes over the labeled cells.
+    max_steps
+        Batches learned from in all, at most; None: all of the epochs.
+    batch_size
+        Cells a step.
+    validation_size
+        Share of the cells on which the loss is watched, and which are not learned from.
+    seed
+        Of split and training; None: the model's own.
+    plan_kwargs
+        Fields of `scmoe.model.FineTuneConfig`.
+    enable_progress_bar
+        Whether to show progress.
+    **trainer_kwargs
+        More arguments of `lightning.pytorch.Trainer`.
 
-        Parameters
-        ----------
-        labels_key
-            Column of ``adata.obs``.
-        adata, indices
-            Cells to learn from: training cells only; cells to be judged on must not be among them.
-        unlabeled_category
-            The label of cells that have none, which are left out; missing values are too.
-        trainable
-            ``"head"``: the classifier alone, on the frozen embedding; ``"last"``: with it the last encoder layer;
-            ``"all"``: with it the whole encoder.
-        class_balance
-            How labels with few cells are treated, with the same number of steps for all. ``"none"``: each cell counts
-            the same. ``"inverse"``: each label does. For the others see the user guide on rare types. With any but
-            ``"none"``, probabilities hold for cells of which each label has as many. Calibrate them before use where
-            labels are as unequal as in nature.
-        max_epochs
-            Passes over the labeled cells.
-        max_steps
-            Batches learned from in all, at most; None: all of the epochs.
-        batch_size
-            Cells a step.
-        validation_size
-            Share of the cells on which the loss is watched, and which are not learned from.
-        seed
-            Of split and training; None: the model's own.
-        plan_kwargs
-            Fields of `scmoe.model.FineTuneConfig`.
-        enable_progress_bar
-            Whether to show progress.
-        **trainer_kwargs
-            More arguments of `lightning.pytorch.Trainer`.
+    Returns
+    -------
+    XTRIMOGENE
+        A copy with the classifier, for `predict`; this model stays as it is.
 
-        Returns
-        -------
-        XTRIMOGENE
-            A copy with the classifier, for `predict`; this model stays as it is.
+    Raises
+    ------
+    KeyError
+        There is no such column.
+    ValueError
+        Fewer than two labels, an unknown `trainable` or `class_balance`, copied cells that would be balanced a
+        second time or are validation cells of their originals, or what `train` refuses.
+    """
+    if trainable not in TRAINABLE:
+        raise ValueError(f"trainable must be one of {', '.join(map(repr, TRAINABLE))}; found {trainable!r}.")
+    check_balance(class_balance)
+    config = from_keywords(FineTuneConfig, plan_kwargs or {})
+    check_train_arguments(config, max_epochs, batch_size, trainer_kwargs, max_steps=max_steps)
+    cells, labels = self._select(adata, indices), labels_of(self, adata, indices, labels_key, unlabeled_category)
+    names = labels[labels.notna()].unique()
+    if len(names) < 2:
+        raise ValueError(f"adata.obs[{labels_key!r}] must hold at least two labels; found {list(names) or 'none'}.")
+    obs = (self.adata if adata is None else adata).obs
+    tuned = copy_with(self, sorted(names))
+    tuned.classifier = classifier = classifier_of(tuned.module, len(names), class_balance)
+    code = labels.map({label: i for i, label in enumerate(tuned.labels)}).fillna(-1).to_numpy(int)
+    seed = self.seed if seed is None else seed
+    train, validation = split_labeled(code, tuned.labels, validation_size, seed)
+    table = obs if indices is None else obs.iloc[positions(indices, len(obs))]
+    check_parts(table, (train, validation))
+    check_balanced_once(table.iloc[train], class_balance)
+    pooled = pool_cells(self, rows_of(cells, train), POOLING)
+    balance = Balance(class_balance, np.bincount(code[train]))
+    parts = phases_of(balance, max_epochs, max_steps)
+    start_classifier(tuned, pooled, code[train], parts[0].balance)
+    depth = DEFAULT_DEPTH if self.config.depth_tokens else None
+    dataset = GeneDataset(cells, self.tokenizer, depth=depth, label=code)
+    histories = []
+    # Seeds of their own, or the second part would see the batches of the first again.
+    for i, part in enumerate(parts):
+        classifier.train_only("head" if part.head_only else trainable)
+        result = run(
+            part.plan(classifier, config, seed + i),
+            part.data(dataset, train, validation, batch_size, seed + i),
+            width=self.config.encoder_width,
+            max_epochs=part.n_epochs,
+            max_steps=part.n_steps,
+            enable_progress_bar=enable_progress_bar,
+            **trainer_kwargs,
+        )
+        histories.append(result.history)
+    classifier.requires_grad_(True)  # for trainings to come
+    if class_balance == "prototype":
+        start_classifier(tuned, pool_cells(tuned, rows_of(cells, train), POOLING), code[train], balance)
+    if class_balance == "post_hoc":
+        classifier.lower_bias(torch.from_numpy(prior_offsets(balance.counts)))
+    tuned.axes = fit_axes_of(tuned, rows_of(cells, train))
+    history = pd.concat(histories, ignore_index=True).rename_axis("epoch")
+    tuned.record = replace(self.record, history=history, class_balance=class_balance)
+    return tuned
 
-        Raises
-        ------
-        KeyError
-            There is no such column.
-        ValueError
-            Fewer than two labels, an unknown `trainable` or `class_balance`, copied cells that would be balanced a
-            second time or are validation cells of their originals, or what `train` refuses.
-        """
-        if trainable not in TRAINABLE:
-            raise ValueError(f"trainable must be one of {', '.join(map(repr, TRAINABLE))}; found {trainable!r}.")
-        check_balance(class_balance)
-        config = from_keywords(FineTuneConfig, plan_kwargs or {})
-        check_train_arguments(config, max_epochs, batch_size, trainer_kwargs, max_steps=max_steps)
-        cells, labels = self._select(adata, indices), self._labels_of(adata, indices, labels_key, unlabeled_category)
-        names = labels[labels.notna()].unique()
-        if len(names) < 2:
-            raise ValueError(f"adata.obs[{labels_key!r}] must hold at least two labels; found {list(names) or 'none'}.")
-        obs = (self.adata if adata is None else adata).obs
-        tuned = self._copy(sorted(names))
-        tuned.classifier = classifier = classifier_of(tuned.module, len(names), class_balance)
-        code = labels.map({label: i for i, label in enumerate(tuned.labels)}).fillna(-1).to_numpy(int)
-        seed = self.seed if seed is None else seed
-        train, validation = split_labeled(code, tuned.labels, validation_size, seed)
-        table = obs if indices is None else obs.iloc[positions(indices, len(obs))]
-        check_parts(table, (train, validation))
-        check_balanced_once(table.iloc[train], class_balance)
-        pooled = self._pooled(rows_of(cells, train), POOLING)
-        balance = Balance(class_balance, np.bincount(code[train]))
-        parts = phases_of(balance, max_epochs, max_steps)
-        tuned._start_classifier(pooled, code[train], parts[0].balance)
-        depth = DEFAULT_DEPTH if self.config.depth_tokens else None
-        dataset = GeneDataset(cells, self.tokenizer, depth=depth, label=code)
-        histories = []
-        # Seeds of their own, or the second part would see the batches of the first again.
-        for i, part in enumerate(parts):
-            classifier.train_only("head" if part.head_only else trainable)
-            result = run(
-                part.plan(classifier, config, seed + i),
-                part.data(dataset, train, validation, batch_size, seed + i),
-                width=self.config.encoder_width,
-                max_epochs=part.n_epochs,
-                max_steps=part.n_steps,
-                enable_progress_bar=enable_progress_bar,
-                **trainer_kwargs,
-            )
-            histories.append(result.history)
-        classifier.requires_grad_(True)  # for trainings to come
-        if class_balance == "prototype":
-            tuned._start_classifier(tuned._pooled(rows_of(cells, train), POOLING), code[train], balance)
-        if class_balance == "post_hoc":
-            classifier.lower_bias(torch.from_numpy(prior_offsets(balance.counts)))
-        tuned.axes = tuned._fit_axes(rows_of(cells, train))
-        history = pd.concat(histories, ignore_index=True).rename_axis("epoch")
-        tuned.record = replace(self.record, history=history, class_balance=class_balance)
-        return tuned
 
-    @torch.no_grad()
-    def predict(
-        self,
-        adata: AnnData | None = None,
-        indices: Sequence[int] | None = None,
-        soft: bool = False,
-        batch_size: int = BATCH_SIZE,
-    ) -> np.ndarray | pd.DataFrame:
-        """Labels of cells, by a model that `fine_tune` returned.
+@torch.no_grad()
+def predict(
+    self: GeneModel,
+    adata: AnnData | None = None,
+    indices: Sequence[int] | None = None,
+    soft: bool = False,
+    batch_size: int = BATCH_SIZE,
+) -> np.ndarray | pd.DataFrame:
+    """Labels of cells, by a model that `fine_tune` returned.
 
-        Parameters
-        ----------
-        adata, indices
-            Which cells; their own labels are not looked at.
-        soft
-            Whether to return probabilities.
-        batch_size
-            Cells at once.
+    Parameters
+    ----------
+    adata, indices
+        Which cells; their own labels are not looked at.
+    soft
+        Whether to return probabilities.
+    batch_size
+        Cells at once.
 
-        Returns
-        -------
-        numpy.ndarray or pandas.DataFrame
-            The most probable label of each cell, or (cells, labels) probabilities.
+    Returns
+    -------
+    numpy.ndarray or pandas.DataFrame
+        The most probable label of each cell, or (cells, labels) probabilities.
 
-        Raises
-        ------
-        ValueError
-            The model has not learned labels.
-        """
-        if self.classifier is None:
-            raise ValueError("This model has not learned labels. Call tuned = model.fine_tune(labels_key) first.")
-        cells = self._select(adata, indices)
-        out = np.empty((len(cells.totals), len(self.labels)), np.float32)
-        classifier = self.classifier.to(self.module.device)  # `to_device` moves the network only
-        for chunk in self._encode(cells, batch_size):
-            out[chunk.rows] = classifier.classify(chunk.encoded).softmax(1).cpu().numpy()
-        if not soft:
-            return np.array(self.labels)[out.argmax(1)]
-        return pd.DataFrame(out, index=self._cell_names(adata, indices), columns=self.labels)
+    Raises
+    ------
+    ValueError
+        The model has not learned labels.
+    """
+    if self.classifier is None:
+        raise ValueError("This model has not learned labels. Call tuned = model.fine_tune(labels_key) first.")
+    cells = self._select(adata, indices)
+    out = np.empty((len(cells.totals), len(self.labels)), np.float32)
+    classifier = self.classifier.to(self.module.device)  # `to_device` moves the network only
+    for chunk in self._encode(cells, batch_size):
+        out[chunk.rows] = classifier.classify(chunk.encoded).softmax(1).cpu().numpy()
+    if not soft:
+        return np.array(self.labels)[out.argmax(1)]
+    return pd.DataFrame(out, index=self._cell_names(adata, indices), columns=self.labels)
 
-    def _labels_of(self, adata: AnnData | None, indices: Sequence[int] | None, key: str, unlabeled: str) -> pd.Series:
-        source = self.adata if adata is None else adata
-        if key not in source.obs:
-            raise KeyError(f"adata.obs has no column {key!r}; it has {', '.join(map(str, source.obs)) or 'none'}.")
-        column = source.obs[key] if indices is None else source.obs[key].iloc[positions(indices, source.n_obs)]
-        if column.dtype.kind == "f" and (column.dropna() % 1 != 0).any():
-            raise ValueError(f"adata.obs[{key!r}] must hold labels; found decimal numbers. Bin them with pandas.cut.")
-        text = column.astype(object).where(column.notna(), None)
-        return text.map(str, na_action="ignore").where(text != unlabeled)
 
-    def _copy(self, labels: list[str]) -> "FineTuning":
-        tuned = copy.copy(self)
-        tuned.module = copy.deepcopy(self.module)
-        tuned.labels = labels
-        return tuned
+def labels_of(
+    model: GeneModel, adata: AnnData | None, indices: Sequence[int] | None, key: str, unlabeled: str
+) -> pd.Series:
+    source = model.adata if adata is None else adata
+    if key not in source.obs:
+        raise KeyError(f"adata.obs has no column {key!r}; it has {', '.join(map(str, source.obs)) or 'none'}.")
+    column = source.obs[key] if indices is None else source.obs[key].iloc[positions(indices, source.n_obs)]
+    if column.dtype.kind == "f" and (column.dropna() % 1 != 0).any():
+        raise ValueError(f"adata.obs[{key!r}] must hold labels; found decimal numbers. Bin them with pandas.cut.")
+    text = column.astype(object).where(column.notna(), None)
+    return text.map(str, na_action="ignore").where(text != unlabeled)
 
-    def _start_classifier(self, pooled: np.ndarray, code: np.ndarray, balance: Balance) -> None:
-        """Softmax regression on the standardized embedding of training cells."""
-        axes = axes_of(pooled, POOLING)
-        white = ((pooled - axes.mean) @ axes.whiten()).astype(np.float64)
-        slope, start = fit_softmax(white, code, balance.option, self.seed)
-        arrays = (axes.mean, axes.whiten(), slope.T, start)
-        tensors = (torch.from_numpy(np.asarray(array, np.float32)) for array in arrays)
-        self.classifier.start(*tensors)  # type: ignore[union-attr]
+
+def copy_with(model: M, labels: list[str]) -> M:
+    """A copy of the model, with a network of its own, for these labels."""
+    tuned = copy.copy(model)
+    tuned.module = copy.deepcopy(model.module)
+    tuned.labels = labels
+    return tuned
+
+
+def start_classifier(model: GeneModel, pooled: np.ndarray, code: np.ndarray, balance: Balance) -> None:
+    """Softmax regression on the standardized embedding of training cells."""
+    axes = axes_of(pooled, POOLING)
+    white = ((pooled - axes.mean) @ axes.whiten()).astype(np.float64)
+    slope, start = fit_softmax(white, code, balance.option, model.seed)
+    arrays = (axes.mean, axes.whiten(), slope.T, start)
+    tensors = (torch.from_numpy(np.asarray(array, np.float32)) for array in arrays)
+    model.classifier.start(*tensors)  # type: ignore[union-attr]
 
 
 def classifier_of(network: GeneNetwork, n_labels: int, class_balance: ClassBalance) -> GeneClassifier:

@@ -8,7 +8,7 @@ import pandas as pd
 import torch
 from anndata import AnnData
 
-from scmoe.model.genes._encoding import BATCH_SIZE, GeneChunk, GeneEncoding
+from scmoe.model.genes._encoding import BATCH_SIZE, GeneChunk, GeneModel
 from scmoe.nn.genes._classifier import N_AXES
 from scmoe.nn.genes._encoder import pool
 from scmoe.readout._axes import Axes, fit_axes
@@ -22,202 +22,199 @@ N_FOLDS = 10
 """Parts in which all genes are imputed, each from the others."""
 
 
-class GeneInference(GeneEncoding):
-    """The methods of `scmoe.model.XTRIMOGENE` that use the pretrained network.
+@torch.no_grad()
+def get_latent_representation(
+    self: GeneModel,
+    adata: AnnData | None = None,
+    indices: Sequence[int] | None = None,
+    batch_size: int = BATCH_SIZE,
+    *,
+    pooling: Pooling = "joint",
+    depth: str | None = None,
+) -> np.ndarray:
+    """The embedding: encoder states of a cell's expressed genes, pooled.
 
-    In all of them `adata` is an AnnData (None: the model's own), which stays unchanged; `indices` are positions of
-    cells (None: all); n is their number.
+    Parameters
+    ----------
+    adata, indices
+        Which cells.
+    batch_size
+        Cells at once.
+    pooling
+        Over a cell's expressed genes. ``"joint"``: the mean of their identities (what a linear method sees) and
+        that of their states, both weighted by their values; of these the 50 leading principal components, half of
+        the variance from each. ``"weighted"``, ``"mean"``, ``"max"``: of the states alone, (n, width).
+        ``"depth"``: the states of the two depth tokens, (n, 2 width).
+    depth
+        Depth at which cells are to be read, of a model with depth tokens: ``"t4"``, 10^4 counts (the default);
+        ``"f2"``, twice the cell's own; ``"a1"``, ten times.
+
+    Returns
+    -------
+    numpy.ndarray
+        float32, along the principal axes of the training cells. A cell without a count of a known gene gets the
+        place of a zero vector, and is named in the log.
+
+    Raises
+    ------
+    ValueError
+        An unknown pooling or depth, or depth tokens of a model without.
     """
+    if pooling not in POOLINGS:
+        raise ValueError(f"pooling must be one of {', '.join(map(repr, POOLINGS))}; found {pooling!r}.")
+    if pooling == "depth" and not self.config.depth_tokens:
+        raise ValueError('This model has no depth tokens. Train one with depth_tokens=True, or pool by "mean".')
+    cells = self._select(adata, indices)
+    return self.axes[pooling].turn(pool_cells(self, cells, pooling, batch_size, depth))
 
-    axes: dict[str, Axes]
-    """Of the training cells' pooled states, by pooling."""
 
-    @torch.no_grad()
-    def get_latent_representation(
-        self,
-        adata: AnnData | None = None,
-        indices: Sequence[int] | None = None,
-        batch_size: int = BATCH_SIZE,
-        *,
-        pooling: Pooling = "joint",
-        depth: str | None = None,
-    ) -> np.ndarray:
-        """The embedding: encoder states of a cell's expressed genes, pooled.
+@torch.no_grad()
+def pool_cells(
+    model: GeneModel, cells: Cells, pooling: str, batch_size: int = BATCH_SIZE, depth: str | None = None
+) -> np.ndarray:
+    """Pooled states of cells as the network makes them."""
+    width = model.config.encoder_width * (2 if pooling in ("joint", "depth") else 1)
+    out = np.empty((len(cells.totals), width), np.float32)
+    for chunk in model._encode(cells, batch_size, depth):
+        out[chunk.rows] = pool(chunk.encoded, pooling).float().cpu().numpy()
+    return out
 
-        Parameters
-        ----------
-        adata, indices
-            Which cells.
-        batch_size
-            Cells at once.
-        pooling
-            Over a cell's expressed genes. ``"joint"``: the mean of their identities (what a linear method sees) and
-            that of their states, both weighted by their values; of these the 50 leading principal components, half of
-            the variance from each. ``"weighted"``, ``"mean"``, ``"max"``: of the states alone, (n, width).
-            ``"depth"``: the states of the two depth tokens, (n, 2 width).
-        depth
-            Depth at which cells are to be read, of a model with depth tokens: ``"t4"``, 10^4 counts (the default);
-            ``"f2"``, twice the cell's own; ``"a1"``, ten times.
 
-        Returns
-        -------
-        numpy.ndarray
-            float32, along the principal axes of the training cells. A cell without a count of a known gene gets the
-            place of a zero vector, and is named in the log.
+def fit_axes_of(model: GeneModel, cells: Cells) -> dict[str, Axes]:
+    """Principal axes of the training cells, for each pooling."""
+    poolings = [pooling for pooling in POOLINGS if pooling != "depth" or model.config.depth_tokens]
+    return {pooling: axes_of(pool_cells(model, cells, pooling), pooling) for pooling in poolings}
 
-        Raises
-        ------
-        ValueError
-            An unknown pooling or depth, or depth tokens of a model without.
-        """
-        if pooling not in POOLINGS:
-            raise ValueError(f"pooling must be one of {', '.join(map(repr, POOLINGS))}; found {pooling!r}.")
-        if pooling == "depth" and not self.config.depth_tokens:
-            raise ValueError('This model has no depth tokens. Train one with depth_tokens=True, or pool by "mean".')
-        cells = self._select(adata, indices)
-        return self.axes[pooling].turn(self._pooled(cells, pooling, batch_size, depth))
 
-    @torch.no_grad()
-    def _pooled(self, cells: Cells, pooling: str, batch_size: int = BATCH_SIZE, depth: str | None = None) -> np.ndarray:
-        """Pooled states of cells as the network makes them."""
-        width = self.config.encoder_width * (2 if pooling in ("joint", "depth") else 1)
-        out = np.empty((len(cells.totals), width), np.float32)
-        for chunk in self._encode(cells, batch_size, depth):
-            out[chunk.rows] = pool(chunk.encoded, pooling).float().cpu().numpy()
-        return out
+@torch.no_grad()
+def get_gene_embeddings(self: GeneModel) -> pd.DataFrame:
+    """The learned identities of the genes, the same in all cells.
 
-    def _fit_axes(self, cells: Cells) -> dict[str, Axes]:
-        """Principal axes of the training cells, for each pooling."""
-        poolings = [pooling for pooling in POOLINGS if pooling != "depth" or self.config.depth_tokens]
-        return {pooling: axes_of(self._pooled(cells, pooling), pooling) for pooling in poolings}
+    Returns
+    -------
+    pandas.DataFrame
+        (genes, width). Those of genes that the training data lack say nothing. They started at random, and the
+        decoder has read them as unknown genes at most.
+    """
+    self._check_trained()
+    identities = self.module.gene[: len(self.genes)].detach().cpu().numpy()
+    return pd.DataFrame(identities, index=self.genes)
 
-    @torch.no_grad()
-    def get_gene_embeddings(self) -> pd.DataFrame:
-        """The learned identities of the genes, the same in all cells.
 
-        Returns
-        -------
-        pandas.DataFrame
-            (genes, width). Those of genes that the training data lack say nothing. They started at random, and the
-            decoder has read them as unknown genes at most.
-        """
-        self._check_trained()
-        identities = self.module.gene[: len(self.genes)].detach().cpu().numpy()
-        return pd.DataFrame(identities, index=self.genes)
+@torch.no_grad()
+def get_gene_context(
+    self: GeneModel,
+    adata: AnnData | None = None,
+    indices: Sequence[int] | None = None,
+    batch_size: int = BATCH_SIZE,
+) -> np.ndarray:
+    """The decoder's state of every gene in every cell.
 
-    @torch.no_grad()
-    def get_gene_context(
-        self,
-        adata: AnnData | None = None,
-        indices: Sequence[int] | None = None,
-        batch_size: int = BATCH_SIZE,
-    ) -> np.ndarray:
-        """The decoder's state of every gene in every cell.
+    Predictors of perturbation responses take it for the gene's expression.
 
-        Predictors of perturbation responses take it for the gene's expression.
+    Parameters
+    ----------
+    adata, indices
+        Which cells.
+    batch_size
+        Cells at once.
 
-        Parameters
-        ----------
-        adata, indices
-            Which cells.
-        batch_size
-            Cells at once.
+    Returns
+    -------
+    numpy.ndarray
+        (n, genes, decoder width) float32; all genes of the vocabulary, expressed or not.
 
-        Returns
-        -------
-        numpy.ndarray
-            (n, genes, decoder width) float32; all genes of the vocabulary, expressed or not.
-
-        Raises
-        ------
-        MemoryError
-            More than 4 GB would be returned: choose fewer cells.
-        """
-        cells = self._select(adata, indices)
-        shape = (len(cells.totals), len(self.genes), self.config.decoder_width)
-        if 4 * np.prod(shape, dtype=float) > MAX_MEMORY:
-            raise MemoryError(
-                f"The states of {shape[1]} genes in {shape[0]} cells would take "
-                f"{4e-9 * np.prod(shape, dtype=float):.0f} GB. Choose fewer cells with indices=, or average over "
-                "some at a time."
-            )
-        out = np.empty(shape, np.float32)
-        for chunk in self._encode(cells, batch_size):
-            states = self.module.contexts(chunk.encoded, chunk.batch.gene, chunk.batch.unknown)
-            out[chunk.rows] = states[:, : shape[1]].cpu().numpy()
-        return out
-
-    @torch.no_grad()
-    def impute(
-        self,
-        genes: Sequence[str] | None = None,
-        adata: AnnData | None = None,
-        indices: Sequence[int] | None = None,
-        batch_size: int = BATCH_SIZE,
-        *,
-        depth: str | None = None,
-    ) -> pd.DataFrame:
-        """Predict genes from the others: those asked for are hidden from the network, measured or not.
-
-        As in training, their counts are still in the total that the other genes are divided by. The prediction is what
-        is expected of a gene masked as in training, where expressed genes are masked more often than others. It tells
-        which cells have more of a gene, but lies above the gene's mean. For values on the scale of the data, train
-        with equal ``mask_nonzero`` and ``mask_zero``.
-
-        Parameters
-        ----------
-        genes
-            Names of the vocabulary. None: all, a tenth at a time (every tenth gene), each from the nine others.
-        adata, indices
-            Which cells.
-        batch_size
-            Cells at once.
-        depth
-            See `get_latent_representation`.
-
-        Returns
-        -------
-        pandas.DataFrame
-            (cells, genes) of ln(1 + 1e4 c / total). A gene that neither the training data nor this one have is not
-            predicted, but gets the start of its training; see the log of `setup_anndata`.
-
-        Raises
-        ------
-        KeyError
-            A gene that the vocabulary does not have.
-        """
-        cells = self._select(adata, indices)
-        names = self.genes if genes is None else [genes] if isinstance(genes, str) else list(genes)
-        position = self.setup.vocabulary.positions(names)
-        if (position < 0).any():
-            name = names[int(np.argmax(position < 0))]
-            raise KeyError(f"The model does not know the gene {name!r} ({(position < 0).sum()} of {len(names)}).")
-        gene, place = np.unique(position, return_inverse=True)  # a gene may have been named twice
-        folds = (
-            [np.arange(len(gene))] if genes is not None else [np.arange(i, len(gene), N_FOLDS) for i in range(N_FOLDS)]
+    Raises
+    ------
+    MemoryError
+        More than 4 GB would be returned: choose fewer cells.
+    """
+    cells = self._select(adata, indices)
+    shape = (len(cells.totals), len(self.genes), self.config.decoder_width)
+    if 4 * np.prod(shape, dtype=float) > MAX_MEMORY:
+        raise MemoryError(
+            f"The states of {shape[1]} genes in {shape[0]} cells would take "
+            f"{4e-9 * np.prod(shape, dtype=float):.0f} GB. Choose fewer cells with indices=, or average over "
+            "some at a time."
         )
-        out = np.empty((len(cells.totals), len(gene)), np.float32)
-        for fold in (fold for fold in folds if len(fold)):
-            for rows, values in self._predict_hidden(cells, gene[fold], batch_size, depth):
-                out[np.ix_(rows, fold)] = values
-        return pd.DataFrame(out[:, place], index=self._cell_names(adata, indices), columns=names)
+    out = np.empty(shape, np.float32)
+    for chunk in self._encode(cells, batch_size):
+        states = self.module.contexts(chunk.encoded, chunk.batch.gene, chunk.batch.unknown)
+        out[chunk.rows] = states[:, : shape[1]].cpu().numpy()
+    return out
 
-    def _predict_hidden(
-        self, cells: Cells, gene: np.ndarray, batch_size: int, depth: str | None
-    ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        """Rows and predicted values (rows, wanted) of genes that are taken out of the input."""
-        mask = np.ones(cells.counts.shape[1], np.float32)
-        mask[gene] = 0
-        visible = cells.counts.multiply(mask).tocsr()
-        visible.eliminate_zeros()
-        query = torch.from_numpy(gene).to(self.module.device)
-        for chunk in self._encode(Cells(visible, cells.totals, cells.match), batch_size, depth):
-            yield chunk.rows, self._predict(chunk, query.expand(len(chunk.rows), -1))
 
-    def _predict(self, chunk: GeneChunk, query: torch.Tensor) -> np.ndarray:
-        hidden = torch.ones_like(query, dtype=torch.bool)
-        states = self.module.decode(chunk.encoded, chunk.batch.gene, query, hidden, chunk.batch.unknown)
-        return self.module.values(self.module.outputs(chunk.encoded, states, query)).cpu().numpy()
+@torch.no_grad()
+def impute(
+    self: GeneModel,
+    genes: Sequence[str] | None = None,
+    adata: AnnData | None = None,
+    indices: Sequence[int] | None = None,
+    batch_size: int = BATCH_SIZE,
+    *,
+    depth: str | None = None,
+) -> pd.DataFrame:
+    """Predict genes from the others: those asked for are hidden from the network, measured or not.
+
+    As in training, their counts are still in the total that the other genes are divided by. The prediction is what
+    is expected of a gene masked as in training, where expressed genes are masked more often than others. It tells
+    which cells have more of a gene, but lies above the gene's mean. For values on the scale of the data, train
+    with equal ``mask_nonzero`` and ``mask_zero``.
+
+    Parameters
+    ----------
+    genes
+        Names of the vocabulary. None: all, a tenth at a time (every tenth gene), each from the nine others.
+    adata, indices
+        Which cells.
+    batch_size
+        Cells at once.
+    depth
+        See `get_latent_representation`.
+
+    Returns
+    -------
+    pandas.DataFrame
+        (cells, genes) of ln(1 + 1e4 c / total). A gene that neither the training data nor this one have is not
+        predicted, but gets the start of its training; see the log of `setup_anndata`.
+
+    Raises
+    ------
+    KeyError
+        A gene that the vocabulary does not have.
+    """
+    cells = self._select(adata, indices)
+    names = self.genes if genes is None else [genes] if isinstance(genes, str) else list(genes)
+    position = self.setup.vocabulary.positions(names)
+    if (position < 0).any():
+        name = names[int(np.argmax(position < 0))]
+        raise KeyError(f"The model does not know the gene {name!r} ({(position < 0).sum()} of {len(names)}).")
+    gene, place = np.unique(position, return_inverse=True)  # a gene may have been named twice
+    folds = [np.arange(len(gene))] if genes is not None else [np.arange(i, len(gene), N_FOLDS) for i in range(N_FOLDS)]
+    out = np.empty((len(cells.totals), len(gene)), np.float32)
+    for fold in (fold for fold in folds if len(fold)):
+        for rows, values in predict_hidden(self, cells, gene[fold], batch_size, depth):
+            out[np.ix_(rows, fold)] = values
+    return pd.DataFrame(out[:, place], index=self._cell_names(adata, indices), columns=names)
+
+
+def predict_hidden(
+    model: GeneModel, cells: Cells, gene: np.ndarray, batch_size: int, depth: str | None
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Rows and predicted values (rows, wanted) of genes that are taken out of the input."""
+    mask = np.ones(cells.counts.shape[1], np.float32)
+    mask[gene] = 0
+    visible = cells.counts.multiply(mask).tocsr()
+    visible.eliminate_zeros()
+    query = torch.from_numpy(gene).to(model.module.device)
+    for chunk in model._encode(Cells(visible, cells.totals, cells.match), batch_size, depth):
+        yield chunk.rows, predict_genes(model, chunk, query.expand(len(chunk.rows), -1))
+
+
+def predict_genes(model: GeneModel, chunk: GeneChunk, query: torch.Tensor) -> np.ndarray:
+    hidden = torch.ones_like(query, dtype=torch.bool)
+    states = model.module.decode(chunk.encoded, chunk.batch.gene, query, hidden, chunk.batch.unknown)
+    return model.module.values(model.module.outputs(chunk.encoded, states, query)).cpu().numpy()
 
 
 def axes_of(pooled: np.ndarray, pooling: str) -> Axes:

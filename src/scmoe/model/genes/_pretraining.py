@@ -15,8 +15,8 @@ from scmoe.data.genes._dataset import DEFAULT_DEPTH, GeneDataset
 from scmoe.model._base import TrainingRecord
 from scmoe.model._copies import check_parts
 from scmoe.model._training import check_train_arguments, split_of
-from scmoe.model.genes._encoding import rows_of
-from scmoe.model.genes._inference import GeneInference
+from scmoe.model.genes._encoding import GeneModel, rows_of
+from scmoe.model.genes._inference import fit_axes_of
 from scmoe.model.genes._start import start
 from scmoe.nn._config import from_keywords
 from scmoe.tokens._counts import Cells
@@ -32,138 +32,135 @@ PRETRAIN_BATCH = 64
 """Cells a step by default."""
 
 
-class Pretraining(GeneInference):
-    """How a `scmoe.model.XTRIMOGENE` is pretrained."""
+def train(
+    self: GeneModel,
+    max_epochs: int | None = None,
+    *,
+    accelerator: str = "auto",
+    devices: int | list[int] | str = "auto",
+    strategy: str = "auto",
+    precision: str = "32-true",
+    batch_size: int = PRETRAIN_BATCH,
+    train_size: float = 0.9,
+    validation_size: float | None = None,
+    early_stopping: bool = False,
+    checkpoint_dir: str | Path | None = None,
+    resume: bool = False,
+    plan_kwargs: Mapping[str, Any] | None = None,
+    callbacks: Sequence[Callback] = (),
+    enable_progress_bar: bool = True,
+    **trainer_kwargs: Any,
+) -> None:
+    """Learn to predict masked genes from the others. No label is involved.
 
-    seed: int
-    gene_embeddings: np.ndarray | None
+    A second call goes on from the first one's weights (with a fresh schedule), on the data that are attached;
+    labels that `fine_tune` taught are forgotten. If training fails, the model is as it was before.
 
-    def train(
-        self,
-        max_epochs: int | None = None,
-        *,
-        accelerator: str = "auto",
-        devices: int | list[int] | str = "auto",
-        strategy: str = "auto",
-        precision: str = "32-true",
-        batch_size: int = PRETRAIN_BATCH,
-        train_size: float = 0.9,
-        validation_size: float | None = None,
-        early_stopping: bool = False,
-        checkpoint_dir: str | Path | None = None,
-        resume: bool = False,
-        plan_kwargs: Mapping[str, Any] | None = None,
-        callbacks: Sequence[Callback] = (),
-        enable_progress_bar: bool = True,
-        **trainer_kwargs: Any,
-    ) -> None:
-        """Learn to predict masked genes from the others. No label is involved.
+    Parameters
+    ----------
+    max_epochs
+        Passes over the training cells; None: as many as make about 600 steps, at least 3.
+    accelerator, devices, strategy, precision
+        Passed to `lightning.pytorch.Trainer`; by default a GPU is used when there is one.
+    batch_size
+        Cells a step.
+    train_size
+        Share of the cells to train on.
+    validation_size
+        Share of the cells for validation; None: all others. What is left is for tests.
+    early_stopping
+        Whether to stop when the validation loss has not improved for ten epochs.
+    checkpoint_dir
+        Folder for ``last.ckpt``, the state of the training after each epoch.
+    resume
+        Go on from ``last.ckpt`` if there is one. The result is that of a run without interruption.
+    plan_kwargs
+        Fields of `scmoe.model.PretrainConfig`.
+    callbacks
+        More Lightning callbacks.
+    enable_progress_bar
+        Whether to show progress.
+    **trainer_kwargs
+        More arguments of `lightning.pytorch.Trainer`, such as ``logger``.
 
-        A second call goes on from the first one's weights (with a fresh schedule), on the data that are attached;
-        labels that `fine_tune` taught are forgotten. If training fails, the model is as it was before.
-
-        Parameters
-        ----------
-        max_epochs
-            Passes over the training cells; None: as many as make about 600 steps, at least 3.
-        accelerator, devices, strategy, precision
-            Passed to `lightning.pytorch.Trainer`; by default a GPU is used when there is one.
-        batch_size
-            Cells a step.
-        train_size
-            Share of the cells to train on.
-        validation_size
-            Share of the cells for validation; None: all others. What is left is for tests.
-        early_stopping
-            Whether to stop when the validation loss has not improved for ten epochs.
-        checkpoint_dir
-            Folder for ``last.ckpt``, the state of the training after each epoch.
-        resume
-            Go on from ``last.ckpt`` if there is one. The result is that of a run without interruption.
-        plan_kwargs
-            Fields of `scmoe.model.PretrainConfig`.
-        callbacks
-            More Lightning callbacks.
-        enable_progress_bar
-            Whether to show progress.
-        **trainer_kwargs
-            More arguments of `lightning.pytorch.Trainer`, such as ``logger``.
-
-        Raises
-        ------
-        ValueError
-            Settings that contradict each other or the data, or copies of a cell (``obs["copy_of"]``) that are not in
-            the same part.
-        FloatingPointError
-            In more than half of an epoch's steps loss or gradient was not finite. Fewer such steps are skipped.
-        """
-        config = from_keywords(PretrainConfig, plan_kwargs or {})
-        check_train_arguments(config, max_epochs, batch_size, trainer_kwargs)
-        cells = self._read(None)
-        self._check_cells(cells)
-        train, validation, test = split_of(self, len(cells.totals), train_size, validation_size)
-        check_parts(self.adata.obs, (train, validation, test))
-        check_split(train, validation, early_stopping=early_stopping, resume=resume, checkpoint_dir=checkpoint_dir)
-        start_time = time.perf_counter()
-        before = copy.deepcopy(self.module.state_dict()), self.tokenizer
-        try:
-            if not self.is_trained_:
-                self._start(cells, train, config)
-            depth = DEFAULT_DEPTH if self.config.depth_tokens else None
-            dataset = GeneDataset(cells, self.tokenizer, policy=config.policy, depth=depth)
-            result = run(
-                TrainingPlan(self.module, pretrain_objective, config, self.seed),
-                GeneDataModule(dataset, train, validation, batch_size=batch_size, seed=self.seed),
-                width=self.config.encoder_width,
-                max_epochs=max_epochs or max(round(N_STEPS * batch_size / len(train)), MIN_EPOCHS),
-                early_stopping=early_stopping,
-                checkpoint_dir=checkpoint_dir,
-                resume=resume,
-                callbacks=callbacks,
-                enable_progress_bar=enable_progress_bar,
-                accelerator=accelerator,
-                devices=devices,
-                strategy=strategy,
-                precision=precision,
-                **trainer_kwargs,
-            )
-            self.axes = self._fit_axes(rows_of(cells, train))
-        except BaseException:
-            self.module.load_state_dict(before[0])  # no half-trained model
-            self.tokenizer = before[1]
-            raise
-        self.classifier, self.labels = None, []  # they were for other weights
-        self.is_trained_ = True
-        self.record = TrainingRecord(
-            history=result.history,
-            seconds=time.perf_counter() - start_time,
-            train=train,
-            validation=validation,
-            test=test,
+    Raises
+    ------
+    ValueError
+        Settings that contradict each other or the data, or copies of a cell (``obs["copy_of"]``) that are not in
+        the same part.
+    FloatingPointError
+        In more than half of an epoch's steps loss or gradient was not finite. Fewer such steps are skipped.
+    """
+    config = from_keywords(PretrainConfig, plan_kwargs or {})
+    check_train_arguments(config, max_epochs, batch_size, trainer_kwargs)
+    cells = self._read(None)
+    check_cells(self, cells)
+    train, validation, test = split_of(self, len(cells.totals), train_size, validation_size)
+    check_parts(self.adata.obs, (train, validation, test))
+    check_split(train, validation, early_stopping=early_stopping, resume=resume, checkpoint_dir=checkpoint_dir)
+    start_time = time.perf_counter()
+    before = copy.deepcopy(self.module.state_dict()), self.tokenizer
+    try:
+        if not self.is_trained_:
+            start_network(self, cells, train, config)
+        depth = DEFAULT_DEPTH if self.config.depth_tokens else None
+        dataset = GeneDataset(cells, self.tokenizer, policy=config.policy, depth=depth)
+        result = run(
+            TrainingPlan(self.module, pretrain_objective, config, self.seed),
+            GeneDataModule(dataset, train, validation, batch_size=batch_size, seed=self.seed),
+            width=self.config.encoder_width,
+            max_epochs=max_epochs or max(round(N_STEPS * batch_size / len(train)), MIN_EPOCHS),
+            early_stopping=early_stopping,
+            checkpoint_dir=checkpoint_dir,
+            resume=resume,
+            callbacks=callbacks,
+            enable_progress_bar=enable_progress_bar,
+            accelerator=accelerator,
+            devices=devices,
+            strategy=strategy,
+            precision=precision,
+            **trainer_kwargs,
         )
-        last = result.history.iloc[-1]
-        split = "validation" if "validation_loss" in last else "train"
-        what = {"nonzero": "that are expressed", "zero": "that are not"}
-        errors = [f"{phrase} {last[name]:.3f}" for part, phrase in what.items() if (name := f"{split}_{part}") in last]
-        logger.info(
-            "trained %d epochs (%d steps) in %.0f s: %s loss %.3f; mean squared error of masked genes %s",
-            *(len(result.history), result.n_steps, self.record.seconds, split, last[f"{split}_loss"]),
-            ", ".join(errors),
+        self.axes = fit_axes_of(self, rows_of(cells, train))
+    except BaseException:
+        self.module.load_state_dict(before[0])  # no half-trained model
+        self.tokenizer = before[1]
+        raise
+    self.classifier, self.labels = None, []  # they were for other weights
+    self.is_trained_ = True
+    self.record = TrainingRecord(
+        history=result.history,
+        seconds=time.perf_counter() - start_time,
+        train=train,
+        validation=validation,
+        test=test,
+    )
+    last = result.history.iloc[-1]
+    split = "validation" if "validation_loss" in last else "train"
+    what = {"nonzero": "that are expressed", "zero": "that are not"}
+    errors = [f"{phrase} {last[name]:.3f}" for part, phrase in what.items() if (name := f"{split}_{part}") in last]
+    logger.info(
+        "trained %d epochs (%d steps) in %.0f s: %s loss %.3f; mean squared error of masked genes %s",
+        *(len(result.history), result.n_steps, self.record.seconds, split, last[f"{split}_loss"]),
+        ", ".join(errors),
+    )
+
+
+def start_network(model: GeneModel, cells: Cells, train: np.ndarray, config: PretrainConfig) -> None:
+    subset = rows_of(cells, train)
+    model.tokenizer = make_tokenizer(model.config.tokenizer).fit(subset.counts, subset.totals)
+    start(model.module, subset, config.policy, model.gene_embeddings, model.seed)
+
+
+def check_cells(model: GeneModel, cells: Cells) -> None:
+    """Raise for cells of which nothing can be learned."""
+    if not cells.counts.nnz:
+        raise ValueError("No cell has a count of a gene that the model knows: there is nothing to learn from.")
+    if model.config.depth_tokens and model.setup.values != "counts":
+        raise ValueError(
+            f"depth_tokens need raw counts, which can be thinned; the data are read as {model.setup.values!r}. "
+            "Leave depth_tokens out, or set up the raw counts."
         )
-
-    def _start(self, cells: Cells, train: np.ndarray, config: PretrainConfig) -> None:
-        subset = rows_of(cells, train)
-        self.tokenizer = make_tokenizer(self.config.tokenizer).fit(subset.counts, subset.totals)
-        start(self.module, subset, config.policy, self.gene_embeddings, self.seed)
-
-    def _check_cells(self, cells: Cells) -> None:
-        if not cells.counts.nnz:
-            raise ValueError("No cell has a count of a gene that the model knows: there is nothing to learn from.")
-        if self.config.depth_tokens and self.setup.values != "counts":
-            raise ValueError(
-                f"depth_tokens need raw counts, which can be thinned; the data are read as {self.setup.values!r}. "
-                "Leave depth_tokens out, or set up the raw counts."
-            )
 
 
 def check_split(

@@ -19,7 +19,10 @@ from scmoe.model._save import (
     taken,
     write_folder,
 )
-from scmoe.model.genes._fine_tuning import FineTuning, classifier_of
+from scmoe.model.genes._encoding import GeneModel
+from scmoe.model.genes._fine_tuning import classifier_of, fine_tune, predict
+from scmoe.model.genes._inference import get_gene_context, get_gene_embeddings, get_latent_representation, impute
+from scmoe.model.genes._pretraining import train
 from scmoe.model.genes._start import check_embeddings
 from scmoe.nn._config import from_keywords
 from scmoe.nn.genes._config import GeneConfig, gene_config
@@ -33,7 +36,7 @@ AXES, TOKENIZER, CLASSIFIER = "axes/", "tokenizer/", "classifier/"
 """Before the names of weights that are not the network's."""
 
 
-class XTRIMOGENE(FineTuning):
+class XTRIMOGENE(GeneModel):
     """Asymmetric transformer for masked-gene pretraining on single-cell RNA counts.
 
     An encoder reads the genes that a cell expresses, a thin decoder with linear attention predicts the masked ones
@@ -100,6 +103,14 @@ class XTRIMOGENE(FineTuning):
         self.axes = {}
         self.classifier, self.labels = None, []
         self.gene_embeddings = check_embeddings(gene_embeddings, len(self.setup.names))
+
+    train = train
+    fine_tune = fine_tune
+    predict = predict
+    get_latent_representation = get_latent_representation
+    get_gene_embeddings = get_gene_embeddings
+    get_gene_context = get_gene_context
+    impute = impute
 
     @classmethod
     def setup_anndata(
