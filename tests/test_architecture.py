@@ -4,9 +4,12 @@ import ast
 import graphlib
 import importlib
 import inspect
+import os
 import re
+import shutil
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from functools import cache
 from importlib import metadata
@@ -70,7 +73,84 @@ def test_imports_point_upwards_in_the_list_of_folders(path: Path) -> None:
 
 
 def test_there_is_no_import_cycle() -> None:
-    graphlib.TopologicalSorter({_name(path): set(_imported(path, typing=False)) for path in MODULES}).prepare()
+    """Imports for type checkers count: two files that name each other's types are one idea in two places."""
+    graphlib.TopologicalSorter({_name(path): set(_imported(path)) for path in MODULES}).prepare()
+
+
+VERBS = {"tl", "pl"}
+"""Folders with one verb or figure a file."""
+LARGEST_FOLDER = 24
+PARTICIPLES = set("found each kept chosen mine drawn told shown taken said named wished asked heard".split())
+
+
+def test_folders_are_small() -> None:
+    sizes = Counter(path.parent for path in MODULES)
+    large = {str(folder): n for folder, n in sizes.items() if n > LARGEST_FOLDER and folder.name not in VERBS}
+    assert large == {}
+
+
+def test_prefixes_that_three_files_share_are_folders() -> None:
+    prefixes = Counter((path.parent, path.stem.strip("_").split("_")[0]) for path in MODULES)
+    sharing = [
+        p for p in MODULES if prefixes[p.parent, p.stem.strip("_").split("_")[0]] > 2 and p.parent.name not in VERBS
+    ]
+    assert len(sharing) < 0.05 * len(MODULES), sharing
+
+
+def test_chains_of_classes_are_short() -> None:
+    bases = {
+        node.name: [base.id for base in node.bases if isinstance(base, ast.Name)]
+        for path in MODULES
+        for node in ast.walk(_tree(path))
+        if isinstance(node, ast.ClassDef)
+    }
+
+    def depth(name: str) -> int:
+        return 1 + max((depth(base) for base in bases[name] if base in bases and base != name), default=0)
+
+    assert max(map(depth, bases)) <= 4
+
+
+def test_names_are_nouns() -> None:
+    """Bare participles ("found", "kept") leave open what was found or kept: at most 8 in 1000 lines."""
+    nodes = [node for path in MODULES for node in ast.walk(_tree(path)) if isinstance(node, ast.Name)]
+    lines = sum(path.read_text(encoding="utf-8").count("\n") for path in MODULES)
+    assert sum(node.id in PARTICIPLES for node in nodes) <= 8 * lines / 1000
+
+
+def _private_calls(path: Path) -> Iterator[str]:
+    """Private attributes of a model that a file outside the model's folder uses."""
+    for node in ast.walk(_tree(path)):
+        if isinstance(node, ast.Attribute) and node.attr.startswith("_") and not node.attr.startswith("__"):
+            owner = ast.unparse(node.value)
+            if owner.split(".")[-1] in {"model", "fitted", "tuned", "pretrained"}:
+                yield f"{path.name}:{node.lineno} {owner}.{node.attr}"
+
+
+@pytest.mark.parametrize("path", [path for path in MODULES if "model" not in path.relative_to(SOURCE).parts], ids=_name)
+def test_private_methods_of_models_stay_private(path: Path) -> None:
+    assert not list(_private_calls(path))
+
+
+def test_the_package_works_without_its_studies(tmp_path: Path) -> None:
+    shutil.copytree(SOURCE, tmp_path / "scmoe", ignore=shutil.ignore_patterns("studies", "__pycache__"))
+    code = """
+import scmoe.cli, scmoe.benchmark, scmoe.model
+from scmoe.benchmark import run_compare
+scmoe.model.SCMOE
+try:
+    scmoe.benchmark.run_genes
+except AttributeError:
+    print("no studies")
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=tmp_path,
+        env=os.environ | {"PYTHONPATH": str(tmp_path)},
+        capture_output=True,
+        text=True,
+    )
+    assert done.stdout.strip() == "no studies", done.stderr
 
 
 def test_imported_libraries_are_dependencies() -> None:
