@@ -41,12 +41,12 @@ def attribution_table(
     """
     parts = []
     for name, features in feature_names.items():
-        found = (signed[name], absolute[name], slope[name])
-        if any(np.shape(array) != (len(features),) for array in found):
+        arrays = (signed[name], absolute[name], slope[name])
+        if any(np.shape(values) != (len(features),) for values in arrays):
             raise ValueError(
-                f"Modality {name!r} has {len(features)} features; found arrays of {[np.shape(array) for array in found]}."
+                f"Modality {name!r} has {len(features)} features; found arrays of {[np.shape(values) for values in arrays]}."
             )
-        columns = dict(zip(("attribution", "size", "slope"), found, strict=True))
+        columns = dict(zip(("attribution", "size", "slope"), arrays, strict=True))
         parts.append(pd.DataFrame({"modality": name, "feature": list(features), **columns}))
     table = pd.concat(parts).sort_values("size", ascending=False, kind="stable", ignore_index=True)
     table["rank"] = np.arange(1, len(table) + 1)
@@ -117,14 +117,14 @@ def deletion_table(
         raise ValueError(f"shares must begin with 0 and have a second one; found {list(shares)}.")
     drop = values[:, :, :1].astype(np.float64) - values
     ranking, share = (axis.ravel() for axis in np.indices(drop.shape[1:]))
-    spread = drop.std(0, ddof=1) if len(drop) > 1 else np.zeros(drop.shape[1:])
+    deviation = drop.std(0, ddof=1) if len(drop) > 1 else np.zeros(drop.shape[1:])
     curve = pd.DataFrame(
         {
             "ranking": np.array(rankings, object)[ranking],
             "share": np.asarray(shares, float)[share],
             "value": values.mean(0).ravel(),
             "drop": drop.mean(0).ravel(),
-            "drop_se": (spread / np.sqrt(len(drop))).ravel(),
+            "drop_se": (deviation / np.sqrt(len(drop))).ravel(),
         }
     )
     area = np.trapezoid(drop, shares, axis=2) / (shares[-1] - shares[0])

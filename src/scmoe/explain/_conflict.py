@@ -59,22 +59,22 @@ def conflict_table(
     rows = []
     for layer, (a, b) in product(range(gram.shape[1]), combinations(range(K), 2)):
         values, chance = cosine[:, layer, a, b], by_chance[:, layer]
-        kept, chance = np.isfinite(values), chance[np.isfinite(chance)]
-        if not kept.any():
+        finite, chance = np.isfinite(values), chance[np.isfinite(chance)]
+        if not finite.any():
             continue
-        by_expert = on_expert[kept, layer, :, a, b]
+        by_expert = on_expert[finite, layer, :, a, b]
         both = np.isfinite(by_expert)
         rows.append(
             {"layer": layer, "definition": definition, "first": names[a], "second": names[b]}
-            | _summary("cosine", "", values[kept])
+            | _summary("cosine", "", values[finite])
             | _summary("reference", "reference_", chance)
             | {
-                "conflict_rate": float((values[kept] < 0).mean()),
+                "conflict_rate": float((values[finite] < 0).mean()),
                 "reference_rate": float((chance < 0).mean()),
-                "magnitude_similarity": float(magnitude_similarity(gram[kept, layer].sum(1), a, b).mean()),
+                "magnitude_similarity": float(magnitude_similarity(gram[finite, layer].sum(1), a, b).mean()),
                 "expert_cosine": float(by_expert[both].mean()) if both.any() else np.nan,
                 "coactivation": float(both.mean()),
-                "n_batches": int(kept.sum()),
+                "n_batches": int(finite.sum()),
             }
         )
     if not rows:

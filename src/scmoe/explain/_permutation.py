@@ -28,8 +28,8 @@ def stack_shares(shares: Mapping[str, NDArray[np.floating]]) -> Array:
     """
     shapes = {name: np.shape(values) for name, values in shares.items()}
     if not shapes or len(set(shapes.values())) > 1 or len(next(iter(shapes.values()))) != 3:
-        found = ", ".join(f"{name}: {shape}" for name, shape in shapes.items()) or "none"
-        raise ValueError(f"Shares must be cells x layers x experts, of one shape in all modalities; found {found}.")
+        listing = ", ".join(f"{name}: {shape}" for name, shape in shapes.items()) or "none"
+        raise ValueError(f"Shares must be cells x layers x experts, of one shape in all modalities; found {listing}.")
     stacked = np.stack([np.asarray(values, dtype=np.float64) for values in shares.values()], axis=1)
     # The paper's gate leaves weight outside the chosen experts; a cell's tokens count alike all the same.
     return stacked / stacked.sum(axis=-1, keepdims=True)
@@ -72,15 +72,15 @@ def permute_modalities(stacked: Array, n_permutations: int, seed: int) -> Array:
     flat = stacked.reshape(*stacked.shape[:2], -1)
     sums = np.zeros((1 + n_permutations, *flat.shape[1:]))
     for pattern in np.unique(present, axis=0):
-        slots = np.flatnonzero(pattern)
+        columns = np.flatnonzero(pattern)
         cells = np.flatnonzero((present == pattern).all(axis=1))
-        for start in range(0, len(cells) if len(slots) else 0, CELLS_AT_ONCE):
-            part = flat[np.ix_(cells[start : start + CELLS_AT_ONCE], slots)]
-            places = rng.integers(len(slots), size=(1 + n_permutations, len(part)), dtype=np.int8)
-            places[0] = 0
-            for place in range(len(slots)):
-                moved = np.roll(part, place, axis=1).reshape(len(part), -1)
-                sums[:, slots] += ((places == place).astype(np.float64) @ moved).reshape(-1, *part.shape[1:])
+        for start in range(0, len(cells) if len(columns) else 0, CELLS_AT_ONCE):
+            part = flat[np.ix_(cells[start : start + CELLS_AT_ONCE], columns)]
+            shifts = rng.integers(len(columns), size=(1 + n_permutations, len(part)), dtype=np.int8)
+            shifts[0] = 0
+            for shift in range(len(columns)):
+                shifted = np.roll(part, shift, axis=1).reshape(len(part), -1)
+                sums[:, columns] += ((shifts == shift).astype(np.float64) @ shifted).reshape(-1, *part.shape[1:])
     return sums.reshape(len(sums), *stacked.shape[1:])
 
 
@@ -99,15 +99,17 @@ def permute_groups(stacked: Array, codes: NDArray[np.intp], n_permutations: int,
     Groups are permuted among cells that have the same modalities, so that a group that lacks one is not taken for a
     group that uses other experts. Cells without a group (-1) are left out.
     """
-    kept = codes >= 0
-    stacked, codes = stacked[kept], codes[kept]
+    has_group = codes >= 0
+    stacked, codes = stacked[has_group], codes[has_group]
     strata = np.unique(present_in(stacked), axis=0, return_inverse=True)[1].ravel()
     flat = np.nan_to_num(stacked.reshape(len(stacked), -1))
     rng = np.random.default_rng(seed)
     n_groups = int(codes.max(initial=-1)) + 1
     for i in range(1 + n_permutations):
-        given = codes[shuffled(strata, rng)] if i else codes
-        members = csr_array((np.ones(len(given)), (given, np.arange(len(given)))), shape=(n_groups, len(given)))
+        assignment = codes[shuffled(strata, rng)] if i else codes
+        members = csr_array(
+            (np.ones(len(assignment)), (assignment, np.arange(len(assignment)))), shape=(n_groups, len(assignment))
+        )
         yield np.asarray(members @ flat).reshape(n_groups, *stacked.shape[1:])
 
 

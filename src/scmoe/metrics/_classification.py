@@ -106,23 +106,23 @@ def classification_scores(
     >>> scores.macro_f1, scores.worst_label, scores.absent
     (0.4, 'T', ('NK',))
     """
-    names, true, found = as_codes(truth, predicted, labels)
+    names, true_code, predicted_code = as_codes(truth, predicted, labels)
     confusion = np.zeros((len(names), len(names) + 1), dtype=np.int64)
-    np.add.at(confusion, (true, found), 1)
+    np.add.at(confusion, (true_code, predicted_code), 1)
     _, recall, f1 = class_scores(confusion)
     worst = int(np.nanargmin(recall))
     group = np.full(len(names), "none")
     if n_train is not None:
         group = frequency_groups(training_counts(n_train, names)).astype(str).to_numpy()
-    tail, answered, right = group == "tail", found < len(names), true == found
+    tail, answered, right = group == "tail", predicted_code < len(names), true_code == predicted_code
     auprc, ece = NAN, dict.fromkeys(("all", *GROUPS), NAN)
     if probabilities is not None:
         check_same_cells(truth, predicted, probabilities)
-        auprc = _macro_auprc(true, checked_probabilities(probabilities, names, len(true)))
-        confidence = confidence_of(probabilities, names, found)
-        for each in ece:
-            used = answered & ((group[true] == each) | (each == "all"))
-            ece[each] = calibration_error(confidence[used], right[used])
+        auprc = _macro_auprc(true_code, checked_probabilities(probabilities, names, len(true_code)))
+        confidence = confidence_of(probabilities, names, predicted_code)
+        for name in ece:
+            subset = answered & ((group[true_code] == name) | (name == "all"))
+            ece[name] = calibration_error(confidence[subset], right[subset])
     return ClassificationScores(
         accuracy=float(right.mean()),
         balanced_accuracy=float(np.nanmean(recall)),
@@ -136,7 +136,7 @@ def classification_scores(
         ece_head=ece["head"],
         ece_middle=ece["middle"],
         ece_tail=ece["tail"],
-        n_cells=len(true),
+        n_cells=len(true_code),
         n_unknown=int((~answered).sum()),
         absent=tuple(name for name, value in zip(names, recall, strict=True) if np.isnan(value)),
     )

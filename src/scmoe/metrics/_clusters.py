@@ -34,13 +34,15 @@ def matched_accuracy(truth: ArrayLike | pd.Series, predicted: ArrayLike | pd.Ser
     >>> matched_accuracy(list("0001112222"), list("2200011111"))[0]
     0.8
     """
-    true, found = pd.Series(np.asarray(truth), name="truth"), pd.Series(np.asarray(predicted), name="predicted")
-    if len(true) != len(found) or len(true) == 0:
-        raise ValueError(f"truth and predicted must list the same cells; found {len(true)} and {len(found)} entries.")
-    for labels in (true, found):
+    true, clusters = pd.Series(np.asarray(truth), name="truth"), pd.Series(np.asarray(predicted), name="predicted")
+    if len(true) != len(clusters) or len(true) == 0:
+        raise ValueError(
+            f"truth and predicted must list the same cells; found {len(true)} and {len(clusters)} entries."
+        )
+    for labels in (true, clusters):
         if labels.isna().any():
             raise ValueError(f"{labels.name} has {labels.isna().sum()} missing labels; leave those cells out first.")
-    confusion = pd.crosstab(true, found)
+    confusion = pd.crosstab(true, clusters)
     rows, columns = linear_sum_assignment(confusion.to_numpy(), maximize=True)
     row_order = [*rows, *np.setdiff1d(np.arange(confusion.shape[0]), rows)]
     column_order = [*columns, *np.setdiff1d(np.arange(confusion.shape[1]), columns)]

@@ -41,9 +41,9 @@ def confusion_table(truth: Labels, predicted: Labels, *, labels: Sequence[str]) 
     >>> confusion_table(["B", "B", "T"], ["B", "T", "T"], labels=["B", "T", "NK"]).to_numpy().tolist()
     [[1, 1, 0], [0, 1, 0], [0, 0, 0]]
     """
-    names, true, found = as_codes(truth, predicted, labels)
+    names, true_code, predicted_code = as_codes(truth, predicted, labels)
     counts = np.zeros((len(names), len(names) + 1), dtype=np.int64)
-    np.add.at(counts, (true, found), 1)
+    np.add.at(counts, (true_code, predicted_code), 1)
     table = pd.DataFrame(counts, index=names, columns=[*names, UNKNOWN_LABEL])
     table = table if counts[:, -1].any() else table[names]
     return table.rename_axis(index="true label", columns="predicted label")
@@ -53,36 +53,43 @@ def as_codes(truth: Labels, predicted: Labels, labels: Sequence[str]) -> tuple[l
     """Labels as text, and positions in them of each cell's true and predicted one; a declined prediction has the last + 1."""
     names = [str(name) for name in labels]
     if not names or len(set(names)) < len(names) or UNKNOWN_LABEL in names:
-        shown = ", ".join(names[:N_SHOWN]) + (", ..." if len(names) > N_SHOWN else "")
+        listing = ", ".join(names[:N_SHOWN]) + (", ..." if len(names) > N_SHOWN else "")
         raise ValueError(
-            f"labels must list each label once, without {UNKNOWN_LABEL!r}; found {len(names)}: {shown or 'none'}."
+            f"labels must list each label once, without {UNKNOWN_LABEL!r}; found {len(names)}: {listing or 'none'}."
         )
     check_same_cells(truth, predicted)
-    true, found = (pd.Series(np.asarray(each, dtype=object)) for each in (truth, predicted))
-    if len(true) != len(found) or len(true) == 0:
-        raise ValueError(f"truth and predicted must list the same cells; found {len(true)} and {len(found)} entries.")
+    true_labels, predicted_labels = (pd.Series(np.asarray(column, dtype=object)) for column in (truth, predicted))
+    if len(true_labels) != len(predicted_labels) or len(true_labels) == 0:
+        raise ValueError(
+            f"truth and predicted must list the same cells; found {len(true_labels)} and {len(predicted_labels)} entries."
+        )
     codes = []
-    for what, values, known in (("truth", true, names), ("predicted", found, [*names, UNKNOWN_LABEL])):
+    for argument, values, known in (
+        ("truth", true_labels, names),
+        ("predicted", predicted_labels, [*names, UNKNOWN_LABEL]),
+    ):
         if values.isna().any():
-            raise ValueError(f"{what} lacks the label of {values.isna().sum()} cells; leave those cells out first.")
-        each = pd.Index(known).get_indexer(values.astype(str))
-        if (each < 0).any():
-            name = str(values.iloc[int((each < 0).argmax())])
+            raise ValueError(f"{argument} lacks the label of {values.isna().sum()} cells; leave those cells out first.")
+        indices = pd.Index(known).get_indexer(values.astype(str))
+        if (indices < 0).any():
+            name = str(values.iloc[int((indices < 0).argmax())])
             remedy = "Leave those cells out first" if name == UNKNOWN_LABEL else "Add it to labels"
-            if what == "predicted":
+            if argument == "predicted":
                 remedy += f"; if it is a declined answer, call it {UNKNOWN_LABEL!r}"
             n_cells = int((values.astype(str) == name).sum())
-            raise ValueError(f"{what} has the label {name!r} in {n_cells} cells, which is none of labels. {remedy}.")
-        codes.append(each)
+            raise ValueError(
+                f"{argument} has the label {name!r} in {n_cells} cells, which is none of labels. {remedy}."
+            )
+        codes.append(indices)
     return names, codes[0], codes[1]
 
 
 def check_same_cells(*tables: object) -> None:
     """Raise if pandas objects name other cells, or the same in another order: all are read by position."""
-    named = [each.index for each in tables if isinstance(each, pd.Series | pd.DataFrame)]
-    named = [index for index in named if not isinstance(index, pd.RangeIndex)]
-    for index in named[1:]:
-        if not index.equals(named[0]):
+    indices = [table.index for table in tables if isinstance(table, pd.Series | pd.DataFrame)]
+    indices = [index for index in indices if not isinstance(index, pd.RangeIndex)]
+    for index in indices[1:]:
+        if not index.equals(indices[0]):
             raise ValueError(
                 "truth, predicted and probabilities must list the same cells in the same order; their indices differ. "
                 "Bring one into the order of the other: predicted.loc[truth.index]."
@@ -91,13 +98,13 @@ def check_same_cells(*tables: object) -> None:
 
 def training_counts(n_train: Mapping[str, int] | pd.Series, names: Sequence[str]) -> pd.Series:
     """Training cells of each label, in the order of `names`."""
-    given = pd.Series(n_train)
-    if given.empty or not pd.api.types.is_numeric_dtype(given):
+    values = pd.Series(n_train)
+    if values.empty or not pd.api.types.is_numeric_dtype(values):
         raise ValueError(
             "n_train must say how many training cells each label has, such as obs[labels_key].value_counts(); found "
-            f"{'nothing' if given.empty else f'values like {given.iloc[0]!r}'}."
+            f"{'nothing' if values.empty else f'values like {values.iloc[0]!r}'}."
         )
-    counts = given.astype(np.float64)
+    counts = values.astype(np.float64)
     counts.index = counts.index.astype(str)
     counts = counts.reindex(list(names))
     wrong = counts.index[~(np.isfinite(counts) & (counts >= 0))]

@@ -70,10 +70,10 @@ def recall_slope(recall: Mapping[str, float] | pd.Series, n_train: Mapping[str, 
     >>> recall_slope({"B": 0.9, "T": 0.95, "pDC": 0.2}, {"B": 500, "T": 900, "pDC": 9})
     1.0
     """
-    found = pd.Series(recall, dtype=np.float64)
-    counts = training_counts(n_train, [str(name) for name in found.index])
-    used = found.notna().to_numpy()
-    x, y = counts.to_numpy()[used], found.to_numpy()[used]  # ranks of n are ranks of log n
-    if used.sum() < MIN_LABELS or np.ptp(x) == 0 or np.ptp(y) == 0:
+    values = pd.Series(recall, dtype=np.float64)
+    counts = training_counts(n_train, [str(name) for name in values.index])
+    finite = values.notna().to_numpy()
+    x, y = counts.to_numpy()[finite], values.to_numpy()[finite]  # ranks of n are ranks of log n
+    if finite.sum() < MIN_LABELS or np.ptp(x) == 0 or np.ptp(y) == 0:
         return float("nan")
     return float(np.clip(spearmanr(x, y).statistic, -1, 1))

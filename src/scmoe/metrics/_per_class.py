@@ -63,16 +63,18 @@ def per_class_scores(
     >>> per_class_scores(["B", "B", "T"], ["B", "T", "T"], labels=["B", "T"])["f1"].round(3).tolist()
     [0.667, 0.667]
     """
-    names, true, found = as_codes(truth, predicted, labels)
+    names, true_code, predicted_code = as_codes(truth, predicted, labels)
     if n_boot < 0 or not 0 < level < 1:
         raise ValueError(f"n_boot must not be negative and level between 0 and 1; found {n_boot} and {level}.")
-    donor = np.zeros(len(true), dtype=int)
+    donor = np.zeros(len(true_code), dtype=int)
     if groups is not None:
         donor = pd.factorize(np.asarray(groups))[0]
-        if len(donor) != len(true) or (donor < 0).any():
-            raise ValueError(f"groups must name a group for each of the {len(true)} cells; found {(donor >= 0).sum()}.")
+        if len(donor) != len(true_code) or (donor < 0).any():
+            raise ValueError(
+                f"groups must name a group for each of the {len(true_code)} cells; found {(donor >= 0).sum()}."
+            )
     counts = np.zeros((donor.max() + 1, len(names), len(names) + 1), dtype=np.int64)
-    np.add.at(counts, (donor, true, found), 1)
+    np.add.at(counts, (donor, true_code, predicted_code), 1)
     total = counts.sum(axis=0)
     scores = class_scores(total)
     table = pd.DataFrame(index=pd.Index(names, name="label"))
@@ -105,13 +107,13 @@ def _intervals(counts: NDArray[np.integer], n_boot: int, level: float, rng: np.r
     C = counts.shape[1]
     if n_boot == 0:
         return np.full((2, len(SCORES), C), np.nan)
-    drawn = np.zeros((n_boot, C * (C + 1)), dtype=np.int64)
+    samples = np.zeros((n_boot, C * (C + 1)), dtype=np.int64)
     for of_donor in counts.reshape(len(counts), -1):
-        drawn += rng.multinomial(of_donor.sum(), of_donor / of_donor.sum(), size=n_boot)
-    scores = class_scores(drawn.reshape(n_boot, C, C + 1))
+        samples += rng.multinomial(of_donor.sum(), of_donor / of_donor.sum(), size=n_boot)
+    scores = class_scores(samples.reshape(n_boot, C, C + 1))
     ends = np.full((2, *scores.shape[::2]), np.nan)
-    some = np.isfinite(scores).any(axis=1)
+    defined = np.isfinite(scores).any(axis=1)
     quantiles = [(1 - level) / 2, (1 + level) / 2]
-    for i, j in zip(*np.nonzero(some), strict=True):
+    for i, j in zip(*np.nonzero(defined), strict=True):
         ends[:, i, j] = np.nanquantile(scores[i, :, j], quantiles)
     return ends

@@ -20,7 +20,7 @@ LINEAR = 0.1
 """Relative increases up to this are drawn on a linear scale of colors, larger ones on a logarithmic."""
 CHANCE = 2.0
 """Standard errors within which an increase is marked as no more than chance."""
-WAYS = {"hide": "absent", "permute": "of another cell"}
+HOW_LABELS = {"hide": "absent", "permute": "of another cell"}
 
 
 def ablation(
@@ -68,7 +68,7 @@ def ablation(
         for name in ("loss", "increase", "standard_error")
     )
     matrix = (rise / before.where(before > 0)).rename_axis(
-        index=f"modality {WAYS[str(table['how'].iloc[0])]}", columns="loss of"
+        index=f"modality {HOW_LABELS[str(table['how'].iloc[0])]}", columns="loss of"
     )
     highest = max(1.0, float(matrix.abs().max().max()))
     where = "" if group == ALL_CELLS else f", {group}"

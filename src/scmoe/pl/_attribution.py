@@ -62,17 +62,17 @@ def attribution(
     table = stored_table(mdata, key, ATTRIBUTION, FUNCTION).astype({"target": str, "modality": str, "feature": str})
     summary = stored_table(mdata, key, ATTRIBUTION_SUMMARY, FUNCTION).astype({"target": str, "modality": str})
     known = list(table["target"].unique())
-    chosen = known[:MAX_TARGETS] if targets is None else [targets] if isinstance(targets, str) else list(targets)
-    if missing := [name for name in chosen if name not in known]:
+    names = known[:MAX_TARGETS] if targets is None else [targets] if isinstance(targets, str) else list(targets)
+    if missing := [name for name in names if name not in known]:
         raise KeyError(f"There is no target {missing[0]!r}; the table has {', '.join(known)}.")
     colors = {name: f"C{i}" for i, name in enumerate(summary["modality"].unique())}
-    n_columns = min(N_COLUMNS, len(chosen))
-    n_rows = -(-len(chosen) // n_columns)
+    n_columns = min(N_COLUMNS, len(names))
+    n_rows = -(-len(names) // n_columns)
     size = (3.6 * n_columns + 0.6, (0.21 * n_top + 1.1) * n_rows + 0.5)
     figure, axes = plt.subplots(n_rows, n_columns, figsize=size, layout="constrained", squeeze=False)
-    for ax, name in zip(axes.flat, chosen, strict=False):
+    for ax, name in zip(axes.flat, names, strict=False):
         _panel(ax, name, table[table["target"] == name], summary[summary["target"] == name], colors, n_top)
-    for ax in axes.flat[len(chosen) :]:
+    for ax in axes.flat[len(names) :]:
         ax.set_axis_off()
     handles = [Patch(color=color, label=name) for name, color in colors.items()]
     figure.legend(handles=handles, loc="outside lower center", ncols=len(handles), frameon=False, fontsize="small")

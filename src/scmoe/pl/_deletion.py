@@ -56,13 +56,13 @@ def deletion(
     known = list(curve["target"].unique())
     if target is not None and target not in known:
         raise KeyError(f"There is no target {target!r}; the table has {', '.join(known)}.")
-    chosen = known if target is None else [target]
+    names = known if target is None else [target]
     if ax is None:
         _, ax = plt.subplots(figsize=(6.2, 3.6), layout="constrained")
-    for ranking, of_ranking in curve[curve["target"].isin(chosen)].groupby("ranking", sort=False):
+    for ranking, of_ranking in curve[curve["target"].isin(names)].groupby("ranking", sort=False):
         color, area = (
             COLORS[str(ranking)],
-            summary[summary["target"].isin(chosen) & (summary["ranking"] == ranking)]["area"].mean(),
+            summary[summary["target"].isin(names) & (summary["ranking"] == ranking)]["area"].mean(),
         )
         share = of_ranking["share"].unique() * 100
         drops = of_ranking.pivot(index="share", columns="target", values="drop")
@@ -76,9 +76,9 @@ def deletion(
     ax.axhline(0, color="black", linewidth=0.8)
     ax.set_xlabel("features set to their means, %")
     ax.set_ylabel("fall of the target")
-    n_targets = len(chosen)
+    n_targets = len(names)
     ax.set_title(
-        target or (f"Mean of {n_targets} targets" if n_targets > 1 else chosen[0]), loc="left", fontsize="medium"
+        target or (f"Mean of {n_targets} targets" if n_targets > 1 else names[0]), loc="left", fontsize="medium"
     )
     ax.legend(
         title="features ranked by",

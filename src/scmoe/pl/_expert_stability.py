@@ -91,5 +91,5 @@ def _pair(ax: Axes, experts: pd.DataFrame, heights: np.ndarray) -> None:
 
 
 def _title(table: pd.DataFrame) -> str:
-    found = table.loc[table["statistic"] == "mutual_information", "value"]
-    return f"Experts of {len(found)} models\nI(modality; expert): {found.min():.3f} to {found.max():.3f} nats"
+    information = table.loc[table["statistic"] == "mutual_information", "value"]
+    return f"Experts of {len(information)} models\nI(modality; expert): {information.min():.3f} to {information.max():.3f} nats"

@@ -110,10 +110,10 @@ def expert_usage(
 
 def _shares(table: pd.DataFrame, by: str, value: str, modality: str | None) -> pd.DataFrame:
     """Rows x experts; several modalities of a group are averaged by their numbers of cells."""
-    kept = table["group"] == ALL_CELLS if by == "modality" else table["group"] != ALL_CELLS
+    mask = table["group"] == ALL_CELLS if by == "modality" else table["group"] != ALL_CELLS
     if modality is not None:
-        kept &= table["modality"] == modality
-    table = table[kept].astype({"expert": int})
+        mask &= table["modality"] == modality
+    table = table[mask].astype({"expert": int})
     if table.empty:
         raise KeyError(f"The table has no groups of cells; run {FUNCTION}(..., groupby=...) first.")
     weighted = table.assign(weight=table[value] * table["n_cells"])
@@ -133,10 +133,10 @@ def _information(mdata: MuData, key: str, layer: int, by: str, value: str, modal
     if EXPERT_SUMMARY not in mdata.uns[key]:
         return ""
     table = at_layer(stored_table(mdata, key, EXPERT_SUMMARY, FUNCTION), layer).astype({"by": str, "modality": str})
-    drawn = (table["by"] == by) & (table["share"] == value) & (table["modality"] == (modality or ALL_MODALITIES))
-    found = table[drawn & (table["statistic"] == "mutual_information")]
-    if found.empty:
+    mask = (table["by"] == by) & (table["share"] == value) & (table["modality"] == (modality or ALL_MODALITIES))
+    match = table[mask & (table["statistic"] == "mutual_information")]
+    if match.empty:
         return ""
-    row = found.iloc[0]
+    row = match.iloc[0]
     share = row["value"] / row["maximum"] if row["maximum"] > 0 else 0.0
     return f"\nI({by}; expert) = {row['value']:.3f} nats, {share:.0%} of its maximum, p = {row['p']:.2g}"

@@ -100,10 +100,10 @@ def matched_values(
     """Observed and predicted values of the features `names` for the same cells; see `imputed` for the arguments."""
     predicted = _prediction(mdata, sources, target, names, key)
     observed = _observed(mdata, target, names, layer)
-    kept = _mask(mdata, cells) & mdata.obs_names.isin(observed.index) & predicted.notna().all(axis=1).to_numpy()
-    if not kept.any():
+    mask = _mask(mdata, cells) & mdata.obs_names.isin(observed.index) & predicted.notna().all(axis=1).to_numpy()
+    if not mask.any():
         raise ValueError(f"None of the chosen cells has modality {target!r} and a prediction from {sources!r}.")
-    predicted = predicted[kept]
+    predicted = predicted[mask]
     return observed.loc[predicted.index], predicted
 
 

@@ -10,8 +10,8 @@ from tqdm.auto import tqdm
 from scmoe._keys import ATTRIBUTION, ATTRIBUTION_SUMMARY, DEFAULT_KEY
 from scmoe.explain._attribution import attribution_table, modality_shares
 from scmoe.model.explain._attribution import MAX_MEMORY, N_STEPS, Method
-from scmoe.tl._explained import Explained, explained
 from scmoe.tl._tables import write_uns
+from scmoe.tl._targets import TargetCells, resolve_targets
 
 if TYPE_CHECKING:
     from scmoe.model._scmoe import SCMOE
@@ -90,10 +90,10 @@ def attribute(
     ValueError
         Labels or cells are missing, a target is unknown, or the data do not fit the model.
     """
-    found = explained(mdata, model, targets, groupby, modality, source, key_added)
+    entries = resolve_targets(mdata, model, targets, groupby, modality, source, key_added)
     tables, summaries = [], []
-    for each in tqdm(found, desc="Attributing", unit="target", disable=len(found) < 2):
-        table, summary = _explain(mdata, model, each, method, n_steps, n_cells, n_top, max_memory)
+    for entry in tqdm(entries, desc="Attributing", unit="target", disable=len(entries) < 2):
+        table, summary = _explain(mdata, model, entry, method, n_steps, n_cells, n_top, max_memory)
         tables.append(table)
         summaries.append(summary)
     write_uns(
@@ -109,19 +109,19 @@ def attribute(
 def _explain(
     mdata: MuData,
     model: "SCMOE",
-    each: Explained,
+    entry: TargetCells,
     method: Method,
     n_steps: int,
     n_cells: int,
     n_top: int | None,
     max_memory: float,
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
-    target = each.target
+    target = entry.target
     mean = model.get_mean_attributions(
-        target, mdata, each.cells[:n_cells].tolist(), method=method, n_steps=n_steps, max_memory=max_memory
+        target, mdata, entry.cells[:n_cells].tolist(), method=method, n_steps=n_steps, max_memory=max_memory
     )
-    shown = range(len(model.modalities)) if target.shown is None else target.shown
-    names = [model.modalities[v] for v in shown]
+    indices = range(len(model.modalities)) if target.shown is None else target.shown
+    names = [model.modalities[v] for v in indices]
     signed, absolute, slope = ({name: part[name] for name in names} for part in mean[:3])
     features = {name: model.feature_names[name] for name in names}
     table = attribution_table(signed, absolute, slope, features, n_top=n_top)

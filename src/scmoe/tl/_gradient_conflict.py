@@ -74,9 +74,9 @@ def gradient_conflict(
         An unknown definition, a model of one modality, or data that do not fit the model or lack one of its modalities.
     """
     tables = []
-    for each in DEFINITIONS if definition is None else (definition,):
-        found = model.get_gradient_conflict(
-            mdata, definition=each, n_batches=n_batches, batch_size=batch_size, seed=seed, plan_kwargs=plan_kwargs
+    for name in DEFINITIONS if definition is None else (definition,):
+        result = model.get_gradient_conflict(
+            mdata, definition=name, n_batches=n_batches, batch_size=batch_size, seed=seed, plan_kwargs=plan_kwargs
         )
-        tables.append(conflict_table(found.gram, found.reference, found.names, each))
+        tables.append(conflict_table(result.gram, result.reference, result.names, name))
     write_uns(mdata, key_added, **{GRADIENT_CONFLICT: pd.concat(tables, ignore_index=True)})

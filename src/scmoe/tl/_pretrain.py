@@ -73,9 +73,9 @@ def pretrain(
     with uns_kept_on_error(adata):
         XTRIMOGENE.setup_anndata(adata, layer=layer, values=values, vocabulary=vocabulary, column=column)
         if not isinstance(adata.uns.get(key_added, {}), Mapping):
-            found = type(adata.uns[key_added]).__name__
+            type_name = type(adata.uns[key_added]).__name__
             raise ValueError(
-                f"adata.uns[{key_added!r}] must be free for results; found a {found}. Rename it or key_added."
+                f"adata.uns[{key_added!r}] must be free for results; found a {type_name}. Rename it or key_added."
             )
         model = XTRIMOGENE(adata, preset=preset, seed=seed, **model_kwargs)
         model.train(max_epochs, **(train_kwargs or {}))

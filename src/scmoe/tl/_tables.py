@@ -68,8 +68,10 @@ def check_results(mdata: MuData, n_clusters: int | None, key: str) -> None:
     Keys(name=key)
     for name in {key, UNS_ROOT}:
         if not isinstance(mdata.uns.get(name, {}), Mapping):
-            found = type(mdata.uns[name]).__name__
-            raise ValueError(f"mdata.uns[{name!r}] must be free for results; found a {found}. Rename it or key_added.")
+            type_name = type(mdata.uns[name]).__name__
+            raise ValueError(
+                f"mdata.uns[{name!r}] must be free for results; found a {type_name}. Rename it or key_added."
+            )
     if n_clusters is not None and n_clusters > mdata.n_obs:
         raise ValueError(f"n_clusters={n_clusters} is more than there are cells, {mdata.n_obs}. Lower it.")
 
@@ -88,9 +90,9 @@ def drop_results(mdata: MuData, key: str) -> None:
             if name in arrays or keys.is_imputed(name, list(mdata.mod)):
                 del mapping[name]
     if key in mdata.uns:
-        kept = {name: value for name, value in mdata.uns.pop(key).items() if name == PREPARE}
-        if kept:
-            mdata.uns[key] = kept
+        remainder = {name: value for name, value in mdata.uns.pop(key).items() if name == PREPARE}
+        if remainder:
+            mdata.uns[key] = remainder
 
 
 def drop_columns(mdata: MuData, names: Iterable[str]) -> None:

@@ -22,7 +22,7 @@ from scmoe.io._quiet import quiet_mudata
 from scmoe.model._features import to_numpy
 from scmoe.model.explain._targets import nearest
 from scmoe.tl._tables import knows_split, write_uns
-from scmoe.tl._tcav_run import find_targets, run_layer
+from scmoe.tl._tcav_run import run_layer, usable_targets
 
 if TYPE_CHECKING:
     from scmoe.model._scmoe import SCMOE
@@ -124,33 +124,34 @@ def tcav(
         layer in which TCAV cannot work; too few permutations, or random sets of genes, for so many tests.
     """
     check_method(correction)
-    chosen = choose_cells(mdata, seed)
+    indices = sample_cells(mdata, seed)
     with quiet_mudata():
-        sample = mdata if len(chosen) == mdata.n_obs else mdata[chosen].copy()
-    masks = {name: mask_of(mdata, name, value)[chosen] for name, value in (cells or {}).items()}
+        sample = mdata if len(indices) == mdata.n_obs else mdata[indices].copy()
+    masks = {name: mask_of(mdata, name, value)[indices] for name, value in (cells or {}).items()}
     concepts: list[Concept | RaisedConcept] = list(modality_concepts(sample, model.setup) if modalities else ())
     concepts += marker_concepts(sample, model.setup, markers or {}, seed)
     concepts += [MaskConcept(name=name, kind="cells", mask=mask) for name, mask in masks.items()]
     if missing_rate is not None:
-        training = model.train_indices if knows_split(model, mdata) else chosen
-        concepts += missing_rate_concepts(sample, model.setup, missing_rate, np.isin(chosen, training), seed)
+        training = model.train_indices if knows_split(model, mdata) else indices
+        concepts += missing_rate_concepts(sample, model.setup, missing_rate, np.isin(indices, training), seed)
     concepts += [*depth_control(sample, model.setup), *batch_controls(sample, model.setup)]
-    found = find_targets(sample, model, targets, groupby, concepts, key_added)
+    entries = usable_targets(sample, model, targets, groupby, concepts, key_added)
     layers = [layer] if isinstance(layer, str) else list(layer)
-    enough = enough_permutations(len(layers) * len(found) * (len(concepts) + len(gene_sets or {})))
+    enough = enough_permutations(len(layers) * len(entries) * (len(concepts) + len(gene_sets or {})))
     n_permutations, n_matched = n_permutations or enough, n_matched or enough
-    spreads = {
-        name: to_numpy(each.std) for name, each in zip(model.modalities, model.module.standardizers, strict=True)
+    scales = {
+        name: to_numpy(standardizer.std)
+        for name, standardizer in zip(model.modalities, model.module.standardizers, strict=True)
     }
-    concepts = [*raised_concepts(sample, model.setup, gene_sets or {}, spreads, n_matched, seed), *concepts]
-    check_tests(concepts, len(layers) * len(found), n_permutations, n_matched)
+    concepts = [*raised_concepts(sample, model.setup, gene_sets or {}, scales, n_matched, seed), *concepts]
+    check_tests(concepts, len(layers) * len(entries), n_permutations, n_matched)
     with tqdm(total=len(layers) * len(concepts), desc="TCAV", delay=BAR_SECONDS, file=sys.stderr) as bar:
         tables = [
             run_layer(
                 sample,
                 model,
                 name,
-                found,
+                entries,
                 concepts,
                 n_random=n_random,
                 n_permutations=n_permutations,
@@ -167,7 +168,7 @@ def enough_permutations(n_tests: int) -> int:
     return max(N_PERMUTATIONS, int(np.ceil(2 * n_tests / ALPHA)))
 
 
-def choose_cells(mdata: MuData, seed: int) -> NDArray[np.intp]:
+def sample_cells(mdata: MuData, seed: int) -> NDArray[np.intp]:
     """Positions of the cells to work with."""
     if mdata.n_obs > MAX_CELLS:
         logger.info("TCAV takes its cells from a random %d of %d", MAX_CELLS, mdata.n_obs)

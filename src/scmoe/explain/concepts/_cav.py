@@ -56,8 +56,8 @@ def fit_rotation(activations: NDArray[np.floating]) -> Rotation:
             "Choose an earlier layer or another concept."
         )
     values, vectors = eigh(gram, subset_by_index=[max(size - MAX_COMPONENTS, 0), size - 1])
-    kept = values > size * np.finfo(gram.dtype).eps * values[-1]
-    axes = x.T @ vectors[:, kept] / np.sqrt(values[kept]) if wide else vectors[:, kept]
+    nonzero = values > size * np.finfo(gram.dtype).eps * values[-1]
+    axes = x.T @ vectors[:, nonzero] / np.sqrt(values[nonzero]) if wide else vectors[:, nonzero]
     return Rotation(center, axes, float(np.sqrt(total / len(x))))
 
 

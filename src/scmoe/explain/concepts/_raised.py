@@ -43,11 +43,11 @@ class RaisedConcept:
 
     def directions(self, mdata: MuData, move: Move, rng: np.random.Generator) -> Array:
         """Where a layer's activations go, (1 + random concepts, F), the concept's own first."""
-        here = np.flatnonzero(mdata.obs_names.isin(mdata.mod[self.modality].obs_names))
+        cells = np.flatnonzero(mdata.obs_names.isin(mdata.mod[self.modality].obs_names))
         shifts = np.zeros((len(self.sets), len(self.rise)), np.float32)
         for row, genes in zip(shifts, self.sets, strict=True):
             row[genes] = self.rise[genes]
-        return move(self.modality, shifts, rng.permutation(here)[:MAX_CONCEPT]).astype(np.float64)
+        return move(self.modality, shifts, rng.permutation(cells)[:MAX_CONCEPT]).astype(np.float64)
 
 
 def raised_test(directions: Array, n_concept: int, gradients: Mapping[str, NDArray[np.floating]]) -> ConceptTest:
@@ -69,11 +69,11 @@ def raised_test(directions: Array, n_concept: int, gradients: Mapping[str, NDArr
     """
     for name, gradient in gradients.items():
         check_gradients(name, np.asarray(gradient, np.float64))
-    along, rows = unit(directions), []
+    units, rows = unit(directions), []
     for name, gradient in gradients.items():
         length = float(np.linalg.norm(gradient, axis=1).mean())
-        derivative = gradient.astype(np.float64) @ along[0]
-        effects = along @ gradient.mean(axis=0, dtype=np.float64)
+        derivative = gradient.astype(np.float64) @ units[0]
+        effects = units @ gradient.mean(axis=0, dtype=np.float64)
         row = {
             "target": name,
             "n_concept": n_concept,
@@ -88,7 +88,7 @@ def raised_test(directions: Array, n_concept: int, gradients: Mapping[str, NDArr
             "derivative": float(derivative.mean() / length),
             "p": float(permutation_p(np.abs(effects) / length)),
             "p_ttest": 1.0,
-            "note": ", ".join(f"{each:.3g}" for each in derivative / length),
+            "note": ", ".join(f"{value:.3g}" for value in derivative / length),
         }
         rows.append(without_test_if_rare(row))
-    return ConceptTest(pd.DataFrame(rows)[COLUMNS], along[0])
+    return ConceptTest(pd.DataFrame(rows)[COLUMNS], units[0])

@@ -108,8 +108,8 @@ def concept_test(
     It takes scores that share cells for independent and is far too small at times: given for comparison, not for
     decisions. It is 1 where it is not defined.
     """
-    tested = run_test(positives, pool, gradients, n_random=n_random, n_permutations=n_permutations, seed=seed)
-    return tested.table
+    result = run_test(positives, pool, gradients, n_random=n_random, n_permutations=n_permutations, seed=seed)
+    return result.table
 
 
 def run_test(
@@ -132,8 +132,8 @@ def run_test(
     common = {"n_concept": len(p), "n_pool": len(q), "n_random": n_random, **reliability(sets, cavs, seed)}
     rotated = {name: np.asarray(gradient, np.float64) @ rotation.axes for name, gradient in gradients.items()}
     lengths = {name: float(np.linalg.norm(gradient, axis=1).mean()) for name, gradient in gradients.items()}
-    aims = np.stack([rotated[name].mean(axis=0) / lengths[name] for name in gradients])
-    chance = permutation_p(permuted_effects(p, q, aims, n_permutations, seed))
+    mean_gradients = np.stack([rotated[name].mean(axis=0) / lengths[name] for name in gradients])
+    chance = permutation_p(permuted_effects(p, q, mean_gradients, n_permutations, seed))
     rows = [
         {"target": name, **common, **scores(rotated[name], cavs, null, lengths[name]), "p": p_value}
         for name, p_value in zip(gradients, chance, strict=True)
@@ -182,7 +182,7 @@ def scores(gradient: Array, cavs: Array, null: Array, length: float) -> dict[str
         "score_sd": float(share.std(ddof=1)),
         "derivative": float(derivative.mean() / length),
         "p_ttest": 1.0 if np.isnan(p_ttest) else p_ttest,
-        "note": ", ".join(f"{each:.3g}" for each in derivative.mean(axis=1) / length),
+        "note": ", ".join(f"{value:.3g}" for value in derivative.mean(axis=1) / length),
     }
 
 
@@ -207,14 +207,14 @@ def effect(positives: NDArray[np.floating], pool: NDArray[np.floating], gradient
     return float(abs(along) / np.linalg.norm(gradient, axis=1).mean())
 
 
-def permuted_effects(positives: Array, pool: Array, aims: Array, n_permutations: int, seed: int) -> Array:
+def permuted_effects(positives: Array, pool: Array, mean_gradients: Array, n_permutations: int, seed: int) -> Array:
     """Size of the derivatives along the concept's direction, and along those of permuted labels.
 
     Parameters
     ----------
     positives, pool
         Rotated activations, (n_p, K) and (n_q, K), centered together.
-    aims
+    mean_gradients
         Mean gradient of each target over their mean length, (T, K).
     n_permutations, seed
         See `concept_test`.
@@ -232,4 +232,4 @@ def permuted_effects(positives: Array, pool: Array, aims: Array, n_permutations:
     for start in range(0, n_permutations, step := max(DRAWN_AT_ONCE // len(x), 1)):
         keys = rng.random((min(step, n_permutations - start), len(x)), dtype=np.float32)
         directions.append(x[keys.argpartition(n, axis=1)[:, :n]].sum(axis=1))
-    return np.abs(unit(np.concatenate(directions)) @ aims.T)
+    return np.abs(unit(np.concatenate(directions)) @ mean_gradients.T)

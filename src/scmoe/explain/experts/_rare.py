@@ -58,8 +58,8 @@ def rare_usage_table(
     if n_permutations < 1:
         raise ValueError(f"n_permutations must be at least 1; found {n_permutations}.")
     weight = np.stack([sums.sum(axis=1) for sums in permute_groups(stacked, codes, n_permutations, seed)])
-    spread = entropy(weight)
-    apart = jensen_shannon(weight, np.broadcast_to(weight.sum(axis=1, keepdims=True), weight.shape))
+    entropies = entropy(weight)
+    divergence = jensen_shannon(weight, np.broadcast_to(weight.sum(axis=1, keepdims=True), weight.shape))
     n_layers = weight.shape[2]
     layer, group = (axis.ravel() for axis in np.indices((n_layers, len(names))))
     table = pd.DataFrame(
@@ -67,12 +67,12 @@ def rare_usage_table(
             "layer": layer,
             "group": np.array(names, dtype=object)[group],
             "n_cells": np.bincount(codes[codes >= 0], minlength=len(names))[group],
-            "entropy": spread[0, group, layer],
-            "null_entropy": spread[1:].mean(axis=0)[group, layer],
-            "effective_experts": np.exp(spread[0, group, layer]),
-            "divergence": apart[0, group, layer],
-            "null_divergence": apart[1:].mean(axis=0)[group, layer],
-            "p": permutation_p(apart)[group, layer],
+            "entropy": entropies[0, group, layer],
+            "null_entropy": entropies[1:].mean(axis=0)[group, layer],
+            "effective_experts": np.exp(entropies[0, group, layer]),
+            "divergence": divergence[0, group, layer],
+            "null_divergence": divergence[1:].mean(axis=0)[group, layer],
+            "p": permutation_p(divergence)[group, layer],
         }
     )
     return table.sort_values(["layer", "n_cells"], kind="stable", ignore_index=True)[COLUMNS]

@@ -107,14 +107,14 @@ def _check(usages: Mapping[str, Mapping[str, NDArray[np.floating]]], stacked: Ma
         raise ValueError(f"Stability needs at least two models; found {', '.join(stacked) or 'none'}.")
     first, *others = stacked
     for other in others:
-        for what, a, b in (
+        for aspect, a, b in (
             ("modalities", list(usages[first]), list(usages[other])),
             ("numbers of cells", len(stacked[first]), len(stacked[other])),
             ("numbers of experts", stacked[first].shape[2], stacked[other].shape[2]),
         ):
             if a != b:
                 raise ValueError(
-                    f"Models {first!r} and {other!r} must agree in {what} to be matched; found {a} and {b}."
+                    f"Models {first!r} and {other!r} must agree in {aspect} to be matched; found {a} and {b}."
                 )
         if not np.array_equal(present_in(stacked[first]), present_in(stacked[other])):
             raise ValueError(f"Models {first!r} and {other!r} must have seen the same modalities of the same cells.")
@@ -138,10 +138,10 @@ def _standardized(usage: Array, present: NDArray[np.bool_]) -> Array:
     """Of each expert (last axis) mean 0 and sum of squares 1 over the cells' modalities; 0 where absent or constant."""
     units = usage[present]
     units = units - units.mean(axis=0)
-    spread = np.sqrt(np.square(units).sum(axis=0))
-    varies = spread > CONSTANT * np.sqrt(len(units))
+    length = np.sqrt(np.square(units).sum(axis=0))
+    varies = length > CONSTANT * np.sqrt(len(units))
     out = np.zeros_like(usage)
-    out[present] = units * varies / np.where(varies, spread, 1)
+    out[present] = units * varies / np.where(varies, length, 1)
     return out
 
 
@@ -154,5 +154,5 @@ def _assigned(x_CVE: Array, y_CVE: Array) -> tuple[Array, NDArray[np.intp]]:
 
 
 def _row(statistic: str, first: str, second: str, values: Array) -> dict[str, Any]:
-    tested = {"null_mean": float(values[1:].mean()), "p": float(permutation_p(values))}
-    return {"statistic": statistic, "first": first, "second": second, "value": float(values[0]), **tested}
+    test = {"null_mean": float(values[1:].mean()), "p": float(permutation_p(values))}
+    return {"statistic": statistic, "first": first, "second": second, "value": float(values[0]), **test}

@@ -99,9 +99,9 @@ def modality_rows(sums: Array, names: Sequence[str]) -> list[Row]:
     """All statistics of one layer's sums (1 + R, V, E), of which the first are the observed ones."""
     experts = sums[0].sum(axis=0)
     dead = np.flatnonzero(experts / experts.sum() < DEAD / len(experts))
-    listed = ", ".join(map(str, dead))
+    listing = ", ".join(map(str, dead))
     rows = [*information_rows(sums, names), *_entropy_rows(sums[0], names)]
-    rows.append(_untested("dead_experts", listed, float(len(dead)), float(len(experts))))
+    rows.append(_untested("dead_experts", listing, float(len(dead)), float(len(experts))))
     return [{"by": "modality", "modality": ALL_MODALITIES, **row} for row in rows]
 
 
@@ -156,9 +156,9 @@ def _information_row(weight_RE: Array, information: Array) -> Row:
 
 def _tested(statistic: str, first: str, second: str, values: Array, maximum: float) -> Row:
     """A row of a statistic (1 + R,)."""
-    tested = {"null_mean": float(values[1:].mean()), "p": float(permutation_p(values))}
+    test = {"null_mean": float(values[1:].mean()), "p": float(permutation_p(values))}
     row = {"statistic": statistic, "first": first, "second": second, "value": float(values[0])}
-    return {**row, "maximum": float(maximum), **tested}
+    return {**row, "maximum": float(maximum), **test}
 
 
 def _untested(statistic: str, first: str, value: float, maximum: float) -> Row:

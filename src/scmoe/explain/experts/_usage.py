@@ -58,18 +58,18 @@ def _modality_table(
         )
     names, membership = group_indicator(len(soft), groups)
     n_cells = group_sums(membership, np.isfinite(soft).all(axis=(1, 2))).astype(int)
-    kept = np.flatnonzero(n_cells)
+    rows = np.flatnonzero(n_cells)
     _, n_layers, n_experts = soft.shape
-    size = n_cells[kept, None, None]
-    group, layer, expert = (axis.ravel() for axis in np.indices((len(kept), n_layers, n_experts)))
+    size = n_cells[rows, None, None]
+    group, layer, expert = (axis.ravel() for axis in np.indices((len(rows), n_layers, n_experts)))
     return pd.DataFrame(
         {
             "layer": layer,
             "modality": modality,
-            "group": np.array(names, dtype=object)[kept][group],
+            "group": np.array(names, dtype=object)[rows][group],
             "expert": expert,
-            "hard": (group_sums(membership, hard)[kept] / size).ravel(),
-            "soft": (group_sums(membership, soft)[kept] / size).ravel(),
-            "n_cells": n_cells[kept][group],
+            "hard": (group_sums(membership, hard)[rows] / size).ravel(),
+            "soft": (group_sums(membership, soft)[rows] / size).ravel(),
+            "n_cells": n_cells[rows][group],
         }
     )
