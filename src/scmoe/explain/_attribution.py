@@ -31,8 +31,8 @@ def attribution_table(
 
     Returns
     -------
-    A frame with the columns ``modality``, ``feature``, ``attribution``, ``size``, ``slope`` and ``rank`` (by size, over all
-    modalities, from 1).
+    A frame with the columns ``modality``, ``feature``, ``attribution``, ``size``, ``slope`` and ``rank`` (by size,
+    over all modalities, from 1).
 
     Raises
     ------
@@ -44,7 +44,8 @@ def attribution_table(
         arrays = (signed[name], absolute[name], slope[name])
         if any(np.shape(values) != (len(features),) for values in arrays):
             raise ValueError(
-                f"Modality {name!r} has {len(features)} features; found arrays of {[np.shape(values) for values in arrays]}."
+                f"Modality {name!r} has {len(features)} features; found arrays of "
+                f"{[np.shape(values) for values in arrays]}."
             )
         columns = dict(zip(("attribution", "size", "slope"), arrays, strict=True))
         parts.append(pd.DataFrame({"modality": name, "feature": list(features), **columns}))
@@ -67,7 +68,8 @@ def modality_shares(
 
     Returns
     -------
-    A frame with the columns ``modality``, ``attribution`` and ``share`` (sums to 1; 0 if no attribution differs from 0).
+    A frame with the columns ``modality``, ``attribution`` and ``share`` (sums to 1; 0 if no attribution differs from
+    0).
     """
     sizes = np.array([float(np.sum(values)) for values in absolute.values()])
     return pd.DataFrame(
@@ -99,9 +101,10 @@ def deletion_table(
         ``ranking``, ``share``, ``value``, ``drop`` (mean over cells of the value with all features minus this one) and
         ``drop_se``, its standard error.
     summary
-        ``ranking``, ``area`` (mean drop over the shares, by the trapezoid rule, mean over cells: the larger, the more the target
-        rested on what the ranking put first), and ``p_over_attribution``: one-sided Wilcoxon signed-rank test, paired by cell,
-        of whether the first ranking's area is larger (1 for the first itself).
+        ``ranking``, ``area`` and ``p_over_attribution``. ``area`` is the mean drop over the shares (trapezoid rule),
+        averaged over cells: the larger, the more the target rested on what the ranking put first. The p-value is that
+        of a one-sided Wilcoxon signed-rank test, paired by cell, of whether the first ranking's area is larger (1 for
+        the first itself).
 
     Raises
     ------

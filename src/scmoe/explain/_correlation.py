@@ -94,7 +94,8 @@ def correlate(
     use
         Columns of each modality, (n_cells, K).
     codings
-        Groups whose means are taken out, (n_cells,) each, at least one; -1: the cell is left out. All 0: plain correlations.
+        Groups whose means are taken out, (n_cells,) each, at least one; -1: the cell is left out. With all cells in
+        group 0 these are plain correlations.
 
     Returns
     -------

@@ -19,7 +19,9 @@ Array = NDArray[np.float64]
 
 
 def stack_shares(shares: Mapping[str, NDArray[np.floating]]) -> Array:
-    """Shares (n_cells, layers, experts) of every modality as (n_cells, modalities, layers, experts), experts summing to 1.
+    """Stack the shares of all modalities, each (n_cells, layers, experts), as (n_cells, modalities, layers, experts).
+
+    Shares of a token's experts sum to 1 then.
 
     Raises
     ------
@@ -52,9 +54,9 @@ def group_codes(n_cells: int, groups: pd.Series | None) -> tuple[list[str], NDAr
 def permute_modalities(stacked: Array, n_permutations: int, seed: int) -> Array:
     """Sums over cells of (n_cells, V, ...) with the modalities permuted within each cell.
 
-    All tokens of one modality of one cell move together, for they share the cell's input. Labels move by a random number
-    of places in the circle of the modalities that the cell has: a group of permutations in which each modality may
-    become each other, so that the test stays exact. A cell with one modality stays as it is.
+    All tokens of one modality of one cell move together, for they share the cell's input. Labels move by a random
+    number of places in the circle of the modalities that the cell has: a group of permutations in which each modality
+    may become each other, so that the test stays exact. A cell with one modality stays as it is.
 
     Returns
     -------
@@ -114,5 +116,5 @@ def permute_groups(stacked: Array, codes: NDArray[np.intp], n_permutations: int,
 
 
 def permutation_p(statistic: Array) -> Array:
-    """Share of the values, the observed first one among them, that are at least as large as it: (1 + R, ...) to (...)."""
+    """P-values (...) of statistics (1 + R, ...): the share of values, the observed first one too, that reach it."""
     return np.asarray((statistic >= statistic[0] - ROUNDING).mean(axis=0))

@@ -32,22 +32,28 @@ def calibration_table(
     truth, predicted
         As in `scmoe.metrics.confusion_table`. Cells that are predicted to be ``"Unknown"`` are left out.
     probabilities
-        ``(n_cells, n_labels)`` in the order of `labels`; rows sum to 1. A frame names its columns, as in ``obsm["scmoe_label_probability"]``.
+        ``(n_cells, n_labels)`` in the order of `labels`; rows sum to 1. A frame names its columns, as in
+        ``obsm["scmoe_label_probability"]``.
     labels
         All labels, as in `scmoe.metrics.confusion_table`.
     n_train
-        Training cells of each label; the cells are then also divided by how frequent their true label is in training, see
-        `scmoe.metrics.frequency_groups`.
+        Training cells of each label; the cells are then also divided by how frequent their true label is in training,
+        see `scmoe.metrics.frequency_groups`.
 
     Returns
     -------
-    One row for each group and bin that has a cell: ``group`` (``"all cells"``, and with `n_train` ``"head"``, ``"middle"`` and ``"tail"``),
-    ``low`` and ``high`` (ends of the bin, 15 of equal width), ``confidence``, ``accuracy`` (means of its cells) and ``n_cells``.
+    One row for each group and bin that has a cell, with the columns
+
+    - ``group``: ``"all cells"``, and with `n_train` ``"head"``, ``"middle"`` and ``"tail"``;
+    - ``low`` and ``high``: ends of the bin, 15 of equal width;
+    - ``confidence`` and ``accuracy``: means of its cells;
+    - ``n_cells``.
 
     Raises
     ------
     ValueError
-        As in `scmoe.metrics.confusion_table`; the probabilities are of other cells or labels, or are none; a label is not in `n_train`.
+        As in `scmoe.metrics.confusion_table`; the probabilities are of other cells or labels, or are none; a label is
+        not in `n_train`.
 
     Examples
     --------
@@ -91,8 +97,9 @@ def coverage_accuracy(
 
     Returns
     -------
-    One row for each threshold, the highest first: ``threshold``, ``coverage`` (share of all cells whose confidence reaches it), ``accuracy``
-    among them, and ``n_cells``. Cells of the same confidence are kept together, so the order of cells does not matter.
+    One row for each threshold, the highest first: ``threshold``, ``coverage`` (share of all cells whose confidence
+    reaches it), ``accuracy`` among them, and ``n_cells``. Cells of the same confidence stay together, so the order of
+    cells does not matter.
 
     Raises
     ------
@@ -127,7 +134,10 @@ def coverage_accuracy(
 
 
 def calibration_error(confidence: NDArray[np.floating], correct: NDArray[np.bool_]) -> float:
-    """Expected calibration error: mean over cells of the gap between confidence and accuracy in their bin; NaN without cells."""
+    """Expected calibration error: mean over cells of the gap between confidence and accuracy in their bin.
+
+    NaN without cells.
+    """
     if not len(confidence):
         return float("nan")
     gap = np.bincount(bin_of(confidence), weights=confidence - correct, minlength=N_BINS)

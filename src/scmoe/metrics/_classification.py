@@ -76,7 +76,8 @@ def classification_scores(
 ) -> ClassificationScores:
     """Score predicted labels.
 
-    A label that is never predicted has an F1 of 0. A label that no cell has is left out of all means, and listed in ``absent``.
+    A label that is never predicted has an F1 of 0. A label that no cell has is left out of all means, and listed in
+    ``absent``.
 
     Parameters
     ----------
@@ -87,8 +88,8 @@ def classification_scores(
     labels
         All labels, as in `scmoe.metrics.confusion_table`.
     n_train
-        Training cells of each label, 0 for those that training lacks. Needed for what is said of head, middle and tail, see
-        `scmoe.metrics.frequency_groups`.
+        Training cells of each label, 0 for those that training lacks. Needed for what is said of head, middle and
+        tail, see `scmoe.metrics.frequency_groups`.
 
     Returns
     -------
@@ -98,7 +99,8 @@ def classification_scores(
     Raises
     ------
     ValueError
-        As in `scmoe.metrics.confusion_table`; the probabilities are of other cells or labels, or are none; a label is not in `n_train`.
+        As in `scmoe.metrics.confusion_table`; the probabilities are of other cells or labels, or are none; a label is
+        not in `n_train`.
 
     Examples
     --------

@@ -22,10 +22,11 @@ def confusion_table(truth: Labels, predicted: Labels, *, labels: Sequence[str]) 
     truth
         True label of every cell, ``(n_cells,)``; each one of `labels`. Leave out cells without one.
     predicted
-        Predicted label of every cell, ``(n_cells,)``; one of `labels`, or ``"Unknown"`` for cells that a model declined to name.
+        Predicted label of every cell, ``(n_cells,)``; one of `labels`, or ``"Unknown"`` where a model declined to
+        name one.
     labels
-        All labels, in the order wanted: those of training, and those that only the cells here have. They are never taken from
-        the cells, so that scores of different methods and splits are of the same labels.
+        All labels, in the order wanted: those of training, and those that only the cells here have. They are never
+        taken from the cells, so that scores of different methods and splits are of the same labels.
 
     Returns
     -------
@@ -34,7 +35,8 @@ def confusion_table(truth: Labels, predicted: Labels, *, labels: Sequence[str]) 
     Raises
     ------
     ValueError
-        There are no cells, the lengths differ, a label is missing or none of `labels`, or a true label is ``"Unknown"``.
+        There are no cells, the lengths differ, a label is missing or none of `labels`, or a true label is
+        ``"Unknown"``.
 
     Examples
     --------
@@ -50,7 +52,10 @@ def confusion_table(truth: Labels, predicted: Labels, *, labels: Sequence[str]) 
 
 
 def as_codes(truth: Labels, predicted: Labels, labels: Sequence[str]) -> tuple[list[str], Codes, Codes]:
-    """Labels as text, and positions in them of each cell's true and predicted one; a declined prediction has the last + 1."""
+    """Labels as text, and the positions in them of each cell's true and predicted label.
+
+    The code of a declined prediction is the number of labels.
+    """
     names = [str(name) for name in labels]
     if not names or len(set(names)) < len(names) or UNKNOWN_LABEL in names:
         listing = ", ".join(names[:N_SHOWN]) + (", ..." if len(names) > N_SHOWN else "")
@@ -61,7 +66,8 @@ def as_codes(truth: Labels, predicted: Labels, labels: Sequence[str]) -> tuple[l
     true_labels, predicted_labels = (pd.Series(np.asarray(column, dtype=object)) for column in (truth, predicted))
     if len(true_labels) != len(predicted_labels) or len(true_labels) == 0:
         raise ValueError(
-            f"truth and predicted must list the same cells; found {len(true_labels)} and {len(predicted_labels)} entries."
+            f"truth and predicted must list the same cells; found {len(true_labels)} and {len(predicted_labels)} "
+            "entries."
         )
     codes = []
     for argument, values, known in (
@@ -110,7 +116,7 @@ def training_counts(n_train: Mapping[str, int] | pd.Series, names: Sequence[str]
     wrong = counts.index[~(np.isfinite(counts) & (counts >= 0))]
     if len(wrong):
         raise ValueError(
-            f"n_train must say how many training cells each label has; found {counts[wrong[0]]} for {wrong[0]!r}. A label "
-            "that training lacks has 0."
+            f"n_train must say how many training cells each label has; found {counts[wrong[0]]} for {wrong[0]!r}. A "
+            "label that training lacks has 0."
         )
     return counts

@@ -24,8 +24,9 @@ def frequency_groups(n_train: Mapping[str, int] | pd.Series) -> pd.Series:
 
     Returns
     -------
-    ``"tail"`` for the third of the labels (rounded up) with the fewest cells, ``"head"`` for the third (rounded down, but at
-    least one) with the most, ``"middle"`` for others. Labels with the same number are in the same group, at the edge of both in the tail.
+    ``"tail"`` for the third of the labels (rounded up) with the fewest cells, ``"head"`` for the third (rounded down,
+    but at least one) with the most, ``"middle"`` for others. Labels with the same number are in the same group, at
+    the edge of both in the tail.
 
     Raises
     ------
@@ -45,7 +46,9 @@ def frequency_groups(n_train: Mapping[str, int] | pd.Series) -> pd.Series:
 
 
 def recall_slope(recall: Mapping[str, float] | pd.Series, n_train: Mapping[str, int] | pd.Series) -> float:
-    """Tell how much recall depends on the number of training cells: Spearman's correlation of recall and log n over labels.
+    """Tell how much recall depends on the number of training cells.
+
+    This is Spearman's correlation of recall and log n over labels.
 
     Parameters
     ----------
@@ -57,8 +60,8 @@ def recall_slope(recall: Mapping[str, float] | pd.Series, n_train: Mapping[str, 
     Returns
     -------
     float
-        From -1 to 1; near 1, the rarer a label, the less of its cells are found. NaN for fewer than three labels, or where all
-        recalls or all numbers are equal.
+        From -1 to 1; near 1, the rarer a label, the less of its cells are found. NaN for fewer than three labels, or
+        where all recalls or all numbers are equal.
 
     Raises
     ------

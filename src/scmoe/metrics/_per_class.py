@@ -44,19 +44,20 @@ def per_class_scores(
 
     Returns
     -------
-    One row a label, in the order of `labels`: ``precision``, ``recall``, ``f1``, each also with ``_low`` and ``_high``,
-    ``support`` (cells of the label) and ``n_predicted`` (cells predicted to be). A draw without a cell of a label is left out of
-    its interval.
+    One row a label, in the order of `labels`: ``precision``, ``recall``, ``f1``, each also with ``_low`` and
+    ``_high``, ``support`` (cells of the label) and ``n_predicted`` (cells predicted to be). A draw without a cell of
+    a label is left out of its interval.
 
     Raises
     ------
     ValueError
-        As in `scmoe.metrics.confusion_table`; `groups` does not name a group a cell; `n_boot` is negative, or `level` not
-        between 0 and 1.
+        As in `scmoe.metrics.confusion_table`; `groups` does not name a group a cell; `n_boot` is negative, or `level`
+        not between 0 and 1.
 
     Notes
     -----
-    Drawing cells again cannot show an error that none of them has: where a handful of cells are all right, the interval has no width.
+    Resampled cells cannot show an error that none of them has: where a handful of cells are all right, the interval
+    has no width.
 
     Examples
     --------
@@ -102,7 +103,8 @@ def class_scores(confusion: NDArray[np.integer]) -> NDArray[np.float64]:
 def _intervals(counts: NDArray[np.integer], n_boot: int, level: float, rng: np.random.Generator) -> NDArray[np.float64]:
     """Ends of the intervals, (2, 3 scores, C).
 
-    Cells with the same true and predicted label are alike, so a draw of n cells is a multinomial draw of n from the counts.
+    Cells with the same true and predicted label are alike, so a draw of n cells is a multinomial draw of n from the
+    counts.
     """
     C = counts.shape[1]
     if n_boot == 0:

@@ -31,8 +31,8 @@ def attribution(
 ) -> Figure | None:
     """Draw the features of the largest attributions, one panel a target.
 
-    For labels and groups the bars are mean attributions in the target's cells, in log-odds: to the right, what speaks for the
-    label there. For predicted features, which are high in some cells and low in others, the bars are slopes: to the
+    For labels and groups the bars are mean attributions in the target's cells, in log-odds: to the right, what speaks
+    for the label there. Predicted features are high in some cells and low in others, so their bars are slopes: to the
     right, what raises the prediction. Colors are modalities; a panel's title gives their shares.
 
     Parameters

@@ -24,8 +24,8 @@ def calibration(
 ) -> Axes | None:
     """Draw how often predicted labels are right against the probability that they were given, in bins.
 
-    On the diagonal, probabilities are what they say; below it, a model is too sure. The area of a dot grows with the cells of
-    its bin; the legend gives each group's expected calibration error.
+    On the diagonal, probabilities are what they say; below it, a model is too sure. The area of a dot grows with the
+    cells of its bin; the legend gives each group's expected calibration error.
 
     Parameters
     ----------

@@ -19,8 +19,8 @@ def confusion(
 ) -> Axes | None:
     """Draw the share of each true label's cells that is predicted to be each label: rows sum to 1.
 
-    So rare labels are as visible as frequent ones; the diagonal is the recall. The line in the color bar is the mean of the diagonal,
-    the balanced accuracy. A label that no cell has is a gray row.
+    So rare labels are as visible as frequent ones; the diagonal is the recall. The line in the color bar is the mean
+    of the diagonal, the balanced accuracy. A label that no cell has is a gray row.
 
     Parameters
     ----------

@@ -25,7 +25,8 @@ def deletion(
 ) -> Axes | None:
     """Draw how far a target falls while the features that speak for it most are set to their means.
 
-    The curve of the attributions should lie above that of the correlations, which need no model, and that of a random order.
+    The curve of the attributions should lie above that of the correlations, which need no model, and that of a random
+    order.
 
     Parameters
     ----------

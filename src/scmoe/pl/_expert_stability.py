@@ -29,10 +29,10 @@ def expert_stability(
 ) -> Axes | None:
     """Draw the correlations of matched experts, one row a pair of models.
 
-    A dot is an expert and its match, labeled with their numbers, filled where the adjusted p is below 0.05. The gray tick
-    on its line is what it would be with permuted cells: the part that shared preferences for modalities, and the matching
-    itself, give. Black lines are the means. The title gives the lowest and highest mutual information of modality and expert
-    in these models, which needs no matching.
+    A dot is an expert and its match, labeled with their numbers, filled where the adjusted p is below 0.05. The gray
+    tick on its line is what it would be with permuted cells: the part that shared preferences for modalities, and the
+    matching itself, give. Black lines are the means. The title gives the lowest and highest mutual information of
+    modality and expert in these models, which needs no matching.
 
     Parameters
     ----------
@@ -72,7 +72,8 @@ def expert_stability(
     ax.set_xlim(min(-0.05, float(table["value"].min()) - 0.05), 1.08)
     ax.axvline(0, color="0.8", linewidth=0.8, zorder=0)
     ax.set_xlabel(
-        f"correlation of matched experts (black line: mean)\nfilled: adjusted p < {ALPHA}; gray tick: with permuted cells"
+        f"correlation of matched experts (black line: mean)\nfilled: adjusted p < {ALPHA}; gray tick: with permuted "
+        "cells"
     )
     ax.tick_params(axis="y", length=0)
     ax.spines[["top", "right", "left"]].set_visible(False)
@@ -92,4 +93,5 @@ def _pair(ax: Axes, experts: pd.DataFrame, heights: np.ndarray) -> None:
 
 def _title(table: pd.DataFrame) -> str:
     information = table.loc[table["statistic"] == "mutual_information", "value"]
-    return f"Experts of {len(information)} models\nI(modality; expert): {information.min():.3f} to {information.max():.3f} nats"
+    low, high = information.min(), information.max()
+    return f"Experts of {len(information)} models\nI(modality; expert): {low:.3f} to {high:.3f} nats"

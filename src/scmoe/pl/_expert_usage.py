@@ -35,8 +35,8 @@ def expert_usage(
 ) -> Axes | None:
     """Draw the share of each expert for every modality or group of cells.
 
-    The title says how much a token's row tells about its expert: the mutual information of the two over all rows and cells,
-    its share of the maximum and its p-value, see `scmoe.explain.usage_summary`.
+    The title says how much a token's row tells about its expert: the mutual information of the two over all rows and
+    cells, its share of the maximum and its p-value, see `scmoe.explain.usage_summary`.
 
     Parameters
     ----------

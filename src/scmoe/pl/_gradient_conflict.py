@@ -37,9 +37,9 @@ def gradient_conflict(
 ) -> Axes | None:
     """Draw how the gradients of modalities, or tasks, agree on the experts.
 
-    Of one model a heat map of mean cosines; the line in the color bar is the mean cosine of random groups of cells, which differ
-    by chance alone. Of several models the mean cosine of every pair, with a line over 95 % of the batches, and below it, hollow, the
-    same of random groups.
+    Of one model a heat map of mean cosines. The line in the color bar is the mean cosine of random groups of cells,
+    which differ by chance alone. Of several models the mean cosine of every pair, with a line over 95 % of the
+    batches, and below it, hollow, the same of random groups.
 
     Parameters
     ----------

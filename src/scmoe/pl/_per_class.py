@@ -60,8 +60,8 @@ def per_class(
     Raises
     ------
     ValueError
-        `score` is none of its options, there is no table or more than six, they are not of the same labels, no label has a cell,
-        or a label is not in `n_train`.
+        `score` is none of its options, there is no table or more than six, they are not of the same labels, no label
+        has a cell, or a label is not in `n_train`.
     """
     one_of(score, SCORES, "score")
     if not isinstance(tables, pd.DataFrame | Mapping):

@@ -32,10 +32,10 @@ def tcav(
 ) -> Axes | None:
     """Draw the TCAV score of each concept (row) for each target (color).
 
-    1: the target's log-odds increase in the direction of the concept in all cells of the target; 0: they decrease in all;
-    0.5: no effect on average. Bars: standard deviation over random sets. Filled: significant after the correction for all
-    tests, with a concept that can be told from random cells and, for markers, more than random genes do. Hollow: not
-    significant, whatever the score. Controls stand below the line.
+    1: the target's log-odds increase in the direction of the concept in all cells of the target; 0: they decrease in
+    all; 0.5: no effect on average. Bars: standard deviation over random sets. Filled: significant after the
+    correction for all tests, with a concept that can be told from random cells and, for markers, more than random
+    genes do. Hollow: not significant, whatever the score. Controls stand below the line.
 
     Parameters
     ----------

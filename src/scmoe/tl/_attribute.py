@@ -39,11 +39,13 @@ def attribute(
 ) -> None:
     """Tell which features made cells what the model says they are.
 
-    Integrated gradients from the mean training cell to each cell, see `scmoe.model.SCMOE.get_attributions`. Three questions:
+    Integrated gradients from the mean training cell to each cell, see `scmoe.model.SCMOE.get_attributions`. Three
+    questions:
 
-    - what makes a cell a T cell? ``targets="CD4 T"``: labels of the model, in the cells that have them in its labels' column
+    - what makes a cell a T cell? ``targets="CD4 T"``: labels of the model, in the cells that its labels' column gives
+      them
     - what tells a cluster apart? ``groupby="scmoe_cluster"``: groups in a column, as the embedding tells them apart
-    - which genes predict a protein? ``modality="adt", targets=["CD3", "CD19"]``: the prediction from the other modalities
+    - which genes predict a protein? ``modality="adt", targets=["CD3", "CD19"]``: the prediction from other modalities
 
     An attribution says what the model used, not what causes what. `scmoe.tl.deletion` tests whether it did use it.
 
@@ -56,7 +58,8 @@ def attribute(
     targets
         Labels, groups, or with `modality` features; None: all labels or groups with at least ten cells.
     groupby
-        Column of ``mdata.obs`` with groups; None: the labels that the model was trained with. Predicted labels count as labels.
+        Column of ``mdata.obs`` with groups; None: the labels that the model was trained with. Predicted labels count
+        as labels.
     modality
         Modality whose features' predictions are to be explained.
     source
@@ -75,13 +78,24 @@ def attribute(
     Returns
     -------
     None
-        Writes ``mdata.uns[key_added]["attribution"]``, a frame with the columns ``target``, ``modality``, ``feature``, ``attribution``
-        (mean over the target's cells, in log-odds of the label or in the predicted feature's unit), ``size`` (mean of its
-        absolute value), ``slope`` (change of the target for one standard deviation more of the feature) and ``rank`` (by size), and
-        ``mdata.uns[key_added]["attribution_summary"]`` with ``target``, ``unit``, ``modality``, ``share`` (of the sizes of all
-        features, also those not kept), ``attribution`` (their sum), ``value`` and ``baseline`` (the target in these cells and in the mean
-        cell), ``explained`` (how much of their difference, cell by cell, the attributions add up to: 1 if nothing is lost where
-        the choice of experts changes), ``agreement`` (how well the groups can be told apart; 1 for labels and features) and ``n_cells``.
+        Writes ``mdata.uns[key_added]["attribution"]``, a frame with the columns
+
+        - ``target``, ``modality``, ``feature``;
+        - ``attribution``: mean over the target's cells, in log-odds of the label or in the predicted feature's unit;
+        - ``size``: mean of its absolute value;
+        - ``slope``: change of the target for one standard deviation more of the feature;
+        - ``rank`` by size;
+
+        and ``mdata.uns[key_added]["attribution_summary"]`` with the columns
+
+        - ``target``, ``unit``, ``modality``;
+        - ``attribution``: sum over all features, also those not in the table;
+        - ``share`` of their sizes;
+        - ``value`` and ``baseline``: the target in these cells and in the mean cell;
+        - ``explained``: how much of their difference, cell by cell, the attributions add up to; 1 if nothing is lost
+          where the choice of experts changes;
+        - ``agreement``: how well the groups can be told apart; 1 for labels and features;
+        - ``n_cells``.
 
     Raises
     ------

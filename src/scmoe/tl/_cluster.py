@@ -34,8 +34,8 @@ def cluster(
     model
         A trained model; only ``method="ddc"`` needs it.
     method
-        ``"leiden"``: Leiden on the 15-nearest-neighbor graph of the embedding; ``"kmeans"``: k-means on it; ``"ddc"``: the
-        model's clustering head. None: k-means if `n_clusters` is given, else Leiden.
+        ``"leiden"``: Leiden on the 15-nearest-neighbor graph of the embedding; ``"kmeans"``: k-means on it;
+        ``"ddc"``: the model's clustering head. None: k-means if `n_clusters` is given, else Leiden.
     n_clusters
         Number of clusters, exactly; for ``"kmeans"`` only (that of the head is fixed in training).
     resolution

@@ -41,8 +41,8 @@ def deletion(
 ) -> None:
     """Test attributions: take away what a target is attributed to, and see how far it falls.
 
-    In each cell the features with the largest attributions are set to their means, more and more of them. Beside it, the same with
-    features ranked at random, and with features ranked by their correlation with the labels or with the measured
+    In each cell the features with the largest attributions are set to their means, more and more of them. Beside it
+    stand features ranked at random, and features ranked by their correlation with the labels or with the measured
     feature, times the cell's value: what one would do without a model. Attributions are worth something if the target
     falls further than with both.
 
@@ -60,11 +60,13 @@ def deletion(
     Returns
     -------
     None
-        Writes ``mdata.uns[key_added]["deletion"]``, a frame with the columns ``target``, ``ranking`` (``"attribution"``,
-        ``"correlation"``, ``"random"``), ``share`` (of the features, gone), ``value`` of the target, ``drop`` and ``drop_se`` (its
-        standard error over cells), and ``mdata.uns[key_added]["deletion_summary"]`` with ``target``, ``ranking``, ``area`` (mean
-        drop over the shares), ``p_over_attribution`` (one-sided Wilcoxon test, by cell, of whether the area of the attributions
-        is larger) and ``n_cells``.
+        Writes ``mdata.uns[key_added]["deletion"]``, a frame with the columns ``target``, ``ranking``
+        (``"attribution"``, ``"correlation"``, ``"random"``), ``share`` (of the features, gone), ``value`` of the
+        target, ``drop`` and ``drop_se`` (its standard error over cells).
+
+        Also writes ``mdata.uns[key_added]["deletion_summary"]`` with ``target``, ``ranking``, ``area`` (mean drop
+        over the shares), ``p_over_attribution`` (one-sided Wilcoxon test, by cell, of whether the area of the
+        attributions is larger) and ``n_cells``.
 
     Raises
     ------
@@ -77,8 +79,8 @@ def deletion(
     for entry in entries:
         if not np.isfinite(entry.truth).any():
             raise ValueError(
-                f"{entry.target.name!r} was not measured in these cells, so there is no correlation to compare with. Use cells that "
-                "have it, such as the training data, or leave it out."
+                f"{entry.target.name!r} was not measured in these cells, so there is no correlation to compare with. "
+                "Use cells that have it, such as the training data, or leave it out."
             )
     curves, summaries = [], []
     baseline = _correlations(mdata, model, np.stack([entry.truth for entry in entries], axis=1))

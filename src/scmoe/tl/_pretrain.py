@@ -55,9 +55,10 @@ def pretrain(
     -------
     XTRIMOGENE
         The trained model. Writes ``adata.obsm["X_{key_added}"]``, the embedding (cells x width, see
-        `scmoe.model.XTRIMOGENE.get_latent_representation`); ``adata.varm[key_added]``, the identities of the genes (genes x width;
-        NaN for genes that the vocabulary does not know); and to ``adata.uns[key_added]`` ``"history"`` (losses by epoch) and
-        ``"params"`` (settings, seed, versions, seconds, how the genes fit the vocabulary).
+        `scmoe.model.XTRIMOGENE.get_latent_representation`); ``adata.varm[key_added]``, the identities of the genes
+        (genes x width; NaN for genes that the vocabulary does not know); and to ``adata.uns[key_added]``
+        ``"history"`` (losses by epoch) and ``"params"`` (settings, seed, versions, seconds, how the genes fit the
+        vocabulary).
 
     Raises
     ------

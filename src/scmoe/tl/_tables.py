@@ -37,7 +37,7 @@ def storable_frame(values: np.ndarray, mdata: MuData, names: Sequence[str]) -> p
 
 
 def as_layer(mdata: MuData, modality: str, values: np.ndarray, features: Sequence[str]) -> np.ndarray:
-    """All cells x the model's features to the modality's own cells and features, NaN in features that are not the model's."""
+    """Values of all cells x the model's features for the modality's own cells and features; NaN in other features."""
     adata = mdata.mod[modality]
     columns = pd.Index(features).get_indexer(adata.var_names)
     layer = values[mdata.obs_names.get_indexer(adata.obs_names)][:, columns]

@@ -1,4 +1,4 @@
-"""What the explaining verbs explain, and in which cells."""
+"""Targets of the explaining verbs, and the cells that each is explained in."""
 
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, NamedTuple
@@ -27,7 +27,7 @@ class TargetCells(NamedTuple):
     cells: np.ndarray
     """Positions of the cells it is explained in, in random order."""
     truth: np.ndarray
-    """(n_obs,) what was measured: whether a cell belongs to the group, or its value of the feature; NaN where unknown."""
+    """(n_obs,) whether a cell belongs to the group, or its measured value of the feature; NaN where unknown."""
 
 
 def resolve_targets(
@@ -39,7 +39,7 @@ def resolve_targets(
     source: str | Sequence[str] | None,
     key: str,
 ) -> list[TargetCells]:
-    """What `scmoe.tl.attribute` is asked for, by its arguments."""
+    """Targets that the arguments of `scmoe.tl.attribute` name."""
     if modality is None:
         if source is not None:
             raise ValueError(
@@ -71,8 +71,8 @@ def resolve_groups(
         )
     if groupby is None and column not in mdata.obs:
         raise ValueError(
-            f"The labels that the model was trained with, mdata.obs[{column!r}], are not in these data. Name a column with "
-            f"groupby=, such as the predicted labels, groupby={Keys(name=key).label!r}."
+            f"The labels that the model was trained with, mdata.obs[{column!r}], are not in these data. Name a column "
+            f"with groupby=, such as the predicted labels, groupby={Keys(name=key).label!r}."
         )
     # Labels may be numbers of any kind: the model knows them as text.
     is_labels = column == model.setup.labels_key and column in mdata.obs
@@ -115,16 +115,16 @@ def _check_group(name: str, column: str, names: pd.Series, known: Sequence[str],
         raise ValueError(f"No cell of mdata.obs[{column!r}] is {name!r}; found {listing}.")
     if not cells[name].any():
         raise ValueError(
-            f"The model never gives the label {name!r} to cells with the modalities that these {name!r} cells have: no cell "
-            "like them had it in the training. Leave it out."
+            f"The model never gives the label {name!r} to cells with the modalities that these {name!r} cells have: no "
+            "cell like them had it in the training. Leave it out."
         )
 
 
 def _cells_by_label(mdata: MuData, model: "SCMOE") -> dict[str, np.ndarray]:
     """Of each label, the cells that the model can give it to.
 
-    Labels are read by an annotator of the modalities that a cell has, which does not know labels that no such cell had in the
-    training: their log-odds are -inf, whatever the features.
+    The annotator of a cell's modalities reads its label. It does not know labels that no cell with these modalities
+    had in the training: their log-odds are -inf, whatever the features.
     """
     membership = [
         mdata.obs_names.isin(mdata.mod[name].obs_names) if name in mdata.mod else np.zeros(mdata.n_obs, dtype=bool)

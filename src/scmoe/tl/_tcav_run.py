@@ -42,7 +42,8 @@ def usable_targets(
     sizes = {name: int(usable[entry.cells].sum()) for name, entry in entries.items()}
     if max(sizes.values()) < MIN_CONCEPT:
         raise ValueError(
-            f"No group has {MIN_CONCEPT} cells to learn a concept from; found {sizes}. Name targets=, or use more cells."
+            f"No group has {MIN_CONCEPT} cells to learn a concept from; found {sizes}. Name targets=, or use more "
+            "cells."
         )
     return {name: entry for name, entry in entries.items() if sizes[name] >= MIN_CONCEPT}
 
@@ -97,7 +98,7 @@ def run_layer(
 
 
 def control_cosines(table: pd.DataFrame, cavs: NDArray[np.floating]) -> NDArray[np.float64]:
-    """Largest size of the cosine of each row's direction with that of another concept that is a control; NaN without one."""
+    """Largest absolute cosine of each row's direction with that of a control of another name; NaN without one."""
     name, is_control = table["concept"].to_numpy(), (table["kind"] == CONTROL).to_numpy()
     other = is_control[None, :] & (name[:, None] != name[None, :])
     size = np.where(other, np.abs(cavs @ cavs.T), -1.0).max(axis=1)

@@ -52,8 +52,8 @@ def fit_rotation(activations: NDArray[np.floating]) -> Rotation:
     total, size = float(np.trace(gram)), len(gram)
     if not total > 0:
         raise ValueError(
-            f"All {len(x)} cells of the concept and the pool have the same activations, so no direction tells them apart. "
-            "Choose an earlier layer or another concept."
+            f"All {len(x)} cells of the concept and the pool have the same activations, so no direction tells them "
+            "apart. Choose an earlier layer or another concept."
         )
     values, vectors = eigh(gram, subset_by_index=[max(size - MAX_COMPONENTS, 0), size - 1])
     nonzero = values > size * np.finfo(gram.dtype).eps * values[-1]

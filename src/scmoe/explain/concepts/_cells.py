@@ -100,8 +100,8 @@ class ScoreConcept:
     scores
         (n_cells,); NaN in cells that cannot have one.
     by_target
-        Whether the target's own cells are left out of both sets: otherwise the concept would be the target itself where its
-        cells score high.
+        Whether the target's own cells are left out of both sets. Otherwise the concept would be the target itself
+        where its cells score high.
     matched
         Scores of random concepts of the same make, (n_matched, n_cells).
     """

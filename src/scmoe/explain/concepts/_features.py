@@ -1,8 +1,8 @@
 """Concepts made by altering cells: what if only these features were the cell's own?
 
-Features that are not kept come from another, random cell. Setting them to their mean, or hiding them, would not do: the
-two sets of cells would differ by what is absent, so the direction between them would be that of an absence, far from all
-real cells, and no evidence. Here both sets hold as much of the target's own as of other cells' values, each value is one
+Other features come from another, random cell. Setting them to their mean, or hiding them, would not do: the two sets
+of cells would differ by what is absent. The direction between them would be that of an absence, far from all real
+cells, and no evidence. Here both sets hold as much of the target's own as of other cells' values, each value is one
 that occurs, and what differs is which features speak for the target.
 """
 
@@ -37,8 +37,8 @@ Features = Mapping[str, Mask]
 class FeatureConcept:
     """Some features speak for the target rather than others.
 
-    The concept's cells are cells of the target in which only `keep` is their own; cells of the pool are cells of the target in
-    which only `rival` is. All else comes from random cells of the same batch.
+    The concept's cells are cells of the target in which only `keep` is their own. Cells of the pool are cells of the
+    target in which only `rival` is. All else comes from random cells of the same batch.
 
     Parameters
     ----------
@@ -60,8 +60,9 @@ class FeatureConcept:
         own = rng.permutation(np.flatnonzero(complete & target))
         if len(own) < MIN_CONCEPT:
             raise ValueError(
-                f"Concept {self.name!r} is made from cells of the target that have all modalities, at least {MIN_CONCEPT}; found "
-                f"{len(own)}. Leave the target out, or run it without modalities= and missing_rate=."
+                f"Concept {self.name!r} is made from cells of the target that have all modalities, at least "
+                f"{MIN_CONCEPT}; found {len(own)}. Leave the target out, or run it without modalities= and "
+                "missing_rate=."
             )
         n = min(max(len(own) // 2, MIN_CONCEPT), MAX_CONCEPT)
         # From the two ends: no cell is in both sets unless there are too few.
@@ -90,7 +91,7 @@ def batches_of(mdata: MuData, setup: Setup) -> NDArray[np.intp]:
 def random_partners(
     cells: NDArray[np.intp], complete: Mask, batch: NDArray[np.intp], rng: np.random.Generator
 ) -> NDArray[np.intp]:
-    """For each cell a random one of the same batch, for the model takes out the batch effect of the cell's own batch."""
+    """For each cell a random one of its batch: the model takes out the batch effect of the cell's own batch."""
     partners = np.empty_like(cells)
     for b in np.unique(batch[cells]):
         in_batch = batch[cells] == b
@@ -177,8 +178,8 @@ def missing_rate_concepts(mdata: MuData, setup: Setup, modality: str, cells: Mas
     counts = raw_counts(mdata, setup, modality)
     if counts is None:
         raise ValueError(
-            f"missing_rate={modality!r} needs the raw counts of this modality in mdata[{modality!r}].layers['counts']; found none. "
-            "Run scmoe.pp.prepare on raw counts, or choose another modality."
+            f"missing_rate={modality!r} needs the raw counts of this modality in mdata[{modality!r}].layers['counts']; "
+            "found none. Run scmoe.pp.prepare on raw counts, or choose another modality."
         )
     names = mdata.obs_names[cells].intersection(mdata.mod[modality].obs_names)
     rows = counts[mdata.mod[modality].obs_names.get_indexer(names)]
@@ -189,7 +190,8 @@ def missing_rate_concepts(mdata: MuData, setup: Setup, modality: str, cells: Mas
     usable = bands[sizes >= MIN_GENES]
     if len(usable) < 2:
         raise ValueError(
-            f"Missing rates need at least two bands of {MIN_GENES} genes; mdata[{modality!r}] has {listing}. Use more genes."
+            f"Missing rates need at least two bands of {MIN_GENES} genes; mdata[{modality!r}] has {listing}. Use more "
+            "genes."
         )
     n = min(int(sizes[sizes >= MIN_GENES].min()), *(int((band != b).sum()) for b in usable))
     logger.info("genes of %s by missing rate, %s; %d of each band with at least %d", modality, listing, n, MIN_GENES)

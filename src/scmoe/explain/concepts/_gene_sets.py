@@ -39,9 +39,9 @@ def raised_concepts(
 ) -> list[RaisedConcept]:
     """The genes of each set raised in all cells, and random sets of as many genes from the same bins of expression.
 
-    Each gene is raised from its mean in the half of the cells that have least of it to that in the tenth that have most, in
-    units of `scales`: of each modality (features,), the standard deviations that the model divides by. Those of these cells
-    would not do, for in a query of one cell type genes vary less.
+    Each gene is raised from its mean in the half of the cells that have least of it to its mean in the tenth that
+    have most. The unit is `scales`: of each modality (features,), the standard deviations that the model divides by.
+    Those of these cells would not do: in a query of one cell type genes vary less.
 
     Raises
     ------
@@ -76,8 +76,9 @@ def rises(values: Matrix) -> NDArray[np.float64]:
 def marker_concepts(mdata: MuData, setup: Setup, markers: Mapping[str, Sequence[str]], seed: int) -> list[ScoreConcept]:
     """Cells that express a set of genes most, with random sets of as many genes from the same bins of expression.
 
-    The score of a cell is the mean of the set's genes minus that of all other genes of the same bins, each gene in units
-    of its standard deviation (Tirosh et al. 2016; that of `scanpy.tl.score_genes`, which draws some of these genes).
+    The score of a cell is the mean of the set's genes minus that of all other genes of the same bins, each gene in
+    units of its standard deviation (Tirosh et al. 2016; that of `scanpy.tl.score_genes`, which draws some of these
+    genes).
 
     Raises
     ------
@@ -97,7 +98,19 @@ def marker_concepts(mdata: MuData, setup: Setup, markers: Mapping[str, Sequence[
 def look_up(
     mdata: MuData, setup: Setup, name: str, genes: Sequence[str]
 ) -> tuple[str, Matrix, NDArray[np.intp], NDArray[np.intp]]:
-    """The genes' modality, its values for the known features, which of these the genes are, and which of the model's these are."""
+    """Find the genes of a set in the data and in the model.
+
+    Returns
+    -------
+    modality
+        That has the genes.
+    values
+        Of this modality for the model's features that the data have, cells x known features.
+    indices
+        Columns of the set in `values`.
+    known
+        Positions of these columns among the model's features.
+    """
     modality = find_modality(mdata, setup, name, genes)
     features = setup.feature_names[modality]
     columns = mdata.mod[modality].var_names.get_indexer(features)
@@ -120,8 +133,9 @@ def find_modality(mdata: MuData, setup: Setup, name: str, genes: Sequence[str]) 
     known = [feature for feature in setup.feature_names[modality] if feature in measured]
     if missing := [gene for gene in genes if gene not in known]:
         raise ValueError(
-            f"mdata[{modality!r}] lacks {len(missing)} of the {len(genes)} genes of the set {name!r}: {shorten(missing)}. Correct "
-            f"them, or leave them out. It has no feature {missing[0]!r}{nearest(missing[0], known)}"
+            f"mdata[{modality!r}] lacks {len(missing)} of the {len(genes)} genes of the set {name!r}: "
+            f"{shorten(missing)}. Correct them, or leave them out. It has no feature "
+            f"{missing[0]!r}{nearest(missing[0], known)}"
         )
     return modality
 

@@ -64,8 +64,8 @@ def raised_test(directions: Array, n_concept: int, gradients: Mapping[str, NDArr
 
     Returns
     -------
-    The columns of `concept_test`. The direction is known and not learned: its accuracy is 1, and so is the cosine. ``p`` is the
-    share of directions, random ones and this one, whose ``derivative`` is at least as large in size.
+    The columns of `concept_test`. The direction is known and not learned: its accuracy is 1, and so is the cosine.
+    ``p`` is the share of directions, the random ones and this one, whose ``derivative`` is at least as large in size.
     """
     for name, gradient in gradients.items():
         check_gradients(name, np.asarray(gradient, np.float64))

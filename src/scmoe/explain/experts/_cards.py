@@ -41,14 +41,15 @@ def expert_cards_table(
 ) -> pd.DataFrame:
     """List what each expert serves, with adjusted p-values.
 
-    The p-values treat cells as independent. Cells of one donor or one clone are not, so small p-values say that a pattern is
-    no accident of these cells, not that it holds for other donors. What an expert serves is also not what it does for the
-    result.
+    The p-values treat cells as independent. Cells of one donor or one clone are not, so small p-values say that a
+    pattern is no accident of these cells, not that it holds for other donors. What an expert serves is also not what
+    it does for the result.
 
     Parameters
     ----------
     usage
-        Share of the routing weight, modality -> ``(n_cells, n_layers, n_experts)``, NaN where the cell lacks the modality.
+        Share of the routing weight, modality -> ``(n_cells, n_layers, n_experts)``, NaN where the cell lacks the
+        modality.
     features
         Values of the features, in chunks of cells; read once, so that all cells' values need not be in memory.
     feature_names
@@ -62,22 +63,27 @@ def expert_cards_table(
 
     Returns
     -------
-    A tidy frame with a row for each ``layer``, ``expert``, ``kind``, ``modality`` (whose tokens) and ``name``. ``value`` is to be
-    compared with ``reference``, its value without any preference; ``p`` tests the difference, two-sided; ``p_adjusted`` is
-    Benjamini and Hochberg's over all rows of the kind in all layers (also those of features that are not kept); ``n_cells``
-    are the cells it rests on. Kinds:
+    A tidy frame with a row for each ``layer``, ``expert``, ``kind``, ``modality`` (whose tokens) and ``name``, and
+    the columns
+
+    - ``value``, to be compared with ``reference``, its value without any preference;
+    - ``use`` and ``use_elsewhere``: mean use by the modality and by the other modalities, or in the group and in the
+      cells of other groups; NaN for other kinds, and where there is only one modality;
+    - ``p``: two-sided test of the difference;
+    - ``p_adjusted``: Benjamini and Hochberg's over all rows of the kind in all layers (also those of features that
+      are not in the table);
+    - ``n_cells``: the cells that the row rests on.
+
+    Kinds:
 
     - ``expert``: share of all tokens, against 1 / experts. Not tested: both p are NaN.
     - ``modality``: share of the expert's use that is by this modality, each modality counting alike, against
       1 / modalities; modalities permuted within cells.
-    - ``group``: probability that a cell of group `name` uses the expert more than a cell of another group (area under the
-      ROC curve; ties count half), against 0.5; Mann-Whitney U test. Left out if there is one group only.
+    - ``group``: probability that a cell of group `name` uses the expert more than a cell of another group (area under
+      the ROC curve; ties count half), against 0.5; Mann-Whitney U test. Left out if there is one group only.
     - ``feature``: Pearson correlation of the feature with the use over the modality's cells, against 0.
     - ``feature within groups``: the same after the groups' means have been taken out, since a marker of a cell type
       correlates with everything of that type. A feature that is among the `n_top` of either is kept for both.
-
-    ``use`` and ``use_elsewhere`` are the mean use by the modality and by the other modalities, or in the group and in the cells
-    of other groups; NaN for other kinds, and where there is only one modality.
 
     Raises
     ------
@@ -145,7 +151,7 @@ def _modality_rows(sums: Array, names: Sequence[str], n_cells: NDArray[np.int64]
     use = normalize_rows(sums)
     total = use.sum(axis=1, keepdims=True)
     share = np.divide(use, total, out=np.full_like(use, 1 / len(names)), where=total > 0)
-    # In a mosaic, shares after permutation are not centered at 1 / modalities: cells with one modality stay as they are.
+    # In a mosaic, cells with one modality stay as they are, so permuted shares are not centered at 1 / modalities.
     p = permutation_p(np.abs(share - share.mean(axis=0)))
     observed = use[0]
     rows = []

@@ -24,14 +24,14 @@ def rare_usage_table(
 ) -> pd.DataFrame:
     """Compare the experts that each group of cells uses with those that all cells use, the rarest group first.
 
-    The mean of a few cells differs from that of all by chance, the more the fewer they are, so each number stands beside its mean over
-    groups of the same sizes drawn at random (among cells that have the same modalities).
+    The mean of a few cells differs from that of all by chance, the more the fewer they are. So each number stands
+    beside its mean over random groups of the same sizes, among cells that have the same modalities.
 
     Parameters
     ----------
     soft
-        Share of the routing weight, modality -> ``(n_cells, n_layers, n_experts)``, NaN where the cell lacks the modality; see
-        `scmoe.model.SCMOE.get_router_activations`.
+        Share of the routing weight, modality -> ``(n_cells, n_layers, n_experts)``, NaN where the cell lacks the
+        modality; see `scmoe.model.SCMOE.get_router_activations`.
     groups
         Group of every cell, ``(n_cells,)``; cells without a group are left out.
     n_permutations
@@ -41,10 +41,14 @@ def rare_usage_table(
 
     Returns
     -------
-    A tidy frame, a row for each layer and group: ``n_cells``; ``entropy`` of the experts that the group uses, over the tokens of all
-    modalities, in nats; ``effective_experts``, its exponential; ``divergence`` (Jensen-Shannon, at most log 2) of these from the experts that
-    all cells use; ``null_entropy`` and ``null_divergence``, their means over the permutations; and ``p``, the share of the permutations, the
-    observed order among them, whose divergence is as large.
+    A tidy frame with a row for each ``layer`` and ``group``, and the columns
+
+    - ``n_cells``;
+    - ``entropy`` of the experts that the group uses, over the tokens of all modalities, in nats;
+    - ``effective_experts``, its exponential;
+    - ``divergence`` of these experts from those that all cells use (Jensen-Shannon, at most log 2);
+    - ``null_entropy`` and ``null_divergence``, their means over the permutations;
+    - ``p``: share of the permutations, the observed order among them, whose divergence is as large.
 
     Raises
     ------

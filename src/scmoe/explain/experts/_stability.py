@@ -39,18 +39,18 @@ def stability_table(
 ) -> pd.DataFrame:
     """Compare the experts of several models of the same cells, for example of several seeds.
 
-    Numbers of experts mean nothing across models. So for each pair of models, experts are matched one to one such that the sum
-    of the Pearson correlations of their use, over all cells' modalities, is largest (Hungarian method). Matching inflates
-    correlations, and so does a preference for modalities that both models share. The null has both: the second model's
-    cells are permuted, among cells that have the same modalities and all modalities of a cell together, and matched again.
-    So p asks whether the models agree about cells; `null_mean` shows what modalities and matching give without that. p
-    treats cells as independent.
+    Numbers of experts mean nothing across models. So for each pair of models, experts are matched one to one such
+    that the sum of the Pearson correlations of their use, over all cells' modalities, is largest (Hungarian method).
+    Matching inflates correlations, and so does a preference for modalities that both models share. The null has both:
+    the second model's cells are permuted, among cells that have the same modalities and all modalities of a cell
+    together, and matched again. So p asks whether the models agree about cells; `null_mean` shows what modalities and
+    matching give without that. p treats cells as independent.
 
     Parameters
     ----------
     usages
-        Name of each model -> modality -> share of the routing weight ``(n_cells, n_layers, n_experts)``, NaN where the cell
-        lacks the modality.
+        Name of each model -> modality -> share of the routing weight ``(n_cells, n_layers, n_experts)``, NaN where
+        the cell lacks the modality.
     layer
         Which layer; negative numbers count from the last.
     n_permutations
@@ -60,14 +60,15 @@ def stability_table(
 
     Returns
     -------
-    A tidy frame with the columns ``statistic``, ``model``, ``other``, ``first``, ``second`` (text), ``value``, ``null_mean`` (its mean
-    over the permutations), ``p`` and ``p_adjusted`` (Benjamini and Hochberg's over all rows of the statistic). Statistics:
+    A tidy frame with the columns ``statistic``, ``model``, ``other``, ``first``, ``second`` (text), ``value``,
+    ``null_mean`` (mean over the permutations), ``p`` and ``p_adjusted`` (Benjamini and Hochberg's over all rows of
+    the statistic). Statistics:
 
     - ``matched_correlation`` of expert `first` of `model` with its match `second` of `other`; 0 if an expert's use does
       not vary.
     - ``mean_correlation`` of these over the experts of a pair of models.
-    - ``mutual_information`` of modality and expert in `model`, and ``jensen_shannon`` divergence of its modalities `first`
-      and `second`, in nats: these need no matching. See `scmoe.explain.usage_summary` for their test.
+    - ``mutual_information`` of modality and expert in `model`, and ``jensen_shannon`` divergence of its modalities
+      `first` and `second`, in nats: these need no matching. See `scmoe.explain.usage_summary` for their test.
 
     Raises
     ------

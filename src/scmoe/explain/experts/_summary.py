@@ -38,20 +38,21 @@ def usage_summary(
 ) -> pd.DataFrame:
     r"""Summarize how specialized the experts are, with permutation p-values.
 
-    With :math:`q_{re}` the share of all tokens that are of row r (a modality, or a group of cells) and go to expert e, the
-    mutual information is :math:`I = \sum_{re} q_{re} \log (q_{re} / q_r q_e)`: 0 if all rows use the experts alike, at most
-    :math:`\min(H(q_r), \log E)`, which for rows of equal size is :math:`\log \min(R, E)`.
+    With :math:`q_{re}` the share of all tokens that are of row r (a modality, or a group of cells) and go to expert
+    e, the mutual information is :math:`I = \sum_{re} q_{re} \log (q_{re} / q_r q_e)`. It is 0 if all rows use the
+    experts alike, and at most :math:`\min(H(q_r), \log E)`, which for rows of equal size is :math:`\log \min(R, E)`.
 
-    What chance does: for modalities, the labels are permuted within each cell, all tokens of a modality together, since they
-    share the cell's input (shuffling single tokens would call any difference significant). Cells with one modality cannot
-    be permuted, so p is 1 where no cell has two. For groups, the labels are permuted across cells that have the same
-    modalities. p is the share of the permutations, the observed order among them, that reach the observed value; it treats
-    cells as independent, which cells of one donor are not.
+    What chance does: for modalities, the labels are permuted within each cell, all tokens of a modality together,
+    since they share the cell's input (shuffling single tokens would call any difference significant). Cells with one
+    modality cannot be permuted, so p is 1 where no cell has two. For groups, the labels are permuted across cells
+    that have the same modalities. p is the share of the permutations, the observed order among them, that reach the
+    observed value. It treats cells as independent, which cells of one donor are not.
 
     Parameters
     ----------
     soft
-        Share of the routing weight, modality -> ``(n_cells, n_layers, n_experts)``, NaN where the cell lacks the modality.
+        Share of the routing weight, modality -> ``(n_cells, n_layers, n_experts)``, NaN where the cell lacks the
+        modality.
     hard
         Share of the routed tokens, in the same form.
     groups
@@ -63,16 +64,23 @@ def usage_summary(
 
     Returns
     -------
-    A tidy frame. ``layer``; ``by`` (``"modality"`` or ``"group"``: the rows compared); ``share`` (``"soft"`` or ``"hard"``);
-    ``modality`` (whose tokens: ``"all modalities"``, or for groups also each alone); ``statistic``, ``first``, ``second``
-    (what it is of); ``value``; ``maximum``; ``null_mean`` and ``p`` (mean over the permutations and p-value; NaN for the
-    statistics that are not tested). Entropies and divergences are in nats. Statistics:
+    A tidy frame with the columns
+
+    - ``layer``;
+    - ``by``: the rows compared, ``"modality"`` or ``"group"``;
+    - ``share``: ``"soft"`` or ``"hard"``;
+    - ``modality``: whose tokens, ``"all modalities"``, or for groups also each alone;
+    - ``statistic``, ``first``, ``second``: what it is of;
+    - ``value`` and ``maximum``;
+    - ``null_mean`` and ``p``: mean over the permutations and p-value; NaN for the statistics that are not tested.
+
+    Entropies and divergences are in nats. Statistics:
 
     - ``mutual_information`` of row and expert.
     - ``jensen_shannon`` divergence of the modalities `first` and `second`; at most log 2.
     - ``row_entropy`` of the experts that row `first` uses, at most log E; not tested.
-    - ``column_entropy`` of the rows that expert `first` serves, each row counting alike; at most log R; not tested. A row
-      without cells and an expert without use have neither.
+    - ``column_entropy`` of the rows that expert `first` serves, each row counting alike; at most log R; not tested. A
+      row without cells and an expert without use have neither.
     - ``dead_experts``: how many get less than a tenth of an even share of the tokens; `first` lists them. Not tested.
 
     Raises
@@ -106,7 +114,7 @@ def modality_rows(sums: Array, names: Sequence[str]) -> list[Row]:
 
 
 def information_rows(sums: Array, names: Sequence[str]) -> list[Row]:
-    """The tested statistics of sums (1 + R, V, E): mutual information, and the divergence of each pair of modalities."""
+    """Tested statistics of sums (1 + R, V, E): mutual information, and divergence of each pair of modalities."""
     rows = [_information_row(sums[0], mutual_information(sums))]
     present = np.flatnonzero(sums[0].sum(axis=1) > 0).tolist()
     for u, v in combinations(present, 2):

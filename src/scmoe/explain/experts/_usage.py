@@ -28,14 +28,15 @@ def usage_table(
     hard
         Share of the routed tokens, in the same form.
     groups
-        Group of every cell, ``(n_cells,)`` in the order of the arrays; cells without a group count in ``"all cells"`` only.
+        Group of every cell, ``(n_cells,)`` in the order of the arrays. Cells without a group count in ``"all cells"``
+        only.
 
     Returns
     -------
-    A tidy frame with columns ``layer``, ``modality``, ``group``, ``expert``, ``hard``, ``soft`` and ``n_cells`` (cells of
-    the group that have the modality). Rows of the group ``"all cells"`` come first. Over the experts of one layer, modality
-    and group both shares sum to 1; groups without a cell that has the modality are left out. No preference is
-    ``1 / n_experts``.
+    A tidy frame with columns ``layer``, ``modality``, ``group``, ``expert``, ``hard``, ``soft`` and ``n_cells``
+    (cells of the group that have the modality). Rows of the group ``"all cells"`` come first. Over the experts of one
+    layer, modality and group both shares sum to 1; no preference is ``1 / n_experts``. Groups without a cell that has
+    the modality are left out.
 
     Raises
     ------
