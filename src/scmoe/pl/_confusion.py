@@ -7,7 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.colors import Normalize
 
 from scmoe.pl._heatmap import heatmap
-from scmoe.pl._save import show_or_save
+from scmoe.pl._save import finish
 
 
 def confusion(
@@ -62,4 +62,4 @@ def confusion(
         title="Which labels are taken for which",
         ax=ax,
     )
-    return None if show_or_save(ax.figure, show=show, save=save) else ax
+    return finish(ax, show=show, save=save)

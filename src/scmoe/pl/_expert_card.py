@@ -12,7 +12,7 @@ from mudata import MuData
 from scmoe._keys import DEFAULT_KEY, EXPERT_CARDS
 from scmoe.explain.concepts._adjust import ALPHA
 from scmoe.explain.experts._cards import EXPERT, FEATURE, FEATURE_WITHIN, GROUP, MODALITY
-from scmoe.pl._save import show_or_save
+from scmoe.pl._save import finish
 from scmoe.pl._tables import at_layer, stored_table
 from scmoe.train._diagnostics import DEAD
 
@@ -83,7 +83,7 @@ def expert_card(
     has_groups = bool((card["kind"] == GROUP).any())
     figure = _draw(card, modalities, has_groups, n_groups, n_features)
     figure.suptitle(_header(card, int(table["layer"].iloc[0])), x=0.01, ha="left", fontsize="medium")
-    return None if show_or_save(figure, show=show, save=save) else figure
+    return finish(figure, show=show, save=save)
 
 
 def _draw(card: pd.DataFrame, modalities: list[str], has_groups: bool, n_groups: int, n_features: int) -> Figure:

@@ -2,7 +2,6 @@
 
 from pathlib import Path
 
-import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
@@ -11,7 +10,8 @@ from mudata import MuData
 from scmoe._keys import DEFAULT_KEY, EXPERT_STABILITY
 from scmoe.explain.concepts._adjust import ALPHA
 from scmoe.explain.experts._stability import MATCHED, MEAN
-from scmoe.pl._save import show_or_save
+from scmoe.pl._axes import axes_or_new
+from scmoe.pl._save import finish
 from scmoe.pl._tables import stored_table
 
 COLOR = "#3b6fb6"
@@ -60,8 +60,7 @@ def expert_stability(
     table = table.astype(dict.fromkeys(("statistic", "model", "other", "first", "second"), str))
     means = table[table["statistic"] == MEAN]
     n_experts = int((table["statistic"] == MATCHED).sum() / len(means))
-    if ax is None:
-        _, ax = plt.subplots(figsize=(7, 1.6 + (0.25 + 0.13 * n_experts) * len(means)), layout="constrained")
+    ax = axes_or_new(ax, 7, 1.6 + (0.25 + 0.13 * n_experts) * len(means))
     for y, mean in enumerate(means.itertuples()):
         pair = (table["model"] == mean.model) & (table["other"] == mean.other) & (table["statistic"] == MATCHED)
         heights = y + np.linspace(-SPREAD / 2, SPREAD / 2, n_experts)
@@ -78,7 +77,7 @@ def expert_stability(
     ax.tick_params(axis="y", length=0)
     ax.spines[["top", "right", "left"]].set_visible(False)
     ax.set_title(_title(table), loc="left", fontsize="medium")
-    return None if show_or_save(ax.figure, show=show, save=save) else ax
+    return finish(ax, show=show, save=save)
 
 
 def _pair(ax: Axes, experts: pd.DataFrame, heights: np.ndarray) -> None:

@@ -12,8 +12,8 @@ from scmoe._keys import DEFAULT_KEY, EXPERT_SUMMARY, EXPERT_USAGE, EXPERT_USAGE_
 from scmoe.explain._groups import ALL_CELLS
 from scmoe.explain.experts._usage import ALL_MODALITIES
 from scmoe.pl._heatmap import heatmap
-from scmoe.pl._save import show_or_save
-from scmoe.pl._tables import at_layer, one_of, stored_table
+from scmoe.pl._save import finish
+from scmoe.pl._tables import at_layer, check_in_table, one_of, stored_table
 
 FUNCTION = "scmoe.tl.expert_usage"
 VALUES = {"soft": "routing weight", "hard": "routed tokens"}
@@ -79,8 +79,8 @@ def expert_usage(
     one_of(value, tuple(VALUES), "value")
     one_of(view, ("row", "column"), "view")
     table = at_layer(stored_table(mdata, key, EXPERT_USAGE, FUNCTION), layer).astype({"modality": str, "group": str})
-    if modality is not None and modality not in set(table["modality"]):
-        raise KeyError(f"There is no modality {modality!r}; the table has {', '.join(table['modality'].unique())}.")
+    if modality is not None:
+        check_in_table("modality", [modality], table["modality"].unique())
     shares = _shares(table, by, value, modality)
     rows = "modality"
     if by == "group":
@@ -105,7 +105,7 @@ def expert_usage(
         title=_title(by, view, modality) + _information(mdata, key, layer, by, value, modality),
         ax=ax,
     )
-    return None if show_or_save(ax.figure, show=show, save=save) else ax
+    return finish(ax, show=show, save=save)
 
 
 def _shares(table: pd.DataFrame, by: str, value: str, modality: str | None) -> pd.DataFrame:

@@ -4,7 +4,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
-import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
@@ -12,8 +11,9 @@ from matplotlib.colors import Normalize
 from mudata import MuData
 
 from scmoe._keys import DEFAULT_KEY, GRADIENT_CONFLICT
+from scmoe.pl._axes import axes_or_new, legend_beside
 from scmoe.pl._heatmap import heatmap
-from scmoe.pl._save import show_or_save
+from scmoe.pl._save import finish
 from scmoe.pl._tables import at_layer, one_of, stored_table
 
 FUNCTION = "scmoe.tl.gradient_conflict"
@@ -74,7 +74,7 @@ def gradient_conflict(
     tables = {name: _rows(mdata, name, definition, layer) for name in keys}
     title = f"Agreement of gradients: {DEFINITION_LABELS[definition]}"
     ax = _map(tables[keys[0]], title, ax) if isinstance(key, str) else _intervals(tables, title, ax)
-    return None if show_or_save(ax.figure, show=show, save=save) else ax
+    return finish(ax, show=show, save=save)
 
 
 def _rows(mdata: MuData, key: str, definition: str, layer: int) -> pd.DataFrame:
@@ -107,8 +107,7 @@ def _map(table: pd.DataFrame, title: str, ax: Axes | None) -> Axes:
 def _intervals(tables: Mapping[str, pd.DataFrame], title: str, ax: Axes | None) -> Axes:
     first = next(iter(tables.values()))
     pairs = list(zip(first["first"], first["second"], strict=True))
-    if ax is None:
-        _, ax = plt.subplots(figsize=(6.5, 1.4 + 0.45 * len(tables) * len(pairs)), layout="constrained")
+    ax = axes_or_new(ax, 6.5, 1.4 + 0.45 * len(tables) * len(pairs))
     for place, (key, table) in enumerate(tables.items()):
         rows = table.set_index(["first", "second"]).reindex(pairs)
         y, color = np.arange(len(pairs)) + 0.8 * (place + 0.5) / len(tables) - 0.4, f"C{place}"
@@ -123,5 +122,5 @@ def _intervals(tables: Mapping[str, pd.DataFrame], title: str, ax: Axes | None) 
     ax.set_xlabel("cosine (below 0: conflict)")
     ax.spines[["top", "right"]].set_visible(False)
     ax.set_title(title, loc="left", fontsize="medium")
-    ax.legend(frameon=False, fontsize="small", loc="center left", bbox_to_anchor=(1, 0.5))
+    legend_beside(ax, centered=True)
     return ax

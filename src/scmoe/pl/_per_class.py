@@ -5,7 +5,6 @@ from pathlib import Path
 from textwrap import fill
 from typing import Literal
 
-import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
@@ -13,12 +12,11 @@ from matplotlib.axes import Axes
 from scmoe.metrics._confusion import training_counts
 from scmoe.metrics._frequency import GROUPS, frequency_groups
 from scmoe.metrics._per_class import SCORES
-from scmoe.pl._save import show_or_save
+from scmoe.pl._axes import axes_or_new, legend_beside, row_offset
+from scmoe.pl._save import finish
 from scmoe.pl._tables import one_of
 
 MAX_METHODS = 6
-SPREAD = 0.6
-"""Part of a label's row that its tables share."""
 MARKERS = "osD^vP"
 LINE = 60
 """Characters of a line below the axis."""
@@ -71,12 +69,11 @@ def per_class(
     sizes = first["support"] if n_train is None else training_counts(n_train, list(first.index))
     groups = None if n_train is None else frequency_groups(sizes)
     order = sizes[first["support"] > 0].sort_values(ascending=False, kind="stable").index
-    if ax is None:
-        height = 1.3 + len(order) * max(0.24, 0.12 * len(by_method))
-        _, ax = plt.subplots(figsize=(6.2, max(height, 2.2)), layout="constrained")
+    height = 1.3 + len(order) * max(0.24, 0.12 * len(by_method))
+    ax = axes_or_new(ax, 6.2, max(height, 2.2))
     rows = np.arange(len(order))
     for number, (name, table) in enumerate(by_method.items()):
-        offset = SPREAD * ((number + 0.5) / len(by_method) - 0.5)
+        offset = row_offset(number, len(by_method))
         middle, low, high = (table.loc[order, f"{score}{end}"].to_numpy(dtype=float) for end in ("", "_low", "_high"))
         color = f"C{number}" if len(by_method) > 1 else "0.25"
         ax.hlines(rows + offset, low, high, color=color, linewidth=1.2, alpha=0.6)
@@ -87,8 +84,8 @@ def per_class(
     ax.set(xlim=(-0.03, 1.03), ylim=(len(order) - 0.4, -0.6))
     _describe(ax, score, first, trained=n_train is not None)
     if len(by_method) > 1:
-        ax.legend(frameon=False, fontsize="small", loc="upper left", bbox_to_anchor=(1.05, 1))
-    return None if show_or_save(ax.figure, show=show, save=save) else ax
+        legend_beside(ax, x=1.05)
+    return finish(ax, show=show, save=save)
 
 
 def _check_tables(by_method: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
