@@ -51,6 +51,31 @@ def group_codes(n_cells: int, groups: pd.Series | None) -> tuple[list[str], NDAr
     return names[1:], codes
 
 
+def named_group_codes(n_cells: int, groups: pd.Series) -> tuple[list[str], NDArray[np.intp]]:
+    """As `group_codes`, for what cannot do without groups.
+
+    Raises
+    ------
+    ValueError
+        No cell has a group.
+    """
+    names, codes = group_codes(n_cells, groups)
+    if not names:
+        raise ValueError("groups names no group: the group of every cell is missing.")
+    return names, codes
+
+
+def check_permutations(n_permutations: int) -> None:
+    """Raise unless there is at least one permutation."""
+    if n_permutations < 1:
+        raise ValueError(f"n_permutations must be at least 1; found {n_permutations}.")
+
+
+def strata_of(present: NDArray[np.bool_]) -> NDArray[np.intp]:
+    """Number the combinations of modalities; cells (rows) that have the same ones are in one stratum."""
+    return np.unique(present, axis=0, return_inverse=True)[1].ravel()
+
+
 def permute_modalities(stacked: Array, n_permutations: int, seed: int) -> Array:
     """Sums over cells of (n_cells, V, ...) with the modalities permuted within each cell.
 
@@ -67,8 +92,7 @@ def permute_modalities(stacked: Array, n_permutations: int, seed: int) -> Array:
     ValueError
         `n_permutations` is below 1.
     """
-    if n_permutations < 1:
-        raise ValueError(f"n_permutations must be at least 1; found {n_permutations}.")
+    check_permutations(n_permutations)
     rng = np.random.default_rng(seed)
     present = present_in(stacked)
     flat = stacked.reshape(*stacked.shape[:2], -1)
@@ -103,7 +127,7 @@ def permute_groups(stacked: Array, codes: NDArray[np.intp], n_permutations: int,
     """
     has_group = codes >= 0
     stacked, codes = stacked[has_group], codes[has_group]
-    strata = np.unique(present_in(stacked), axis=0, return_inverse=True)[1].ravel()
+    strata = strata_of(present_in(stacked))
     flat = np.nan_to_num(stacked.reshape(len(stacked), -1))
     rng = np.random.default_rng(seed)
     n_groups = int(codes.max(initial=-1)) + 1
@@ -118,3 +142,8 @@ def permute_groups(stacked: Array, codes: NDArray[np.intp], n_permutations: int,
 def permutation_p(statistic: Array) -> Array:
     """P-values (...) of statistics (1 + R, ...): the share of values, the observed first one too, that reach it."""
     return np.asarray((statistic >= statistic[0] - ROUNDING).mean(axis=0))
+
+
+def permutation_columns(statistic: Array) -> dict[str, float]:
+    """Columns ``null_mean`` and ``p`` of a statistic (1 + R,), of which the first value is the observed one."""
+    return {"null_mean": float(statistic[1:].mean()), "p": float(permutation_p(statistic))}

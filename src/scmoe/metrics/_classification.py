@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.metrics import average_precision_score
 
 from scmoe.metrics._calibration import calibration_error, checked_probabilities, confidence_of
-from scmoe.metrics._confusion import Labels, as_codes, check_same_cells, training_counts
+from scmoe.metrics._confusion import Labels, as_codes, check_same_cells, count_cells, training_counts
 from scmoe.metrics._frequency import GROUPS, frequency_groups
 from scmoe.metrics._per_class import class_scores
 
@@ -109,9 +109,7 @@ def classification_scores(
     (0.4, 'T', ('NK',))
     """
     names, true_code, predicted_code = as_codes(truth, predicted, labels)
-    confusion = np.zeros((len(names), len(names) + 1), dtype=np.int64)
-    np.add.at(confusion, (true_code, predicted_code), 1)
-    _, recall, f1 = class_scores(confusion)
+    _, recall, f1 = class_scores(count_cells(len(names), true_code, predicted_code))
     worst = int(np.nanargmin(recall))
     group = np.full(len(names), "none")
     if n_train is not None:

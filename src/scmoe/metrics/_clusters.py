@@ -5,6 +5,8 @@ import pandas as pd
 from numpy.typing import ArrayLike
 from scipy.optimize import linear_sum_assignment
 
+from scmoe.metrics._confusion import check_lengths
+
 
 def matched_accuracy(truth: ArrayLike | pd.Series, predicted: ArrayLike | pd.Series) -> tuple[float, pd.DataFrame]:
     """Match clusters to labels one to one so that most cells agree.
@@ -35,10 +37,7 @@ def matched_accuracy(truth: ArrayLike | pd.Series, predicted: ArrayLike | pd.Ser
     0.8
     """
     true, clusters = pd.Series(np.asarray(truth), name="truth"), pd.Series(np.asarray(predicted), name="predicted")
-    if len(true) != len(clusters) or len(true) == 0:
-        raise ValueError(
-            f"truth and predicted must list the same cells; found {len(true)} and {len(clusters)} entries."
-        )
+    check_lengths(true, clusters)
     for labels in (true, clusters):
         if labels.isna().any():
             raise ValueError(f"{labels.name} has {labels.isna().sum()} missing labels; leave those cells out first.")

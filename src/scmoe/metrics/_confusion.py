@@ -44,8 +44,7 @@ def confusion_table(truth: Labels, predicted: Labels, *, labels: Sequence[str]) 
     [[1, 1, 0], [0, 1, 0], [0, 0, 0]]
     """
     names, true_code, predicted_code = as_codes(truth, predicted, labels)
-    counts = np.zeros((len(names), len(names) + 1), dtype=np.int64)
-    np.add.at(counts, (true_code, predicted_code), 1)
+    counts = count_cells(len(names), true_code, predicted_code)
     table = pd.DataFrame(counts, index=names, columns=[*names, UNKNOWN_LABEL])
     table = table if counts[:, -1].any() else table[names]
     return table.rename_axis(index="true label", columns="predicted label")
@@ -64,11 +63,7 @@ def as_codes(truth: Labels, predicted: Labels, labels: Sequence[str]) -> tuple[l
         )
     check_same_cells(truth, predicted)
     true_labels, predicted_labels = (pd.Series(np.asarray(column, dtype=object)) for column in (truth, predicted))
-    if len(true_labels) != len(predicted_labels) or len(true_labels) == 0:
-        raise ValueError(
-            f"truth and predicted must list the same cells; found {len(true_labels)} and {len(predicted_labels)} "
-            "entries."
-        )
+    check_lengths(true_labels, predicted_labels)
     codes = []
     for argument, values, known in (
         ("truth", true_labels, names),
@@ -88,6 +83,21 @@ def as_codes(truth: Labels, predicted: Labels, labels: Sequence[str]) -> tuple[l
             )
         codes.append(indices)
     return names, codes[0], codes[1]
+
+
+def count_cells(n_labels: int, true_code: Codes, predicted_code: Codes) -> Codes:
+    """Cells by true label and prediction, (n_labels, n_labels + 1); the last column counts declined predictions."""
+    counts = np.zeros((n_labels, n_labels + 1), dtype=np.int64)
+    np.add.at(counts, (true_code, predicted_code), 1)
+    return counts
+
+
+def check_lengths(truth: pd.Series, predicted: pd.Series) -> None:
+    """Raise unless both have as many entries, and at least one."""
+    if len(truth) != len(predicted) or len(truth) == 0:
+        raise ValueError(
+            f"truth and predicted must list the same cells; found {len(truth)} and {len(predicted)} entries."
+        )
 
 
 def check_same_cells(*tables: object) -> None:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
+from anndata import AnnData
 from anndata.utils import make_index_unique
 from mudata import MuData
 
@@ -67,13 +68,18 @@ def check_results(mdata: MuData, n_clusters: int | None, key: str) -> None:
     check_mdata(mdata)
     Keys(name=key)
     for name in {key, UNS_ROOT}:
-        if not isinstance(mdata.uns.get(name, {}), Mapping):
-            type_name = type(mdata.uns[name]).__name__
-            raise ValueError(
-                f"mdata.uns[{name!r}] must be free for results; found a {type_name}. Rename it or key_added."
-            )
+        check_free(mdata, name)
     if n_clusters is not None and n_clusters > mdata.n_obs:
         raise ValueError(f"n_clusters={n_clusters} is more than there are cells, {mdata.n_obs}. Lower it.")
+
+
+def check_free(data: MuData | AnnData, name: str) -> None:
+    """Raise if ``data.uns[name]`` holds something that results cannot be added to."""
+    if not isinstance(data.uns.get(name, {}), Mapping):
+        where, type_name = "adata" if isinstance(data, AnnData) else "mdata", type(data.uns[name]).__name__
+        raise ValueError(
+            f"{where}.uns[{name!r}] must be free for results; found a {type_name}. Rename it or key_added."
+        )
 
 
 def drop_results(mdata: MuData, key: str) -> None:

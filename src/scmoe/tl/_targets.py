@@ -8,6 +8,7 @@ import pandas as pd
 from mudata import MuData
 
 from scmoe._keys import Keys
+from scmoe.explain.concepts._cells import cells_with
 from scmoe.model.explain._targets import MIN_GROUP, nearest
 from scmoe.readout._subsets import nearest_subset
 from scmoe.tl._tables import groups_of
@@ -126,10 +127,7 @@ def _cells_by_label(mdata: MuData, model: "SCMOE") -> dict[str, np.ndarray]:
     The annotator of a cell's modalities reads its label. It does not know labels that no cell with these modalities
     had in the training: their log-odds are -inf, whatever the features.
     """
-    membership = [
-        mdata.obs_names.isin(mdata.mod[name].obs_names) if name in mdata.mod else np.zeros(mdata.n_obs, dtype=bool)
-        for name in model.modalities
-    ]
+    membership = [cells_with(mdata, name) for name in model.modalities]
     patterns, pattern_of_cell = np.unique(np.stack(membership, axis=1), axis=0, return_inverse=True)
     knows = np.zeros((len(patterns), len(model.setup.labels)), dtype=bool)
     for row, pattern in zip(knows, patterns, strict=True):
@@ -163,10 +161,8 @@ def resolve_features(
     feature_targets = [model.feature_target(source, modality, feature) for feature in features]
     sources = [source] if isinstance(source, str) else list(source)
     order = np.random.default_rng(model.seed).permutation(mdata.n_obs)
-    has_source = np.any(
-        [mdata.obs_names.isin(mdata.mod[name].obs_names) for name in sources if name in mdata.mod], axis=0
-    )
-    cells = order[np.broadcast_to(has_source, mdata.n_obs)[order]]
+    has_source = np.any([cells_with(mdata, name) for name in sources], axis=0)
+    cells = order[has_source[order]]
     if not len(cells):
         raise ValueError(f"No cell has {' or '.join(sources)}, so there is no prediction of {modality!r} to explain.")
     return [

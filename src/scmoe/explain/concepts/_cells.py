@@ -135,6 +135,13 @@ def draw(view: View, name: str, positives: NDArray[np.intp], pool: NDArray[np.in
     return Sets(view.activations[positives], view.activations[pool])
 
 
+def cells_with(mdata: MuData, modality: str) -> Mask:
+    """Which cells have a modality; none if the data lack it."""
+    if modality not in mdata.mod:
+        return np.zeros(mdata.n_obs, dtype=bool)
+    return mdata.obs_names.isin(mdata.mod[modality].obs_names)
+
+
 def depth_control(mdata: MuData, setup: Setup) -> list[ScoreConcept]:
     """Total counts of the first modality that has counts; nothing if none has."""
     for name in setup.modalities:

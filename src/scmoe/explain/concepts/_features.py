@@ -20,7 +20,7 @@ from scmoe._check import Matrix
 from scmoe._keys import UNS_ROOT
 from scmoe._log import logger
 from scmoe.data._setup import Setup, values_of
-from scmoe.explain.concepts._cells import MAX_CONCEPT, Mask, Sets, View, raw_counts
+from scmoe.explain.concepts._cells import MAX_CONCEPT, Mask, Sets, View, cells_with, raw_counts
 from scmoe.explain.concepts._checks import MIN_CONCEPT
 from scmoe.io._quiet import quiet_mudata
 
@@ -77,8 +77,7 @@ class FeatureConcept:
 
 def complete_cells(mdata: MuData, setup: Setup) -> Mask:
     """Which cells have all modalities of the model."""
-    membership = [mdata.obs_names.isin(mdata.mod[name].obs_names) for name in setup.modalities]
-    return np.logical_and.reduce(membership)
+    return np.logical_and.reduce([cells_with(mdata, name) for name in setup.modalities])
 
 
 def batches_of(mdata: MuData, setup: Setup) -> NDArray[np.intp]:

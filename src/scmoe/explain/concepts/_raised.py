@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 
 from scmoe.explain._permutation import permutation_p
 from scmoe.explain.concepts._cav import Array, unit
-from scmoe.explain.concepts._cells import MAX_CONCEPT, Activations
+from scmoe.explain.concepts._cells import MAX_CONCEPT, Activations, cells_with
 from scmoe.explain.concepts._checks import check_gradients
-from scmoe.explain.concepts._tcav import COLUMNS, ConceptTest, without_test_if_rare
+from scmoe.explain.concepts._tcav import COLUMNS, ConceptTest, derivative_note, without_test_if_rare
 
 Move = Callable[[str, NDArray[np.float32], NDArray[np.intp]], Activations]
 """Of a modality, shifts of its features (S, D) and cells: mean changes of the cells' activations in a layer (S, F)."""
@@ -43,7 +43,7 @@ class RaisedConcept:
 
     def directions(self, mdata: MuData, move: Move, rng: np.random.Generator) -> Array:
         """Where a layer's activations go, (1 + random concepts, F), the concept's own first."""
-        cells = np.flatnonzero(mdata.obs_names.isin(mdata.mod[self.modality].obs_names))
+        cells = np.flatnonzero(cells_with(mdata, self.modality))
         shifts = np.zeros((len(self.sets), len(self.rise)), np.float32)
         for row, genes in zip(shifts, self.sets, strict=True):
             row[genes] = self.rise[genes]
@@ -88,7 +88,7 @@ def raised_test(directions: Array, n_concept: int, gradients: Mapping[str, NDArr
             "derivative": float(derivative.mean() / length),
             "p": float(permutation_p(np.abs(effects) / length)),
             "p_ttest": 1.0,
-            "note": ", ".join(f"{value:.3g}" for value in derivative / length),
+            "note": derivative_note(derivative / length),
         }
         rows.append(without_test_if_rare(row))
     return ConceptTest(pd.DataFrame(rows)[COLUMNS], units[0])

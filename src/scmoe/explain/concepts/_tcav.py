@@ -190,8 +190,13 @@ def scores(gradient: Array, cavs: Array, null: Array, length: float) -> dict[str
         "score_sd": float(share.std(ddof=1)),
         "derivative": float(derivative.mean() / length),
         "p_ttest": 1.0 if np.isnan(p_ttest) else p_ttest,
-        "note": ", ".join(f"{value:.3g}" for value in derivative.mean(axis=1) / length),
+        "note": derivative_note(derivative.mean(axis=1) / length),
     }
+
+
+def derivative_note(derivatives: Array) -> str:
+    """Derivatives of a target's cells, (n,), as text."""
+    return ", ".join(f"{value:.3g}" for value in derivatives)
 
 
 def without_test_if_rare(row: dict[str, Any]) -> dict[str, Any]:

@@ -6,7 +6,14 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from scmoe.explain._permutation import N_PERMUTATIONS, group_codes, permutation_p, permute_groups, stack_shares
+from scmoe.explain._permutation import (
+    N_PERMUTATIONS,
+    check_permutations,
+    named_group_codes,
+    permutation_p,
+    permute_groups,
+    stack_shares,
+)
 from scmoe.explain.experts._information import entropy, jensen_shannon
 
 COLUMNS = [
@@ -56,11 +63,8 @@ def rare_usage_table(
         The shares differ in shape, `groups` does not fit the cells or names no group, or there is no permutation.
     """
     stacked = stack_shares(soft)
-    names, codes = group_codes(len(stacked), groups)
-    if not names:
-        raise ValueError("groups names no group: the group of every cell is missing.")
-    if n_permutations < 1:
-        raise ValueError(f"n_permutations must be at least 1; found {n_permutations}.")
+    names, codes = named_group_codes(len(stacked), groups)
+    check_permutations(n_permutations)
     weight = np.stack([sums.sum(axis=1) for sums in permute_groups(stacked, codes, n_permutations, seed)])
     entropies = entropy(weight)
     divergence = jensen_shannon(weight, np.broadcast_to(weight.sum(axis=1, keepdims=True), weight.shape))

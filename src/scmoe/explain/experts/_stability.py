@@ -12,11 +12,12 @@ from scipy.stats import false_discovery_control
 
 from scmoe.explain._permutation import (
     N_PERMUTATIONS,
-    permutation_p,
+    permutation_columns,
     permute_modalities,
     present_in,
     shuffled,
     stack_shares,
+    strata_of,
 )
 from scmoe.explain.experts._summary import information_rows
 
@@ -124,7 +125,7 @@ def _check(usages: Mapping[str, Mapping[str, NDArray[np.floating]]], stacked: Ma
 def _match(one: Array, two: Array, n_permutations: int, seed: int) -> list[dict[str, Any]]:
     """Rows about the experts of two models (n_cells, V, E)."""
     present = present_in(one)
-    strata = np.unique(present, axis=0, return_inverse=True)[1].ravel()
+    strata = strata_of(present)
     rng = np.random.default_rng(seed)
     x, y = _standardized(one, present), _standardized(two, present)
     matched = [_assigned(x, y)]
@@ -155,5 +156,5 @@ def _assigned(x_CVE: Array, y_CVE: Array) -> tuple[Array, NDArray[np.intp]]:
 
 
 def _row(statistic: str, first: str, second: str, values: Array) -> dict[str, Any]:
-    test = {"null_mean": float(values[1:].mean()), "p": float(permutation_p(values))}
-    return {"statistic": statistic, "first": first, "second": second, "value": float(values[0]), **test}
+    row = {"statistic": statistic, "first": first, "second": second, "value": float(values[0])}
+    return {**row, **permutation_columns(values)}

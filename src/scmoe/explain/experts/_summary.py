@@ -10,14 +10,14 @@ from numpy.typing import NDArray
 
 from scmoe.explain._permutation import (
     N_PERMUTATIONS,
-    group_codes,
-    permutation_p,
+    named_group_codes,
+    permutation_columns,
     permute_groups,
     permute_modalities,
     stack_shares,
 )
 from scmoe.explain.experts._information import entropy, jensen_shannon, mutual_information, normalize_rows
-from scmoe.explain.experts._usage import ALL_MODALITIES
+from scmoe.explain.experts._usage import ALL_MODALITIES, check_same_modalities
 from scmoe.train._diagnostics import DEAD
 
 COLUMNS = [
@@ -88,8 +88,7 @@ def usage_summary(
     ValueError
         `soft` and `hard` differ in modalities or shapes, `groups` does not fit the cells, or there is no permutation.
     """
-    if list(soft) != list(hard):
-        raise ValueError(f"soft and hard must hold the same modalities; found {list(soft)} and {list(hard)}.")
+    check_same_modalities(soft, hard)
     names, shares = list(soft), {"soft": soft, "hard": hard}
     rows: list[Row] = []
     for share, values in shares.items():
@@ -127,9 +126,7 @@ def _group_rows(
     stacked: Array, names: Sequence[str], groups: pd.Series, n_permutations: int, seed: int
 ) -> list[list[Row]]:
     """Of every layer: the statistics of groups, for the tokens of all modalities and of each alone."""
-    group_names, codes = group_codes(len(stacked), groups)
-    if not group_names:
-        raise ValueError("groups names no group: the group of every cell is missing.")
+    group_names, codes = named_group_codes(len(stacked), groups)
     permuted = permute_groups(stacked, codes, n_permutations, seed)
     observed = _by_tokens(next(permuted))
     information = np.stack([mutual_information(observed), *(mutual_information(_by_tokens(s)) for s in permuted)])
@@ -164,9 +161,8 @@ def _information_row(weight_RE: Array, information: Array) -> Row:
 
 def _tested(statistic: str, first: str, second: str, values: Array, maximum: float) -> Row:
     """A row of a statistic (1 + R,)."""
-    test = {"null_mean": float(values[1:].mean()), "p": float(permutation_p(values))}
     row = {"statistic": statistic, "first": first, "second": second, "value": float(values[0])}
-    return {**row, "maximum": float(maximum), **test}
+    return {**row, "maximum": float(maximum), **permutation_columns(values)}
 
 
 def _untested(statistic: str, first: str, value: float, maximum: float) -> Row:

@@ -43,10 +43,15 @@ def usage_table(
     ValueError
         If `soft` and `hard` differ in modalities or shapes, or `groups` does not fit the cells.
     """
-    if list(soft) != list(hard):
-        raise ValueError(f"soft and hard must hold the same modalities; found {list(soft)} and {list(hard)}.")
+    check_same_modalities(soft, hard)
     tables = [_modality_table(name, soft[name], hard[name], groups) for name in soft]
     return pd.concat(tables, ignore_index=True)[COLUMNS] if tables else pd.DataFrame(columns=COLUMNS)
+
+
+def check_same_modalities(soft: Mapping[str, object], hard: Mapping[str, object]) -> None:
+    """Raise unless both kinds of shares are of the same modalities, in the same order."""
+    if list(soft) != list(hard):
+        raise ValueError(f"soft and hard must hold the same modalities; found {list(soft)} and {list(hard)}.")
 
 
 def _modality_table(
