@@ -76,7 +76,7 @@ def modality_shares(
         {
             "modality": list(signed),
             "attribution": [float(np.sum(values)) for values in signed.values()],
-            "share": sizes / max(sizes.sum(), 1e-300),
+            "share": sizes / max(sizes.sum(), 1e-300),  # 0, not NaN, where no attribution differs from 0
         }
     )
 

@@ -103,7 +103,7 @@ def permute_modalities(stacked: Array, n_permutations: int, seed: int) -> Array:
         for start in range(0, len(cells) if len(columns) else 0, CELLS_AT_ONCE):
             part = flat[np.ix_(cells[start : start + CELLS_AT_ONCE], columns)]
             shifts = rng.integers(len(columns), size=(1 + n_permutations, len(part)), dtype=np.int8)
-            shifts[0] = 0
+            shifts[0] = 0  # the observed order
             for shift in range(len(columns)):
                 shifted = np.roll(part, shift, axis=1).reshape(len(part), -1)
                 sums[:, columns] += ((shifts == shift).astype(np.float64) @ shifted).reshape(-1, *part.shape[1:])

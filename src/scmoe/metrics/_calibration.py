@@ -172,4 +172,5 @@ def confidence_of(
 ) -> NDArray[np.float64]:
     """Probability of each cell's predicted label; 0 where a model declined to name one."""
     values = checked_probabilities(probabilities, names, len(predicted_code))
+    # One more column, of zeros, for declined predictions: their code is the number of labels.
     return np.take_along_axis(np.pad(values, ((0, 0), (0, 1))), predicted_code[:, None], axis=1)[:, 0].clip(0, 1)

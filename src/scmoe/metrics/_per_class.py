@@ -90,6 +90,7 @@ def class_scores(confusion: NDArray[np.integer]) -> NDArray[np.float64]:
     C = confusion.shape[-2]
     right = np.diagonal(confusion[..., :C], axis1=-2, axis2=-1)
     support, n_predicted = confusion.sum(axis=-1), confusion.sum(axis=-2)[..., :C]
+    # A denominator of 0 becomes 1: without a true positive the score is 0.
     scores = np.stack(
         [
             right / np.maximum(n_predicted, 1),

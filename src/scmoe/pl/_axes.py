@@ -1,6 +1,6 @@
 """Parts that plots share: new axes, a grid of panels, rows that several series share, a legend beside the axes."""
 
-from typing import Any
+from typing import Any, Literal
 
 import matplotlib.pyplot as plt
 from matplotlib.axes import Axes
@@ -29,5 +29,5 @@ def row_offset(series: int, n_series: int) -> float:
 
 def legend_beside(ax: Axes, *, x: float = 1.0, centered: bool = False, **kwargs: Any) -> None:
     """A legend without a frame to the right of the axes, at the top or in the middle."""
-    loc, y = ("center left", 0.5) if centered else ("upper left", 1)
-    ax.legend(frameon=False, fontsize="small", loc=loc, bbox_to_anchor=(x, y), **kwargs)
+    loc: Literal["center left", "upper left"] = "center left" if centered else "upper left"
+    ax.legend(frameon=False, fontsize="small", loc=loc, bbox_to_anchor=(x, 0.5 if centered else 1), **kwargs)

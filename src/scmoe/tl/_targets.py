@@ -99,6 +99,7 @@ def resolve_groups(
     for name in requested:
         _check_group(name, column, names, known, cells)
     truth = {name: np.where(names == "", np.nan, names == name).astype(float) for name in requested}
+    # One order, whichever targets are named: the first cells of each are always the same random subset.
     order = np.random.default_rng(model.seed).permutation(mdata.n_obs)
     return [TargetCells(make(name), order[cells[name][order]], truth[name]) for name in requested]
 

@@ -47,6 +47,7 @@ def fit_rotation(activations: NDArray[np.floating]) -> Rotation:
     """
     center = activations.mean(axis=0)
     x = activations - center
+    # X Xᵀ and Xᵀ X have the same eigenvalues above 0, so the smaller of the two is enough.
     wide = x.shape[0] < x.shape[1]
     gram = x @ x.T if wide else x.T @ x
     total, size = float(np.trace(gram)), len(gram)

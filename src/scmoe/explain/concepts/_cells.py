@@ -130,6 +130,7 @@ def draw(view: View, name: str, positives: NDArray[np.intp], pool: NDArray[np.in
             f"Concept {name!r} needs at least {MIN_CONCEPT} cells, and as many others to compare with; found "
             f"{len(positives)} and {len(pool)}. Widen the concept, or use more cells."
         )
+    # A test needs at least as many cells in the pool as in the concept.
     positives = rng.permutation(positives)[: min(MAX_CONCEPT, len(pool))]
     pool = rng.permutation(pool)[: view.n_pool * len(positives)]
     return Sets(view.activations[positives], view.activations[pool])

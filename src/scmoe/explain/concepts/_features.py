@@ -174,6 +174,37 @@ def missing_rate_concepts(mdata: MuData, setup: Setup, modality: str, cells: Mas
         raise ValueError(
             f"missing_rate={modality!r} is no modality of the model; it has {', '.join(setup.modalities)}."
         )
+    band, usable, n = missing_rate_bands(mdata, setup, modality, cells)
+    rng = np.random.default_rng(seed)
+
+    def random_genes(mask: Mask) -> Features:
+        return {modality: np.isin(np.arange(len(mask)), rng.choice(np.flatnonzero(mask), n, replace=False))}
+
+    return [
+        FeatureConcept(
+            name=f"{modality} missing {BAND * (b - 1)}-{BAND * b} %",
+            kind="missing rate",
+            keep=random_genes(band == b),
+            rival=random_genes(band != b),
+        )
+        for b in usable
+    ]
+
+
+def missing_rate_bands(
+    mdata: MuData, setup: Setup, modality: str, cells: Mask
+) -> tuple[NDArray[np.intp], NDArray[np.intp], int]:
+    """Divide genes by the share of cells in which they are zero; for the arguments see `missing_rate_concepts`.
+
+    Returns
+    -------
+    band
+        Band of every gene, counted from 1.
+    usable
+        Bands with enough genes.
+    n_genes
+        Genes that each of these bands has, and all other bands together.
+    """
     counts = raw_counts(mdata, setup, modality)
     if counts is None:
         raise ValueError(
@@ -194,18 +225,4 @@ def missing_rate_concepts(mdata: MuData, setup: Setup, modality: str, cells: Mas
         )
     n = min(int(sizes[sizes >= MIN_GENES].min()), *(int((band != b).sum()) for b in usable))
     logger.info("genes of %s by missing rate, %s; %d of each band with at least %d", modality, listing, n, MIN_GENES)
-
-    rng = np.random.default_rng(seed)
-
-    def random_genes(mask: Mask) -> Features:
-        return {modality: np.isin(np.arange(len(mask)), rng.choice(np.flatnonzero(mask), n, replace=False))}
-
-    return [
-        FeatureConcept(
-            name=f"{modality} missing {BAND * (b - 1)}-{BAND * b} %",
-            kind="missing rate",
-            keep=random_genes(band == b),
-            rival=random_genes(band != b),
-        )
-        for b in usable
-    ]
+    return band, usable, n

@@ -211,6 +211,7 @@ def effect(positives: NDArray[np.floating], pool: NDArray[np.floating], gradient
     """The statistic behind ``p`` of `concept_test` for one target, from the inner products of the few cells."""
     x, is_positive = np.concatenate([positives, pool]), np.arange(len(positives) + len(pool)) < len(positives)
     x = x - x.mean(axis=0)
+    # To a root mean square distance of one, which the penalty is meant for.
     x /= np.sqrt(np.square(x).sum() / len(x))
     gram = (x @ x.T).astype(np.float64)
     # With c = C p(1 - p), (c XᵀX + 1)⁻¹ Xᵀy is in the direction of Xᵀ(XXᵀ + 1 / c)⁻¹ y.

@@ -67,6 +67,7 @@ def rare_usage_table(
     check_permutations(n_permutations)
     weight = np.stack([sums.sum(axis=1) for sums in permute_groups(stacked, codes, n_permutations, seed)])
     entropies = entropy(weight)
+    # Groups divide the cells that have one, so their sum is the use of all these cells.
     divergence = jensen_shannon(weight, np.broadcast_to(weight.sum(axis=1, keepdims=True), weight.shape))
     n_layers = weight.shape[2]
     layer, group = (axis.ravel() for axis in np.indices((n_layers, len(names))))
