@@ -6,7 +6,7 @@ import pytest
 import scmoe
 from scmoe.io._quiet import quiet_mudata
 from scmoe.tl._deletion import _correlations
-from scmoe.tl._explained import groups_explained
+from scmoe.tl._targets import resolve_groups
 
 
 def test_writes_its_tables_and_nothing_else(paired, trained, contents, written):
@@ -150,7 +150,7 @@ def test_labels_may_be_decimal_numbers_and_missing(paired, fit_model):
 def test_unlabeled_cells_are_in_no_correlation(paired, fit_model):
     paired.obs["label"] = np.where(np.arange(120) % 2, "Unknown", paired.obs["cell_type"].astype(str))
     model = fit_model(paired, setup={"labels_key": "label"})
-    (found,) = groups_explained(paired, model, "T", None, "scmoe")
+    (found,) = resolve_groups(paired, model, "T", None, "scmoe")
     assert np.isnan(found.truth[1::2]).all() and np.isfinite(found.truth[::2]).all()
 
 

@@ -95,9 +95,9 @@ def _uniform(blocks: NDArray[np.floating], tokens: NDArray[np.float64], kind: st
     present = _present(blocks)
     available = present * tokens
     share = available / np.maximum(available.sum(axis=2, keepdims=True), 1)
-    kept = 0.5 ** np.arange(1, blocks.shape[1] + 1) if kind == ROLLOUT else np.zeros(blocks.shape[1])
-    kept = kept[:, None, None]
-    return present[..., :, None] * (kept * np.eye(len(tokens)) + (1 - kept) * share[..., None, :])
+    retained = 0.5 ** np.arange(1, blocks.shape[1] + 1) if kind == ROLLOUT else np.zeros(blocks.shape[1])
+    retained = retained[:, None, None]
+    return present[..., :, None] * (retained * np.eye(len(tokens)) + (1 - retained) * share[..., None, :])
 
 
 def _kind_table(
@@ -135,6 +135,6 @@ def _kind_table(
 def _across(membership: csr_array, blocks: NDArray[np.floating], available: NDArray[np.float64]) -> NDArray[np.float64]:
     """Share (n_groups, n_layers) of the attention of all tokens that goes to another modality, mean over cells."""
     n_tokens = available.sum(axis=2)
-    stays = (available * np.nan_to_num(np.diagonal(blocks, axis1=2, axis2=3))).sum(axis=2)
-    share = 1 - np.divide(stays, n_tokens, out=np.ones_like(stays), where=n_tokens > 0)
+    within = (available * np.nan_to_num(np.diagonal(blocks, axis1=2, axis2=3))).sum(axis=2)
+    share = 1 - np.divide(within, n_tokens, out=np.ones_like(within), where=n_tokens > 0)
     return group_sums(membership, share) / np.maximum(group_sums(membership, np.sign(n_tokens)), 1)

@@ -31,8 +31,8 @@ def attribution_table(
 
     Returns
     -------
-    A frame with the columns ``modality``, ``feature``, ``attribution``, ``size``, ``slope`` and ``rank`` (by size, over all
-    modalities, from 1).
+    A frame with the columns ``modality``, ``feature``, ``attribution``, ``size``, ``slope`` and ``rank`` (by size,
+    over all modalities, from 1).
 
     Raises
     ------
@@ -41,12 +41,13 @@ def attribution_table(
     """
     parts = []
     for name, features in feature_names.items():
-        found = (signed[name], absolute[name], slope[name])
-        if any(np.shape(array) != (len(features),) for array in found):
+        arrays = (signed[name], absolute[name], slope[name])
+        if any(np.shape(values) != (len(features),) for values in arrays):
             raise ValueError(
-                f"Modality {name!r} has {len(features)} features; found arrays of {[np.shape(array) for array in found]}."
+                f"Modality {name!r} has {len(features)} features; found arrays of "
+                f"{[np.shape(values) for values in arrays]}."
             )
-        columns = dict(zip(("attribution", "size", "slope"), found, strict=True))
+        columns = dict(zip(("attribution", "size", "slope"), arrays, strict=True))
         parts.append(pd.DataFrame({"modality": name, "feature": list(features), **columns}))
     table = pd.concat(parts).sort_values("size", ascending=False, kind="stable", ignore_index=True)
     table["rank"] = np.arange(1, len(table) + 1)
@@ -67,14 +68,15 @@ def modality_shares(
 
     Returns
     -------
-    A frame with the columns ``modality``, ``attribution`` and ``share`` (sums to 1; 0 if no attribution differs from 0).
+    A frame with the columns ``modality``, ``attribution`` and ``share`` (sums to 1; 0 if no attribution differs from
+    0).
     """
     sizes = np.array([float(np.sum(values)) for values in absolute.values()])
     return pd.DataFrame(
         {
             "modality": list(signed),
             "attribution": [float(np.sum(values)) for values in signed.values()],
-            "share": sizes / max(sizes.sum(), 1e-300),
+            "share": sizes / max(sizes.sum(), 1e-300),  # 0, not NaN, where no attribution differs from 0
         }
     )
 
@@ -99,9 +101,10 @@ def deletion_table(
         ``ranking``, ``share``, ``value``, ``drop`` (mean over cells of the value with all features minus this one) and
         ``drop_se``, its standard error.
     summary
-        ``ranking``, ``area`` (mean drop over the shares, by the trapezoid rule, mean over cells: the larger, the more the target
-        rested on what the ranking put first), and ``p_over_attribution``: one-sided Wilcoxon signed-rank test, paired by cell,
-        of whether the first ranking's area is larger (1 for the first itself).
+        ``ranking``, ``area`` and ``p_over_attribution``. ``area`` is the mean drop over the shares (trapezoid rule),
+        averaged over cells: the larger, the more the target rested on what the ranking put first. The p-value is that
+        of a one-sided Wilcoxon signed-rank test, paired by cell, of whether the first ranking's area is larger (1 for
+        the first itself).
 
     Raises
     ------
@@ -117,14 +120,14 @@ def deletion_table(
         raise ValueError(f"shares must begin with 0 and have a second one; found {list(shares)}.")
     drop = values[:, :, :1].astype(np.float64) - values
     ranking, share = (axis.ravel() for axis in np.indices(drop.shape[1:]))
-    spread = drop.std(0, ddof=1) if len(drop) > 1 else np.zeros(drop.shape[1:])
+    deviation = drop.std(0, ddof=1) if len(drop) > 1 else np.zeros(drop.shape[1:])
     curve = pd.DataFrame(
         {
             "ranking": np.array(rankings, object)[ranking],
             "share": np.asarray(shares, float)[share],
             "value": values.mean(0).ravel(),
             "drop": drop.mean(0).ravel(),
-            "drop_se": (spread / np.sqrt(len(drop))).ravel(),
+            "drop_se": (deviation / np.sqrt(len(drop))).ravel(),
         }
     )
     area = np.trapezoid(drop, shares, axis=2) / (shares[-1] - shares[0])

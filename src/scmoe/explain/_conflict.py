@@ -18,17 +18,19 @@ def conflict_table(
 ) -> pd.DataFrame:
     r"""Average the agreement of gradients over batches, beside that of random groups of cells.
 
-    For gradients :math:`g_a, g_b` on all experts of a layer, the cosine is :math:`g_a \cdot g_b / (|g_a| |g_b|)` and the
-    magnitude similarity :math:`2 |g_a| |g_b| / (|g_a|^2 + |g_b|^2)`. An expert that one of them does not reach adds nothing
-    to the inner product but lengthens the other, so cosines on sparse experts are pulled to 0 by the routing alone; hence the
-    cosine by expert, which knows only experts that both reach, and the share of these. After the scMoE paper, Figure 1b.
+    For gradients :math:`g_a, g_b` on all experts of a layer, the cosine is :math:`g_a \cdot g_b / (|g_a| |g_b|)` and
+    the magnitude similarity :math:`2 |g_a| |g_b| / (|g_a|^2 + |g_b|^2)`. An expert that only one of them reaches adds
+    nothing to the inner product but lengthens that gradient, so the routing alone pulls cosines on sparse experts to
+    0. Hence the cosine by expert, over the experts that both reach, and the share of these experts. After the scMoE
+    paper, Figure 1b.
 
     Parameters
     ----------
     gram
         Inner products of the gradients on each expert, ``(n_batches, layers, experts, K, K)``.
     reference
-        The same of the gradients of random groups of cells, ``(n_batches, layers, experts, G, G)``, in the same batches.
+        The same of the gradients of random groups of cells, ``(n_batches, layers, experts, G, G)``, in the same
+        batches.
     names
         The K modalities or tasks.
     definition
@@ -36,12 +38,19 @@ def conflict_table(
 
     Returns
     -------
-    A tidy frame with a row for each layer and pair: ``layer``, ``definition``, ``first``, ``second``; ``cosine`` (mean over
-    the batches) with ``low`` and ``high``, between which 95 % of the batches lie; ``reference``, ``reference_low`` and
-    ``reference_high``, the same of the random groups; ``conflict_rate`` and ``reference_rate``, shares of cosines below 0;
-    ``magnitude_similarity``; ``expert_cosine``, mean over batches and the experts that both reach (NaN if there is none);
-    ``coactivation``, the share of the experts that both reach; and ``n_batches`` in which both have a gradient. Pairs that
-    never have are left out, such as the router's losses in the last layer, whose experts they do not reach.
+    A tidy frame with a row for each layer and pair, and the columns
+
+    - ``layer``, ``definition``, ``first``, ``second``;
+    - ``cosine``, mean over the batches, with ``low`` and ``high``, between which 95 % of the batches lie;
+    - ``reference``, ``reference_low`` and ``reference_high``: the same of the random groups;
+    - ``conflict_rate`` and ``reference_rate``: shares of cosines below 0;
+    - ``magnitude_similarity``;
+    - ``expert_cosine``: mean over batches and the experts that both reach (NaN if there is none);
+    - ``coactivation``: share of the experts that both reach;
+    - ``n_batches``: batches in which both have a gradient.
+
+    Pairs that never have one are left out, such as the router's losses in the last layer, whose experts they do not
+    reach.
 
     Raises
     ------
@@ -59,22 +68,22 @@ def conflict_table(
     rows = []
     for layer, (a, b) in product(range(gram.shape[1]), combinations(range(K), 2)):
         values, chance = cosine[:, layer, a, b], by_chance[:, layer]
-        kept, chance = np.isfinite(values), chance[np.isfinite(chance)]
-        if not kept.any():
+        finite, chance = np.isfinite(values), chance[np.isfinite(chance)]
+        if not finite.any():
             continue
-        by_expert = on_expert[kept, layer, :, a, b]
+        by_expert = on_expert[finite, layer, :, a, b]
         both = np.isfinite(by_expert)
         rows.append(
             {"layer": layer, "definition": definition, "first": names[a], "second": names[b]}
-            | _summary("cosine", "", values[kept])
+            | _summary("cosine", "", values[finite])
             | _summary("reference", "reference_", chance)
             | {
-                "conflict_rate": float((values[kept] < 0).mean()),
+                "conflict_rate": float((values[finite] < 0).mean()),
                 "reference_rate": float((chance < 0).mean()),
-                "magnitude_similarity": float(magnitude_similarity(gram[kept, layer].sum(1), a, b).mean()),
+                "magnitude_similarity": float(magnitude_similarity(gram[finite, layer].sum(1), a, b).mean()),
                 "expert_cosine": float(by_expert[both].mean()) if both.any() else np.nan,
                 "coactivation": float(both.mean()),
-                "n_batches": int(kept.sum()),
+                "n_batches": int(finite.sum()),
             }
         )
     if not rows:

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import stdtr
 
-SMALLEST_SPREAD = 1e-9
+MIN_SQUARES = 1e-9
 """Share of a sum of squares below which what is left after taking out the mean is rounding error."""
 Array = NDArray[np.float64]
 
@@ -55,27 +55,27 @@ class _Sums:
         self.yy = np.zeros((width, n_columns))
         self.xy = np.zeros((n_features, n_columns))
 
-    def add(self, x_ND: Array, seen_ND: Array, y_NK: Array, group_N: NDArray[np.intp]) -> None:
-        """Add cells; `seen_ND` has one column where all values are observed."""
-        for group in np.unique(group_N[group_N >= 0]):
-            chosen = group_N == group
-            x, seen, y = x_ND[chosen], seen_ND[chosen], y_NK[chosen]
-            self.n[group] += seen.sum(axis=0)
-            self.x[group] += x.sum(axis=0)
-            self.y[group] += seen.T @ y
+    def add(self, x_ND: Array, observed_ND: Array, y_NK: Array, group_N: NDArray[np.intp]) -> None:
+        """Add cells; `observed_ND` has one column where all values are observed."""
+        for g in np.unique(group_N[group_N >= 0]):
+            members = group_N == g
+            x, observed, y = x_ND[members], observed_ND[members], y_NK[members]
+            self.n[g] += observed.sum(axis=0)
+            self.x[g] += x.sum(axis=0)
+            self.y[g] += observed.T @ y
             self.xx += np.square(x).sum(axis=0)
-            self.yy += seen.T @ np.square(y)
+            self.yy += observed.T @ np.square(y)
             self.xy += x.T @ y
 
     def correlation(self) -> Correlation:
         """Correlation after each group's own means have been taken out."""
         size = np.maximum(self.n, 1)
-        spread_x = self.xx - (np.square(self.x) / size).sum(axis=0)
-        spread_y = self.yy - (np.square(self.y) / size[..., None]).sum(axis=0)
+        squares_x = self.xx - (np.square(self.x) / size).sum(axis=0)
+        squares_y = self.yy - (np.square(self.y) / size[..., None]).sum(axis=0)
         common = self.xy - sum(x[:, None] * y / n[:, None] for x, y, n in zip(self.x, self.y, size, strict=True))
-        varies_x = spread_x > SMALLEST_SPREAD * self.xx
-        varies = varies_x[:, None] & (spread_y > SMALLEST_SPREAD * self.yy)
-        scale = np.sqrt(np.where(varies_x, spread_x, 1)[:, None] * np.where(varies, spread_y, 1))
+        varies_x = squares_x > MIN_SQUARES * self.xx
+        varies = varies_x[:, None] & (squares_y > MIN_SQUARES * self.yy)
+        scale = np.sqrt(np.where(varies_x, squares_x, 1)[:, None] * np.where(varies, squares_y, 1))
         r = np.where(varies, np.clip(common / scale, -1, 1), 0.0)
         n_cells = np.broadcast_to(self.n.sum(axis=0), len(r))
         free = n_cells - (self.n > 0).sum(axis=0) - 1
@@ -94,7 +94,8 @@ def correlate(
     use
         Columns of each modality, (n_cells, K).
     codings
-        Groups whose means are taken out, (n_cells,) each, at least one; -1: the cell is left out. All 0: plain correlations.
+        Groups whose means are taken out, (n_cells,) each, at least one; -1: the cell is left out. With all cells in
+        group 0 these are plain correlations.
 
     Returns
     -------
@@ -107,10 +108,10 @@ def correlate(
             shape = (chunk.values.shape[1], y.shape[1], chunk.observed is None)
             sums[chunk.modality] = [_Sums(int(codes.max()) + 1, *shape) for codes in codings]
         x = chunk.values.astype(np.float64)
-        seen = np.ones((len(x), 1)) if chunk.observed is None else chunk.observed.astype(np.float64)
-        for each, codes in zip(sums[chunk.modality], codings, strict=True):
-            each.add(x * seen, seen, y[chunk.cells], codes[chunk.cells])
-    return {name: [each.correlation() for each in mine] for name, mine in sums.items()}
+        observed = np.ones((len(x), 1)) if chunk.observed is None else chunk.observed.astype(np.float64)
+        for group_sums, codes in zip(sums[chunk.modality], codings, strict=True):
+            group_sums.add(x * observed, observed, y[chunk.cells], codes[chunk.cells])
+    return {name: [group_sums.correlation() for group_sums in modality_sums] for name, modality_sums in sums.items()}
 
 
 def _p_value(r: Array, free: Array, varies: NDArray[np.bool_]) -> Array:

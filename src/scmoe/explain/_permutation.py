@@ -19,7 +19,9 @@ Array = NDArray[np.float64]
 
 
 def stack_shares(shares: Mapping[str, NDArray[np.floating]]) -> Array:
-    """Shares (n_cells, layers, experts) of every modality as (n_cells, modalities, layers, experts), experts summing to 1.
+    """Stack the shares of all modalities, each (n_cells, layers, experts), as (n_cells, modalities, layers, experts).
+
+    Shares of a token's experts sum to 1 then.
 
     Raises
     ------
@@ -28,8 +30,8 @@ def stack_shares(shares: Mapping[str, NDArray[np.floating]]) -> Array:
     """
     shapes = {name: np.shape(values) for name, values in shares.items()}
     if not shapes or len(set(shapes.values())) > 1 or len(next(iter(shapes.values()))) != 3:
-        found = ", ".join(f"{name}: {shape}" for name, shape in shapes.items()) or "none"
-        raise ValueError(f"Shares must be cells x layers x experts, of one shape in all modalities; found {found}.")
+        listing = ", ".join(f"{name}: {shape}" for name, shape in shapes.items()) or "none"
+        raise ValueError(f"Shares must be cells x layers x experts, of one shape in all modalities; found {listing}.")
     stacked = np.stack([np.asarray(values, dtype=np.float64) for values in shares.values()], axis=1)
     # The paper's gate leaves weight outside the chosen experts; a cell's tokens count alike all the same.
     return stacked / stacked.sum(axis=-1, keepdims=True)
@@ -49,12 +51,37 @@ def group_codes(n_cells: int, groups: pd.Series | None) -> tuple[list[str], NDAr
     return names[1:], codes
 
 
+def named_group_codes(n_cells: int, groups: pd.Series) -> tuple[list[str], NDArray[np.intp]]:
+    """As `group_codes`, for what cannot do without groups.
+
+    Raises
+    ------
+    ValueError
+        No cell has a group.
+    """
+    names, codes = group_codes(n_cells, groups)
+    if not names:
+        raise ValueError("groups names no group: the group of every cell is missing.")
+    return names, codes
+
+
+def check_permutations(n_permutations: int) -> None:
+    """Raise unless there is at least one permutation."""
+    if n_permutations < 1:
+        raise ValueError(f"n_permutations must be at least 1; found {n_permutations}.")
+
+
+def strata_of(present: NDArray[np.bool_]) -> NDArray[np.intp]:
+    """Number the combinations of modalities; cells (rows) that have the same ones are in one stratum."""
+    return np.unique(present, axis=0, return_inverse=True)[1].ravel()
+
+
 def permute_modalities(stacked: Array, n_permutations: int, seed: int) -> Array:
     """Sums over cells of (n_cells, V, ...) with the modalities permuted within each cell.
 
-    All tokens of one modality of one cell move together, for they share the cell's input. Labels move by a random number
-    of places in the circle of the modalities that the cell has: a group of permutations in which each modality may
-    become each other, so that the test stays exact. A cell with one modality stays as it is.
+    All tokens of one modality of one cell move together, for they share the cell's input. Labels move by a random
+    number of places in the circle of the modalities that the cell has: a group of permutations in which each modality
+    may become each other, so that the test stays exact. A cell with one modality stays as it is.
 
     Returns
     -------
@@ -65,22 +92,21 @@ def permute_modalities(stacked: Array, n_permutations: int, seed: int) -> Array:
     ValueError
         `n_permutations` is below 1.
     """
-    if n_permutations < 1:
-        raise ValueError(f"n_permutations must be at least 1; found {n_permutations}.")
+    check_permutations(n_permutations)
     rng = np.random.default_rng(seed)
     present = present_in(stacked)
     flat = stacked.reshape(*stacked.shape[:2], -1)
     sums = np.zeros((1 + n_permutations, *flat.shape[1:]))
     for pattern in np.unique(present, axis=0):
-        slots = np.flatnonzero(pattern)
+        columns = np.flatnonzero(pattern)
         cells = np.flatnonzero((present == pattern).all(axis=1))
-        for start in range(0, len(cells) if len(slots) else 0, CELLS_AT_ONCE):
-            part = flat[np.ix_(cells[start : start + CELLS_AT_ONCE], slots)]
-            places = rng.integers(len(slots), size=(1 + n_permutations, len(part)), dtype=np.int8)
-            places[0] = 0
-            for place in range(len(slots)):
-                moved = np.roll(part, place, axis=1).reshape(len(part), -1)
-                sums[:, slots] += ((places == place).astype(np.float64) @ moved).reshape(-1, *part.shape[1:])
+        for start in range(0, len(cells) if len(columns) else 0, CELLS_AT_ONCE):
+            part = flat[np.ix_(cells[start : start + CELLS_AT_ONCE], columns)]
+            shifts = rng.integers(len(columns), size=(1 + n_permutations, len(part)), dtype=np.int8)
+            shifts[0] = 0  # the observed order
+            for shift in range(len(columns)):
+                shifted = np.roll(part, shift, axis=1).reshape(len(part), -1)
+                sums[:, columns] += ((shifts == shift).astype(np.float64) @ shifted).reshape(-1, *part.shape[1:])
     return sums.reshape(len(sums), *stacked.shape[1:])
 
 
@@ -99,18 +125,25 @@ def permute_groups(stacked: Array, codes: NDArray[np.intp], n_permutations: int,
     Groups are permuted among cells that have the same modalities, so that a group that lacks one is not taken for a
     group that uses other experts. Cells without a group (-1) are left out.
     """
-    kept = codes >= 0
-    stacked, codes = stacked[kept], codes[kept]
-    strata = np.unique(present_in(stacked), axis=0, return_inverse=True)[1].ravel()
+    has_group = codes >= 0
+    stacked, codes = stacked[has_group], codes[has_group]
+    strata = strata_of(present_in(stacked))
     flat = np.nan_to_num(stacked.reshape(len(stacked), -1))
     rng = np.random.default_rng(seed)
     n_groups = int(codes.max(initial=-1)) + 1
     for i in range(1 + n_permutations):
-        given = codes[shuffled(strata, rng)] if i else codes
-        members = csr_array((np.ones(len(given)), (given, np.arange(len(given)))), shape=(n_groups, len(given)))
+        assignment = codes[shuffled(strata, rng)] if i else codes
+        members = csr_array(
+            (np.ones(len(assignment)), (assignment, np.arange(len(assignment)))), shape=(n_groups, len(assignment))
+        )
         yield np.asarray(members @ flat).reshape(n_groups, *stacked.shape[1:])
 
 
 def permutation_p(statistic: Array) -> Array:
-    """Share of the values, the observed first one among them, that are at least as large as it: (1 + R, ...) to (...)."""
+    """P-values (...) of statistics (1 + R, ...): the share of values, the observed first one too, that reach it."""
     return np.asarray((statistic >= statistic[0] - ROUNDING).mean(axis=0))
+
+
+def permutation_columns(statistic: Array) -> dict[str, float]:
+    """Columns ``null_mean`` and ``p`` of a statistic (1 + R,), of which the first value is the observed one."""
+    return {"null_mean": float(statistic[1:].mean()), "p": float(permutation_p(statistic))}

@@ -32,22 +32,28 @@ def calibration_table(
     truth, predicted
         As in `scmoe.metrics.confusion_table`. Cells that are predicted to be ``"Unknown"`` are left out.
     probabilities
-        ``(n_cells, n_labels)`` in the order of `labels`; rows sum to 1. A frame names its columns, as in ``obsm["scmoe_label_probability"]``.
+        ``(n_cells, n_labels)`` in the order of `labels`; rows sum to 1. A frame names its columns, as in
+        ``obsm["scmoe_label_probability"]``.
     labels
         All labels, as in `scmoe.metrics.confusion_table`.
     n_train
-        Training cells of each label; the cells are then also divided by how frequent their true label is in training, see
-        `scmoe.metrics.frequency_groups`.
+        Training cells of each label; the cells are then also divided by how frequent their true label is in training,
+        see `scmoe.metrics.frequency_groups`.
 
     Returns
     -------
-    One row for each group and bin that has a cell: ``group`` (``"all cells"``, and with `n_train` ``"head"``, ``"middle"`` and ``"tail"``),
-    ``low`` and ``high`` (ends of the bin, 15 of equal width), ``confidence``, ``accuracy`` (means of its cells) and ``n_cells``.
+    One row for each group and bin that has a cell, with the columns
+
+    - ``group``: ``"all cells"``, and with `n_train` ``"head"``, ``"middle"`` and ``"tail"``;
+    - ``low`` and ``high``: ends of the bin, 15 of equal width;
+    - ``confidence`` and ``accuracy``: means of its cells;
+    - ``n_cells``.
 
     Raises
     ------
     ValueError
-        As in `scmoe.metrics.confusion_table`; the probabilities are of other cells or labels, or are none; a label is not in `n_train`.
+        As in `scmoe.metrics.confusion_table`; the probabilities are of other cells or labels, or are none; a label is
+        not in `n_train`.
 
     Examples
     --------
@@ -55,15 +61,17 @@ def calibration_table(
     >>> table[["confidence", "accuracy", "n_cells"]].values.tolist()
     [[0.9, 0.5, 2.0]]
     """
-    names, true, found = as_codes(truth, predicted, labels)
+    names, true_code, predicted_code = as_codes(truth, predicted, labels)
     check_same_cells(truth, predicted, probabilities)
-    confidence = confidence_of(probabilities, names, found)
-    cells = pd.DataFrame({"group": ALL_CELLS, "confidence": confidence, "accuracy": true == found, "n_cells": 1})
+    confidence = confidence_of(probabilities, names, predicted_code)
+    cells = pd.DataFrame(
+        {"group": ALL_CELLS, "confidence": confidence, "accuracy": true_code == predicted_code, "n_cells": 1}
+    )
     cells["bin"] = bin_of(confidence)
-    cells = cells[found < len(names)]
+    cells = cells[predicted_code < len(names)]
     if n_train is not None:
-        group = frequency_groups(training_counts(n_train, names)).astype(str).to_numpy()[true]
-        cells = pd.concat([cells, cells.assign(group=group[found < len(names)])])
+        group = frequency_groups(training_counts(n_train, names)).astype(str).to_numpy()[true_code]
+        cells = pd.concat([cells, cells.assign(group=group[predicted_code < len(names)])])
     table = (
         cells.groupby(["group", "bin"]).agg({"confidence": "mean", "accuracy": "mean", "n_cells": "sum"}).reset_index()
     )
@@ -89,8 +97,9 @@ def coverage_accuracy(
 
     Returns
     -------
-    One row for each threshold, the highest first: ``threshold``, ``coverage`` (share of all cells whose confidence reaches it), ``accuracy``
-    among them, and ``n_cells``. Cells of the same confidence are kept together, so the order of cells does not matter.
+    One row for each threshold, the highest first: ``threshold``, ``coverage`` (share of all cells whose confidence
+    reaches it), ``accuracy`` among them, and ``n_cells``. Cells of the same confidence stay together, so the order of
+    cells does not matter.
 
     Raises
     ------
@@ -102,26 +111,33 @@ def coverage_accuracy(
     >>> coverage_accuracy(["B", "T"], ["B", "B"], [0.9, 0.6], labels=["B", "T"])["accuracy"].tolist()
     [1.0, 0.5]
     """
-    names, true, found = as_codes(truth, predicted, labels)
+    names, true_code, predicted_code = as_codes(truth, predicted, labels)
     check_same_cells(truth, predicted, confidence)
     values = np.asarray(confidence, dtype=np.float64)
-    if values.shape != true.shape or not np.isfinite(values).all():
-        raise ValueError(f"confidence must be a number for each of the {len(true)} cells; found shape {values.shape}.")
-    kept = found < len(names)
-    cells = pd.DataFrame({"threshold": values[kept], "right": (true == found)[kept], "n_cells": 1})
-    at = cells.groupby("threshold").sum().sort_index(ascending=False).cumsum().reset_index()
+    if values.shape != true_code.shape or not np.isfinite(values).all():
+        raise ValueError(
+            f"confidence must be a number for each of the {len(true_code)} cells; found shape {values.shape}."
+        )
+    answered = predicted_code < len(names)
+    cells = pd.DataFrame(
+        {"threshold": values[answered], "right": (true_code == predicted_code)[answered], "n_cells": 1}
+    )
+    totals = cells.groupby("threshold").sum().sort_index(ascending=False).cumsum().reset_index()
     return pd.DataFrame(
         {
-            "threshold": at["threshold"],
-            "coverage": at["n_cells"] / len(true),
-            "accuracy": at["right"] / at["n_cells"],
-            "n_cells": at["n_cells"],
+            "threshold": totals["threshold"],
+            "coverage": totals["n_cells"] / len(true_code),
+            "accuracy": totals["right"] / totals["n_cells"],
+            "n_cells": totals["n_cells"],
         }
     )
 
 
 def calibration_error(confidence: NDArray[np.floating], correct: NDArray[np.bool_]) -> float:
-    """Expected calibration error: mean over cells of the gap between confidence and accuracy in their bin; NaN without cells."""
+    """Expected calibration error: mean over cells of the gap between confidence and accuracy in their bin.
+
+    NaN without cells.
+    """
     if not len(confidence):
         return float("nan")
     gap = np.bincount(bin_of(confidence), weights=confidence - correct, minlength=N_BINS)
@@ -152,8 +168,9 @@ def checked_probabilities(
 
 
 def confidence_of(
-    probabilities: ArrayLike | pd.DataFrame, names: Sequence[str], found: NDArray[np.integer]
+    probabilities: ArrayLike | pd.DataFrame, names: Sequence[str], predicted_code: NDArray[np.integer]
 ) -> NDArray[np.float64]:
     """Probability of each cell's predicted label; 0 where a model declined to name one."""
-    values = checked_probabilities(probabilities, names, len(found))
-    return np.take_along_axis(np.pad(values, ((0, 0), (0, 1))), found[:, None], axis=1)[:, 0].clip(0, 1)
+    values = checked_probabilities(probabilities, names, len(predicted_code))
+    # One more column, of zeros, for declined predictions: their code is the number of labels.
+    return np.take_along_axis(np.pad(values, ((0, 0), (0, 1))), predicted_code[:, None], axis=1)[:, 0].clip(0, 1)

@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.metrics import average_precision_score
 
 from scmoe.metrics._calibration import calibration_error, checked_probabilities, confidence_of
-from scmoe.metrics._confusion import Labels, as_codes, check_same_cells, training_counts
+from scmoe.metrics._confusion import Labels, as_codes, check_same_cells, count_cells, training_counts
 from scmoe.metrics._frequency import GROUPS, frequency_groups
 from scmoe.metrics._per_class import class_scores
 
@@ -76,7 +76,8 @@ def classification_scores(
 ) -> ClassificationScores:
     """Score predicted labels.
 
-    A label that is never predicted has an F1 of 0. A label that no cell has is left out of all means, and listed in ``absent``.
+    A label that is never predicted has an F1 of 0. A label that no cell has is left out of all means, and listed in
+    ``absent``.
 
     Parameters
     ----------
@@ -87,8 +88,8 @@ def classification_scores(
     labels
         All labels, as in `scmoe.metrics.confusion_table`.
     n_train
-        Training cells of each label, 0 for those that training lacks. Needed for what is said of head, middle and tail, see
-        `scmoe.metrics.frequency_groups`.
+        Training cells of each label, 0 for those that training lacks. Needed for what is said of head, middle and
+        tail, see `scmoe.metrics.frequency_groups`.
 
     Returns
     -------
@@ -98,7 +99,8 @@ def classification_scores(
     Raises
     ------
     ValueError
-        As in `scmoe.metrics.confusion_table`; the probabilities are of other cells or labels, or are none; a label is not in `n_train`.
+        As in `scmoe.metrics.confusion_table`; the probabilities are of other cells or labels, or are none; a label is
+        not in `n_train`.
 
     Examples
     --------
@@ -106,23 +108,21 @@ def classification_scores(
     >>> scores.macro_f1, scores.worst_label, scores.absent
     (0.4, 'T', ('NK',))
     """
-    names, true, found = as_codes(truth, predicted, labels)
-    confusion = np.zeros((len(names), len(names) + 1), dtype=np.int64)
-    np.add.at(confusion, (true, found), 1)
-    _, recall, f1 = class_scores(confusion)
+    names, true_code, predicted_code = as_codes(truth, predicted, labels)
+    _, recall, f1 = class_scores(count_cells(len(names), true_code, predicted_code))
     worst = int(np.nanargmin(recall))
     group = np.full(len(names), "none")
     if n_train is not None:
         group = frequency_groups(training_counts(n_train, names)).astype(str).to_numpy()
-    tail, answered, right = group == "tail", found < len(names), true == found
+    tail, answered, right = group == "tail", predicted_code < len(names), true_code == predicted_code
     auprc, ece = NAN, dict.fromkeys(("all", *GROUPS), NAN)
     if probabilities is not None:
         check_same_cells(truth, predicted, probabilities)
-        auprc = _macro_auprc(true, checked_probabilities(probabilities, names, len(true)))
-        confidence = confidence_of(probabilities, names, found)
-        for each in ece:
-            used = answered & ((group[true] == each) | (each == "all"))
-            ece[each] = calibration_error(confidence[used], right[used])
+        auprc = _macro_auprc(true_code, checked_probabilities(probabilities, names, len(true_code)))
+        confidence = confidence_of(probabilities, names, predicted_code)
+        for name in ece:
+            subset = answered & ((group[true_code] == name) | (name == "all"))
+            ece[name] = calibration_error(confidence[subset], right[subset])
     return ClassificationScores(
         accuracy=float(right.mean()),
         balanced_accuracy=float(np.nanmean(recall)),
@@ -136,7 +136,7 @@ def classification_scores(
         ece_head=ece["head"],
         ece_middle=ece["middle"],
         ece_tail=ece["tail"],
-        n_cells=len(true),
+        n_cells=len(true_code),
         n_unknown=int((~answered).sum()),
         absent=tuple(name for name, value in zip(names, recall, strict=True) if np.isnan(value)),
     )

@@ -5,6 +5,8 @@ import pandas as pd
 from numpy.typing import ArrayLike
 from scipy.optimize import linear_sum_assignment
 
+from scmoe.metrics._confusion import check_lengths
+
 
 def matched_accuracy(truth: ArrayLike | pd.Series, predicted: ArrayLike | pd.Series) -> tuple[float, pd.DataFrame]:
     """Match clusters to labels one to one so that most cells agree.
@@ -34,13 +36,12 @@ def matched_accuracy(truth: ArrayLike | pd.Series, predicted: ArrayLike | pd.Ser
     >>> matched_accuracy(list("0001112222"), list("2200011111"))[0]
     0.8
     """
-    true, found = pd.Series(np.asarray(truth), name="truth"), pd.Series(np.asarray(predicted), name="predicted")
-    if len(true) != len(found) or len(true) == 0:
-        raise ValueError(f"truth and predicted must list the same cells; found {len(true)} and {len(found)} entries.")
-    for labels in (true, found):
+    true, clusters = pd.Series(np.asarray(truth), name="truth"), pd.Series(np.asarray(predicted), name="predicted")
+    check_lengths(true, clusters)
+    for labels in (true, clusters):
         if labels.isna().any():
             raise ValueError(f"{labels.name} has {labels.isna().sum()} missing labels; leave those cells out first.")
-    confusion = pd.crosstab(true, found)
+    confusion = pd.crosstab(true, clusters)
     rows, columns = linear_sum_assignment(confusion.to_numpy(), maximize=True)
     row_order = [*rows, *np.setdiff1d(np.arange(confusion.shape[0]), rows)]
     column_order = [*columns, *np.setdiff1d(np.arange(confusion.shape[1]), columns)]

@@ -22,10 +22,11 @@ def confusion_table(truth: Labels, predicted: Labels, *, labels: Sequence[str]) 
     truth
         True label of every cell, ``(n_cells,)``; each one of `labels`. Leave out cells without one.
     predicted
-        Predicted label of every cell, ``(n_cells,)``; one of `labels`, or ``"Unknown"`` for cells that a model declined to name.
+        Predicted label of every cell, ``(n_cells,)``; one of `labels`, or ``"Unknown"`` where a model declined to
+        name one.
     labels
-        All labels, in the order wanted: those of training, and those that only the cells here have. They are never taken from
-        the cells, so that scores of different methods and splits are of the same labels.
+        All labels, in the order wanted: those of training, and those that only the cells here have. They are never
+        taken from the cells, so that scores of different methods and splits are of the same labels.
 
     Returns
     -------
@@ -34,55 +35,77 @@ def confusion_table(truth: Labels, predicted: Labels, *, labels: Sequence[str]) 
     Raises
     ------
     ValueError
-        There are no cells, the lengths differ, a label is missing or none of `labels`, or a true label is ``"Unknown"``.
+        There are no cells, the lengths differ, a label is missing or none of `labels`, or a true label is
+        ``"Unknown"``.
 
     Examples
     --------
     >>> confusion_table(["B", "B", "T"], ["B", "T", "T"], labels=["B", "T", "NK"]).to_numpy().tolist()
     [[1, 1, 0], [0, 1, 0], [0, 0, 0]]
     """
-    names, true, found = as_codes(truth, predicted, labels)
-    counts = np.zeros((len(names), len(names) + 1), dtype=np.int64)
-    np.add.at(counts, (true, found), 1)
+    names, true_code, predicted_code = as_codes(truth, predicted, labels)
+    counts = count_cells(len(names), true_code, predicted_code)
     table = pd.DataFrame(counts, index=names, columns=[*names, UNKNOWN_LABEL])
     table = table if counts[:, -1].any() else table[names]
     return table.rename_axis(index="true label", columns="predicted label")
 
 
 def as_codes(truth: Labels, predicted: Labels, labels: Sequence[str]) -> tuple[list[str], Codes, Codes]:
-    """Labels as text, and positions in them of each cell's true and predicted one; a declined prediction has the last + 1."""
+    """Labels as text, and the positions in them of each cell's true and predicted label.
+
+    The code of a declined prediction is the number of labels.
+    """
     names = [str(name) for name in labels]
     if not names or len(set(names)) < len(names) or UNKNOWN_LABEL in names:
-        shown = ", ".join(names[:N_SHOWN]) + (", ..." if len(names) > N_SHOWN else "")
+        listing = ", ".join(names[:N_SHOWN]) + (", ..." if len(names) > N_SHOWN else "")
         raise ValueError(
-            f"labels must list each label once, without {UNKNOWN_LABEL!r}; found {len(names)}: {shown or 'none'}."
+            f"labels must list each label once, without {UNKNOWN_LABEL!r}; found {len(names)}: {listing or 'none'}."
         )
     check_same_cells(truth, predicted)
-    true, found = (pd.Series(np.asarray(each, dtype=object)) for each in (truth, predicted))
-    if len(true) != len(found) or len(true) == 0:
-        raise ValueError(f"truth and predicted must list the same cells; found {len(true)} and {len(found)} entries.")
+    true_labels, predicted_labels = (pd.Series(np.asarray(column, dtype=object)) for column in (truth, predicted))
+    check_lengths(true_labels, predicted_labels)
     codes = []
-    for what, values, known in (("truth", true, names), ("predicted", found, [*names, UNKNOWN_LABEL])):
+    for argument, values, known in (
+        ("truth", true_labels, names),
+        ("predicted", predicted_labels, [*names, UNKNOWN_LABEL]),
+    ):
         if values.isna().any():
-            raise ValueError(f"{what} lacks the label of {values.isna().sum()} cells; leave those cells out first.")
-        each = pd.Index(known).get_indexer(values.astype(str))
-        if (each < 0).any():
-            name = str(values.iloc[int((each < 0).argmax())])
+            raise ValueError(f"{argument} lacks the label of {values.isna().sum()} cells; leave those cells out first.")
+        indices = pd.Index(known).get_indexer(values.astype(str))
+        if (indices < 0).any():
+            name = str(values.iloc[int((indices < 0).argmax())])
             remedy = "Leave those cells out first" if name == UNKNOWN_LABEL else "Add it to labels"
-            if what == "predicted":
+            if argument == "predicted":
                 remedy += f"; if it is a declined answer, call it {UNKNOWN_LABEL!r}"
             n_cells = int((values.astype(str) == name).sum())
-            raise ValueError(f"{what} has the label {name!r} in {n_cells} cells, which is none of labels. {remedy}.")
-        codes.append(each)
+            raise ValueError(
+                f"{argument} has the label {name!r} in {n_cells} cells, which is none of labels. {remedy}."
+            )
+        codes.append(indices)
     return names, codes[0], codes[1]
+
+
+def count_cells(n_labels: int, true_code: Codes, predicted_code: Codes) -> Codes:
+    """Cells by true label and prediction, (n_labels, n_labels + 1); the last column counts declined predictions."""
+    counts = np.zeros((n_labels, n_labels + 1), dtype=np.int64)
+    np.add.at(counts, (true_code, predicted_code), 1)
+    return counts
+
+
+def check_lengths(truth: pd.Series, predicted: pd.Series) -> None:
+    """Raise unless both have as many entries, and at least one."""
+    if len(truth) != len(predicted) or len(truth) == 0:
+        raise ValueError(
+            f"truth and predicted must list the same cells; found {len(truth)} and {len(predicted)} entries."
+        )
 
 
 def check_same_cells(*tables: object) -> None:
     """Raise if pandas objects name other cells, or the same in another order: all are read by position."""
-    named = [each.index for each in tables if isinstance(each, pd.Series | pd.DataFrame)]
-    named = [index for index in named if not isinstance(index, pd.RangeIndex)]
-    for index in named[1:]:
-        if not index.equals(named[0]):
+    indices = [table.index for table in tables if isinstance(table, pd.Series | pd.DataFrame)]
+    indices = [index for index in indices if not isinstance(index, pd.RangeIndex)]
+    for index in indices[1:]:
+        if not index.equals(indices[0]):
             raise ValueError(
                 "truth, predicted and probabilities must list the same cells in the same order; their indices differ. "
                 "Bring one into the order of the other: predicted.loc[truth.index]."
@@ -91,19 +114,19 @@ def check_same_cells(*tables: object) -> None:
 
 def training_counts(n_train: Mapping[str, int] | pd.Series, names: Sequence[str]) -> pd.Series:
     """Training cells of each label, in the order of `names`."""
-    given = pd.Series(n_train)
-    if given.empty or not pd.api.types.is_numeric_dtype(given):
+    values = pd.Series(n_train)
+    if values.empty or not pd.api.types.is_numeric_dtype(values):
         raise ValueError(
             "n_train must say how many training cells each label has, such as obs[labels_key].value_counts(); found "
-            f"{'nothing' if given.empty else f'values like {given.iloc[0]!r}'}."
+            f"{'nothing' if values.empty else f'values like {values.iloc[0]!r}'}."
         )
-    counts = given.astype(np.float64)
+    counts = values.astype(np.float64)
     counts.index = counts.index.astype(str)
     counts = counts.reindex(list(names))
     wrong = counts.index[~(np.isfinite(counts) & (counts >= 0))]
     if len(wrong):
         raise ValueError(
-            f"n_train must say how many training cells each label has; found {counts[wrong[0]]} for {wrong[0]!r}. A label "
-            "that training lacks has 0."
+            f"n_train must say how many training cells each label has; found {counts[wrong[0]]} for {wrong[0]!r}. A "
+            "label that training lacks has 0."
         )
     return counts

@@ -42,9 +42,9 @@ def feature_scores(truth: ArrayLike | pd.DataFrame, prediction: ArrayLike | pd.D
         raise ValueError(
             f"truth and prediction must both be cells x features of one shape; found {y.shape} and {p.shape}."
         )
-    used = np.isfinite(y) & np.isfinite(p)
-    y, p = np.where(used, y, np.nan), np.where(used, p, np.nan)
-    n_cells = used.sum(axis=0)
+    finite = np.isfinite(y) & np.isfinite(p)
+    y, p = np.where(finite, y, np.nan), np.where(finite, p, np.nan)
+    n_cells = finite.sum(axis=0)
     y_centered, p_centered = _centered(y, n_cells), _centered(p, n_cells)
     total = np.sum(y_centered**2, axis=0)
     squared_error = np.nansum((y - p) ** 2, axis=0)

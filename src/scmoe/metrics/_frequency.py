@@ -24,8 +24,9 @@ def frequency_groups(n_train: Mapping[str, int] | pd.Series) -> pd.Series:
 
     Returns
     -------
-    ``"tail"`` for the third of the labels (rounded up) with the fewest cells, ``"head"`` for the third (rounded down, but at
-    least one) with the most, ``"middle"`` for others. Labels with the same number are in the same group, at the edge of both in the tail.
+    ``"tail"`` for the third of the labels (rounded up) with the fewest cells, ``"head"`` for the third (rounded down,
+    but at least one) with the most, ``"middle"`` for others. Labels with the same number are in the same group, at
+    the edge of both in the tail.
 
     Raises
     ------
@@ -45,7 +46,9 @@ def frequency_groups(n_train: Mapping[str, int] | pd.Series) -> pd.Series:
 
 
 def recall_slope(recall: Mapping[str, float] | pd.Series, n_train: Mapping[str, int] | pd.Series) -> float:
-    """Tell how much recall depends on the number of training cells: Spearman's correlation of recall and log n over labels.
+    """Tell how much recall depends on the number of training cells.
+
+    This is Spearman's correlation of recall and log n over labels.
 
     Parameters
     ----------
@@ -57,8 +60,8 @@ def recall_slope(recall: Mapping[str, float] | pd.Series, n_train: Mapping[str, 
     Returns
     -------
     float
-        From -1 to 1; near 1, the rarer a label, the less of its cells are found. NaN for fewer than three labels, or where all
-        recalls or all numbers are equal.
+        From -1 to 1; near 1, the rarer a label, the less of its cells are found. NaN for fewer than three labels, or
+        where all recalls or all numbers are equal.
 
     Raises
     ------
@@ -70,10 +73,10 @@ def recall_slope(recall: Mapping[str, float] | pd.Series, n_train: Mapping[str, 
     >>> recall_slope({"B": 0.9, "T": 0.95, "pDC": 0.2}, {"B": 500, "T": 900, "pDC": 9})
     1.0
     """
-    found = pd.Series(recall, dtype=np.float64)
-    counts = training_counts(n_train, [str(name) for name in found.index])
-    used = found.notna().to_numpy()
-    x, y = counts.to_numpy()[used], found.to_numpy()[used]  # ranks of n are ranks of log n
-    if used.sum() < MIN_LABELS or np.ptp(x) == 0 or np.ptp(y) == 0:
+    values = pd.Series(recall, dtype=np.float64)
+    counts = training_counts(n_train, [str(name) for name in values.index])
+    finite = values.notna().to_numpy()
+    x, y = counts.to_numpy()[finite], values.to_numpy()[finite]  # ranks of n are ranks of log n
+    if finite.sum() < MIN_LABELS or np.ptp(x) == 0 or np.ptp(y) == 0:
         return float("nan")
     return float(np.clip(spearmanr(x, y).statistic, -1, 1))

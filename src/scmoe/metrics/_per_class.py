@@ -44,35 +44,38 @@ def per_class_scores(
 
     Returns
     -------
-    One row a label, in the order of `labels`: ``precision``, ``recall``, ``f1``, each also with ``_low`` and ``_high``,
-    ``support`` (cells of the label) and ``n_predicted`` (cells predicted to be). A draw without a cell of a label is left out of
-    its interval.
+    One row a label, in the order of `labels`: ``precision``, ``recall``, ``f1``, each also with ``_low`` and
+    ``_high``, ``support`` (cells of the label) and ``n_predicted`` (cells predicted to be). A draw without a cell of
+    a label is left out of its interval.
 
     Raises
     ------
     ValueError
-        As in `scmoe.metrics.confusion_table`; `groups` does not name a group a cell; `n_boot` is negative, or `level` not
-        between 0 and 1.
+        As in `scmoe.metrics.confusion_table`; `groups` does not name a group a cell; `n_boot` is negative, or `level`
+        not between 0 and 1.
 
     Notes
     -----
-    Drawing cells again cannot show an error that none of them has: where a handful of cells are all right, the interval has no width.
+    Resampled cells cannot show an error that none of them has: where a handful of cells are all right, the interval
+    has no width.
 
     Examples
     --------
     >>> per_class_scores(["B", "B", "T"], ["B", "T", "T"], labels=["B", "T"])["f1"].round(3).tolist()
     [0.667, 0.667]
     """
-    names, true, found = as_codes(truth, predicted, labels)
+    names, true_code, predicted_code = as_codes(truth, predicted, labels)
     if n_boot < 0 or not 0 < level < 1:
         raise ValueError(f"n_boot must not be negative and level between 0 and 1; found {n_boot} and {level}.")
-    donor = np.zeros(len(true), dtype=int)
+    donor = np.zeros(len(true_code), dtype=int)
     if groups is not None:
         donor = pd.factorize(np.asarray(groups))[0]
-        if len(donor) != len(true) or (donor < 0).any():
-            raise ValueError(f"groups must name a group for each of the {len(true)} cells; found {(donor >= 0).sum()}.")
+        if len(donor) != len(true_code) or (donor < 0).any():
+            raise ValueError(
+                f"groups must name a group for each of the {len(true_code)} cells; found {(donor >= 0).sum()}."
+            )
     counts = np.zeros((donor.max() + 1, len(names), len(names) + 1), dtype=np.int64)
-    np.add.at(counts, (donor, true, found), 1)
+    np.add.at(counts, (donor, true_code, predicted_code), 1)
     total = counts.sum(axis=0)
     scores = class_scores(total)
     table = pd.DataFrame(index=pd.Index(names, name="label"))
@@ -87,6 +90,7 @@ def class_scores(confusion: NDArray[np.integer]) -> NDArray[np.float64]:
     C = confusion.shape[-2]
     right = np.diagonal(confusion[..., :C], axis1=-2, axis2=-1)
     support, n_predicted = confusion.sum(axis=-1), confusion.sum(axis=-2)[..., :C]
+    # A denominator of 0 becomes 1: without a true positive the score is 0.
     scores = np.stack(
         [
             right / np.maximum(n_predicted, 1),
@@ -100,18 +104,19 @@ def class_scores(confusion: NDArray[np.integer]) -> NDArray[np.float64]:
 def _intervals(counts: NDArray[np.integer], n_boot: int, level: float, rng: np.random.Generator) -> NDArray[np.float64]:
     """Ends of the intervals, (2, 3 scores, C).
 
-    Cells with the same true and predicted label are alike, so a draw of n cells is a multinomial draw of n from the counts.
+    Cells with the same true and predicted label are alike, so a draw of n cells is a multinomial draw of n from the
+    counts.
     """
     C = counts.shape[1]
     if n_boot == 0:
         return np.full((2, len(SCORES), C), np.nan)
-    drawn = np.zeros((n_boot, C * (C + 1)), dtype=np.int64)
+    samples = np.zeros((n_boot, C * (C + 1)), dtype=np.int64)
     for of_donor in counts.reshape(len(counts), -1):
-        drawn += rng.multinomial(of_donor.sum(), of_donor / of_donor.sum(), size=n_boot)
-    scores = class_scores(drawn.reshape(n_boot, C, C + 1))
+        samples += rng.multinomial(of_donor.sum(), of_donor / of_donor.sum(), size=n_boot)
+    scores = class_scores(samples.reshape(n_boot, C, C + 1))
     ends = np.full((2, *scores.shape[::2]), np.nan)
-    some = np.isfinite(scores).any(axis=1)
+    defined = np.isfinite(scores).any(axis=1)
     quantiles = [(1 - level) / 2, (1 + level) / 2]
-    for i, j in zip(*np.nonzero(some), strict=True):
+    for i, j in zip(*np.nonzero(defined), strict=True):
         ends[:, i, j] = np.nanquantile(scores[i, :, j], quantiles)
     return ends

@@ -3,7 +3,6 @@
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.colors import SymLogNorm
 from matplotlib.patches import Rectangle
@@ -13,14 +12,14 @@ from mudata import MuData
 from scmoe._keys import ABLATION, DEFAULT_KEY
 from scmoe.explain._groups import ALL_CELLS
 from scmoe.pl._heatmap import heatmap
-from scmoe.pl._save import show_or_save
-from scmoe.pl._tables import stored_table
+from scmoe.pl._save import finish
+from scmoe.pl._tables import group_suffix, of_group, stored_table
 
 LINEAR = 0.1
 """Relative increases up to this are drawn on a linear scale of colors, larger ones on a logarithmic."""
 CHANCE = 2.0
 """Standard errors within which an increase is marked as no more than chance."""
-WAYS = {"hide": "absent", "permute": "of another cell"}
+HOW_LABELS = {"hide": "absent", "permute": "of another cell"}
 
 
 def ablation(
@@ -68,11 +67,10 @@ def ablation(
         for name in ("loss", "increase", "standard_error")
     )
     matrix = (rise / before.where(before > 0)).rename_axis(
-        index=f"modality {WAYS[str(table['how'].iloc[0])]}", columns="loss of"
+        index=f"modality {HOW_LABELS[str(table['how'].iloc[0])]}", columns="loss of"
     )
     highest = max(1.0, float(matrix.abs().max().max()))
-    where = "" if group == ALL_CELLS else f", {group}"
-    title = f"What a modality is worth{where}\n{table['n_cells'].max()} cells ({table['cells'].iloc[0]})"
+    title = f"What a modality is worth{group_suffix(group)}\n{table['n_cells'].max()} cells ({table['cells'].iloc[0]})"
     ax = heatmap(
         matrix,
         cmap="RdBu_r",
@@ -87,18 +85,4 @@ def ablation(
     by_chance = rise.notna() & ~(rise.abs() > CHANCE * error)  # of a single cell, the error is not known
     for row, column in np.argwhere(by_chance.to_numpy()):
         ax.add_patch(Rectangle((column - 0.5, row - 0.5), 1, 1, fill=False, hatch="///", edgecolor="0.45", linewidth=0))
-    return None if show_or_save(ax.figure, show=show, save=save) else ax
-
-
-def of_group(table: pd.DataFrame, group: str) -> pd.DataFrame:
-    """Rows of one group of cells.
-
-    Raises
-    ------
-    KeyError
-        If the table has no such group.
-    """
-    groups = table["group"].astype(str)
-    if group not in set(groups):
-        raise KeyError(f"There is no group {group!r}; the table has {', '.join(groups.unique())}.")
-    return table[groups == group]
+    return finish(ax, show=show, save=save)

@@ -12,10 +12,10 @@ from mudata import MuData
 from scmoe._keys import ABLATION, ATTENTION, DEFAULT_KEY
 from scmoe.explain._attention import MEAN, ROLLOUT
 from scmoe.explain._groups import ALL_CELLS
-from scmoe.pl._ablation import ablation, of_group
+from scmoe.pl._ablation import ablation
 from scmoe.pl._heatmap import heatmap
-from scmoe.pl._save import show_or_save
-from scmoe.pl._tables import at_layer, one_of, stored_table
+from scmoe.pl._save import finish
+from scmoe.pl._tables import at_layer, group_suffix, of_group, one_of, stored_table
 
 
 def attention(
@@ -83,7 +83,7 @@ def attention(
         _, (ax, right) = plt.subplots(1, 2, figsize=(11, 3.4), layout="constrained")
         ablation(mdata, group=group, key=key, ax=right)
     ax = _draw(table, value, _title(table, head, group), ax)
-    return None if show_or_save(ax.figure, show=show, save=save) else ax
+    return finish(ax, show=show, save=save)
 
 
 def _draw(table: pd.DataFrame, value: str, title: str, ax: Axes | None) -> Axes:
@@ -106,5 +106,4 @@ def _draw(table: pd.DataFrame, value: str, title: str, ax: Axes | None) -> Axes:
 def _title(table: pd.DataFrame, head: int | str, group: str) -> str:
     kind = {MEAN: "Attention", ROLLOUT: "Rollout of attention"}.get(str(head), f"Attention of head {head}")
     across, uniform = (f"{table[name].iloc[0]:.0%}" for name in ("across", "across_uniform"))
-    where = "" if group == ALL_CELLS else f", {group}"
-    return f"{kind} between modalities{where}\n{across} to other modalities (uniform: {uniform})"
+    return f"{kind} between modalities{group_suffix(group)}\n{across} to other modalities (uniform: {uniform})"

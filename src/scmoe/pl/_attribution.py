@@ -12,8 +12,9 @@ from matplotlib.patches import Patch
 from mudata import MuData
 
 from scmoe._keys import ATTRIBUTION, ATTRIBUTION_SUMMARY, DEFAULT_KEY
-from scmoe.pl._save import show_or_save
-from scmoe.pl._tables import stored_table
+from scmoe.pl._axes import grid_shape
+from scmoe.pl._save import finish
+from scmoe.pl._tables import check_in_table, stored_table
 
 FUNCTION = "scmoe.tl.attribute"
 LOG_ODDS = "log-odds"
@@ -31,8 +32,8 @@ def attribution(
 ) -> Figure | None:
     """Draw the features of the largest attributions, one panel a target.
 
-    For labels and groups the bars are mean attributions in the target's cells, in log-odds: to the right, what speaks for the
-    label there. For predicted features, which are high in some cells and low in others, the bars are slopes: to the
+    For labels and groups the bars are mean attributions in the target's cells, in log-odds: to the right, what speaks
+    for the label there. Predicted features are high in some cells and low in others, so their bars are slopes: to the
     right, what raises the prediction. Colors are modalities; a panel's title gives their shares.
 
     Parameters
@@ -62,21 +63,19 @@ def attribution(
     table = stored_table(mdata, key, ATTRIBUTION, FUNCTION).astype({"target": str, "modality": str, "feature": str})
     summary = stored_table(mdata, key, ATTRIBUTION_SUMMARY, FUNCTION).astype({"target": str, "modality": str})
     known = list(table["target"].unique())
-    chosen = known[:MAX_TARGETS] if targets is None else [targets] if isinstance(targets, str) else list(targets)
-    if missing := [name for name in chosen if name not in known]:
-        raise KeyError(f"There is no target {missing[0]!r}; the table has {', '.join(known)}.")
+    names = known[:MAX_TARGETS] if targets is None else [targets] if isinstance(targets, str) else list(targets)
+    check_in_table("target", names, known)
     colors = {name: f"C{i}" for i, name in enumerate(summary["modality"].unique())}
-    n_columns = min(N_COLUMNS, len(chosen))
-    n_rows = -(-len(chosen) // n_columns)
+    n_rows, n_columns = grid_shape(len(names), N_COLUMNS)
     size = (3.6 * n_columns + 0.6, (0.21 * n_top + 1.1) * n_rows + 0.5)
     figure, axes = plt.subplots(n_rows, n_columns, figsize=size, layout="constrained", squeeze=False)
-    for ax, name in zip(axes.flat, chosen, strict=False):
+    for ax, name in zip(axes.flat, names, strict=False):
         _panel(ax, name, table[table["target"] == name], summary[summary["target"] == name], colors, n_top)
-    for ax in axes.flat[len(chosen) :]:
+    for ax in axes.flat[len(names) :]:
         ax.set_axis_off()
     handles = [Patch(color=color, label=name) for name, color in colors.items()]
     figure.legend(handles=handles, loc="outside lower center", ncols=len(handles), frameon=False, fontsize="small")
-    return None if show_or_save(figure, show=show, save=save) else figure
+    return finish(figure, show=show, save=save)
 
 
 def _panel(ax: Axes, name: str, table: pd.DataFrame, summary: pd.DataFrame, colors: dict[str, str], n_top: int) -> None:

@@ -2,13 +2,13 @@
 
 from pathlib import Path
 
-import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
 from scmoe.metrics._calibration import ALL_CELLS
-from scmoe.pl._save import show_or_save
+from scmoe.pl._axes import axes_or_new, legend_beside
+from scmoe.pl._save import finish
 
 COLORS = {ALL_CELLS: "0.2", "head": "C0", "middle": "C2", "tail": "C3"}
 SMALLEST, LARGEST = 12.0, 160.0
@@ -24,8 +24,8 @@ def calibration(
 ) -> Axes | None:
     """Draw how often predicted labels are right against the probability that they were given, in bins.
 
-    On the diagonal, probabilities are what they say; below it, a model is too sure. The area of a dot grows with the cells of
-    its bin; the legend gives each group's expected calibration error.
+    On the diagonal, probabilities are what they say; below it, a model is too sure. The area of a dot grows with the
+    cells of its bin; the legend gives each group's expected calibration error.
 
     Parameters
     ----------
@@ -51,8 +51,7 @@ def calibration(
         raise ValueError(
             "table has no row: no cell has a predicted label. Draw the result of scmoe.metrics.calibration_table."
         )
-    if ax is None:
-        _, ax = plt.subplots(figsize=(5.6, 3.9), layout="constrained")
+    ax = axes_or_new(ax, 5.6, 3.9)
     ax.plot([0, 1], [0, 1], color="0.7", linewidth=1, zorder=0)
     fullest = table["n_cells"].max()
     for name, color in COLORS.items():
@@ -70,6 +69,6 @@ def calibration(
     ax.set_xlabel("probability of the predicted label")
     ax.set_ylabel("share of cells that are right")
     ax.set_title("Calibration (area: cells of a bin)", loc="left", fontsize="medium")
-    ax.legend(frameon=False, fontsize="small", loc="upper left", bbox_to_anchor=(1, 1))
+    legend_beside(ax)
     ax.spines[["top", "right"]].set_visible(False)
-    return None if show_or_save(ax.figure, show=show, save=save) else ax
+    return finish(ax, show=show, save=save)

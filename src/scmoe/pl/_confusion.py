@@ -7,7 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.colors import Normalize
 
 from scmoe.pl._heatmap import heatmap
-from scmoe.pl._save import show_or_save
+from scmoe.pl._save import finish
 
 
 def confusion(
@@ -19,8 +19,8 @@ def confusion(
 ) -> Axes | None:
     """Draw the share of each true label's cells that is predicted to be each label: rows sum to 1.
 
-    So rare labels are as visible as frequent ones; the diagonal is the recall. The line in the color bar is the mean of the diagonal,
-    the balanced accuracy. A label that no cell has is a gray row.
+    So rare labels are as visible as frequent ones; the diagonal is the recall. The line in the color bar is the mean
+    of the diagonal, the balanced accuracy. A label that no cell has is a gray row.
 
     Parameters
     ----------
@@ -62,4 +62,4 @@ def confusion(
         title="Which labels are taken for which",
         ax=ax,
     )
-    return None if show_or_save(ax.figure, show=show, save=save) else ax
+    return finish(ax, show=show, save=save)

@@ -2,13 +2,13 @@
 
 from pathlib import Path
 
-import matplotlib.pyplot as plt
 from matplotlib.axes import Axes
 from mudata import MuData
 
 from scmoe._keys import DEFAULT_KEY, DELETION, DELETION_SUMMARY
-from scmoe.pl._save import show_or_save
-from scmoe.pl._tables import stored_table
+from scmoe.pl._axes import axes_or_new, legend_beside
+from scmoe.pl._save import finish
+from scmoe.pl._tables import check_in_table, stored_table
 
 FUNCTION = "scmoe.tl.deletion"
 COLORS = {"attribution": "C3", "correlation": "C0", "random": "0.5"}
@@ -25,7 +25,8 @@ def deletion(
 ) -> Axes | None:
     """Draw how far a target falls while the features that speak for it most are set to their means.
 
-    The curve of the attributions should lie above that of the correlations, which need no model, and that of a random order.
+    The curve of the attributions should lie above that of the correlations, which need no model, and that of a random
+    order.
 
     Parameters
     ----------
@@ -54,16 +55,12 @@ def deletion(
     curve = stored_table(mdata, key, DELETION, FUNCTION).astype({"target": str, "ranking": str})
     summary = stored_table(mdata, key, DELETION_SUMMARY, FUNCTION).astype({"target": str, "ranking": str})
     known = list(curve["target"].unique())
-    if target is not None and target not in known:
-        raise KeyError(f"There is no target {target!r}; the table has {', '.join(known)}.")
-    chosen = known if target is None else [target]
-    if ax is None:
-        _, ax = plt.subplots(figsize=(6.2, 3.6), layout="constrained")
-    for ranking, of_ranking in curve[curve["target"].isin(chosen)].groupby("ranking", sort=False):
-        color, area = (
-            COLORS[str(ranking)],
-            summary[summary["target"].isin(chosen) & (summary["ranking"] == ranking)]["area"].mean(),
-        )
+    names = known if target is None else [target]
+    check_in_table("target", names, known)
+    ax = axes_or_new(ax, 6.2, 3.6)
+    for ranking, of_ranking in curve[curve["target"].isin(names)].groupby("ranking", sort=False):
+        color = COLORS[str(ranking)]
+        area = summary[summary["target"].isin(names) & (summary["ranking"] == ranking)]["area"].mean()
         share = of_ranking["share"].unique() * 100
         drops = of_ranking.pivot(index="share", columns="target", values="drop")
         ax.plot(share, drops.mean(axis=1), color=color, marker="o", markersize=4, label=f"{ranking} (area {area:.2f})")
@@ -76,17 +73,10 @@ def deletion(
     ax.axhline(0, color="black", linewidth=0.8)
     ax.set_xlabel("features set to their means, %")
     ax.set_ylabel("fall of the target")
-    n_targets = len(chosen)
+    n_targets = len(names)
     ax.set_title(
-        target or (f"Mean of {n_targets} targets" if n_targets > 1 else chosen[0]), loc="left", fontsize="medium"
+        target or (f"Mean of {n_targets} targets" if n_targets > 1 else names[0]), loc="left", fontsize="medium"
     )
-    ax.legend(
-        title="features ranked by",
-        frameon=False,
-        fontsize="small",
-        title_fontsize="small",
-        loc="upper left",
-        bbox_to_anchor=(1, 1),
-    )
+    legend_beside(ax, title="features ranked by", title_fontsize="small")
     ax.spines[["top", "right"]].set_visible(False)
-    return None if show_or_save(ax.figure, show=show, save=save) else ax
+    return finish(ax, show=show, save=save)

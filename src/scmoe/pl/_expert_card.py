@@ -12,7 +12,7 @@ from mudata import MuData
 from scmoe._keys import DEFAULT_KEY, EXPERT_CARDS
 from scmoe.explain.concepts._adjust import ALPHA
 from scmoe.explain.experts._cards import EXPERT, FEATURE, FEATURE_WITHIN, GROUP, MODALITY
-from scmoe.pl._save import show_or_save
+from scmoe.pl._save import finish
 from scmoe.pl._tables import at_layer, stored_table
 from scmoe.train._diagnostics import DEAD
 
@@ -37,9 +37,9 @@ def expert_card(
     """Draw which modalities, groups of cells and features an expert serves.
 
     Bars start at no preference: red ones go with more use of the expert, blue ones with less, gray ones may be chance
-    (adjusted p of 0.05 or more). Beside the groups stand the mean use in the group and elsewhere. Diamonds are correlations
-    within the groups of cells, filled where the adjusted p is below 0.05: a long bar with its diamond at 0 marks a group of
-    cells, and is no feature that the expert follows. The p-values treat cells as independent.
+    (adjusted p of 0.05 or more). Beside the groups stand the mean use in the group and elsewhere. Diamonds are
+    correlations within the groups of cells, filled where the adjusted p is below 0.05. A long bar with its diamond at
+    0 marks a group of cells, and is no feature that the expert follows. The p-values treat cells as independent.
 
     Parameters
     ----------
@@ -78,15 +78,15 @@ def expert_card(
     experts = sorted(table["expert"].unique())
     if expert not in experts:
         raise KeyError(f"There is no expert {expert}; the table has {len(experts)} experts, counted from 0.")
-    mine = table[table["expert"] == expert]
-    modalities = mine.loc[mine["kind"] == MODALITY, "name"].tolist()
-    has_groups = bool((mine["kind"] == GROUP).any())
-    figure = _draw(mine, modalities, has_groups, n_groups, n_features)
-    figure.suptitle(_header(mine, int(table["layer"].iloc[0])), x=0.01, ha="left", fontsize="medium")
-    return None if show_or_save(figure, show=show, save=save) else figure
+    card = table[table["expert"] == expert]
+    modalities = card.loc[card["kind"] == MODALITY, "name"].tolist()
+    has_groups = bool((card["kind"] == GROUP).any())
+    figure = _draw(card, modalities, has_groups, n_groups, n_features)
+    figure.suptitle(_header(card, int(table["layer"].iloc[0])), x=0.01, ha="left", fontsize="medium")
+    return finish(figure, show=show, save=save)
 
 
-def _draw(mine: pd.DataFrame, modalities: list[str], has_groups: bool, n_groups: int, n_features: int) -> Figure:
+def _draw(card: pd.DataFrame, modalities: list[str], has_groups: bool, n_groups: int, n_features: int) -> Figure:
     """A row of bars for the modalities, and below it a row of panels for each."""
     bars = max(n_groups if has_groups else 1, n_features)
     heights = [0.28 * len(modalities) + 0.2, *[0.2 * bars + 0.3] * len(modalities)]
@@ -94,30 +94,32 @@ def _draw(mine: pd.DataFrame, modalities: list[str], has_groups: bool, n_groups:
         figsize=(10 if has_groups else 7.5, sum(heights) + 0.8 * len(heights) + 0.6), layout="constrained"
     )
     grid = figure.add_gridspec(len(heights), 1 + has_groups, height_ratios=heights)
-    of_modalities = mine[mine["kind"] == MODALITY]
+    of_modalities = card[card["kind"] == MODALITY]
     ax = figure.add_subplot(grid[0, :])
     _bars(ax, of_modalities, "share of the expert's use by each modality, each counting alike")
     for i, modality in enumerate(modalities):
-        of_tokens = mine[mine["modality"] == modality]
+        of_tokens = card[card["modality"] == modality]
         if has_groups:
             groups = of_tokens[of_tokens["kind"] == GROUP]
             ax = figure.add_subplot(grid[1 + i, 0])
-            drawn = groups.nsmallest(n_groups, "p").sort_values("value", ascending=False)
-            _bars(ax, drawn.assign(name=_short(drawn["name"]) + " (" + drawn["n_cells"].astype(str) + ")"), GROUP_LABEL)
-            _means(ax, drawn)
+            subset = groups.nsmallest(n_groups, "p").sort_values("value", ascending=False)
+            _bars(
+                ax, subset.assign(name=_short(subset["name"]) + " (" + subset["n_cells"].astype(str) + ")"), GROUP_LABEL
+            )
+            _means(ax, subset)
             ax.set_title(f"{modality}: groups (cells)", loc="left", fontsize="small")
         ax = figure.add_subplot(grid[1 + i, -1])
         features = of_tokens[of_tokens["kind"] == FEATURE]
-        drawn = _both_ends(features, n_features)
-        _bars(ax, drawn.assign(name=_short(drawn["name"])), "correlation with the use of the expert")
+        subset = _both_ends(features, n_features)
+        _bars(ax, subset.assign(name=_short(subset["name"])), "correlation with the use of the expert")
         if has_groups:
-            _diamonds(ax, drawn, of_tokens[of_tokens["kind"] == FEATURE_WITHIN])
+            _diamonds(ax, subset, of_tokens[of_tokens["kind"] == FEATURE_WITHIN])
         ax.set_title(f"{modality}: features", loc="left", fontsize="small")
     return figure
 
 
-def _header(mine: pd.DataFrame, layer: int) -> str:
-    row = mine[mine["kind"] == EXPERT].iloc[0]
+def _header(card: pd.DataFrame, layer: int) -> str:
+    row = card[card["kind"] == EXPERT].iloc[0]
     text = (
         f"Expert {row['expert']} of layer {layer}: {row['value']:.1%} of all tokens (even share {row['reference']:.1%})"
     )
@@ -160,12 +162,12 @@ def _means(ax: Axes, groups: pd.DataFrame) -> None:
     _corner(ax, "mean use, group : elsewhere")
 
 
-def _diamonds(ax: Axes, drawn: pd.DataFrame, within: pd.DataFrame) -> None:
-    found = drawn[["name"]].merge(within, on="name", how="left")
-    color = np.where(found["p_adjusted"] < ALPHA, "black", "white")
-    x = found["value"].to_numpy(dtype=float)
+def _diamonds(ax: Axes, features: pd.DataFrame, within: pd.DataFrame) -> None:
+    match = features[["name"]].merge(within, on="name", how="left")
+    color = np.where(match["p_adjusted"] < ALPHA, "black", "white")
+    x = match["value"].to_numpy(dtype=float)
     ax.scatter(
-        x, np.arange(len(found)), marker="D", s=20, c=color.tolist(), edgecolors="black", linewidths=0.8, zorder=3
+        x, np.arange(len(match)), marker="D", s=20, c=color.tolist(), edgecolors="black", linewidths=0.8, zorder=3
     )
     _corner(ax, "◆ within groups (open: may be chance)")
 

@@ -2,7 +2,6 @@
 
 from pathlib import Path
 
-import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
@@ -11,7 +10,8 @@ from mudata import MuData
 from scmoe._keys import DEFAULT_KEY, EXPERT_STABILITY
 from scmoe.explain.concepts._adjust import ALPHA
 from scmoe.explain.experts._stability import MATCHED, MEAN
-from scmoe.pl._save import show_or_save
+from scmoe.pl._axes import axes_or_new
+from scmoe.pl._save import finish
 from scmoe.pl._tables import stored_table
 
 COLOR = "#3b6fb6"
@@ -29,10 +29,10 @@ def expert_stability(
 ) -> Axes | None:
     """Draw the correlations of matched experts, one row a pair of models.
 
-    A dot is an expert and its match, labeled with their numbers, filled where the adjusted p is below 0.05. The gray tick
-    on its line is what it would be with permuted cells: the part that shared preferences for modalities, and the matching
-    itself, give. Black lines are the means. The title gives the lowest and highest mutual information of modality and expert
-    in these models, which needs no matching.
+    A dot is an expert and its match, labeled with their numbers, filled where the adjusted p is below 0.05. The gray
+    tick on its line is what it would be with permuted cells: the part that shared preferences for modalities, and the
+    matching itself, give. Black lines are the means. The title gives the lowest and highest mutual information of
+    modality and expert in these models, which needs no matching.
 
     Parameters
     ----------
@@ -60,8 +60,7 @@ def expert_stability(
     table = table.astype(dict.fromkeys(("statistic", "model", "other", "first", "second"), str))
     means = table[table["statistic"] == MEAN]
     n_experts = int((table["statistic"] == MATCHED).sum() / len(means))
-    if ax is None:
-        _, ax = plt.subplots(figsize=(7, 1.6 + (0.25 + 0.13 * n_experts) * len(means)), layout="constrained")
+    ax = axes_or_new(ax, 7, 1.6 + (0.25 + 0.13 * n_experts) * len(means))
     for y, mean in enumerate(means.itertuples()):
         pair = (table["model"] == mean.model) & (table["other"] == mean.other) & (table["statistic"] == MATCHED)
         heights = y + np.linspace(-SPREAD / 2, SPREAD / 2, n_experts)
@@ -72,12 +71,13 @@ def expert_stability(
     ax.set_xlim(min(-0.05, float(table["value"].min()) - 0.05), 1.08)
     ax.axvline(0, color="0.8", linewidth=0.8, zorder=0)
     ax.set_xlabel(
-        f"correlation of matched experts (black line: mean)\nfilled: adjusted p < {ALPHA}; gray tick: with permuted cells"
+        f"correlation of matched experts (black line: mean)\nfilled: adjusted p < {ALPHA}; gray tick: with permuted "
+        "cells"
     )
     ax.tick_params(axis="y", length=0)
     ax.spines[["top", "right", "left"]].set_visible(False)
     ax.set_title(_title(table), loc="left", fontsize="medium")
-    return None if show_or_save(ax.figure, show=show, save=save) else ax
+    return finish(ax, show=show, save=save)
 
 
 def _pair(ax: Axes, experts: pd.DataFrame, heights: np.ndarray) -> None:
@@ -91,5 +91,6 @@ def _pair(ax: Axes, experts: pd.DataFrame, heights: np.ndarray) -> None:
 
 
 def _title(table: pd.DataFrame) -> str:
-    found = table.loc[table["statistic"] == "mutual_information", "value"]
-    return f"Experts of {len(found)} models\nI(modality; expert): {found.min():.3f} to {found.max():.3f} nats"
+    information = table.loc[table["statistic"] == "mutual_information", "value"]
+    low, high = information.min(), information.max()
+    return f"Experts of {len(information)} models\nI(modality; expert): {low:.3f} to {high:.3f} nats"

@@ -12,8 +12,8 @@ from scmoe._keys import DEFAULT_KEY, EXPERT_SUMMARY, EXPERT_USAGE, EXPERT_USAGE_
 from scmoe.explain._groups import ALL_CELLS
 from scmoe.explain.experts._usage import ALL_MODALITIES
 from scmoe.pl._heatmap import heatmap
-from scmoe.pl._save import show_or_save
-from scmoe.pl._tables import at_layer, one_of, stored_table
+from scmoe.pl._save import finish
+from scmoe.pl._tables import at_layer, check_in_table, one_of, stored_table
 
 FUNCTION = "scmoe.tl.expert_usage"
 VALUES = {"soft": "routing weight", "hard": "routed tokens"}
@@ -35,8 +35,8 @@ def expert_usage(
 ) -> Axes | None:
     """Draw the share of each expert for every modality or group of cells.
 
-    The title says how much a token's row tells about its expert: the mutual information of the two over all rows and cells,
-    its share of the maximum and its p-value, see `scmoe.explain.usage_summary`.
+    The title says how much a token's row tells about its expert: the mutual information of the two over all rows and
+    cells, its share of the maximum and its p-value, see `scmoe.explain.usage_summary`.
 
     Parameters
     ----------
@@ -79,8 +79,8 @@ def expert_usage(
     one_of(value, tuple(VALUES), "value")
     one_of(view, ("row", "column"), "view")
     table = at_layer(stored_table(mdata, key, EXPERT_USAGE, FUNCTION), layer).astype({"modality": str, "group": str})
-    if modality is not None and modality not in set(table["modality"]):
-        raise KeyError(f"There is no modality {modality!r}; the table has {', '.join(table['modality'].unique())}.")
+    if modality is not None:
+        check_in_table("modality", [modality], table["modality"].unique())
     shares = _shares(table, by, value, modality)
     rows = "modality"
     if by == "group":
@@ -105,15 +105,15 @@ def expert_usage(
         title=_title(by, view, modality) + _information(mdata, key, layer, by, value, modality),
         ax=ax,
     )
-    return None if show_or_save(ax.figure, show=show, save=save) else ax
+    return finish(ax, show=show, save=save)
 
 
 def _shares(table: pd.DataFrame, by: str, value: str, modality: str | None) -> pd.DataFrame:
     """Rows x experts; several modalities of a group are averaged by their numbers of cells."""
-    kept = table["group"] == ALL_CELLS if by == "modality" else table["group"] != ALL_CELLS
+    mask = table["group"] == ALL_CELLS if by == "modality" else table["group"] != ALL_CELLS
     if modality is not None:
-        kept &= table["modality"] == modality
-    table = table[kept].astype({"expert": int})
+        mask &= table["modality"] == modality
+    table = table[mask].astype({"expert": int})
     if table.empty:
         raise KeyError(f"The table has no groups of cells; run {FUNCTION}(..., groupby=...) first.")
     weighted = table.assign(weight=table[value] * table["n_cells"])
@@ -133,10 +133,10 @@ def _information(mdata: MuData, key: str, layer: int, by: str, value: str, modal
     if EXPERT_SUMMARY not in mdata.uns[key]:
         return ""
     table = at_layer(stored_table(mdata, key, EXPERT_SUMMARY, FUNCTION), layer).astype({"by": str, "modality": str})
-    drawn = (table["by"] == by) & (table["share"] == value) & (table["modality"] == (modality or ALL_MODALITIES))
-    found = table[drawn & (table["statistic"] == "mutual_information")]
-    if found.empty:
+    mask = (table["by"] == by) & (table["share"] == value) & (table["modality"] == (modality or ALL_MODALITIES))
+    match = table[mask & (table["statistic"] == "mutual_information")]
+    if match.empty:
         return ""
-    row = found.iloc[0]
+    row = match.iloc[0]
     share = row["value"] / row["maximum"] if row["maximum"] > 0 else 0.0
     return f"\nI({by}; expert) = {row['value']:.3f} nats, {share:.0%} of its maximum, p = {row['p']:.2g}"

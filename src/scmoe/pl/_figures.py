@@ -4,7 +4,6 @@ import warnings
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import matplotlib.pyplot as plt
 import pandas as pd
@@ -71,39 +70,37 @@ def save_figures(
     """
     folder = check_writable(folder)
     stored = mdata.uns.get(key, {})
-    plots: dict[str, Callable[[Path], object]] = {}
+    plots: dict[str, Callable[..., object]] = {}
     if HISTORY in stored:
-        plots["history"] = lambda file: history(mdata, key=key, save=file)
+        plots["history"] = partial(history, mdata, key=key)
     if EXPERT_USAGE in stored:
-        plots["expert_usage"] = lambda file: expert_usage(mdata, key=key, save=file)
+        plots["expert_usage"] = partial(expert_usage, mdata, key=key)
         if stored.get(EXPERT_USAGE_GROUPBY):
-            plots["expert_usage_by_group"] = lambda file: expert_usage(
-                mdata, by="group", min_cells=_min_cells(stored[EXPERT_USAGE]), key=key, save=file
-            )
+            min_cells = _min_cells(stored[EXPERT_USAGE])
+            plots["expert_usage_by_group"] = partial(expert_usage, mdata, by="group", min_cells=min_cells, key=key)
     if ATTENTION in stored:
-        beside = ABLATION in stored
-        plots["attention"] = lambda file: attention(mdata, beside_ablation=beside, key=key, save=file)
+        plots["attention"] = partial(attention, mdata, beside_ablation=ABLATION in stored, key=key)
     if ABLATION in stored:
-        plots["ablation"] = lambda file: ablation(mdata, key=key, save=file)
+        plots["ablation"] = partial(ablation, mdata, key=key)
     if ATTRIBUTION in stored:
-        plots["attribution"] = lambda file: attribution(mdata, key=key, save=file)
+        plots["attribution"] = partial(attribution, mdata, key=key)
     if DELETION in stored:
-        plots["deletion"] = lambda file: deletion(mdata, key=key, save=file)
+        plots["deletion"] = partial(deletion, mdata, key=key)
     if TCAV in stored:
         for layer in pd.unique(stored[TCAV]["layer"].astype(str)):
-            plots[f"tcav_{layer}"] = partial(_tcav, mdata, layer, key)
+            plots[f"tcav_{layer}"] = partial(tcav, mdata, layer=layer, key=key)
     if GRADIENT_CONFLICT in stored:
         for definition in pd.unique(stored[GRADIENT_CONFLICT]["definition"].astype(str)):
-            plots[f"gradient_conflict_{definition}"] = partial(_gradient_conflict, mdata, definition, key)
+            plots[f"gradient_conflict_{definition}"] = partial(gradient_conflict, mdata, definition=definition, key=key)
     if EXPERT_CARDS in stored:
         for expert in sorted(set(stored[EXPERT_CARDS]["expert"].astype(int))):
-            plots[f"expert_card_{expert}"] = partial(_expert_card, mdata, expert, key)
+            plots[f"expert_card_{expert}"] = partial(expert_card, mdata, expert, key=key)
     if UMAP in mdata.obsm:
         for name in color:
             plots[f"umap_{name}"] = partial(_umap, mdata, name)
     files = {name: folder / f"{name}.png" for name in plots}
     for name, plot in plots.items():
-        plot(files[name])
+        plot(save=files[name])
         plt.close()
     return files
 
@@ -114,19 +111,7 @@ def _min_cells(usage: pd.DataFrame) -> int:
     return MIN_CELLS if largest >= MIN_CELLS else 1
 
 
-def _tcav(mdata: MuData, layer: str, key: str, file: Path) -> None:
-    tcav(mdata, layer=layer, key=key, save=file)
-
-
-def _gradient_conflict(mdata: MuData, definition: Any, key: str, file: Path) -> None:
-    gradient_conflict(mdata, definition=definition, key=key, save=file)
-
-
-def _expert_card(mdata: MuData, expert: int, key: str, file: Path) -> None:
-    expert_card(mdata, expert, key=key, save=file)
-
-
-def _umap(mdata: MuData, color: str, file: Path) -> None:
+def _umap(mdata: MuData, color: str, *, save: Path) -> None:
     figure, ax = plt.subplots(figsize=(5, 4.5))
     size = min(max(30_000 / mdata.n_obs, 4), 40)
     many = mdata.obs[color].nunique() > MAX_LARGE_LEGEND
@@ -136,4 +121,4 @@ def _umap(mdata: MuData, color: str, file: Path) -> None:
         warnings.filterwarnings("ignore", category=FutureWarning, module="scanpy")
         warnings.filterwarnings("ignore", category=PendingDeprecationWarning, module="scanpy")
         sc.pl.umap(mdata, color=color, ax=ax, size=size, show=False, **style)
-    show_or_save(figure, show=False, save=file)
+    show_or_save(figure, show=False, save=save)

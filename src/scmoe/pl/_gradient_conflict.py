@@ -4,7 +4,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
-import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
@@ -12,12 +11,13 @@ from matplotlib.colors import Normalize
 from mudata import MuData
 
 from scmoe._keys import DEFAULT_KEY, GRADIENT_CONFLICT
+from scmoe.pl._axes import axes_or_new, legend_beside
 from scmoe.pl._heatmap import heatmap
-from scmoe.pl._save import show_or_save
+from scmoe.pl._save import finish
 from scmoe.pl._tables import at_layer, one_of, stored_table
 
 FUNCTION = "scmoe.tl.gradient_conflict"
-OF = {
+DEFINITION_LABELS = {
     "target": "losses of decoding a modality",
     "source": "losses of decoding from a modality",
     "token": "tokens of a modality",
@@ -37,9 +37,9 @@ def gradient_conflict(
 ) -> Axes | None:
     """Draw how the gradients of modalities, or tasks, agree on the experts.
 
-    Of one model a heat map of mean cosines; the line in the color bar is the mean cosine of random groups of cells, which differ
-    by chance alone. Of several models the mean cosine of every pair, with a line over 95 % of the batches, and below it, hollow, the
-    same of random groups.
+    Of one model a heat map of mean cosines. The line in the color bar is the mean cosine of random groups of cells,
+    which differ by chance alone. Of several models the mean cosine of every pair, with a line over 95 % of the
+    batches, and below it, hollow, the same of random groups.
 
     Parameters
     ----------
@@ -69,21 +69,21 @@ def gradient_conflict(
     ValueError
         If `definition` is none of its options.
     """
-    one_of(definition, tuple(OF), "definition")
+    one_of(definition, tuple(DEFINITION_LABELS), "definition")
     keys = [key] if isinstance(key, str) else list(key)
-    tables = {each: _rows(mdata, each, definition, layer) for each in keys}
-    title = f"Agreement of gradients: {OF[definition]}"
+    tables = {name: _rows(mdata, name, definition, layer) for name in keys}
+    title = f"Agreement of gradients: {DEFINITION_LABELS[definition]}"
     ax = _map(tables[keys[0]], title, ax) if isinstance(key, str) else _intervals(tables, title, ax)
-    return None if show_or_save(ax.figure, show=show, save=save) else ax
+    return finish(ax, show=show, save=save)
 
 
 def _rows(mdata: MuData, key: str, definition: str, layer: int) -> pd.DataFrame:
     table = stored_table(mdata, key, GRADIENT_CONFLICT, FUNCTION)
-    found = table[table["definition"].astype(str) == definition]
-    if found.empty:
+    subset = table[table["definition"].astype(str) == definition]
+    if subset.empty:
         stored = ", ".join(map(repr, table["definition"].astype(str).unique()))
         raise KeyError(f"mdata.uns[{key!r}] has no gradients of the definition {definition!r}; it has {stored}.")
-    return at_layer(found, layer)
+    return at_layer(subset, layer)
 
 
 def _map(table: pd.DataFrame, title: str, ax: Axes | None) -> Axes:
@@ -107,21 +107,20 @@ def _map(table: pd.DataFrame, title: str, ax: Axes | None) -> Axes:
 def _intervals(tables: Mapping[str, pd.DataFrame], title: str, ax: Axes | None) -> Axes:
     first = next(iter(tables.values()))
     pairs = list(zip(first["first"], first["second"], strict=True))
-    if ax is None:
-        _, ax = plt.subplots(figsize=(6.5, 1.4 + 0.45 * len(tables) * len(pairs)), layout="constrained")
+    ax = axes_or_new(ax, 6.5, 1.4 + 0.45 * len(tables) * len(pairs))
     for place, (key, table) in enumerate(tables.items()):
-        at = table.set_index(["first", "second"]).reindex(pairs)
+        rows = table.set_index(["first", "second"]).reindex(pairs)
         y, color = np.arange(len(pairs)) + 0.8 * (place + 0.5) / len(tables) - 0.4, f"C{place}"
         for name, prefix, shift, face in (("cosine", "", 0, color), ("reference", "reference_", 0.09, "white")):
             height = y + shift * 2 / len(tables)
-            ax.hlines(height, at[f"{prefix}low"], at[f"{prefix}high"], color=color, linewidth=1, zorder=1)
+            ax.hlines(height, rows[f"{prefix}low"], rows[f"{prefix}high"], color=color, linewidth=1, zorder=1)
             label = key if name == "cosine" else f"{key}, random cells"
-            ax.scatter(at[name], height, s=28, facecolor=face, edgecolor=color, label=label, zorder=2)
+            ax.scatter(rows[name], height, s=28, facecolor=face, edgecolor=color, label=label, zorder=2)
     ax.axvline(0, color="0.2", linewidth=0.8, zorder=0)
     ax.set_yticks(range(len(pairs)), [" and ".join(pair) for pair in pairs])
     ax.invert_yaxis()
     ax.set_xlabel("cosine (below 0: conflict)")
     ax.spines[["top", "right"]].set_visible(False)
     ax.set_title(title, loc="left", fontsize="medium")
-    ax.legend(frameon=False, fontsize="small", loc="center left", bbox_to_anchor=(1, 0.5))
+    legend_beside(ax, centered=True)
     return ax

@@ -7,6 +7,8 @@ from matplotlib.axes import Axes
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 
+from scmoe.pl._axes import axes_or_new
+
 MAX_ANNOTATED = 120
 """Cells of a matrix up to which the numbers are written into it; more are unreadable."""
 MAX_UNROTATED = 6
@@ -28,9 +30,7 @@ def heatmap(
     Missing entries are left gray.
     """
     n_rows, n_columns = matrix.shape
-    if ax is None:
-        width, height = max(4.2, 0.55 * n_columns + 3.0), max(3.0, 0.24 * n_rows + 1.7)
-        _, ax = plt.subplots(figsize=(width, height), layout="constrained")
+    ax = axes_or_new(ax, max(4.2, 0.55 * n_columns + 3.0), max(3.0, 0.24 * n_rows + 1.7))
     ax.set_facecolor("0.9")
     image = ax.imshow(matrix.to_numpy(dtype=float), cmap=cmap, norm=norm, aspect="auto", interpolation="none")
     labels = [str(name) for name in matrix.columns]

@@ -3,13 +3,13 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-import matplotlib.pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 from mudata import MuData
 
 from scmoe._keys import DEFAULT_KEY, HISTORY
-from scmoe.pl._save import show_or_save
+from scmoe.pl._axes import axes_or_new
+from scmoe.pl._save import finish
 from scmoe.pl._tables import stored_table
 
 TOTAL_LOSSES = {
@@ -60,8 +60,7 @@ def history(
     missing = [name for name in columns if name not in table]
     if missing:
         raise KeyError(f"The history has no column {missing[0]!r}; it has {', '.join(map(str, table.columns))}.")
-    if ax is None:
-        _, ax = plt.subplots(figsize=(5, 3.2), layout="constrained")
+    ax = axes_or_new(ax, 5, 3.2)
     for number, name in enumerate(columns):
         values = table[name].astype(float).dropna()
         epochs, curve = values.index.astype(int).to_numpy(), values.to_numpy()
@@ -75,4 +74,4 @@ def history(
     ax.set_title(f"Training of {key}, {len(table)} epochs", loc="left", fontsize="medium")
     ax.spines[["top", "right"]].set_visible(False)
     ax.legend(frameon=False)
-    return None if show_or_save(ax.figure, show=show, save=save) else ax
+    return finish(ax, show=show, save=save)

@@ -17,7 +17,8 @@ from scipy.sparse import issparse
 from scmoe._check import layer_names
 from scmoe._keys import DEFAULT_KEY, Keys, column_name
 from scmoe.metrics._features import feature_scores
-from scmoe.pl._save import show_or_save
+from scmoe.pl._axes import grid_shape
+from scmoe.pl._save import finish
 
 
 def imputed(
@@ -75,8 +76,7 @@ def imputed(
     names = [features] if isinstance(features, str) else list(features)
     sources = source if isinstance(source, str) else "+".join(source)
     observed, predicted = matched_values(mdata, sources, target, names, layer, cells, key)
-    n_columns = min(ncols, len(names))
-    n_rows = -(-len(names) // n_columns)
+    n_rows, n_columns = grid_shape(len(names), ncols)
     figure, grid = plt.subplots(
         n_rows, n_columns, figsize=(2.5 * n_columns, 2.6 * n_rows + 0.4), squeeze=False, layout="constrained"
     )
@@ -85,7 +85,7 @@ def imputed(
         ax.set_visible(False)
     figure.supxlabel(f"observed ({target})", fontsize="medium")
     figure.supylabel(f"predicted from {sources}", fontsize="medium")
-    return None if show_or_save(figure, show=show, save=save) else figure
+    return finish(figure, show=show, save=save)
 
 
 def matched_values(
@@ -100,10 +100,10 @@ def matched_values(
     """Observed and predicted values of the features `names` for the same cells; see `imputed` for the arguments."""
     predicted = _prediction(mdata, sources, target, names, key)
     observed = _observed(mdata, target, names, layer)
-    kept = _mask(mdata, cells) & mdata.obs_names.isin(observed.index) & predicted.notna().all(axis=1).to_numpy()
-    if not kept.any():
+    mask = _mask(mdata, cells) & mdata.obs_names.isin(observed.index) & predicted.notna().all(axis=1).to_numpy()
+    if not mask.any():
         raise ValueError(f"None of the chosen cells has modality {target!r} and a prediction from {sources!r}.")
-    predicted = predicted[kept]
+    predicted = predicted[mask]
     return observed.loc[predicted.index], predicted
 
 

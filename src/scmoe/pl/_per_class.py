@@ -5,7 +5,6 @@ from pathlib import Path
 from textwrap import fill
 from typing import Literal
 
-import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
@@ -13,12 +12,11 @@ from matplotlib.axes import Axes
 from scmoe.metrics._confusion import training_counts
 from scmoe.metrics._frequency import GROUPS, frequency_groups
 from scmoe.metrics._per_class import SCORES
-from scmoe.pl._save import show_or_save
+from scmoe.pl._axes import axes_or_new, legend_beside, row_offset
+from scmoe.pl._save import finish
 from scmoe.pl._tables import one_of
 
 MAX_METHODS = 6
-SPREAD = 0.6
-"""Part of a label's row that its tables share."""
 MARKERS = "osD^vP"
 LINE = 60
 """Characters of a line below the axis."""
@@ -60,25 +58,24 @@ def per_class(
     Raises
     ------
     ValueError
-        `score` is none of its options, there is no table or more than six, they are not of the same labels, no label has a cell,
-        or a label is not in `n_train`.
+        `score` is none of its options, there is no table or more than six, they are not of the same labels, no label
+        has a cell, or a label is not in `n_train`.
     """
     one_of(score, SCORES, "score")
     if not isinstance(tables, pd.DataFrame | Mapping):
         raise TypeError(f"tables must be a table, or tables by name; found a {type(tables).__name__}.")
-    named = {"": tables} if isinstance(tables, pd.DataFrame) else dict(tables)
-    first = _check_tables(named)
+    by_method = {"": tables} if isinstance(tables, pd.DataFrame) else dict(tables)
+    first = _check_tables(by_method)
     sizes = first["support"] if n_train is None else training_counts(n_train, list(first.index))
     groups = None if n_train is None else frequency_groups(sizes)
     order = sizes[first["support"] > 0].sort_values(ascending=False, kind="stable").index
-    if ax is None:
-        height = 1.3 + len(order) * max(0.24, 0.12 * len(named))
-        _, ax = plt.subplots(figsize=(6.2, max(height, 2.2)), layout="constrained")
+    height = 1.3 + len(order) * max(0.24, 0.12 * len(by_method))
+    ax = axes_or_new(ax, 6.2, max(height, 2.2))
     rows = np.arange(len(order))
-    for number, (name, table) in enumerate(named.items()):
-        offset = SPREAD * ((number + 0.5) / len(named) - 0.5)
+    for number, (name, table) in enumerate(by_method.items()):
+        offset = row_offset(number, len(by_method))
         middle, low, high = (table.loc[order, f"{score}{end}"].to_numpy(dtype=float) for end in ("", "_low", "_high"))
-        color = f"C{number}" if len(named) > 1 else "0.25"
+        color = f"C{number}" if len(by_method) > 1 else "0.25"
         ax.hlines(rows + offset, low, high, color=color, linewidth=1.2, alpha=0.6)
         ax.plot(middle, rows + offset, linestyle="", marker=MARKERS[number], markersize=4.5, color=color, label=name)
     ax.set_yticks(rows, [f"{name} ({sizes[name]:.0f})" for name in order])
@@ -86,17 +83,17 @@ def per_class(
         _mark_groups(ax, groups[order])
     ax.set(xlim=(-0.03, 1.03), ylim=(len(order) - 0.4, -0.6))
     _describe(ax, score, first, trained=n_train is not None)
-    if len(named) > 1:
-        ax.legend(frameon=False, fontsize="small", loc="upper left", bbox_to_anchor=(1.05, 1))
-    return None if show_or_save(ax.figure, show=show, save=save) else ax
+    if len(by_method) > 1:
+        legend_beside(ax, x=1.05)
+    return finish(ax, show=show, save=save)
 
 
-def _check_tables(named: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
+def _check_tables(by_method: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
     """The first of the tables, which are of the same cells."""
-    if not 1 <= len(named) <= MAX_METHODS:
-        raise ValueError(f"tables must be 1 to {MAX_METHODS}; found {len(named)}.")
-    first = next(iter(named.values()))
-    for name, table in named.items():
+    if not 1 <= len(by_method) <= MAX_METHODS:
+        raise ValueError(f"tables must be 1 to {MAX_METHODS}; found {len(by_method)}.")
+    first = next(iter(by_method.values()))
+    for name, table in by_method.items():
         if "support" not in table:
             raise ValueError(
                 f"Expected tables of scmoe.metrics.per_class_scores; found columns {', '.join(map(str, table))}."

@@ -1,9 +1,19 @@
 """What every plot does at its end."""
 
 from pathlib import Path
+from typing import TypeVar
 
 import matplotlib.pyplot as plt
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure, SubFigure
+
+Drawing = TypeVar("Drawing", Axes, Figure)
+
+
+def finish(drawing: Drawing, *, show: bool | None, save: str | Path | None) -> Drawing | None:
+    """Save and show a plot as its arguments say; the drawing to return, or None if it was shown."""
+    figure = drawing if isinstance(drawing, Figure) else drawing.figure
+    return None if show_or_save(figure, show=show, save=save) else drawing
 
 
 def show_or_save(figure: Figure | SubFigure | None, *, show: bool | None, save: str | Path | None) -> bool:

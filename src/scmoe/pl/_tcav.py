@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
@@ -12,11 +11,10 @@ from mudata import MuData
 
 from scmoe._keys import DEFAULT_KEY, TCAV
 from scmoe.explain.concepts._cells import CONTROL
-from scmoe.pl._save import show_or_save
-from scmoe.pl._tables import stored_table
+from scmoe.pl._axes import axes_or_new, legend_beside, row_offset
+from scmoe.pl._save import finish
+from scmoe.pl._tables import check_in_table, stored_table
 
-SPREAD = 0.6
-"""Part of a concept's row that its targets share."""
 NO_EFFECT = 0.5
 
 
@@ -32,10 +30,10 @@ def tcav(
 ) -> Axes | None:
     """Draw the TCAV score of each concept (row) for each target (color).
 
-    1: the target's log-odds increase in the direction of the concept in all cells of the target; 0: they decrease in all;
-    0.5: no effect on average. Bars: standard deviation over random sets. Filled: significant after the correction for all
-    tests, with a concept that can be told from random cells and, for markers, more than random genes do. Hollow: not
-    significant, whatever the score. Controls stand below the line.
+    1: the target's log-odds increase in the direction of the concept in all cells of the target; 0: they decrease in
+    all; 0.5: no effect on average. Bars: standard deviation over random sets. Filled: significant after the
+    correction for all tests, with a concept that can be told from random cells and, for markers, more than random
+    genes do. Hollow: not significant, whatever the score. Controls stand below the line.
 
     Parameters
     ----------
@@ -70,15 +68,13 @@ def tcav(
     targets = list(table["target"].unique() if targets is None else targets)
     if not targets:
         raise ValueError("targets must name at least one target.")
-    if missing := [name for name in targets if name not in set(table["target"])]:
-        raise KeyError(f"There is no target {missing[0]!r}; the table has {', '.join(table['target'].unique())}.")
+    check_in_table("target", targets, table["target"].unique())
     is_control = table["kind"] == CONTROL
     concepts = [*table["concept"][~is_control].unique(), *table["concept"][is_control].unique()]
-    if ax is None:
-        height = 1.1 + len(concepts) * max(0.34, 0.14 * len(targets))
-        _, ax = plt.subplots(figsize=(6.2, max(height, 2.4)), layout="constrained")
+    height = 1.1 + len(concepts) * max(0.34, 0.14 * len(targets))
+    ax = axes_or_new(ax, 6.2, max(height, 2.4))
     for number, target in enumerate(targets):
-        offset = SPREAD * ((number + 0.5) / len(targets) - 0.5)
+        offset = row_offset(number, len(targets))
         draw_target(ax, table[table["target"] == target], concepts, offset, f"C{number}")
     ax.axvline(NO_EFFECT, color="0.6", linewidth=1, zorder=0)
     n_controls = table["concept"][is_control].nunique()
@@ -92,7 +88,7 @@ def tcav(
     ax.spines[["top", "right"]].set_visible(False)
     ax.tick_params(axis="y", length=0)
     add_legend(ax, targets)
-    return None if show_or_save(ax.figure, show=show, save=save) else ax
+    return finish(ax, show=show, save=save)
 
 
 def at_layer(table: pd.DataFrame, layer: str | None) -> tuple[str, pd.DataFrame]:
@@ -102,8 +98,7 @@ def at_layer(table: pd.DataFrame, layer: str | None) -> tuple[str, pd.DataFrame]
         if len(layers) > 1:
             raise ValueError(f"The table has the layers {', '.join(layers)}; name one of them in layer=.")
         layer = layers[0]
-    if layer not in layers:
-        raise KeyError(f"There is no layer {layer!r}; the table has {', '.join(layers)}.")
+    check_in_table("layer", [layer], layers)
     return layer, table[table["layer"] == layer]
 
 
@@ -124,4 +119,4 @@ def add_legend(ax: Axes, targets: Sequence[str]) -> None:
     handles = [Line2D([], [], marker="o", linestyle="", color=f"C{i}", label=name) for i, name in enumerate(targets)]
     for fill, label in (("0.3", "significant"), ("white", "not significant")):
         handles.append(Line2D([], [], marker="o", linestyle="", color="0.3", markerfacecolor=fill, label=label))
-    ax.legend(handles=handles, loc="center left", bbox_to_anchor=(1.01, 0.5), frameon=False, fontsize="small")
+    legend_beside(ax, x=1.01, centered=True, handles=handles)

@@ -70,7 +70,7 @@ def ablation(
         cells, indices = "test", model.test_indices.tolist()
     elif indices is None:
         cells, indices = "all", range(mdata.n_obs)
-    found = model.get_ablation(mdata, indices, how=how, seed=seed)
+    result = model.get_ablation(mdata, indices, how=how, seed=seed)
     groups = None if groups is None else groups.iloc[np.asarray(indices)]
-    table = ablation_table(found.loss, found.loss_hidden, model.modalities, found.outcomes, groups)
+    table = ablation_table(result.loss, result.loss_hidden, model.modalities, result.outcomes, groups)
     write_uns(mdata, key_added, **{ABLATION: table.assign(how=how, cells=cells)})

@@ -10,8 +10,8 @@ from tqdm.auto import tqdm
 from scmoe._keys import ATTRIBUTION, ATTRIBUTION_SUMMARY, DEFAULT_KEY
 from scmoe.explain._attribution import attribution_table, modality_shares
 from scmoe.model.explain._attribution import MAX_MEMORY, N_STEPS, Method
-from scmoe.tl._explained import Explained, explained
 from scmoe.tl._tables import write_uns
+from scmoe.tl._targets import TargetCells, resolve_targets
 
 if TYPE_CHECKING:
     from scmoe.model._scmoe import SCMOE
@@ -39,11 +39,13 @@ def attribute(
 ) -> None:
     """Tell which features made cells what the model says they are.
 
-    Integrated gradients from the mean training cell to each cell, see `scmoe.model.SCMOE.get_attributions`. Three questions:
+    Integrated gradients from the mean training cell to each cell, see `scmoe.model.SCMOE.get_attributions`. Three
+    questions:
 
-    - what makes a cell a T cell? ``targets="CD4 T"``: labels of the model, in the cells that have them in its labels' column
+    - what makes a cell a T cell? ``targets="CD4 T"``: labels of the model, in the cells that its labels' column gives
+      them
     - what tells a cluster apart? ``groupby="scmoe_cluster"``: groups in a column, as the embedding tells them apart
-    - which genes predict a protein? ``modality="adt", targets=["CD3", "CD19"]``: the prediction from the other modalities
+    - which genes predict a protein? ``modality="adt", targets=["CD3", "CD19"]``: the prediction from other modalities
 
     An attribution says what the model used, not what causes what. `scmoe.tl.deletion` tests whether it did use it.
 
@@ -56,7 +58,8 @@ def attribute(
     targets
         Labels, groups, or with `modality` features; None: all labels or groups with at least ten cells.
     groupby
-        Column of ``mdata.obs`` with groups; None: the labels that the model was trained with. Predicted labels count as labels.
+        Column of ``mdata.obs`` with groups; None: the labels that the model was trained with. Predicted labels count
+        as labels.
     modality
         Modality whose features' predictions are to be explained.
     source
@@ -75,13 +78,24 @@ def attribute(
     Returns
     -------
     None
-        Writes ``mdata.uns[key_added]["attribution"]``, a frame with the columns ``target``, ``modality``, ``feature``, ``attribution``
-        (mean over the target's cells, in log-odds of the label or in the predicted feature's unit), ``size`` (mean of its
-        absolute value), ``slope`` (change of the target for one standard deviation more of the feature) and ``rank`` (by size), and
-        ``mdata.uns[key_added]["attribution_summary"]`` with ``target``, ``unit``, ``modality``, ``share`` (of the sizes of all
-        features, also those not kept), ``attribution`` (their sum), ``value`` and ``baseline`` (the target in these cells and in the mean
-        cell), ``explained`` (how much of their difference, cell by cell, the attributions add up to: 1 if nothing is lost where
-        the choice of experts changes), ``agreement`` (how well the groups can be told apart; 1 for labels and features) and ``n_cells``.
+        Writes ``mdata.uns[key_added]["attribution"]``, a frame with the columns
+
+        - ``target``, ``modality``, ``feature``;
+        - ``attribution``: mean over the target's cells, in log-odds of the label or in the predicted feature's unit;
+        - ``size``: mean of its absolute value;
+        - ``slope``: change of the target for one standard deviation more of the feature;
+        - ``rank`` by size;
+
+        and ``mdata.uns[key_added]["attribution_summary"]`` with the columns
+
+        - ``target``, ``unit``, ``modality``;
+        - ``attribution``: sum over all features, also those not in the table;
+        - ``share`` of their sizes;
+        - ``value`` and ``baseline``: the target in these cells and in the mean cell;
+        - ``explained``: how much of their difference, cell by cell, the attributions add up to; 1 if nothing is lost
+          where the choice of experts changes;
+        - ``agreement``: how well the groups can be told apart; 1 for labels and features;
+        - ``n_cells``.
 
     Raises
     ------
@@ -90,10 +104,10 @@ def attribute(
     ValueError
         Labels or cells are missing, a target is unknown, or the data do not fit the model.
     """
-    found = explained(mdata, model, targets, groupby, modality, source, key_added)
+    entries = resolve_targets(mdata, model, targets, groupby, modality, source, key_added)
     tables, summaries = [], []
-    for each in tqdm(found, desc="Attributing", unit="target", disable=len(found) < 2):
-        table, summary = _explain(mdata, model, each, method, n_steps, n_cells, n_top, max_memory)
+    for entry in tqdm(entries, desc="Attributing", unit="target", disable=len(entries) < 2):
+        table, summary = _explain(mdata, model, entry, method, n_steps, n_cells, n_top, max_memory)
         tables.append(table)
         summaries.append(summary)
     write_uns(
@@ -109,19 +123,19 @@ def attribute(
 def _explain(
     mdata: MuData,
     model: "SCMOE",
-    each: Explained,
+    entry: TargetCells,
     method: Method,
     n_steps: int,
     n_cells: int,
     n_top: int | None,
     max_memory: float,
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
-    target = each.target
+    target = entry.target
     mean = model.get_mean_attributions(
-        target, mdata, each.cells[:n_cells].tolist(), method=method, n_steps=n_steps, max_memory=max_memory
+        target, mdata, entry.cells[:n_cells].tolist(), method=method, n_steps=n_steps, max_memory=max_memory
     )
-    shown = range(len(model.modalities)) if target.shown is None else target.shown
-    names = [model.modalities[v] for v in shown]
+    indices = range(len(model.modalities)) if target.shown is None else target.shown
+    names = [model.modalities[v] for v in indices]
     signed, absolute, slope = ({name: part[name] for name in names} for part in mean[:3])
     features = {name: model.feature_names[name] for name in names}
     table = attribution_table(signed, absolute, slope, features, n_top=n_top)

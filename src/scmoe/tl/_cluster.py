@@ -34,8 +34,8 @@ def cluster(
     model
         A trained model; only ``method="ddc"`` needs it.
     method
-        ``"leiden"``: Leiden on the 15-nearest-neighbor graph of the embedding; ``"kmeans"``: k-means on it; ``"ddc"``: the
-        model's clustering head. None: k-means if `n_clusters` is given, else Leiden.
+        ``"leiden"``: Leiden on the 15-nearest-neighbor graph of the embedding; ``"kmeans"``: k-means on it;
+        ``"ddc"``: the model's clustering head. None: k-means if `n_clusters` is given, else Leiden.
     n_clusters
         Number of clusters, exactly; for ``"kmeans"`` only (that of the head is fixed in training).
     resolution
@@ -65,11 +65,11 @@ def cluster(
     if method == "ddc":
         if model is None:
             raise ValueError("method='ddc' needs the model: scmoe.tl.cluster(mdata, model, method='ddc').")
-        found = model.predict_clusters(mdata)
+        labels = model.predict_clusters(mdata)
     else:
         embedding = stored_embedding(mdata, key_added)
-        found = leiden(embedding, resolution, seed) if method == "leiden" else kmeans(embedding, n_clusters, seed)
-    mdata.obs[Keys(name=key_added).cluster] = by_size(found)
+        labels = leiden(embedding, resolution, seed) if method == "leiden" else kmeans(embedding, n_clusters, seed)
+    mdata.obs[Keys(name=key_added).cluster] = numbered_by_size(labels)
 
 
 def leiden(embedding: np.ndarray, resolution: float, seed: int) -> np.ndarray:
@@ -86,9 +86,9 @@ def kmeans(embedding: np.ndarray, n_clusters: int | None, seed: int) -> np.ndarr
     return KMeans(n_clusters, n_init=10, random_state=seed).fit_predict(embedding)
 
 
-def by_size(found: np.ndarray) -> pd.Categorical:
+def numbered_by_size(labels: np.ndarray) -> pd.Categorical:
     """Clusters renamed "0", "1", ... from the largest to the smallest."""
-    order = pd.Series(found).value_counts().index
+    order = pd.Series(labels).value_counts().index
     return pd.Categorical(
-        pd.Series(found).map({name: str(i) for i, name in enumerate(order)}), map(str, range(len(order)))
+        pd.Series(labels).map({name: str(i) for i, name in enumerate(order)}), map(str, range(len(order)))
     )

@@ -14,9 +14,9 @@ from scmoe.explain._attribution import deletion_table
 from scmoe.explain._correlation import correlate
 from scmoe.model.explain._attribution import MAX_MEMORY, N_STEPS, Method
 from scmoe.model.explain._deletion import RANKINGS, SHARES
-from scmoe.tl._explained import explained
 from scmoe.tl._feature_chunks import feature_chunks
 from scmoe.tl._tables import write_uns
+from scmoe.tl._targets import resolve_targets
 
 if TYPE_CHECKING:
     from scmoe.model._scmoe import SCMOE
@@ -41,8 +41,8 @@ def deletion(
 ) -> None:
     """Test attributions: take away what a target is attributed to, and see how far it falls.
 
-    In each cell the features with the largest attributions are set to their means, more and more of them. Beside it, the same with
-    features ranked at random, and with features ranked by their correlation with the labels or with the measured
+    In each cell the features with the largest attributions are set to their means, more and more of them. Beside it
+    stand features ranked at random, and features ranked by their correlation with the labels or with the measured
     feature, times the cell's value: what one would do without a model. Attributions are worth something if the target
     falls further than with both.
 
@@ -60,11 +60,13 @@ def deletion(
     Returns
     -------
     None
-        Writes ``mdata.uns[key_added]["deletion"]``, a frame with the columns ``target``, ``ranking`` (``"attribution"``,
-        ``"correlation"``, ``"random"``), ``share`` (of the features, gone), ``value`` of the target, ``drop`` and ``drop_se`` (its
-        standard error over cells), and ``mdata.uns[key_added]["deletion_summary"]`` with ``target``, ``ranking``, ``area`` (mean
-        drop over the shares), ``p_over_attribution`` (one-sided Wilcoxon test, by cell, of whether the area of the attributions
-        is larger) and ``n_cells``.
+        Writes ``mdata.uns[key_added]["deletion"]``, a frame with the columns ``target``, ``ranking``
+        (``"attribution"``, ``"correlation"``, ``"random"``), ``share`` (of the features, gone), ``value`` of the
+        target, ``drop`` and ``drop_se`` (its standard error over cells).
+
+        Also writes ``mdata.uns[key_added]["deletion_summary"]`` with ``target``, ``ranking``, ``area`` (mean drop
+        over the shares), ``p_over_attribution`` (one-sided Wilcoxon test, by cell, of whether the area of the
+        attributions is larger) and ``n_cells``.
 
     Raises
     ------
@@ -73,16 +75,16 @@ def deletion(
     ValueError
         As `scmoe.tl.attribute`; or a feature that was not measured in these cells, so that there are no correlations.
     """
-    found = explained(mdata, model, targets, groupby, modality, source, key_added)
-    for each in found:
-        if not np.isfinite(each.truth).any():
+    entries = resolve_targets(mdata, model, targets, groupby, modality, source, key_added)
+    for entry in entries:
+        if not np.isfinite(entry.truth).any():
             raise ValueError(
-                f"{each.target.name!r} was not measured in these cells, so there is no correlation to compare with. Use cells that "
-                "have it, such as the training data, or leave it out."
+                f"{entry.target.name!r} was not measured in these cells, so there is no correlation to compare with. "
+                "Use cells that have it, such as the training data, or leave it out."
             )
     curves, summaries = [], []
-    baseline = _correlations(mdata, model, np.stack([each.truth for each in found], axis=1))
-    for i, (target, cells, _) in enumerate(tqdm(found, desc="Deleting", unit="target", disable=len(found) < 2)):
+    baseline = _correlations(mdata, model, np.stack([entry.truth for entry in entries], axis=1))
+    for i, (target, cells, _) in enumerate(tqdm(entries, desc="Deleting", unit="target", disable=len(entries) < 2)):
         slopes = {name: r[:, i] for name, r in baseline.items()}
         values = model.get_deletion(
             target, slopes, mdata, cells[:n_cells].tolist(), method=method, n_steps=n_steps, max_memory=max_memory
@@ -103,11 +105,12 @@ def deletion(
 def _correlations(mdata: MuData, model: "SCMOE", truth: np.ndarray) -> dict[str, np.ndarray]:
     """Of each modality (features, targets), over the cells in which the target was measured; 0 where nothing varies."""
     # Most targets were measured in the same cells: these need one pass.
-    known, which = np.unique(np.isfinite(truth), axis=1, return_inverse=True)
+    patterns, pattern = np.unique(np.isfinite(truth), axis=1, return_inverse=True)
     columns = dict.fromkeys(model.modalities, np.nan_to_num(truth))
     chunks = feature_chunks(MosaicDataset(mdata, model.setup))
-    found = correlate(chunks, columns, [np.where(cells, 0, -1) for cells in known.T])
+    correlations = correlate(chunks, columns, [np.where(cells, 0, -1) for cells in patterns.T])
     empty = {name: np.zeros((len(names), truth.shape[1])) for name, names in model.feature_names.items()}
     return empty | {
-        name: np.stack([each[k].r[:, i] for i, k in enumerate(which.ravel())], axis=1) for name, each in found.items()
+        name: np.stack([by_pattern[k].r[:, i] for i, k in enumerate(pattern.ravel())], axis=1)
+        for name, by_pattern in correlations.items()
     }

@@ -38,8 +38,8 @@ def denoise(
     Returns
     -------
     None
-        Writes ``mdata.mod[modality].layers["{key_added}_denoised"]``, its cells x its features (NaN in features that the
-        model does not know), in the units of `scmoe.model.SCMOE.get_normalized`.
+        Writes ``mdata.mod[modality].layers["{key_added}_denoised"]``, its cells x its features (NaN in features that
+        the model does not know), in the units of `scmoe.model.SCMOE.get_normalized`.
 
     Raises
     ------

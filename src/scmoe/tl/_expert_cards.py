@@ -27,8 +27,8 @@ def expert_cards(
 ) -> None:
     """Tell which modalities, groups of cells and features each expert serves.
 
-    The p-values treat cells as independent, which cells of one donor are not. Features are read as the model reads them,
-    counts log-normalized, some cells at a time.
+    The p-values treat cells as independent, which cells of one donor are not. Features are read as the model reads
+    them, counts log-normalized, some cells at a time.
 
     Parameters
     ----------

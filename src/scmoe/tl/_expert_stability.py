@@ -42,7 +42,8 @@ def expert_stability(
     -------
     None
         Writes ``mdata.uns[key_added]["expert_stability"]``, the frame that `scmoe.explain.stability_table` returns:
-        correlations of experts matched between each pair of models, and mutual information and divergences of each model.
+        correlations of experts matched between each pair of models, and mutual information and divergences of each
+        model.
 
     Raises
     ------
@@ -55,7 +56,8 @@ def expert_stability(
     """
     if not isinstance(models, Mapping):
         raise TypeError(
-            f"models must name the models, as in {{'seed 0': first, 'seed 1': second}}; found a {type(models).__name__}."
+            f"models must name the models, as in {{'seed 0': first, 'seed 1': second}}; found a "
+            f"{type(models).__name__}."
         )
     usages = {str(name): model.get_router_activations(mdata, kind="soft") for name, model in models.items()}
     table = stability_table(usages, layer=layer, n_permutations=n_permutations, seed=seed)

@@ -42,12 +42,12 @@ def expert_usage(
     Returns
     -------
     None
-        Writes, for each modality, ``mdata.mod[m].obsm["{key_added}_router"]`` (its cells x experts: mean routing weight
-        in the last block), and ``mdata.uns[key_added]["expert_usage"]``, a frame with the columns ``layer``,
-        ``modality``, ``group`` (``"all cells"``, and the groups), ``expert``, ``hard`` (share of the choices), ``soft`` (share
-        of the weight) and ``n_cells``; ``mdata.uns[key_added]["expert_usage_groupby"]`` holds `groupby`, and
-        ``mdata.uns[key_added]["expert_summary"]`` mutual information, divergences, entropies and dead experts, as
-        `scmoe.explain.usage_summary` returns them.
+        Writes, for each modality, ``mdata.mod[m].obsm["{key_added}_router"]`` (its cells x experts: mean routing
+        weight in the last block), and ``mdata.uns[key_added]["expert_usage"]``, a frame with the columns ``layer``,
+        ``modality``, ``group`` (``"all cells"``, and the groups), ``expert``, ``hard`` (share of the choices),
+        ``soft`` (share of the weight) and ``n_cells``; ``mdata.uns[key_added]["expert_usage_groupby"]`` holds
+        `groupby`, and ``mdata.uns[key_added]["expert_summary"]`` mutual information, divergences, entropies and dead
+        experts, as `scmoe.explain.usage_summary` returns them.
 
     Raises
     ------

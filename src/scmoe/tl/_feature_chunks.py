@@ -18,7 +18,9 @@ def feature_chunks(dataset: MosaicDataset) -> Iterator[FeatureChunk]:
         cells = np.arange(start, min(start + n_cells, len(dataset)))
         batch = dataset[cells]
         for v, name in enumerate(dataset.setup.modalities):
-            here = cells[dataset.present[cells, v]]
-            seen = batch.observed[v]
-            if len(here):
-                yield FeatureChunk(name, here, batch.values[v].numpy(), None if seen is None else seen.numpy())
+            members = cells[dataset.present[cells, v]]
+            observed = batch.observed[v]
+            if len(members):
+                yield FeatureChunk(
+                    name, members, batch.values[v].numpy(), None if observed is None else observed.numpy()
+                )

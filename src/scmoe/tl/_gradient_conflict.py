@@ -28,20 +28,22 @@ def gradient_conflict(
 ) -> None:
     """Tell whether modalities, or tasks, pull the experts that they share in different directions.
 
-    Gradients are taken on all parameters of a layer's experts, without dropout and noise, with random attention groups as in the
-    training. After the scMoE paper, Figure 1b, which leaves open what the gradient of a modality is. The definitions:
+    Gradients are taken on all parameters of a layer's experts, without dropout and noise, with random attention
+    groups as in the training. After the scMoE paper, Figure 1b, which leaves open what the gradient of a modality is.
+    The definitions:
 
-    - ``"target"``: of the loss of decoding the modality, from all states. Over modalities they add up to the gradient of
-      the decoding loss.
+    - ``"target"``: of the loss of decoding the modality, from all states. Over modalities they add up to the gradient
+      of the decoding loss.
     - ``"source"``: of the loss of decoding all modalities from the modality's state. They add up to the same.
     - ``"token"``: of the whole training loss, as far as it reaches the experts through the modality's tokens. They
       add up to the whole gradient.
-    - ``"task"``: of the reconstruction, the neighbor graph, the router's losses and the clustering, as far as there are. They
-      add up to the whole gradient.
+    - ``"task"``: of the reconstruction, the neighbor graph, the router's losses and the clustering, as far as there
+      are. They add up to the whole gradient.
 
-    The reference is the cosine of the gradients that random groups of a batch's cells have, one group for each modality (two
-    for tasks): of the decoding loss for targets and sources, and of the whole loss for tokens and tasks. These gradients differ
-    by chance alone. How far their cosine stays below 1 is what few cells cost; a lower cosine is conflict.
+    The reference is the cosine of the gradients of random groups of a batch's cells, one group for each modality (two
+    for tasks). It is of the decoding loss for targets and sources, and of the whole loss for tokens and tasks. These
+    gradients differ by chance alone. How far their cosine stays below 1 is what few cells cost; a lower cosine is
+    conflict.
 
     Parameters
     ----------
@@ -65,8 +67,8 @@ def gradient_conflict(
     Returns
     -------
     None
-        Writes ``mdata.uns[key_added]["gradient_conflict"]``, a frame with a row for each definition, layer and pair, whose columns
-        `scmoe.explain.conflict_table` explains.
+        Writes ``mdata.uns[key_added]["gradient_conflict"]``, a frame with a row for each definition, layer and pair,
+        whose columns `scmoe.explain.conflict_table` explains.
 
     Raises
     ------
@@ -74,9 +76,9 @@ def gradient_conflict(
         An unknown definition, a model of one modality, or data that do not fit the model or lack one of its modalities.
     """
     tables = []
-    for each in DEFINITIONS if definition is None else (definition,):
-        found = model.get_gradient_conflict(
-            mdata, definition=each, n_batches=n_batches, batch_size=batch_size, seed=seed, plan_kwargs=plan_kwargs
+    for name in DEFINITIONS if definition is None else (definition,):
+        result = model.get_gradient_conflict(
+            mdata, definition=name, n_batches=n_batches, batch_size=batch_size, seed=seed, plan_kwargs=plan_kwargs
         )
-        tables.append(conflict_table(found.gram, found.reference, found.names, each))
+        tables.append(conflict_table(result.gram, result.reference, result.names, name))
     write_uns(mdata, key_added, **{GRADIENT_CONFLICT: pd.concat(tables, ignore_index=True)})

@@ -31,8 +31,8 @@ def neighbor_graph(embedding: np.ndarray, seed: int) -> AnnData:
     if len(embedding) < 4:
         raise ValueError(f"A graph of the embedding needs at least 4 cells; found {len(embedding)}.")
     points, k = AnnData(embedding), min(N_NEIGHBORS, len(embedding) - 1)
-    # numba's first parallel loop sets the threads of every OpenMP user to all cores, torch's too: against the user's choice,
-    # and the order of sums would change, so that the same seed would no longer give the same model bit by bit.
+    # numba's first parallel loop sets the threads of every OpenMP user to all cores, torch's too. That is against the
+    # user's choice, and it changes the order of sums: the same seed would no longer give the same model bit by bit.
     with threads_kept():
         sc.pp.neighbors(
             points, n_neighbors=k, use_rep="X", random_state=seed, transformer=search_of(len(points), k, seed)
@@ -41,7 +41,9 @@ def neighbor_graph(embedding: np.ndarray, seed: int) -> AnnData:
 
 
 def search_of(n_cells: int, n_neighbors: int, seed: int) -> Any:
-    """The search that scanpy chooses for many cells, with a matrix as scanpy knows it; None, which is scanpy's own choice, for few.
+    """The search that scanpy chooses for many cells, with a matrix as scanpy knows it.
+
+    None, which leaves the choice to scanpy, for few cells.
 
     pynndescent 0.7 returns a sparse array, which has no ``getnnz``, and scanpy 1.11 fails there.
     """

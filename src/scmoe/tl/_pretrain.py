@@ -8,7 +8,7 @@ from anndata import AnnData
 
 from scmoe._keys import HISTORY, PARAMS, PRETRAIN_KEY, Keys
 from scmoe.io._storable import warn_of_unstorable
-from scmoe.tl._tables import uns_kept_on_error, write_uns
+from scmoe.tl._tables import check_free, uns_kept_on_error, write_uns
 
 if TYPE_CHECKING:
     from scmoe.model.genes._xtrimogene import XTRIMOGENE
@@ -55,9 +55,10 @@ def pretrain(
     -------
     XTRIMOGENE
         The trained model. Writes ``adata.obsm["X_{key_added}"]``, the embedding (cells x width, see
-        `scmoe.model.XTRIMOGENE.get_latent_representation`); ``adata.varm[key_added]``, the identities of the genes (genes x width;
-        NaN for genes that the vocabulary does not know); and to ``adata.uns[key_added]`` ``"history"`` (losses by epoch) and
-        ``"params"`` (settings, seed, versions, seconds, how the genes fit the vocabulary).
+        `scmoe.model.XTRIMOGENE.get_latent_representation`); ``adata.varm[key_added]``, the identities of the genes
+        (genes x width; NaN for genes that the vocabulary does not know); and to ``adata.uns[key_added]``
+        ``"history"`` (losses by epoch) and ``"params"`` (settings, seed, versions, seconds, how the genes fit the
+        vocabulary).
 
     Raises
     ------
@@ -72,11 +73,7 @@ def pretrain(
         warn_of_unstorable(adata)
     with uns_kept_on_error(adata):
         XTRIMOGENE.setup_anndata(adata, layer=layer, values=values, vocabulary=vocabulary, column=column)
-        if not isinstance(adata.uns.get(key_added, {}), Mapping):
-            found = type(adata.uns[key_added]).__name__
-            raise ValueError(
-                f"adata.uns[{key_added!r}] must be free for results; found a {found}. Rename it or key_added."
-            )
+        check_free(adata, key_added)
         model = XTRIMOGENE(adata, preset=preset, seed=seed, **model_kwargs)
         model.train(max_epochs, **(train_kwargs or {}))
     adata.obsm[keys.embedding] = model.get_latent_representation()

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
+from anndata import AnnData
 from anndata.utils import make_index_unique
 from mudata import MuData
 
@@ -37,7 +38,7 @@ def storable_frame(values: np.ndarray, mdata: MuData, names: Sequence[str]) -> p
 
 
 def as_layer(mdata: MuData, modality: str, values: np.ndarray, features: Sequence[str]) -> np.ndarray:
-    """All cells x the model's features to the modality's own cells and features, NaN in features that are not the model's."""
+    """Values of all cells x the model's features for the modality's own cells and features; NaN in other features."""
     adata = mdata.mod[modality]
     columns = pd.Index(features).get_indexer(adata.var_names)
     layer = values[mdata.obs_names.get_indexer(adata.obs_names)][:, columns]
@@ -67,11 +68,18 @@ def check_results(mdata: MuData, n_clusters: int | None, key: str) -> None:
     check_mdata(mdata)
     Keys(name=key)
     for name in {key, UNS_ROOT}:
-        if not isinstance(mdata.uns.get(name, {}), Mapping):
-            found = type(mdata.uns[name]).__name__
-            raise ValueError(f"mdata.uns[{name!r}] must be free for results; found a {found}. Rename it or key_added.")
+        check_free(mdata, name)
     if n_clusters is not None and n_clusters > mdata.n_obs:
         raise ValueError(f"n_clusters={n_clusters} is more than there are cells, {mdata.n_obs}. Lower it.")
+
+
+def check_free(data: MuData | AnnData, name: str) -> None:
+    """Raise if ``data.uns[name]`` holds something that results cannot be added to."""
+    if not isinstance(data.uns.get(name, {}), Mapping):
+        where, type_name = "adata" if isinstance(data, AnnData) else "mdata", type(data.uns[name]).__name__
+        raise ValueError(
+            f"{where}.uns[{name!r}] must be free for results; found a {type_name}. Rename it or key_added."
+        )
 
 
 def drop_results(mdata: MuData, key: str) -> None:
@@ -88,9 +96,9 @@ def drop_results(mdata: MuData, key: str) -> None:
             if name in arrays or keys.is_imputed(name, list(mdata.mod)):
                 del mapping[name]
     if key in mdata.uns:
-        kept = {name: value for name, value in mdata.uns.pop(key).items() if name == PREPARE}
-        if kept:
-            mdata.uns[key] = kept
+        remainder = {name: value for name, value in mdata.uns.pop(key).items() if name == PREPARE}
+        if remainder:
+            mdata.uns[key] = remainder
 
 
 def drop_columns(mdata: MuData, names: Iterable[str]) -> None:

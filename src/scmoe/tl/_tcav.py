@@ -22,7 +22,7 @@ from scmoe.io._quiet import quiet_mudata
 from scmoe.model._features import to_numpy
 from scmoe.model.explain._targets import nearest
 from scmoe.tl._tables import knows_split, write_uns
-from scmoe.tl._tcav_run import find_targets, run_layer
+from scmoe.tl._tcav_run import run_layer, usable_targets
 
 if TYPE_CHECKING:
     from scmoe.model._scmoe import SCMOE
@@ -54,9 +54,9 @@ def tcav(
 ) -> None:
     """Test which concepts the model's decisions depend on (TCAV, Kim et al. 2018), with controls.
 
-    A concept is a direction in a layer of the model that is learned from cells that have it and cells that do not. Asked is
-    whether the log-odds of a label increase in that direction, in the cells of the label. Depth (total counts) and the largest
-    batches are always run as well: what they do is not biology.
+    A concept is a direction in a layer of the model that is learned from cells that have it and cells that do not.
+    The question is whether the log-odds of a label increase in that direction, in the cells of the label. Depth
+    (total counts) and the largest batches are always run as well: what they do is not biology.
 
     Parameters
     ----------
@@ -68,32 +68,34 @@ def tcav(
         Labels, or groups of `groupby`, to explain; default all with at least 30 cells
         (that have all modalities, if these are concepts).
     groupby
-        Column of ``mdata.obs`` with groups, such as clusters; default the labels that the model was trained with. Predicted
-        labels count as labels; other groups are explained as the embedding tells them apart.
+        Column of ``mdata.obs`` with groups, such as clusters; default the labels that the model was trained with.
+        Predicted labels count as labels; other groups are explained as the embedding tells them apart.
     modalities
-        Whether each modality is a concept: cells of the target with nothing but this modality their own, against cells of
-        the target with nothing but the other modalities their own. All else comes from random cells.
+        Whether each modality is a concept: cells of the target with nothing but this modality their own, against
+        cells of the target with nothing but the other modalities their own. All else comes from random cells.
     gene_sets
-        Name -> genes (or other features of one modality). All are raised in the same cells, from their mean in the half of the cells
-        that has least to that in the tenth that has most; the concept is the direction in which that takes the layer.
+        Name -> genes (or other features of one modality). All are raised in the same cells, from their mean in the
+        half of the cells that has least to that in the tenth that has most; the concept is the direction in which
+        that takes the layer.
     markers
-        Name -> genes. Cells as a concept: the tenth that express the set most, against the half that expresses it least, without the
-        cells of the target. Where these belong to a rival label, the target may fall along the way to them.
+        Name -> genes. Cells as a concept: the tenth that express the set most, against the half that expresses it
+        least, without the cells of the target. Where these belong to a rival label, the target may fall along the way
+        to them.
     cells
         Name -> boolean mask over all cells, or boolean column of ``mdata.obs``: these cells against all others.
     missing_rate
         A modality with raw counts. Bands of its genes by their share of zeros (0-20 %, ... 80-100 %) are concepts, made
         like those of modalities: a band against as many genes of the other bands.
     layer
-        One or several of ``model.layers``. Labels and clusters are read from gene programs of the input as well as from tokens,
-        so only ``"input"`` sees all that they depend on.
+        One or several of ``model.layers``. Labels and clusters are read from gene programs of the input as well as
+        from tokens, so only ``"input"`` sees all that they depend on.
     n_random
         See `scmoe.explain.concept_test`.
     n_permutations
         Permutations; None: 1999, or more if the number of tests takes more for any to be significant.
     n_matched
-        Random sets of genes, of the same size and expression, that each of `gene_sets` is compared with; None: as many as
-        permutations.
+        Random sets of genes, of the same size and expression, that each of `gene_sets` is compared with; None: as
+        many as permutations.
     correction
         For all tests of the call; see ``p_adjusted``.
     seed
@@ -104,53 +106,55 @@ def tcav(
     Returns
     -------
     None
-        Writes ``mdata.uns[key_added]["tcav"]``, a frame with a row for each layer, target and concept: ``layer``, ``concept``,
-        ``kind`` (``"modality"``, ``"gene set"``, ``"markers"``, ``"cells"``, ``"missing rate"`` or ``"control"``), the columns of
-        `scmoe.explain.concept_test` (``p`` of a gene set is the share of random gene sets that have at least the effect; its
-        direction is not learned, so its accuracy is 1), and
+        Writes ``mdata.uns[key_added]["tcav"]``, a frame with a row for each layer, target and concept. Its columns
+        are those of `scmoe.explain.concept_test` (``p`` of a gene set is the share of random gene sets that have at
+        least the effect; its direction is not learned, so its accuracy is 1), and
 
+        - ``layer``, ``concept``;
+        - ``kind``: ``"modality"``, ``"gene set"``, ``"markers"``, ``"cells"``, ``"missing rate"`` or ``"control"``;
         - ``p_matched``: of markers, share of 50 random gene sets that have at least the effect; NaN for other concepts;
         - ``p_adjusted``: ``p`` for all tests of the call together;
         - ``significant``: ``p_adjusted``, ``cav_accuracy_p`` and (of markers) ``p_matched`` are below 0.05;
-        - ``control_cosine``: largest size of the cosine of the concept's direction with that of a control; NaN where there
-          is no other control.
+        - ``control_cosine``: largest size of the cosine of the concept's direction with that of a control; NaN where
+          there is no other control.
 
     Raises
     ------
     KeyError
         A column that `mdata` does not have.
     ValueError
-        No labels; a target, layer, modality or gene that does not exist (the nearest names are listed); too few cells; a
-        layer in which TCAV cannot work; too few permutations, or random sets of genes, for so many tests.
+        No labels; a target, layer, modality or gene that does not exist (the nearest names are listed); too few
+        cells; a layer in which TCAV cannot work; too few permutations, or random sets of genes, for so many tests.
     """
     check_method(correction)
-    chosen = choose_cells(mdata, seed)
+    indices = sample_cells(mdata, seed)
     with quiet_mudata():
-        sample = mdata if len(chosen) == mdata.n_obs else mdata[chosen].copy()
-    masks = {name: mask_of(mdata, name, value)[chosen] for name, value in (cells or {}).items()}
+        sample = mdata if len(indices) == mdata.n_obs else mdata[indices].copy()
+    masks = {name: mask_of(mdata, name, value)[indices] for name, value in (cells or {}).items()}
     concepts: list[Concept | RaisedConcept] = list(modality_concepts(sample, model.setup) if modalities else ())
     concepts += marker_concepts(sample, model.setup, markers or {}, seed)
     concepts += [MaskConcept(name=name, kind="cells", mask=mask) for name, mask in masks.items()]
     if missing_rate is not None:
-        training = model.train_indices if knows_split(model, mdata) else chosen
-        concepts += missing_rate_concepts(sample, model.setup, missing_rate, np.isin(chosen, training), seed)
+        training = model.train_indices if knows_split(model, mdata) else indices
+        concepts += missing_rate_concepts(sample, model.setup, missing_rate, np.isin(indices, training), seed)
     concepts += [*depth_control(sample, model.setup), *batch_controls(sample, model.setup)]
-    found = find_targets(sample, model, targets, groupby, concepts, key_added)
+    entries = usable_targets(sample, model, targets, groupby, concepts, key_added)
     layers = [layer] if isinstance(layer, str) else list(layer)
-    enough = enough_permutations(len(layers) * len(found) * (len(concepts) + len(gene_sets or {})))
+    enough = enough_permutations(len(layers) * len(entries) * (len(concepts) + len(gene_sets or {})))
     n_permutations, n_matched = n_permutations or enough, n_matched or enough
-    spreads = {
-        name: to_numpy(each.std) for name, each in zip(model.modalities, model.module.standardizers, strict=True)
+    scales = {
+        name: to_numpy(standardizer.std)
+        for name, standardizer in zip(model.modalities, model.module.standardizers, strict=True)
     }
-    concepts = [*raised_concepts(sample, model.setup, gene_sets or {}, spreads, n_matched, seed), *concepts]
-    check_tests(concepts, len(layers) * len(found), n_permutations, n_matched)
+    concepts = [*raised_concepts(sample, model.setup, gene_sets or {}, scales, n_matched, seed), *concepts]
+    check_tests(concepts, len(layers) * len(entries), n_permutations, n_matched)
     with tqdm(total=len(layers) * len(concepts), desc="TCAV", delay=BAR_SECONDS, file=sys.stderr) as bar:
         tables = [
             run_layer(
                 sample,
                 model,
                 name,
-                found,
+                entries,
                 concepts,
                 n_random=n_random,
                 n_permutations=n_permutations,
@@ -163,11 +167,11 @@ def tcav(
 
 
 def enough_permutations(n_tests: int) -> int:
-    """As many as one test needs, or more for a p-value that twice the correction for all tests would leave significant."""
+    """Permutations enough for a p-value that twice the correction for all tests would leave significant."""
     return max(N_PERMUTATIONS, int(np.ceil(2 * n_tests / ALPHA)))
 
 
-def choose_cells(mdata: MuData, seed: int) -> NDArray[np.intp]:
+def sample_cells(mdata: MuData, seed: int) -> NDArray[np.intp]:
     """Positions of the cells to work with."""
     if mdata.n_obs > MAX_CELLS:
         logger.info("TCAV takes its cells from a random %d of %d", MAX_CELLS, mdata.n_obs)
@@ -187,8 +191,8 @@ def mask_of(mdata: MuData, name: str, value: NDArray[np.bool_] | pd.Series | str
     mask = np.asarray(value)
     if mask.shape != (mdata.n_obs,) or mask.dtype != bool:
         raise ValueError(
-            f"cells[{name!r}] must say True or False for each of the {mdata.n_obs} cells; found {mask.dtype} of the shape "
-            f"{mask.shape}. Compare the column with a value, such as mdata.obs['donor'] == 'donor1'."
+            f"cells[{name!r}] must say True or False for each of the {mdata.n_obs} cells; found {mask.dtype} of the "
+            f"shape {mask.shape}. Compare the column with a value, such as mdata.obs['donor'] == 'donor1'."
         )
     return mask
 
@@ -198,18 +202,19 @@ def check_tests(concepts: Sequence[Concept | RaisedConcept], n_each: int, n_perm
     names = [concept.name for concept in concepts]
     if all(concept.kind == CONTROL for concept in concepts):
         raise ValueError(
-            "There is no concept to test. Pass gene_sets=, markers= or cells=, or data with at least two modalities (modalities=True)."
+            "There is no concept to test. Pass gene_sets=, markers= or cells=, or data with at least two modalities "
+            "(modalities=True)."
         )
     if repeated := [name for name in names if names.count(name) > 1]:
         raise ValueError(f"Two concepts are called {repeated[0]!r}. Rename one.")
     n_tests = n_each * len(concepts)
     if n_tests / (n_permutations + 1) >= ALPHA:
         raise ValueError(
-            f"With {n_tests} tests (layers x targets x concepts) none can be significant after {n_permutations} permutations. "
-            f"Set n_permutations to at least {int(2 * n_tests / ALPHA)}, or name fewer targets."
+            f"With {n_tests} tests (layers x targets x concepts) none can be significant after {n_permutations} "
+            f"permutations. Set n_permutations to at least {int(2 * n_tests / ALPHA)}, or name fewer targets."
         )
     if any(isinstance(concept, RaisedConcept) for concept in concepts) and n_tests / (n_matched + 1) >= ALPHA:
         raise ValueError(
-            f"With {n_tests} tests (layers x targets x concepts) no gene set can be significant beside {n_matched} random sets of "
-            f"genes. Set n_matched to at least {int(2 * n_tests / ALPHA)}, or name fewer targets."
+            f"With {n_tests} tests (layers x targets x concepts) no gene set can be significant beside {n_matched} "
+            f"random sets of genes. Set n_matched to at least {int(2 * n_tests / ALPHA)}, or name fewer targets."
         )

@@ -14,7 +14,7 @@ from scmoe.explain.concepts._features import FeatureConcept, complete_cells
 from scmoe.explain.concepts._matched import matched_p
 from scmoe.explain.concepts._raised import RaisedConcept, raised_test
 from scmoe.explain.concepts._tcav import run_test
-from scmoe.tl._explained import Explained, groups_explained
+from scmoe.tl._targets import TargetCells, resolve_groups
 
 if TYPE_CHECKING:
     from scmoe.model._scmoe import SCMOE
@@ -24,34 +24,35 @@ MAX_TARGET = 500
 FIRST = ["layer", "target", "concept", "kind"]
 
 
-def find_targets(
+def usable_targets(
     mdata: MuData,
     model: "SCMOE",
     targets: str | Sequence[str] | None,
     groupby: str | None,
     concepts: Sequence[Concept | RaisedConcept],
     key: str,
-) -> dict[str, Explained]:
+) -> dict[str, TargetCells]:
     """The targets asked for, or all that concepts can be made for."""
-    found = {each.target.name: each for each in groups_explained(mdata, model, targets, groupby, key)}
+    entries = {entry.target.name: entry for entry in resolve_groups(mdata, model, targets, groupby, key)}
     if targets is not None:
-        return found
+        return entries
     usable = np.ones(mdata.n_obs, dtype=bool)
     if any(isinstance(concept, FeatureConcept) for concept in concepts):
         usable = complete_cells(mdata, model.setup)
-    sizes = {name: int(usable[each.cells].sum()) for name, each in found.items()}
+    sizes = {name: int(usable[entry.cells].sum()) for name, entry in entries.items()}
     if max(sizes.values()) < MIN_CONCEPT:
         raise ValueError(
-            f"No group has {MIN_CONCEPT} cells to learn a concept from; found {sizes}. Name targets=, or use more cells."
+            f"No group has {MIN_CONCEPT} cells to learn a concept from; found {sizes}. Name targets=, or use more "
+            "cells."
         )
-    return {name: each for name, each in found.items() if sizes[name] >= MIN_CONCEPT}
+    return {name: entry for name, entry in entries.items() if sizes[name] >= MIN_CONCEPT}
 
 
 def run_layer(
     mdata: MuData,
     model: "SCMOE",
     layer: str,
-    targets: Mapping[str, Explained],
+    targets: Mapping[str, TargetCells],
     concepts: Sequence[Concept | RaisedConcept],
     *,
     n_random: int,
@@ -68,8 +69,8 @@ def run_layer(
         n_pool=n_random,
     )
     gradients = {
-        name: model.get_gradients(each.target, layer, mdata, each.cells[:MAX_TARGET].tolist())
-        for name, each in targets.items()
+        name: model.get_gradients(entry.target, layer, mdata, entry.cells[:MAX_TARGET].tolist())
+        for name, entry in targets.items()
     }
 
     def move(modality: str, shifts: NDArray[np.float32], cells: NDArray[np.intp]) -> Activations:
@@ -80,16 +81,16 @@ def run_layer(
         # Concepts that are the same for all targets are learned once.
         for names in [[name] for name in targets] if concept.by_target else [list(targets)]:
             mask, rng = targets[names[0]].truth == 1, np.random.default_rng(seed)
-            chosen, matched = {name: gradients[name] for name in names}, np.nan
+            subset, matched = {name: gradients[name] for name in names}, np.nan
             if isinstance(concept, RaisedConcept):
-                tested = raised_test(concept.directions(mdata, move, rng), MAX_CONCEPT, chosen)
+                result = raised_test(concept.directions(mdata, move, rng), MAX_CONCEPT, subset)
             else:
                 sets = concept.sets(view, mask, rng)
-                tested = run_test(*sets, chosen, n_random=n_random, n_permutations=n_permutations, seed=seed)
+                result = run_test(*sets, subset, n_random=n_random, n_permutations=n_permutations, seed=seed)
             if isinstance(concept, ScoreConcept) and concept.matched is not None:
                 matched = matched_p(concept, view, mask, gradients[names[0]], seed)
-            tables.append(tested.table.assign(concept=concept.name, kind=concept.kind, p_matched=matched))
-            cavs += [tested.cav] * len(names)
+            tables.append(result.table.assign(concept=concept.name, kind=concept.kind, p_matched=matched))
+            cavs += [result.cav] * len(names)
         progress()
     table = pd.concat(tables, ignore_index=True).assign(layer=layer)
     table["control_cosine"] = control_cosines(table, np.stack(cavs))
@@ -97,7 +98,7 @@ def run_layer(
 
 
 def control_cosines(table: pd.DataFrame, cavs: NDArray[np.floating]) -> NDArray[np.float64]:
-    """Largest size of the cosine of each row's direction with that of another concept that is a control; NaN without one."""
+    """Largest absolute cosine of each row's direction with that of a control of another name; NaN without one."""
     name, is_control = table["concept"].to_numpy(), (table["kind"] == CONTROL).to_numpy()
     other = is_control[None, :] & (name[:, None] != name[None, :])
     size = np.where(other, np.abs(cavs @ cavs.T), -1.0).max(axis=1)

@@ -9,10 +9,10 @@ from scmoe.explain.concepts._features import (
     FeatureConcept,
     choose_columns,
     complete_cells,
-    donors,
     missing_rate_concepts,
     mix,
     modality_concepts,
+    random_partners,
 )
 
 ALL = np.ones(120, dtype=bool)
@@ -58,7 +58,7 @@ def test_altered_cells_are_read_by_the_model_as_they_are(paired, trained):
 def test_donors_are_of_the_same_batch():
     batch = np.array([0, 1] * 50)
     cells = np.arange(20)
-    found = donors(cells, np.arange(100) >= 60, batch, np.random.default_rng(0))
+    found = random_partners(cells, np.arange(100) >= 60, batch, np.random.default_rng(0))
     assert (batch[found] == batch[cells]).all() and (found >= 60).all() and len(set(found)) > 5
 
 

@@ -16,8 +16,8 @@ def adjust(table: pd.DataFrame, method: Method = "holm") -> pd.DataFrame:
     Parameters
     ----------
     table
-        Rows of `concept_test`, all that were tested together. A column ``p_matched``, the p-value against other concepts of
-        the same make, counts where it is not NaN.
+        Rows of `concept_test`, all that were tested together. A column ``p_matched``, the p-value against other
+        concepts of the same kind, counts where it is not NaN.
     method
         ``"holm"`` or ``"bonferroni"``; both keep the chance of any false positive at 0.05, and Holm finds more.
 

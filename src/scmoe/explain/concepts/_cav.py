@@ -47,17 +47,18 @@ def fit_rotation(activations: NDArray[np.floating]) -> Rotation:
     """
     center = activations.mean(axis=0)
     x = activations - center
+    # X Xᵀ and Xᵀ X have the same eigenvalues above 0, so the smaller of the two is enough.
     wide = x.shape[0] < x.shape[1]
     gram = x @ x.T if wide else x.T @ x
     total, size = float(np.trace(gram)), len(gram)
     if not total > 0:
         raise ValueError(
-            f"All {len(x)} cells of the concept and the pool have the same activations, so no direction tells them apart. "
-            "Choose an earlier layer or another concept."
+            f"All {len(x)} cells of the concept and the pool have the same activations, so no direction tells them "
+            "apart. Choose an earlier layer or another concept."
         )
     values, vectors = eigh(gram, subset_by_index=[max(size - MAX_COMPONENTS, 0), size - 1])
-    kept = values > size * np.finfo(gram.dtype).eps * values[-1]
-    axes = x.T @ vectors[:, kept] / np.sqrt(values[kept]) if wide else vectors[:, kept]
+    nonzero = values > size * np.finfo(gram.dtype).eps * values[-1]
+    axes = x.T @ vectors[:, nonzero] / np.sqrt(values[nonzero]) if wide else vectors[:, nonzero]
     return Rotation(center, axes, float(np.sqrt(total / len(x))))
 
 

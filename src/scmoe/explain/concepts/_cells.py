@@ -100,8 +100,8 @@ class ScoreConcept:
     scores
         (n_cells,); NaN in cells that cannot have one.
     by_target
-        Whether the target's own cells are left out of both sets: otherwise the concept would be the target itself where its
-        cells score high.
+        Whether the target's own cells are left out of both sets. Otherwise the concept would be the target itself
+        where its cells score high.
     matched
         Scores of random concepts of the same make, (n_matched, n_cells).
     """
@@ -130,9 +130,17 @@ def draw(view: View, name: str, positives: NDArray[np.intp], pool: NDArray[np.in
             f"Concept {name!r} needs at least {MIN_CONCEPT} cells, and as many others to compare with; found "
             f"{len(positives)} and {len(pool)}. Widen the concept, or use more cells."
         )
+    # A test needs at least as many cells in the pool as in the concept.
     positives = rng.permutation(positives)[: min(MAX_CONCEPT, len(pool))]
     pool = rng.permutation(pool)[: view.n_pool * len(positives)]
     return Sets(view.activations[positives], view.activations[pool])
+
+
+def cells_with(mdata: MuData, modality: str) -> Mask:
+    """Which cells have a modality; none if the data lack it."""
+    if modality not in mdata.mod:
+        return np.zeros(mdata.n_obs, dtype=bool)
+    return mdata.obs_names.isin(mdata.mod[modality].obs_names)
 
 
 def depth_control(mdata: MuData, setup: Setup) -> list[ScoreConcept]:

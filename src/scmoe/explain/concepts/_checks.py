@@ -28,8 +28,8 @@ def check_sets(
         )
     if len(positives) < MIN_CONCEPT or len(pool) < len(positives):
         raise ValueError(
-            f"A concept needs at least {MIN_CONCEPT} cells, and as many others to compare with; found {len(positives)} and "
-            f"{len(pool)}. Widen the concept, or use more cells."
+            f"A concept needs at least {MIN_CONCEPT} cells, and as many others to compare with; found {len(positives)} "
+            f"and {len(pool)}. Widen the concept, or use more cells."
         )
     if not gradients:
         raise ValueError("gradients must hold at least one target; found none.")
@@ -47,12 +47,13 @@ def check_gradients(target: str, gradients: Array) -> None:
     mean = gradients.mean(axis=0)
     if not gradients.any():
         raise ValueError(
-            f"Target {target!r} does not depend on this layer: its gradients are zero. Choose an earlier layer; 'input' sees all "
-            "that a model reads."
+            f"Target {target!r} does not depend on this layer: its gradients are zero. Choose an earlier layer; "
+            "'input' sees all that a model reads."
         )
     cosine = unit(gradients) @ unit(mean)
     if len(gradients) > 1 and cosine.min() > ALIGNED:
         raise ValueError(
-            f"Target {target!r} has the same gradient in all {len(gradients)} cells: all that comes after this layer is linear for "
-            "it, so its TCAV score is 0 or 1 for any concept. Choose an earlier layer, or another target, such as a probability."
+            f"Target {target!r} has the same gradient in all {len(gradients)} cells: all that comes after this layer "
+            "is linear for it, so its TCAV score is 0 or 1 for any concept. Choose an earlier layer, or another "
+            "target, such as a probability."
         )

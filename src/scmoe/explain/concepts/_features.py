@@ -1,8 +1,8 @@
 """Concepts made by altering cells: what if only these features were the cell's own?
 
-Features that are not kept come from another, random cell. Setting them to their mean, or hiding them, would not do: the
-two sets of cells would differ by what is absent, so the direction between them would be that of an absence, far from all
-real cells, and no evidence. Here both sets hold as much of the target's own as of other cells' values, each value is one
+Other features come from another, random cell. Setting them to their mean, or hiding them, would not do: the two sets
+of cells would differ by what is absent. The direction between them would be that of an absence, far from all real
+cells, and no evidence. Here both sets hold as much of the target's own as of other cells' values, each value is one
 that occurs, and what differs is which features speak for the target.
 """
 
@@ -20,7 +20,7 @@ from scmoe._check import Matrix
 from scmoe._keys import UNS_ROOT
 from scmoe._log import logger
 from scmoe.data._setup import Setup, values_of
-from scmoe.explain.concepts._cells import MAX_CONCEPT, Mask, Sets, View, raw_counts
+from scmoe.explain.concepts._cells import MAX_CONCEPT, Mask, Sets, View, cells_with, raw_counts
 from scmoe.explain.concepts._checks import MIN_CONCEPT
 from scmoe.io._quiet import quiet_mudata
 
@@ -37,8 +37,8 @@ Features = Mapping[str, Mask]
 class FeatureConcept:
     """Some features speak for the target rather than others.
 
-    The concept's cells are cells of the target in which only `keep` is their own; cells of the pool are cells of the target in
-    which only `rival` is. All else comes from random cells of the same batch.
+    The concept's cells are cells of the target in which only `keep` is their own. Cells of the pool are cells of the
+    target in which only `rival` is. All else comes from random cells of the same batch.
 
     Parameters
     ----------
@@ -60,24 +60,24 @@ class FeatureConcept:
         own = rng.permutation(np.flatnonzero(complete & target))
         if len(own) < MIN_CONCEPT:
             raise ValueError(
-                f"Concept {self.name!r} is made from cells of the target that have all modalities, at least {MIN_CONCEPT}; found "
-                f"{len(own)}. Leave the target out, or run it without modalities= and missing_rate=."
+                f"Concept {self.name!r} is made from cells of the target that have all modalities, at least "
+                f"{MIN_CONCEPT}; found {len(own)}. Leave the target out, or run it without modalities= and "
+                "missing_rate=."
             )
         n = min(max(len(own) // 2, MIN_CONCEPT), MAX_CONCEPT)
         # From the two ends: no cell is in both sets unless there are too few.
         parts = (own[:n], self.keep), (own[::-1][: min(max(len(own) - n, n), view.n_pool * n)], self.rival)
         batch = batches_of(view.mdata, view.setup)
-        made = [
-            view.encode(mix(view.mdata, view.setup, cells, donors(cells, complete, batch, rng), kept))
-            for cells, kept in parts
+        activations = [
+            view.encode(mix(view.mdata, view.setup, cells, random_partners(cells, complete, batch, rng), features))
+            for cells, features in parts
         ]
-        return Sets(*made)
+        return Sets(*activations)
 
 
 def complete_cells(mdata: MuData, setup: Setup) -> Mask:
     """Which cells have all modalities of the model."""
-    has = [mdata.obs_names.isin(mdata.mod[name].obs_names) for name in setup.modalities]
-    return np.logical_and.reduce(has)
+    return np.logical_and.reduce([cells_with(mdata, name) for name in setup.modalities])
 
 
 def batches_of(mdata: MuData, setup: Setup) -> NDArray[np.intp]:
@@ -87,21 +87,21 @@ def batches_of(mdata: MuData, setup: Setup) -> NDArray[np.intp]:
     return pd.factorize(mdata.obs[setup.batch_key].astype(str))[0]
 
 
-def donors(
+def random_partners(
     cells: NDArray[np.intp], complete: Mask, batch: NDArray[np.intp], rng: np.random.Generator
 ) -> NDArray[np.intp]:
-    """For each cell a random one of the same batch, for the model takes out the batch effect of the cell's own batch."""
-    found = np.empty_like(cells)
+    """For each cell a random one of its batch: the model takes out the batch effect of the cell's own batch."""
+    partners = np.empty_like(cells)
     for b in np.unique(batch[cells]):
-        here = batch[cells] == b
-        found[here] = rng.choice(np.flatnonzero(complete & (batch == b)), here.sum())
-    return found
+        in_batch = batch[cells] == b
+        partners[in_batch] = rng.choice(np.flatnonzero(complete & (batch == b)), in_batch.sum())
+    return partners
 
 
 def mix(mdata: MuData, setup: Setup, cells: NDArray[np.intp], others: NDArray[np.intp], keep: Features) -> MuData:
     """Cells whose features are their own in `keep`, and those of the other cells elsewhere."""
     names = mdata.obs_names[cells]
-    made = {}
+    adatas = {}
     for modality in setup.modalities:
         adata, layer = mdata.mod[modality], setup.layers[modality]
         rows = adata.obs_names.get_indexer(mdata.obs_names)
@@ -109,9 +109,9 @@ def mix(mdata: MuData, setup: Setup, cells: NDArray[np.intp], others: NDArray[np
         mask = keep.get(modality, np.zeros(adata.n_vars, dtype=bool))
         values = choose_columns(matrix[rows[cells]], matrix[rows[others]], mask)
         parts = {"X": values} if layer is None else {"layers": {layer: values}}
-        made[modality] = AnnData(**parts, obs=pd.DataFrame(index=names), var=pd.DataFrame(index=adata.var_names))
+        adatas[modality] = AnnData(**parts, obs=pd.DataFrame(index=names), var=pd.DataFrame(index=adata.var_names))
     with quiet_mudata():
-        altered = MuData(made)
+        altered = MuData(adatas)
     altered.obs = mdata.obs.iloc[cells]
     altered.uns = {UNS_ROOT: mdata.uns[UNS_ROOT]} if UNS_ROOT in mdata.uns else {}
     return altered
@@ -125,7 +125,7 @@ def choose_columns(own: Matrix, other: Matrix, mask: Mask) -> Matrix:
     return sparse.hstack([own[:, mask], other[:, ~mask]], format="csr")[:, order]
 
 
-def check_all_there(mdata: MuData, setup: Setup) -> None:
+def check_modalities(mdata: MuData, setup: Setup) -> None:
     """Raise unless the data have all modalities of the model."""
     if missing := [name for name in setup.modalities if name not in mdata.mod]:
         raise ValueError(
@@ -136,7 +136,7 @@ def check_all_there(mdata: MuData, setup: Setup) -> None:
 
 def modality_concepts(mdata: MuData, setup: Setup) -> list[FeatureConcept]:
     """Each modality against all others; of two, one is the mirror image of the other; of one, nothing."""
-    check_all_there(mdata, setup)
+    check_modalities(mdata, setup)
     whole = {name: np.ones(mdata.mod[name].n_vars, dtype=bool) for name in setup.modalities}
     if len(whole) == 1:
         return []
@@ -169,42 +169,60 @@ def missing_rate_concepts(mdata: MuData, setup: Setup, modality: str, cells: Mas
     ValueError
         The modality has no raw counts, or fewer than two bands have enough genes.
     """
-    check_all_there(mdata, setup)
+    check_modalities(mdata, setup)
     if modality not in setup.modalities:
         raise ValueError(
             f"missing_rate={modality!r} is no modality of the model; it has {', '.join(setup.modalities)}."
         )
-    counts = raw_counts(mdata, setup, modality)
-    if counts is None:
-        raise ValueError(
-            f"missing_rate={modality!r} needs the raw counts of this modality in mdata[{modality!r}].layers['counts']; found none. "
-            "Run scmoe.pp.prepare on raw counts, or choose another modality."
-        )
-    there = mdata.obs_names[cells].intersection(mdata.mod[modality].obs_names)
-    rows = counts[mdata.mod[modality].obs_names.get_indexer(there)]
-    rate = 1 - np.asarray((rows != 0).sum(axis=0)).ravel() / len(there)
-    band = np.maximum(np.ceil(100 * rate / BAND), 1).astype(int)
-    bands, sizes = np.unique(band, return_counts=True)
-    found = ", ".join(f"{BAND * (b - 1)}-{BAND * b} %: {n}" for b, n in zip(bands, sizes, strict=True))
-    usable = bands[sizes >= MIN_GENES]
-    if len(usable) < 2:
-        raise ValueError(
-            f"Missing rates need at least two bands of {MIN_GENES} genes; mdata[{modality!r}] has {found}. Use more genes."
-        )
-    n = min(int(sizes[sizes >= MIN_GENES].min()), *(int((band != b).sum()) for b in usable))
-    logger.info("genes of %s by missing rate, %s; %d of each band with at least %d", modality, found, n, MIN_GENES)
-
+    band, usable, n = missing_rate_bands(mdata, setup, modality, cells)
     rng = np.random.default_rng(seed)
 
-    def some(of: Mask) -> Features:
-        return {modality: np.isin(np.arange(len(of)), rng.choice(np.flatnonzero(of), n, replace=False))}
+    def random_genes(mask: Mask) -> Features:
+        return {modality: np.isin(np.arange(len(mask)), rng.choice(np.flatnonzero(mask), n, replace=False))}
 
     return [
         FeatureConcept(
             name=f"{modality} missing {BAND * (b - 1)}-{BAND * b} %",
             kind="missing rate",
-            keep=some(band == b),
-            rival=some(band != b),
+            keep=random_genes(band == b),
+            rival=random_genes(band != b),
         )
         for b in usable
     ]
+
+
+def missing_rate_bands(
+    mdata: MuData, setup: Setup, modality: str, cells: Mask
+) -> tuple[NDArray[np.intp], NDArray[np.intp], int]:
+    """Divide genes by the share of cells in which they are zero; for the arguments see `missing_rate_concepts`.
+
+    Returns
+    -------
+    band
+        Band of every gene, counted from 1.
+    usable
+        Bands with enough genes.
+    n_genes
+        Genes that each of these bands has, and all other bands together.
+    """
+    counts = raw_counts(mdata, setup, modality)
+    if counts is None:
+        raise ValueError(
+            f"missing_rate={modality!r} needs the raw counts of this modality in mdata[{modality!r}].layers['counts']; "
+            "found none. Run scmoe.pp.prepare on raw counts, or choose another modality."
+        )
+    names = mdata.obs_names[cells].intersection(mdata.mod[modality].obs_names)
+    rows = counts[mdata.mod[modality].obs_names.get_indexer(names)]
+    rate = 1 - np.asarray((rows != 0).sum(axis=0)).ravel() / len(names)
+    band = np.maximum(np.ceil(100 * rate / BAND), 1).astype(int)
+    bands, sizes = np.unique(band, return_counts=True)
+    listing = ", ".join(f"{BAND * (b - 1)}-{BAND * b} %: {n}" for b, n in zip(bands, sizes, strict=True))
+    usable = bands[sizes >= MIN_GENES]
+    if len(usable) < 2:
+        raise ValueError(
+            f"Missing rates need at least two bands of {MIN_GENES} genes; mdata[{modality!r}] has {listing}. Use more "
+            "genes."
+        )
+    n = min(int(sizes[sizes >= MIN_GENES].min()), *(int((band != b).sum()) for b in usable))
+    logger.info("genes of %s by missing rate, %s; %d of each band with at least %d", modality, listing, n, MIN_GENES)
+    return band, usable, n

@@ -33,15 +33,15 @@ def raised_concepts(
     mdata: MuData,
     setup: Setup,
     gene_sets: Mapping[str, Sequence[str]],
-    spreads: Mapping[str, NDArray[np.floating]],
+    scales: Mapping[str, NDArray[np.floating]],
     n_matched: int,
     seed: int,
 ) -> list[RaisedConcept]:
     """The genes of each set raised in all cells, and random sets of as many genes from the same bins of expression.
 
-    Each gene is raised from its mean in the half of the cells that have least of it to that in the tenth that have most, in
-    units of `spreads`: of each modality (features,), the standard deviations that the model divides by. Those of these cells
-    would not do, for in a query of one cell type genes vary less.
+    Each gene is raised from its mean in the half of the cells that have least of it to its mean in the tenth that
+    have most. The unit is `scales`: of each modality (features,), the standard deviations that the model divides by.
+    Those of these cells would not do: in a query of one cell type genes vary less.
 
     Raises
     ------
@@ -50,11 +50,11 @@ def raised_concepts(
     """
     concepts = []
     for name, genes in gene_sets.items():
-        modality, values, chosen, known = look_up(mdata, setup, name, genes)
+        modality, values, genes_in_known, known = look_up(mdata, setup, name, genes)
         bins, rng = expression_bins(moments(values)[0]), np.random.default_rng(seed)
         rise = np.zeros(len(setup.feature_names[modality]))
-        rise[known] = rises(values) / spreads[modality][known]
-        sets = [known[chosen], *(known[random_set(bins, chosen, rng)] for _ in range(n_matched))]
+        rise[known] = rises(values) / scales[modality][known]
+        sets = [known[genes_in_known], *(known[random_set(bins, genes_in_known, rng)] for _ in range(n_matched))]
         concepts.append(RaisedConcept(name=name, modality=modality, rise=rise, sets=sets))
     return concepts
 
@@ -76,8 +76,9 @@ def rises(values: Matrix) -> NDArray[np.float64]:
 def marker_concepts(mdata: MuData, setup: Setup, markers: Mapping[str, Sequence[str]], seed: int) -> list[ScoreConcept]:
     """Cells that express a set of genes most, with random sets of as many genes from the same bins of expression.
 
-    The score of a cell is the mean of the set's genes minus that of all other genes of the same bins, each gene in units
-    of its standard deviation (Tirosh et al. 2016; that of `scanpy.tl.score_genes`, which draws some of these genes).
+    The score of a cell is the mean of the set's genes minus that of all other genes of the same bins, each gene in
+    units of its standard deviation (Tirosh et al. 2016; that of `scanpy.tl.score_genes`, which draws some of these
+    genes).
 
     Raises
     ------
@@ -86,8 +87,8 @@ def marker_concepts(mdata: MuData, setup: Setup, markers: Mapping[str, Sequence[
     """
     concepts = []
     for name, genes in markers.items():
-        modality, values, chosen, _ = look_up(mdata, setup, name, genes)
-        scores = gene_set_scores(values, chosen, N_MATCHED_MARKERS, np.random.default_rng(seed))
+        modality, values, indices, _ = look_up(mdata, setup, name, genes)
+        scores = gene_set_scores(values, indices, N_MATCHED_MARKERS, np.random.default_rng(seed))
         frame = pd.DataFrame(scores, index=mdata.mod[modality].obs_names).reindex(mdata.obs_names)
         by_cell = frame.to_numpy().T
         concepts.append(ScoreConcept(name=name, kind="markers", scores=by_cell[0], by_target=True, matched=by_cell[1:]))
@@ -97,31 +98,44 @@ def marker_concepts(mdata: MuData, setup: Setup, markers: Mapping[str, Sequence[
 def look_up(
     mdata: MuData, setup: Setup, name: str, genes: Sequence[str]
 ) -> tuple[str, Matrix, NDArray[np.intp], NDArray[np.intp]]:
-    """The genes' modality, its values for the known features, which of these the genes are, and which of the model's these are."""
+    """Find the genes of a set in the data and in the model.
+
+    Returns
+    -------
+    modality
+        That has the genes.
+    values
+        Of this modality for the model's features that the data have, cells x known features.
+    indices
+        Columns of the set in `values`.
+    known
+        Positions of these columns among the model's features.
+    """
     modality = find_modality(mdata, setup, name, genes)
     features = setup.feature_names[modality]
     columns = mdata.mod[modality].var_names.get_indexer(features)
     known = np.flatnonzero(columns >= 0)
-    chosen = pd.Index(features)[known].get_indexer(list(genes))
+    indices = pd.Index(features)[known].get_indexer(list(genes))
     # Counts are divided by the total over the model's features, as the model does.
     values = values_of(mdata, modality, setup.layers[modality])[:, columns[known]]
     values = sparse.csr_matrix(values) if sparse.issparse(values) else values
     values = log_normalize(values) if setup.likelihood(modality).reads_counts else values
-    return modality, values, np.unique(chosen), known
+    return modality, values, np.unique(indices), known
 
 
 def find_modality(mdata: MuData, setup: Setup, name: str, genes: Sequence[str]) -> str:
     """The modality that has the genes."""
     if isinstance(genes, str) or not len(genes):
         raise ValueError(f"Gene set {name!r} must be a list of at least one gene; found {genes!r}.")
-    here = [modality for modality in setup.modalities if modality in mdata.mod]
-    modality = max(here, key=lambda m: int(mdata.mod[m].var_names.isin(genes).sum()))
-    found = set(mdata.mod[modality].var_names)
-    known = [feature for feature in setup.feature_names[modality] if feature in found]
+    candidates = [modality for modality in setup.modalities if modality in mdata.mod]
+    modality = max(candidates, key=lambda m: int(mdata.mod[m].var_names.isin(genes).sum()))
+    measured = set(mdata.mod[modality].var_names)
+    known = [feature for feature in setup.feature_names[modality] if feature in measured]
     if missing := [gene for gene in genes if gene not in known]:
         raise ValueError(
-            f"mdata[{modality!r}] lacks {len(missing)} of the {len(genes)} genes of the set {name!r}: {shorten(missing)}. Correct "
-            f"them, or leave them out. It has no feature {missing[0]!r}{nearest(missing[0], known)}"
+            f"mdata[{modality!r}] lacks {len(missing)} of the {len(genes)} genes of the set {name!r}: "
+            f"{shorten(missing)}. Correct them, or leave them out. It has no feature "
+            f"{missing[0]!r}{nearest(missing[0], known)}"
         )
     return modality
 
@@ -145,7 +159,7 @@ def gene_set_scores(
     mean, std = moments(values)
     bins = expression_bins(mean)
     sets = [genes, *(random_set(bins, genes, rng) for _ in range(n_matched))]
-    weights = np.stack([set_weights(bins, chosen) for chosen in sets], axis=1)
+    weights = np.stack([set_weights(bins, indices) for indices in sets], axis=1)
     weights = np.divide(weights, std[:, None], out=np.zeros_like(weights), where=std[:, None] > 0)
     if not sparse.issparse(values):
         values = np.where(np.isnan(values), mean, values)
@@ -180,8 +194,8 @@ def set_weights(bins: NDArray[np.intp], genes: NDArray[np.intp]) -> NDArray[np.f
 
 def random_set(bins: NDArray[np.intp], genes: NDArray[np.intp], rng: np.random.Generator) -> NDArray[np.intp]:
     """As many genes from each bin as the set has there; other genes than the set's where there are enough."""
-    drawn = []
+    samples = []
     for b, n in zip(*np.unique(bins[genes], return_counts=True), strict=True):
         others = np.setdiff1d(np.flatnonzero(bins == b), genes)
-        drawn.append(rng.choice(others if len(others) >= n else np.flatnonzero(bins == b), n, replace=False))
-    return np.concatenate(drawn)
+        samples.append(rng.choice(others if len(others) >= n else np.flatnonzero(bins == b), n, replace=False))
+    return np.concatenate(samples)

@@ -28,11 +28,14 @@ def matched_p(concept: ScoreConcept, view: View, target: Mask, gradient: NDArray
 
     Notes
     -----
-    The label's permutation asks whether the concept's cells differ from others in what the target depends on. In data with
-    a few cell types most sets of genes do, for they differ between types: random sets say how much of it that explains.
+    The label's permutation asks whether the concept's cells differ from others in what the target depends on. In data
+    with a few cell types most sets of genes do, for they differ between types. Random sets say how much of it that
+    explains.
     """
     balanced = view._replace(n_pool=1)
     assert concept.matched is not None
-    made = [concept, *(replace(concept, scores=scores, matched=None) for scores in concept.matched)]
-    found = [effect(*each.sets(balanced, target, np.random.default_rng(seed)), gradient) for each in made]
-    return float(permutation_p(np.array(found)))
+    concepts = [concept, *(replace(concept, scores=scores, matched=None) for scores in concept.matched)]
+    effects = [
+        effect(*candidate.sets(balanced, target, np.random.default_rng(seed)), gradient) for candidate in concepts
+    ]
+    return float(permutation_p(np.array(effects)))

@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 
 from scmoe.explain._permutation import permutation_p
 from scmoe.explain.concepts._cav import Array, unit
-from scmoe.explain.concepts._cells import MAX_CONCEPT, Activations
+from scmoe.explain.concepts._cells import MAX_CONCEPT, Activations, cells_with
 from scmoe.explain.concepts._checks import check_gradients
-from scmoe.explain.concepts._tcav import COLUMNS, ConceptTest, without_test_if_rare
+from scmoe.explain.concepts._tcav import COLUMNS, ConceptTest, derivative_note, without_test_if_rare
 
 Move = Callable[[str, NDArray[np.float32], NDArray[np.intp]], Activations]
 """Of a modality, shifts of its features (S, D) and cells: mean changes of the cells' activations in a layer (S, F)."""
@@ -43,11 +43,11 @@ class RaisedConcept:
 
     def directions(self, mdata: MuData, move: Move, rng: np.random.Generator) -> Array:
         """Where a layer's activations go, (1 + random concepts, F), the concept's own first."""
-        here = np.flatnonzero(mdata.obs_names.isin(mdata.mod[self.modality].obs_names))
+        cells = np.flatnonzero(cells_with(mdata, self.modality))
         shifts = np.zeros((len(self.sets), len(self.rise)), np.float32)
         for row, genes in zip(shifts, self.sets, strict=True):
             row[genes] = self.rise[genes]
-        return move(self.modality, shifts, rng.permutation(here)[:MAX_CONCEPT]).astype(np.float64)
+        return move(self.modality, shifts, rng.permutation(cells)[:MAX_CONCEPT]).astype(np.float64)
 
 
 def raised_test(directions: Array, n_concept: int, gradients: Mapping[str, NDArray[np.floating]]) -> ConceptTest:
@@ -64,16 +64,16 @@ def raised_test(directions: Array, n_concept: int, gradients: Mapping[str, NDArr
 
     Returns
     -------
-    The columns of `concept_test`. The direction is known and not learned: its accuracy is 1, and so is the cosine. ``p`` is the
-    share of directions, random ones and this one, whose ``derivative`` is at least as large in size.
+    The columns of `concept_test`. The direction is known and not learned: its accuracy is 1, and so is the cosine.
+    ``p`` is the share of directions, the random ones and this one, whose ``derivative`` is at least as large in size.
     """
     for name, gradient in gradients.items():
         check_gradients(name, np.asarray(gradient, np.float64))
-    along, rows = unit(directions), []
+    units, rows = unit(directions), []
     for name, gradient in gradients.items():
         length = float(np.linalg.norm(gradient, axis=1).mean())
-        derivative = gradient.astype(np.float64) @ along[0]
-        effects = along @ gradient.mean(axis=0, dtype=np.float64)
+        derivative = gradient.astype(np.float64) @ units[0]
+        effects = units @ gradient.mean(axis=0, dtype=np.float64)
         row = {
             "target": name,
             "n_concept": n_concept,
@@ -88,7 +88,7 @@ def raised_test(directions: Array, n_concept: int, gradients: Mapping[str, NDArr
             "derivative": float(derivative.mean() / length),
             "p": float(permutation_p(np.abs(effects) / length)),
             "p_ttest": 1.0,
-            "note": ", ".join(f"{each:.3g}" for each in derivative / length),
+            "note": derivative_note(derivative / length),
         }
         rows.append(without_test_if_rare(row))
-    return ConceptTest(pd.DataFrame(rows)[COLUMNS], along[0])
+    return ConceptTest(pd.DataFrame(rows)[COLUMNS], units[0])

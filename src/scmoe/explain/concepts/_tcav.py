@@ -19,7 +19,7 @@ MIN_TARGET = 10
 N_RANDOM = 20
 N_PERMUTATIONS = 1999
 CURVATURE = 1 / 8
-"""p (1 - p) of cells that a regression tells apart fairly well; 1 / 4 would be that of cells that it cannot tell apart."""
+"""p (1 - p) of cells that a regression tells apart fairly well; it would be 1 / 4 if it could not at all."""
 DRAWN_AT_ONCE = 1 << 19
 """Random numbers drawn at once; bounds the memory of the permutations."""
 COLUMNS = [
@@ -60,17 +60,18 @@ def concept_test(
 ) -> pd.DataFrame:
     r"""Test with concept activation vectors (TCAV) whether targets increase in the direction of a concept.
 
-    A direction :math:`v_i` (unit length) is learned for the concept against each of `n_random` random sets of the pool. The
-    directional derivative of target k in cell c is :math:`S_{kci} = g_{kc} \cdot v_i`, and the TCAV score the share of the
-    target's cells in which it is positive (Kim et al. 2018, equations 1 and 2).
+    A direction :math:`v_i` (unit length) is learned for the concept against each of `n_random` random sets of the
+    pool. The directional derivative of target k in cell c is :math:`S_{kci} = g_{kc} \cdot v_i`, and the TCAV score
+    the share of the target's cells in which it is positive (Kim et al. 2018, equations 1 and 2).
 
     Parameters
     ----------
     positives
         Activations of the cells of the concept in one layer, (n_p, F).
     pool
-        Activations of cells that random sets are drawn from, (n_q, F), at least as many as positives. Random sets have the
-        size of the concept, or half of the pool's where that is less, and are disjoint if the pool is large enough.
+        Activations of cells that random sets are drawn from, (n_q, F), at least as many as positives. Random sets
+        have the size of the concept, or half of the pool's where that is less, and are disjoint if the pool is large
+        enough.
     gradients
         Of each target, its gradient with respect to the layer in some of its cells, (n_k, F).
     n_random
@@ -82,34 +83,41 @@ def concept_test(
 
     Returns
     -------
-    A frame with a row for each target and the columns ``target``; ``n_concept``, ``n_pool``, ``n_random``, ``n_cells`` (of the
-    target); ``cav_accuracy``, the share of held-out cells on the right side, and ``cav_accuracy_p``, the chance of as many by
-    guessing (one-sided binomial test; cells of one random set, for all sets share the concept's cells); ``cav_cosine``, the
-    mean cosine of two directions, which is 1 if the random set does not matter; ``score`` and ``score_sd``, mean and standard
-    deviation of the TCAV score over random sets; ``derivative``, the mean directional derivative over the mean length
-    of the gradient, between -1 and 1; ``p``; ``p_ttest``; and ``note``, the derivatives themselves where the target has
-    fewer than 10 cells, which are too few for a p-value (both are then 1).
+    A frame with a row for each target and the columns
+
+    - ``target``, ``n_concept``, ``n_pool``, ``n_random``, ``n_cells`` (of the target);
+    - ``cav_accuracy``: share of held-out cells on the right side;
+    - ``cav_accuracy_p``: chance of as many by guessing (one-sided binomial test; cells of one random set, for all
+      sets share the concept's cells);
+    - ``cav_cosine``: mean cosine of two directions; 1 if the random set does not matter;
+    - ``score`` and ``score_sd``: mean and standard deviation of the TCAV score over random sets;
+    - ``derivative``: mean directional derivative over the mean length of the gradient, between -1 and 1;
+    - ``p`` and ``p_ttest``, see the notes;
+    - ``note``: the derivatives themselves where the target has fewer than 10 cells. These are too few for a p-value,
+      and both are then 1.
 
     Raises
     ------
     ValueError
-        Fewer than 30 positives, a smaller pool, arrays that do not fit each other, values that are not finite, or a target
-        whose gradients are zero or the same in all its cells.
+        Fewer than 30 positives, a smaller pool, arrays that do not fit each other, values that are not finite, or a
+        target whose gradients are zero or the same in all its cells.
 
     Notes
     -----
-    ``p`` comes from permuting the concept's label among positives and pool. Its statistic is the size of ``derivative``
-    along :math:`(c X^T X + 1)^{-1} (\bar{x}_P - \bar{x})` for centered activations X, a Newton step of the regression with a
-    constant curvature c: its direction is close to that of the regression (cosine 0.8 to 1 on real data), and thousands of
-    refits cost no more than one. Directions have length one, so asked is not whether the concept's cells differ
-    from others, but whether what sets them apart is what the target depends on, more than directions of chance are.
-    The score would be no good statistic: where gradients hardly differ between cells, it is 0 or 1 for nearly any direction.
-    ``p_ttest`` is that of the TCAV paper, a two-sided t-test of the scores against those of one random set against another.
-    It takes scores that share cells for independent and is far too small at times: given for comparison, not for
-    decisions. It is 1 where it is not defined.
+    ``p`` comes from permuting the concept's label among positives and pool. Its statistic is the size of
+    ``derivative`` along :math:`(c X^T X + 1)^{-1} (\bar{x}_P - \bar{x})` for centered activations X, a Newton step of
+    the regression with a constant curvature c. Its direction is close to that of the regression (cosine 0.8 to 1 on
+    real data), and thousands of refits cost no more than one. Directions have length one, so the question is not
+    whether the concept's cells differ from others, but whether what sets them apart is what the target depends on,
+    more than directions of chance are. The score would be no good statistic: where gradients hardly differ between
+    cells, it is 0 or 1 for nearly any direction.
+
+    ``p_ttest`` is that of the TCAV paper, a two-sided t-test of the scores against those of one random set against
+    another. It takes scores that share cells for independent and is far too small at times: given for comparison, not
+    for decisions. It is 1 where it is not defined.
     """
-    tested = run_test(positives, pool, gradients, n_random=n_random, n_permutations=n_permutations, seed=seed)
-    return tested.table
+    result = run_test(positives, pool, gradients, n_random=n_random, n_permutations=n_permutations, seed=seed)
+    return result.table
 
 
 def run_test(
@@ -132,8 +140,8 @@ def run_test(
     common = {"n_concept": len(p), "n_pool": len(q), "n_random": n_random, **reliability(sets, cavs, seed)}
     rotated = {name: np.asarray(gradient, np.float64) @ rotation.axes for name, gradient in gradients.items()}
     lengths = {name: float(np.linalg.norm(gradient, axis=1).mean()) for name, gradient in gradients.items()}
-    aims = np.stack([rotated[name].mean(axis=0) / lengths[name] for name in gradients])
-    chance = permutation_p(permuted_effects(p, q, aims, n_permutations, seed))
+    mean_gradients = np.stack([rotated[name].mean(axis=0) / lengths[name] for name in gradients])
+    chance = permutation_p(permuted_effects(p, q, mean_gradients, n_permutations, seed))
     rows = [
         {"target": name, **common, **scores(rotated[name], cavs, null, lengths[name]), "p": p_value}
         for name, p_value in zip(gradients, chance, strict=True)
@@ -182,8 +190,13 @@ def scores(gradient: Array, cavs: Array, null: Array, length: float) -> dict[str
         "score_sd": float(share.std(ddof=1)),
         "derivative": float(derivative.mean() / length),
         "p_ttest": 1.0 if np.isnan(p_ttest) else p_ttest,
-        "note": ", ".join(f"{each:.3g}" for each in derivative.mean(axis=1) / length),
+        "note": derivative_note(derivative.mean(axis=1) / length),
     }
+
+
+def derivative_note(derivatives: Array) -> str:
+    """Derivatives of a target's cells, (n,), as text."""
+    return ", ".join(f"{value:.3g}" for value in derivatives)
 
 
 def without_test_if_rare(row: dict[str, Any]) -> dict[str, Any]:
@@ -195,9 +208,10 @@ def without_test_if_rare(row: dict[str, Any]) -> dict[str, Any]:
 
 
 def effect(positives: NDArray[np.floating], pool: NDArray[np.floating], gradient: NDArray[np.floating]) -> float:
-    """The statistic behind ``p`` of `concept_test` for one target; on the few cells of two small sets, by their products."""
+    """The statistic behind ``p`` of `concept_test` for one target, from the inner products of the few cells."""
     x, is_positive = np.concatenate([positives, pool]), np.arange(len(positives) + len(pool)) < len(positives)
     x = x - x.mean(axis=0)
+    # To a root mean square distance of one, which the penalty is meant for.
     x /= np.sqrt(np.square(x).sum() / len(x))
     gram = (x @ x.T).astype(np.float64)
     # With c = C p(1 - p), (c XᵀX + 1)⁻¹ Xᵀy is in the direction of Xᵀ(XXᵀ + 1 / c)⁻¹ y.
@@ -207,14 +221,14 @@ def effect(positives: NDArray[np.floating], pool: NDArray[np.floating], gradient
     return float(abs(along) / np.linalg.norm(gradient, axis=1).mean())
 
 
-def permuted_effects(positives: Array, pool: Array, aims: Array, n_permutations: int, seed: int) -> Array:
+def permuted_effects(positives: Array, pool: Array, mean_gradients: Array, n_permutations: int, seed: int) -> Array:
     """Size of the derivatives along the concept's direction, and along those of permuted labels.
 
     Parameters
     ----------
     positives, pool
         Rotated activations, (n_p, K) and (n_q, K), centered together.
-    aims
+    mean_gradients
         Mean gradient of each target over their mean length, (T, K).
     n_permutations, seed
         See `concept_test`.
@@ -232,4 +246,4 @@ def permuted_effects(positives: Array, pool: Array, aims: Array, n_permutations:
     for start in range(0, n_permutations, step := max(DRAWN_AT_ONCE // len(x), 1)):
         keys = rng.random((min(step, n_permutations - start), len(x)), dtype=np.float32)
         directions.append(x[keys.argpartition(n, axis=1)[:, :n]].sum(axis=1))
-    return np.abs(unit(np.concatenate(directions)) @ aims.T)
+    return np.abs(unit(np.concatenate(directions)) @ mean_gradients.T)

@@ -41,14 +41,15 @@ def expert_cards_table(
 ) -> pd.DataFrame:
     """List what each expert serves, with adjusted p-values.
 
-    The p-values treat cells as independent. Cells of one donor or one clone are not, so small p-values say that a pattern is
-    no accident of these cells, not that it holds for other donors. What an expert serves is also not what it does for the
-    result.
+    The p-values treat cells as independent. Cells of one donor or one clone are not, so small p-values say that a
+    pattern is no accident of these cells, not that it holds for other donors. What an expert serves is also not what
+    it does for the result.
 
     Parameters
     ----------
     usage
-        Share of the routing weight, modality -> ``(n_cells, n_layers, n_experts)``, NaN where the cell lacks the modality.
+        Share of the routing weight, modality -> ``(n_cells, n_layers, n_experts)``, NaN where the cell lacks the
+        modality.
     features
         Values of the features, in chunks of cells; read once, so that all cells' values need not be in memory.
     feature_names
@@ -62,22 +63,27 @@ def expert_cards_table(
 
     Returns
     -------
-    A tidy frame with a row for each ``layer``, ``expert``, ``kind``, ``modality`` (whose tokens) and ``name``. ``value`` is to be
-    compared with ``reference``, its value without any preference; ``p`` tests the difference, two-sided; ``p_adjusted`` is
-    Benjamini and Hochberg's over all rows of the kind in all layers (also those of features that are not kept); ``n_cells``
-    are the cells it rests on. Kinds:
+    A tidy frame with a row for each ``layer``, ``expert``, ``kind``, ``modality`` (whose tokens) and ``name``, and
+    the columns
+
+    - ``value``, to be compared with ``reference``, its value without any preference;
+    - ``use`` and ``use_elsewhere``: mean use by the modality and by the other modalities, or in the group and in the
+      cells of other groups; NaN for other kinds, and where there is only one modality;
+    - ``p``: two-sided test of the difference;
+    - ``p_adjusted``: Benjamini and Hochberg's over all rows of the kind in all layers (also those of features that
+      are not in the table);
+    - ``n_cells``: the cells that the row rests on.
+
+    Kinds:
 
     - ``expert``: share of all tokens, against 1 / experts. Not tested: both p are NaN.
     - ``modality``: share of the expert's use that is by this modality, each modality counting alike, against
       1 / modalities; modalities permuted within cells.
-    - ``group``: probability that a cell of group `name` uses the expert more than a cell of another group (area under the
-      ROC curve; ties count half), against 0.5; Mann-Whitney U test. Left out if there is one group only.
+    - ``group``: probability that a cell of group `name` uses the expert more than a cell of another group (area under
+      the ROC curve; ties count half), against 0.5; Mann-Whitney U test. Left out if there is one group only.
     - ``feature``: Pearson correlation of the feature with the use over the modality's cells, against 0.
     - ``feature within groups``: the same after the groups' means have been taken out, since a marker of a cell type
       correlates with everything of that type. A feature that is among the `n_top` of either is kept for both.
-
-    ``use`` and ``use_elsewhere`` are the mean use by the modality and by the other modalities, or in the group and in the cells
-    of other groups; NaN for other kinds, and where there is only one modality.
 
     Raises
     ------
@@ -87,8 +93,8 @@ def expert_cards_table(
     if n_top < 1:
         raise ValueError(f"n_top must be at least 1; found {n_top}.")
     stacked, modalities = stack_shares(usage), np.array(list(usage), dtype=object)
-    here = present_in(stacked).any(axis=0)
-    stacked, names = stacked[:, here], [str(name) for name in modalities[here]]
+    has_cells = present_in(stacked).any(axis=0)
+    stacked, names = stacked[:, has_cells], [str(name) for name in modalities[has_cells]]
     sums = permute_modalities(stacked, n_permutations, seed)
     group_names, codes = group_codes(len(stacked), groups)
     codings = [np.zeros(len(stacked), dtype=np.intp), *([codes] if group_names else [])]
@@ -96,7 +102,7 @@ def expert_cards_table(
     correlations = correlate(features, use, codings)
     table = pd.concat(
         [
-            _rows(EXPERT, ALL_MODALITIES, "", _load(sums[0]), 1 / stacked.shape[3], np.nan, len(stacked)),
+            _rows(EXPERT, ALL_MODALITIES, "", _token_shares(sums[0]), 1 / stacked.shape[3], np.nan, len(stacked)),
             *_adjusted(_modality_rows(sums, names, present_in(stacked).sum(axis=0))),
             *_adjusted(_group_rows(stacked, names, group_names, codes)),
             *_feature_rows(correlations, feature_names, stacked.shape[2:], n_top),
@@ -136,7 +142,7 @@ def _adjusted(tables: Sequence[pd.DataFrame]) -> list[pd.DataFrame]:
     return [table.assign(p_adjusted=false_discovery_control(table["p"]))]
 
 
-def _load(sums_VLE: Array) -> Array:
+def _token_shares(sums_VLE: Array) -> Array:
     """Share of all tokens that each expert gets, (layers, E)."""
     return normalize_rows(sums_VLE.sum(axis=0))
 
@@ -145,7 +151,7 @@ def _modality_rows(sums: Array, names: Sequence[str], n_cells: NDArray[np.int64]
     use = normalize_rows(sums)
     total = use.sum(axis=1, keepdims=True)
     share = np.divide(use, total, out=np.full_like(use, 1 / len(names)), where=total > 0)
-    # In a mosaic, shares after permutation are not centered at 1 / modalities: cells with one modality stay as they are.
+    # In a mosaic, cells with one modality stay as they are, so permuted shares are not centered at 1 / modalities.
     p = permutation_p(np.abs(share - share.mean(axis=0)))
     observed = use[0]
     rows = []
@@ -165,7 +171,7 @@ def _group_rows(
     for v, name in enumerate(names):
         for g, group in enumerate(group_names):
             inside, outside = (
-                stacked[chosen & present[:, v], v] for chosen in (codes == g, (codes >= 0) & (codes != g))
+                stacked[members & present[:, v], v] for members in (codes == g, (codes >= 0) & (codes != g))
             )
             if len(inside) and len(outside):
                 test = mannwhitneyu(inside, outside, axis=0, method="asymptotic")
@@ -184,32 +190,40 @@ def _feature_rows(
     n_top: int,
 ) -> list[pd.DataFrame]:
     tables = []
-    kept = {name: _kept(each, n_top) for name, each in correlations.items()}
-    for kind, *each in zip((FEATURE, FEATURE_WITHIN), *correlations.values(), strict=False):
-        adjusted = false_discovery_control(np.concatenate([found.p.ravel() for found in each]))
-        parts = np.split(adjusted, np.cumsum([found.p.size for found in each])[:-1])
-        for name, found, part in zip(correlations, each, parts, strict=True):
-            feature, column = kept[name]
+    selection = {name: _strongest_entries(kind_correlations, n_top) for name, kind_correlations in correlations.items()}
+    for kind, *kind_correlations in zip((FEATURE, FEATURE_WITHIN), *correlations.values(), strict=False):
+        adjusted = false_discovery_control(np.concatenate([correlation.p.ravel() for correlation in kind_correlations]))
+        parts = np.split(adjusted, np.cumsum([correlation.p.size for correlation in kind_correlations])[:-1])
+        for name, correlation, part in zip(correlations, kind_correlations, parts, strict=True):
+            feature, column = selection[name]
             layer, expert = np.unravel_index(column, shape)
-            numbers = {"value": found.r[feature, column], "reference": 0.0, "use": np.nan, "use_elsewhere": np.nan}
-            tests = {"p": found.p[feature, column], "p_adjusted": part.reshape(found.p.shape)[feature, column]}
+            numbers = {
+                "value": correlation.r[feature, column],
+                "reference": 0.0,
+                "use": np.nan,
+                "use_elsewhere": np.nan,
+            }
+            tests = {
+                "p": correlation.p[feature, column],
+                "p_adjusted": part.reshape(correlation.p.shape)[feature, column],
+            }
             text = {"kind": kind, "modality": name, "name": np.array(feature_names[name], dtype=object)[feature]}
             place = {"layer": layer, "expert": expert}
-            tables.append(pd.DataFrame({**place, **text, **numbers, **tests, "n_cells": found.n_cells[feature]}))
+            tables.append(pd.DataFrame({**place, **text, **numbers, **tests, "n_cells": correlation.n_cells[feature]}))
     return tables
 
 
-def _kept(correlations: Sequence[Correlation], n_top: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+def _strongest_entries(correlations: Sequence[Correlation], n_top: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
     """Features and columns of what is among the strongest of either direction in any of the correlations.
 
     Of each column the features come from the largest plain correlation to the smallest.
     """
-    chosen = np.zeros(correlations[0].r.shape, dtype=bool)
-    for r in (found.r for found in correlations):
+    selected = np.zeros(correlations[0].r.shape, dtype=bool)
+    for r in (correlation.r for correlation in correlations):
         order = np.argsort(-r, axis=0, kind="stable")
         for top in (order[:n_top], order[::-1][:n_top]):
-            np.put_along_axis(chosen, top, True, axis=0)
-    chosen &= np.any([found.r != 0 for found in correlations], axis=0)
-    column, place = np.nonzero(chosen.T)
+            np.put_along_axis(selected, top, True, axis=0)
+    selected &= np.any([correlation.r != 0 for correlation in correlations], axis=0)
+    column, place = np.nonzero(selected.T)
     order = np.lexsort((-correlations[0].r[place, column], column))
     return place[order], column[order]

@@ -6,7 +6,14 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from scmoe.explain._permutation import N_PERMUTATIONS, group_codes, permutation_p, permute_groups, stack_shares
+from scmoe.explain._permutation import (
+    N_PERMUTATIONS,
+    check_permutations,
+    named_group_codes,
+    permutation_p,
+    permute_groups,
+    stack_shares,
+)
 from scmoe.explain.experts._information import entropy, jensen_shannon
 
 COLUMNS = [
@@ -24,14 +31,14 @@ def rare_usage_table(
 ) -> pd.DataFrame:
     """Compare the experts that each group of cells uses with those that all cells use, the rarest group first.
 
-    The mean of a few cells differs from that of all by chance, the more the fewer they are, so each number stands beside its mean over
-    groups of the same sizes drawn at random (among cells that have the same modalities).
+    The mean of a few cells differs from that of all by chance, the more the fewer they are. So each number stands
+    beside its mean over random groups of the same sizes, among cells that have the same modalities.
 
     Parameters
     ----------
     soft
-        Share of the routing weight, modality -> ``(n_cells, n_layers, n_experts)``, NaN where the cell lacks the modality; see
-        `scmoe.model.SCMOE.get_router_activations`.
+        Share of the routing weight, modality -> ``(n_cells, n_layers, n_experts)``, NaN where the cell lacks the
+        modality; see `scmoe.model.SCMOE.get_router_activations`.
     groups
         Group of every cell, ``(n_cells,)``; cells without a group are left out.
     n_permutations
@@ -41,10 +48,14 @@ def rare_usage_table(
 
     Returns
     -------
-    A tidy frame, a row for each layer and group: ``n_cells``; ``entropy`` of the experts that the group uses, over the tokens of all
-    modalities, in nats; ``effective_experts``, its exponential; ``divergence`` (Jensen-Shannon, at most log 2) of these from the experts that
-    all cells use; ``null_entropy`` and ``null_divergence``, their means over the permutations; and ``p``, the share of the permutations, the
-    observed order among them, whose divergence is as large.
+    A tidy frame with a row for each ``layer`` and ``group``, and the columns
+
+    - ``n_cells``;
+    - ``entropy`` of the experts that the group uses, over the tokens of all modalities, in nats;
+    - ``effective_experts``, its exponential;
+    - ``divergence`` of these experts from those that all cells use (Jensen-Shannon, at most log 2);
+    - ``null_entropy`` and ``null_divergence``, their means over the permutations;
+    - ``p``: share of the permutations, the observed order among them, whose divergence is as large.
 
     Raises
     ------
@@ -52,14 +63,12 @@ def rare_usage_table(
         The shares differ in shape, `groups` does not fit the cells or names no group, or there is no permutation.
     """
     stacked = stack_shares(soft)
-    names, codes = group_codes(len(stacked), groups)
-    if not names:
-        raise ValueError("groups names no group: the group of every cell is missing.")
-    if n_permutations < 1:
-        raise ValueError(f"n_permutations must be at least 1; found {n_permutations}.")
+    names, codes = named_group_codes(len(stacked), groups)
+    check_permutations(n_permutations)
     weight = np.stack([sums.sum(axis=1) for sums in permute_groups(stacked, codes, n_permutations, seed)])
-    spread = entropy(weight)
-    apart = jensen_shannon(weight, np.broadcast_to(weight.sum(axis=1, keepdims=True), weight.shape))
+    entropies = entropy(weight)
+    # Groups divide the cells that have one, so their sum is the use of all these cells.
+    divergence = jensen_shannon(weight, np.broadcast_to(weight.sum(axis=1, keepdims=True), weight.shape))
     n_layers = weight.shape[2]
     layer, group = (axis.ravel() for axis in np.indices((n_layers, len(names))))
     table = pd.DataFrame(
@@ -67,12 +76,12 @@ def rare_usage_table(
             "layer": layer,
             "group": np.array(names, dtype=object)[group],
             "n_cells": np.bincount(codes[codes >= 0], minlength=len(names))[group],
-            "entropy": spread[0, group, layer],
-            "null_entropy": spread[1:].mean(axis=0)[group, layer],
-            "effective_experts": np.exp(spread[0, group, layer]),
-            "divergence": apart[0, group, layer],
-            "null_divergence": apart[1:].mean(axis=0)[group, layer],
-            "p": permutation_p(apart)[group, layer],
+            "entropy": entropies[0, group, layer],
+            "null_entropy": entropies[1:].mean(axis=0)[group, layer],
+            "effective_experts": np.exp(entropies[0, group, layer]),
+            "divergence": divergence[0, group, layer],
+            "null_divergence": divergence[1:].mean(axis=0)[group, layer],
+            "p": permutation_p(divergence)[group, layer],
         }
     )
     return table.sort_values(["layer", "n_cells"], kind="stable", ignore_index=True)[COLUMNS]

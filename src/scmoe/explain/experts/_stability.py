@@ -12,11 +12,12 @@ from scipy.stats import false_discovery_control
 
 from scmoe.explain._permutation import (
     N_PERMUTATIONS,
-    permutation_p,
+    permutation_columns,
     permute_modalities,
     present_in,
     shuffled,
     stack_shares,
+    strata_of,
 )
 from scmoe.explain.experts._summary import information_rows
 
@@ -39,18 +40,18 @@ def stability_table(
 ) -> pd.DataFrame:
     """Compare the experts of several models of the same cells, for example of several seeds.
 
-    Numbers of experts mean nothing across models. So for each pair of models, experts are matched one to one such that the sum
-    of the Pearson correlations of their use, over all cells' modalities, is largest (Hungarian method). Matching inflates
-    correlations, and so does a preference for modalities that both models share. The null has both: the second model's
-    cells are permuted, among cells that have the same modalities and all modalities of a cell together, and matched again.
-    So p asks whether the models agree about cells; `null_mean` shows what modalities and matching give without that. p
-    treats cells as independent.
+    Numbers of experts mean nothing across models. So for each pair of models, experts are matched one to one such
+    that the sum of the Pearson correlations of their use, over all cells' modalities, is largest (Hungarian method).
+    Matching inflates correlations, and so does a preference for modalities that both models share. The null has both:
+    the second model's cells are permuted, among cells that have the same modalities and all modalities of a cell
+    together, and matched again. So p asks whether the models agree about cells; `null_mean` shows what modalities and
+    matching give without that. p treats cells as independent.
 
     Parameters
     ----------
     usages
-        Name of each model -> modality -> share of the routing weight ``(n_cells, n_layers, n_experts)``, NaN where the cell
-        lacks the modality.
+        Name of each model -> modality -> share of the routing weight ``(n_cells, n_layers, n_experts)``, NaN where
+        the cell lacks the modality.
     layer
         Which layer; negative numbers count from the last.
     n_permutations
@@ -60,14 +61,15 @@ def stability_table(
 
     Returns
     -------
-    A tidy frame with the columns ``statistic``, ``model``, ``other``, ``first``, ``second`` (text), ``value``, ``null_mean`` (its mean
-    over the permutations), ``p`` and ``p_adjusted`` (Benjamini and Hochberg's over all rows of the statistic). Statistics:
+    A tidy frame with the columns ``statistic``, ``model``, ``other``, ``first``, ``second`` (text), ``value``,
+    ``null_mean`` (mean over the permutations), ``p`` and ``p_adjusted`` (Benjamini and Hochberg's over all rows of
+    the statistic). Statistics:
 
     - ``matched_correlation`` of expert `first` of `model` with its match `second` of `other`; 0 if an expert's use does
       not vary.
     - ``mean_correlation`` of these over the experts of a pair of models.
-    - ``mutual_information`` of modality and expert in `model`, and ``jensen_shannon`` divergence of its modalities `first`
-      and `second`, in nats: these need no matching. See `scmoe.explain.usage_summary` for their test.
+    - ``mutual_information`` of modality and expert in `model`, and ``jensen_shannon`` divergence of its modalities
+      `first` and `second`, in nats: these need no matching. See `scmoe.explain.usage_summary` for their test.
 
     Raises
     ------
@@ -107,14 +109,14 @@ def _check(usages: Mapping[str, Mapping[str, NDArray[np.floating]]], stacked: Ma
         raise ValueError(f"Stability needs at least two models; found {', '.join(stacked) or 'none'}.")
     first, *others = stacked
     for other in others:
-        for what, a, b in (
+        for aspect, a, b in (
             ("modalities", list(usages[first]), list(usages[other])),
             ("numbers of cells", len(stacked[first]), len(stacked[other])),
             ("numbers of experts", stacked[first].shape[2], stacked[other].shape[2]),
         ):
             if a != b:
                 raise ValueError(
-                    f"Models {first!r} and {other!r} must agree in {what} to be matched; found {a} and {b}."
+                    f"Models {first!r} and {other!r} must agree in {aspect} to be matched; found {a} and {b}."
                 )
         if not np.array_equal(present_in(stacked[first]), present_in(stacked[other])):
             raise ValueError(f"Models {first!r} and {other!r} must have seen the same modalities of the same cells.")
@@ -123,7 +125,7 @@ def _check(usages: Mapping[str, Mapping[str, NDArray[np.floating]]], stacked: Ma
 def _match(one: Array, two: Array, n_permutations: int, seed: int) -> list[dict[str, Any]]:
     """Rows about the experts of two models (n_cells, V, E)."""
     present = present_in(one)
-    strata = np.unique(present, axis=0, return_inverse=True)[1].ravel()
+    strata = strata_of(present)
     rng = np.random.default_rng(seed)
     x, y = _standardized(one, present), _standardized(two, present)
     matched = [_assigned(x, y)]
@@ -138,10 +140,10 @@ def _standardized(usage: Array, present: NDArray[np.bool_]) -> Array:
     """Of each expert (last axis) mean 0 and sum of squares 1 over the cells' modalities; 0 where absent or constant."""
     units = usage[present]
     units = units - units.mean(axis=0)
-    spread = np.sqrt(np.square(units).sum(axis=0))
-    varies = spread > CONSTANT * np.sqrt(len(units))
+    length = np.sqrt(np.square(units).sum(axis=0))
+    varies = length > CONSTANT * np.sqrt(len(units))
     out = np.zeros_like(usage)
-    out[present] = units * varies / np.where(varies, spread, 1)
+    out[present] = units * varies / np.where(varies, length, 1)
     return out
 
 
@@ -154,5 +156,5 @@ def _assigned(x_CVE: Array, y_CVE: Array) -> tuple[Array, NDArray[np.intp]]:
 
 
 def _row(statistic: str, first: str, second: str, values: Array) -> dict[str, Any]:
-    tested = {"null_mean": float(values[1:].mean()), "p": float(permutation_p(values))}
-    return {"statistic": statistic, "first": first, "second": second, "value": float(values[0]), **tested}
+    row = {"statistic": statistic, "first": first, "second": second, "value": float(values[0])}
+    return {**row, **permutation_columns(values)}

@@ -10,14 +10,14 @@ from numpy.typing import NDArray
 
 from scmoe.explain._permutation import (
     N_PERMUTATIONS,
-    group_codes,
-    permutation_p,
+    named_group_codes,
+    permutation_columns,
     permute_groups,
     permute_modalities,
     stack_shares,
 )
 from scmoe.explain.experts._information import entropy, jensen_shannon, mutual_information, normalize_rows
-from scmoe.explain.experts._usage import ALL_MODALITIES
+from scmoe.explain.experts._usage import ALL_MODALITIES, check_same_modalities
 from scmoe.train._diagnostics import DEAD
 
 COLUMNS = [
@@ -38,20 +38,21 @@ def usage_summary(
 ) -> pd.DataFrame:
     r"""Summarize how specialized the experts are, with permutation p-values.
 
-    With :math:`q_{re}` the share of all tokens that are of row r (a modality, or a group of cells) and go to expert e, the
-    mutual information is :math:`I = \sum_{re} q_{re} \log (q_{re} / q_r q_e)`: 0 if all rows use the experts alike, at most
-    :math:`\min(H(q_r), \log E)`, which for rows of equal size is :math:`\log \min(R, E)`.
+    With :math:`q_{re}` the share of all tokens that are of row r (a modality, or a group of cells) and go to expert
+    e, the mutual information is :math:`I = \sum_{re} q_{re} \log (q_{re} / q_r q_e)`. It is 0 if all rows use the
+    experts alike, and at most :math:`\min(H(q_r), \log E)`, which for rows of equal size is :math:`\log \min(R, E)`.
 
-    What chance does: for modalities, the labels are permuted within each cell, all tokens of a modality together, since they
-    share the cell's input (shuffling single tokens would call any difference significant). Cells with one modality cannot
-    be permuted, so p is 1 where no cell has two. For groups, the labels are permuted across cells that have the same
-    modalities. p is the share of the permutations, the observed order among them, that reach the observed value; it treats
-    cells as independent, which cells of one donor are not.
+    What chance does: for modalities, the labels are permuted within each cell, all tokens of a modality together,
+    since they share the cell's input (shuffling single tokens would call any difference significant). Cells with one
+    modality cannot be permuted, so p is 1 where no cell has two. For groups, the labels are permuted across cells
+    that have the same modalities. p is the share of the permutations, the observed order among them, that reach the
+    observed value. It treats cells as independent, which cells of one donor are not.
 
     Parameters
     ----------
     soft
-        Share of the routing weight, modality -> ``(n_cells, n_layers, n_experts)``, NaN where the cell lacks the modality.
+        Share of the routing weight, modality -> ``(n_cells, n_layers, n_experts)``, NaN where the cell lacks the
+        modality.
     hard
         Share of the routed tokens, in the same form.
     groups
@@ -63,16 +64,23 @@ def usage_summary(
 
     Returns
     -------
-    A tidy frame. ``layer``; ``by`` (``"modality"`` or ``"group"``: the rows compared); ``share`` (``"soft"`` or ``"hard"``);
-    ``modality`` (whose tokens: ``"all modalities"``, or for groups also each alone); ``statistic``, ``first``, ``second``
-    (what it is of); ``value``; ``maximum``; ``null_mean`` and ``p`` (mean over the permutations and p-value; NaN for the
-    statistics that are not tested). Entropies and divergences are in nats. Statistics:
+    A tidy frame with the columns
+
+    - ``layer``;
+    - ``by``: the rows compared, ``"modality"`` or ``"group"``;
+    - ``share``: ``"soft"`` or ``"hard"``;
+    - ``modality``: whose tokens, ``"all modalities"``, or for groups also each alone;
+    - ``statistic``, ``first``, ``second``: what it is of;
+    - ``value`` and ``maximum``;
+    - ``null_mean`` and ``p``: mean over the permutations and p-value; NaN for the statistics that are not tested.
+
+    Entropies and divergences are in nats. Statistics:
 
     - ``mutual_information`` of row and expert.
     - ``jensen_shannon`` divergence of the modalities `first` and `second`; at most log 2.
     - ``row_entropy`` of the experts that row `first` uses, at most log E; not tested.
-    - ``column_entropy`` of the rows that expert `first` serves, each row counting alike; at most log R; not tested. A row
-      without cells and an expert without use have neither.
+    - ``column_entropy`` of the rows that expert `first` serves, each row counting alike; at most log R; not tested. A
+      row without cells and an expert without use have neither.
     - ``dead_experts``: how many get less than a tenth of an even share of the tokens; `first` lists them. Not tested.
 
     Raises
@@ -80,8 +88,7 @@ def usage_summary(
     ValueError
         `soft` and `hard` differ in modalities or shapes, `groups` does not fit the cells, or there is no permutation.
     """
-    if list(soft) != list(hard):
-        raise ValueError(f"soft and hard must hold the same modalities; found {list(soft)} and {list(hard)}.")
+    check_same_modalities(soft, hard)
     names, shares = list(soft), {"soft": soft, "hard": hard}
     rows: list[Row] = []
     for share, values in shares.items():
@@ -99,14 +106,14 @@ def modality_rows(sums: Array, names: Sequence[str]) -> list[Row]:
     """All statistics of one layer's sums (1 + R, V, E), of which the first are the observed ones."""
     experts = sums[0].sum(axis=0)
     dead = np.flatnonzero(experts / experts.sum() < DEAD / len(experts))
-    listed = ", ".join(map(str, dead))
+    listing = ", ".join(map(str, dead))
     rows = [*information_rows(sums, names), *_entropy_rows(sums[0], names)]
-    rows.append(_untested("dead_experts", listed, float(len(dead)), float(len(experts))))
+    rows.append(_untested("dead_experts", listing, float(len(dead)), float(len(experts))))
     return [{"by": "modality", "modality": ALL_MODALITIES, **row} for row in rows]
 
 
 def information_rows(sums: Array, names: Sequence[str]) -> list[Row]:
-    """The tested statistics of sums (1 + R, V, E): mutual information, and the divergence of each pair of modalities."""
+    """Tested statistics of sums (1 + R, V, E): mutual information, and divergence of each pair of modalities."""
     rows = [_information_row(sums[0], mutual_information(sums))]
     present = np.flatnonzero(sums[0].sum(axis=1) > 0).tolist()
     for u, v in combinations(present, 2):
@@ -119,9 +126,7 @@ def _group_rows(
     stacked: Array, names: Sequence[str], groups: pd.Series, n_permutations: int, seed: int
 ) -> list[list[Row]]:
     """Of every layer: the statistics of groups, for the tokens of all modalities and of each alone."""
-    group_names, codes = group_codes(len(stacked), groups)
-    if not group_names:
-        raise ValueError("groups names no group: the group of every cell is missing.")
+    group_names, codes = named_group_codes(len(stacked), groups)
     permuted = permute_groups(stacked, codes, n_permutations, seed)
     observed = _by_tokens(next(permuted))
     information = np.stack([mutual_information(observed), *(mutual_information(_by_tokens(s)) for s in permuted)])
@@ -156,9 +161,8 @@ def _information_row(weight_RE: Array, information: Array) -> Row:
 
 def _tested(statistic: str, first: str, second: str, values: Array, maximum: float) -> Row:
     """A row of a statistic (1 + R,)."""
-    tested = {"null_mean": float(values[1:].mean()), "p": float(permutation_p(values))}
     row = {"statistic": statistic, "first": first, "second": second, "value": float(values[0])}
-    return {**row, "maximum": float(maximum), **tested}
+    return {**row, "maximum": float(maximum), **permutation_columns(values)}
 
 
 def _untested(statistic: str, first: str, value: float, maximum: float) -> Row:

@@ -28,24 +28,30 @@ def usage_table(
     hard
         Share of the routed tokens, in the same form.
     groups
-        Group of every cell, ``(n_cells,)`` in the order of the arrays; cells without a group count in ``"all cells"`` only.
+        Group of every cell, ``(n_cells,)`` in the order of the arrays. Cells without a group count in ``"all cells"``
+        only.
 
     Returns
     -------
-    A tidy frame with columns ``layer``, ``modality``, ``group``, ``expert``, ``hard``, ``soft`` and ``n_cells`` (cells of
-    the group that have the modality). Rows of the group ``"all cells"`` come first. Over the experts of one layer, modality
-    and group both shares sum to 1; groups without a cell that has the modality are left out. No preference is
-    ``1 / n_experts``.
+    A tidy frame with columns ``layer``, ``modality``, ``group``, ``expert``, ``hard``, ``soft`` and ``n_cells``
+    (cells of the group that have the modality). Rows of the group ``"all cells"`` come first. Over the experts of one
+    layer, modality and group both shares sum to 1; no preference is ``1 / n_experts``. Groups without a cell that has
+    the modality are left out.
 
     Raises
     ------
     ValueError
         If `soft` and `hard` differ in modalities or shapes, or `groups` does not fit the cells.
     """
-    if list(soft) != list(hard):
-        raise ValueError(f"soft and hard must hold the same modalities; found {list(soft)} and {list(hard)}.")
+    check_same_modalities(soft, hard)
     tables = [_modality_table(name, soft[name], hard[name], groups) for name in soft]
     return pd.concat(tables, ignore_index=True)[COLUMNS] if tables else pd.DataFrame(columns=COLUMNS)
+
+
+def check_same_modalities(soft: Mapping[str, object], hard: Mapping[str, object]) -> None:
+    """Raise unless both kinds of shares are of the same modalities, in the same order."""
+    if list(soft) != list(hard):
+        raise ValueError(f"soft and hard must hold the same modalities; found {list(soft)} and {list(hard)}.")
 
 
 def _modality_table(
@@ -58,18 +64,18 @@ def _modality_table(
         )
     names, membership = group_indicator(len(soft), groups)
     n_cells = group_sums(membership, np.isfinite(soft).all(axis=(1, 2))).astype(int)
-    kept = np.flatnonzero(n_cells)
+    rows = np.flatnonzero(n_cells)
     _, n_layers, n_experts = soft.shape
-    size = n_cells[kept, None, None]
-    group, layer, expert = (axis.ravel() for axis in np.indices((len(kept), n_layers, n_experts)))
+    size = n_cells[rows, None, None]
+    group, layer, expert = (axis.ravel() for axis in np.indices((len(rows), n_layers, n_experts)))
     return pd.DataFrame(
         {
             "layer": layer,
             "modality": modality,
-            "group": np.array(names, dtype=object)[kept][group],
+            "group": np.array(names, dtype=object)[rows][group],
             "expert": expert,
-            "hard": (group_sums(membership, hard)[kept] / size).ravel(),
-            "soft": (group_sums(membership, soft)[kept] / size).ravel(),
-            "n_cells": n_cells[kept][group],
+            "hard": (group_sums(membership, hard)[rows] / size).ravel(),
+            "soft": (group_sums(membership, soft)[rows] / size).ravel(),
+            "n_cells": n_cells[rows][group],
         }
     )

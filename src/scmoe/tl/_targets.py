@@ -1,4 +1,4 @@
-"""What the explaining verbs explain, and in which cells."""
+"""Targets of the explaining verbs, and the cells that each is explained in."""
 
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, NamedTuple
@@ -8,6 +8,7 @@ import pandas as pd
 from mudata import MuData
 
 from scmoe._keys import Keys
+from scmoe.explain.concepts._cells import cells_with
 from scmoe.model.explain._targets import MIN_GROUP, nearest
 from scmoe.readout._subsets import nearest_subset
 from scmoe.tl._tables import groups_of
@@ -20,17 +21,17 @@ MIN_CELLS = 10
 """Of a label or group, when none are named."""
 
 
-class Explained(NamedTuple):
+class TargetCells(NamedTuple):
     """A target, and where to look at it."""
 
     target: "Target"
     cells: np.ndarray
     """Positions of the cells it is explained in, in random order."""
     truth: np.ndarray
-    """(n_obs,) what was measured: whether a cell belongs to the group, or its value of the feature; NaN where unknown."""
+    """(n_obs,) whether a cell belongs to the group, or its measured value of the feature; NaN where unknown."""
 
 
-def explained(
+def resolve_targets(
     mdata: MuData,
     model: "SCMOE",
     targets: str | Sequence[str] | None,
@@ -38,22 +39,22 @@ def explained(
     modality: str | None,
     source: str | Sequence[str] | None,
     key: str,
-) -> list[Explained]:
-    """What `scmoe.tl.attribute` is asked for, by its arguments."""
+) -> list[TargetCells]:
+    """Targets that the arguments of `scmoe.tl.attribute` name."""
     if modality is None:
         if source is not None:
             raise ValueError(
                 "source= belongs to modality=, whose features are predicted from it; name the modality too."
             )
-        return groups_explained(mdata, model, targets, groupby, key)
+        return resolve_groups(mdata, model, targets, groupby, key)
     if groupby is not None:
         raise ValueError("groupby= explains groups of cells, modality= predictions of features; give one of the two.")
-    return features_explained(mdata, model, modality, targets, source)
+    return resolve_features(mdata, model, modality, targets, source)
 
 
-def groups_explained(
+def resolve_groups(
     mdata: MuData, model: "SCMOE", targets: str | Sequence[str] | None, groupby: str | None, key: str
-) -> list[Explained]:
+) -> list[TargetCells]:
     """Labels of the model, or groups of cells in another column, each in its own cells.
 
     Raises
@@ -71,8 +72,8 @@ def groups_explained(
         )
     if groupby is None and column not in mdata.obs:
         raise ValueError(
-            f"The labels that the model was trained with, mdata.obs[{column!r}], are not in these data. Name a column with "
-            f"groupby=, such as the predicted labels, groupby={Keys(name=key).label!r}."
+            f"The labels that the model was trained with, mdata.obs[{column!r}], are not in these data. Name a column "
+            f"with groupby=, such as the predicted labels, groupby={Keys(name=key).label!r}."
         )
     # Labels may be numbers of any kind: the model knows them as text.
     is_labels = column == model.setup.labels_key and column in mdata.obs
@@ -84,22 +85,23 @@ def groups_explained(
         names = names.where(names != model.setup.unlabeled_category, "")
         known = model.setup.labels
         make: Callable[[str], Target] = model.label_target
-        usable = _given(mdata, model)
+        usable = _cells_by_label(mdata, model)
     else:
-        made = model.group_targets(groups, mdata)
-        known, make = list(made), made.__getitem__
+        group_targets = model.group_targets(groups, mdata)
+        known, make = list(group_targets), group_targets.__getitem__
     everywhere = np.ones(mdata.n_obs, dtype=bool)
     cells = {name: (names == name).to_numpy() & usable.get(name, everywhere) for name in known}
-    chosen = _names(targets)
-    if chosen is None:
-        chosen = [name for name in known if cells[name].sum() >= MIN_CELLS]
-        if not chosen:
+    requested = _as_list(targets)
+    if requested is None:
+        requested = [name for name in known if cells[name].sum() >= MIN_CELLS]
+        if not requested:
             raise ValueError(f"No group of mdata.obs[{column!r}] that the model knows has {MIN_CELLS} cells.")
-    for name in chosen:
+    for name in requested:
         _check_group(name, column, names, known, cells)
-    truth = {name: np.where(names == "", np.nan, names == name).astype(float) for name in chosen}
+    truth = {name: np.where(names == "", np.nan, names == name).astype(float) for name in requested}
+    # One order, whichever targets are named: the first cells of each are always the same random subset.
     order = np.random.default_rng(model.seed).permutation(mdata.n_obs)
-    return [Explained(make(name), order[cells[name][order]], truth[name]) for name in chosen]
+    return [TargetCells(make(name), order[cells[name][order]], truth[name]) for name in requested]
 
 
 def _check_group(name: str, column: str, names: pd.Series, known: Sequence[str], cells: dict[str, np.ndarray]) -> None:
@@ -111,41 +113,38 @@ def _check_group(name: str, column: str, names: pd.Series, known: Sequence[str],
     if name not in known:
         raise ValueError(f"The model cannot tell a group {name!r} of {column!r} from others{nearest(name, known)}")
     if not (names == name).any():
-        found = ", ".join(names[names != ""].value_counts().index[:8])
-        raise ValueError(f"No cell of mdata.obs[{column!r}] is {name!r}; found {found}.")
+        listing = ", ".join(names[names != ""].value_counts().index[:8])
+        raise ValueError(f"No cell of mdata.obs[{column!r}] is {name!r}; found {listing}.")
     if not cells[name].any():
         raise ValueError(
-            f"The model never gives the label {name!r} to cells with the modalities that these {name!r} cells have: no cell "
-            "like them had it in the training. Leave it out."
+            f"The model never gives the label {name!r} to cells with the modalities that these {name!r} cells have: no "
+            "cell like them had it in the training. Leave it out."
         )
 
 
-def _given(mdata: MuData, model: "SCMOE") -> dict[str, np.ndarray]:
+def _cells_by_label(mdata: MuData, model: "SCMOE") -> dict[str, np.ndarray]:
     """Of each label, the cells that the model can give it to.
 
-    Labels are read by an annotator of the modalities that a cell has, which does not know labels that no such cell had in the
-    training: their log-odds are -inf, whatever the features.
+    The annotator of a cell's modalities reads its label. It does not know labels that no cell with these modalities
+    had in the training: their log-odds are -inf, whatever the features.
     """
-    has = [
-        mdata.obs_names.isin(mdata.mod[name].obs_names) if name in mdata.mod else np.zeros(mdata.n_obs, dtype=bool)
-        for name in model.modalities
-    ]
-    patterns, which = np.unique(np.stack(has, axis=1), axis=0, return_inverse=True)
+    membership = [cells_with(mdata, name) for name in model.modalities]
+    patterns, pattern_of_cell = np.unique(np.stack(membership, axis=1), axis=0, return_inverse=True)
     knows = np.zeros((len(patterns), len(model.setup.labels)), dtype=bool)
     for row, pattern in zip(knows, patterns, strict=True):
         subset = nearest_subset(tuple(np.flatnonzero(pattern).tolist()), model.readouts.annotators)
         if subset is not None:
             row[:] = model.readouts.annotators[subset].present
-    return dict(zip(model.setup.labels, knows[which.ravel()].T, strict=True))
+    return dict(zip(model.setup.labels, knows[pattern_of_cell.ravel()].T, strict=True))
 
 
-def features_explained(
+def resolve_features(
     mdata: MuData,
     model: "SCMOE",
     modality: str,
     targets: str | Sequence[str] | None,
     source: str | Sequence[str] | None,
-) -> list[Explained]:
+) -> list[TargetCells]:
     """Features of a modality, predicted from others, in the cells that have one of these.
 
     Raises
@@ -155,31 +154,29 @@ def features_explained(
     ValueError
         No feature is named, one is unknown, or no cell has a source.
     """
-    chosen = _names(targets)
-    if not chosen:
+    features = _as_list(targets)
+    if not features:
         raise ValueError(f"Name the features of {modality!r} whose prediction is to be explained: targets=[...].")
     if source is None:
         source = [name for name in model.modalities if name != modality]
-    made = [model.feature_target(source, modality, feature) for feature in chosen]
+    feature_targets = [model.feature_target(source, modality, feature) for feature in features]
     sources = [source] if isinstance(source, str) else list(source)
     order = np.random.default_rng(model.seed).permutation(mdata.n_obs)
-    has_source = np.any(
-        [mdata.obs_names.isin(mdata.mod[name].obs_names) for name in sources if name in mdata.mod], axis=0
-    )
-    cells = order[np.broadcast_to(has_source, mdata.n_obs)[order]]
+    has_source = np.any([cells_with(mdata, name) for name in sources], axis=0)
+    cells = order[has_source[order]]
     if not len(cells):
         raise ValueError(f"No cell has {' or '.join(sources)}, so there is no prediction of {modality!r} to explain.")
     return [
-        Explained(target, cells, _measured(mdata, model, modality, feature))
-        for target, feature in zip(made, chosen, strict=True)
+        TargetCells(target, cells, _observed_values(mdata, model, modality, feature))
+        for target, feature in zip(feature_targets, features, strict=True)
     ]
 
 
-def _names(targets: str | Sequence[str] | None) -> list[str] | None:
+def _as_list(targets: str | Sequence[str] | None) -> list[str] | None:
     return [targets] if isinstance(targets, str) else None if targets is None else list(targets)
 
 
-def _measured(mdata: MuData, model: "SCMOE", modality: str, feature: str) -> np.ndarray:
+def _observed_values(mdata: MuData, model: "SCMOE", modality: str, feature: str) -> np.ndarray:
     """Values of a feature in all cells, NaN where the modality or the feature is not there."""
     out = np.full(mdata.n_obs, np.nan)
     adata = mdata.mod.get(modality)

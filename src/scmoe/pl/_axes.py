@@ -1,0 +1,33 @@
+"""Parts that plots share: new axes, a grid of panels, rows that several series share, a legend beside the axes."""
+
+from typing import Any, Literal
+
+import matplotlib.pyplot as plt
+from matplotlib.axes import Axes
+
+ROW_SHARE = 0.6
+"""Part of a row that its series share; the rest separates rows."""
+
+
+def axes_or_new(ax: Axes | None, width: float, height: float) -> Axes:
+    """The axes to draw into: those given, or those of a new figure of this size in inches."""
+    if ax is None:
+        _, ax = plt.subplots(figsize=(width, height), layout="constrained")
+    return ax
+
+
+def grid_shape(n_panels: int, max_columns: int) -> tuple[int, int]:
+    """Numbers of rows and columns of a grid that holds all panels."""
+    n_columns = min(max_columns, n_panels)
+    return -(-n_panels // n_columns), n_columns
+
+
+def row_offset(series: int, n_series: int) -> float:
+    """Distance of a series from the middle of a row that it shares with others."""
+    return ROW_SHARE * ((series + 0.5) / n_series - 0.5)
+
+
+def legend_beside(ax: Axes, *, x: float = 1.0, centered: bool = False, **kwargs: Any) -> None:
+    """A legend without a frame to the right of the axes, at the top or in the middle."""
+    loc: Literal["center left", "upper left"] = "center left" if centered else "upper left"
+    ax.legend(frameon=False, fontsize="small", loc=loc, bbox_to_anchor=(x, 0.5 if centered else 1), **kwargs)
