@@ -85,8 +85,15 @@ class Balance:
         losses = F.cross_entropy(logits, label, reduction="none")
         if self.option not in WEIGHTS:
             return losses
-        weights = per_cell(class_weights(self.counts, WEIGHTS[self.option]), self.counts)
-        return torch.from_numpy(weights).to(logits)[label] * losses
+        return torch.from_numpy(self.class_weights()).to(logits)[label] * losses
+
+    def class_weights(self) -> NDArray[np.float64] | None:
+        """Weight (C,) of the cross-entropy of each class; None for options whose loss is another, or sees other logits."""
+        if self.option in ("focal", "ldam", "logit_adjusted"):
+            return None
+        if self.option not in WEIGHTS:
+            return np.ones(len(self.counts))
+        return per_cell(class_weights(self.counts, WEIGHTS[self.option]), self.counts)
 
     def probabilities(self, label: NDArray[np.integer]) -> NDArray[np.float64] | None:
         """Probability (n,) of each training cell to be drawn, with replacement; None where each is drawn once."""

@@ -1,10 +1,11 @@
 """A linear classifier of frozen features, balanced in any of the ways that there are."""
 
+from collections.abc import Callable
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from scipy.optimize import minimize
-from torch import Tensor
 
 from scmoe.losses._class_balance import FEW_CELLS, Balance, ClassBalance, prior_offsets, shrunken_means
 
@@ -63,28 +64,69 @@ def fit_softmax(
 def descend(
     x: Array, codes: NDArray[np.integer], balance: Balance, multiplicity: Array, few: NDArray[np.bool_]
 ) -> tuple[Array, Array]:
-    """Rows (C, d) and intercepts (C,) of the least mean loss of cells that are drawn so often, by L-BFGS."""
-    (n, d), n_classes = x.shape, len(balance.counts)
-    means = shrunken_means(x, codes, n_classes) * few[:, None]
-    features, label, times = torch.from_numpy(x), torch.from_numpy(codes).long(), torch.from_numpy(multiplicity)
-    prototype, free, is_few = torch.from_numpy(means), torch.from_numpy(1.0 * ~few), torch.from_numpy(1.0 * few)
+    """Rows (C, d) and intercepts (C,) of the least mean loss of cells that are drawn so often, by L-BFGS.
 
-    def rows(flat: Tensor) -> tuple[Tensor, Tensor]:
-        own, (a, b) = flat[:-2].view(n_classes, d + 1), flat[-2:]
-        weight = own[:, :-1] * free[:, None] + a * prototype
-        return weight, own[:, -1] * free - a * prototype.square().sum(1) / 2 + b * is_few
+    The slopes' gradient is written out, since a backward pass through such small matrices costs several times the work.
+    """
+    (n, d), n_classes = x.shape, len(balance.counts)
+    prototype = shrunken_means(x, codes, n_classes) * few[:, None]
+    length, free = np.square(prototype).sum(axis=1), 1.0 * ~few
+    penalty = 1 / (2 * INVERSE_PENALTY * n)
+    logit_loss = closed_form(balance, codes, multiplicity) or by_autograd(balance, codes, multiplicity)
+
+    def rows(point: Array) -> tuple[Array, Array]:
+        own, (a, b) = point[:-2].reshape(n_classes, d + 1), point[-2:]
+        return own[:, :-1] * free[:, None] + a * prototype, own[:, -1] * free - a * length / 2 + b * few
 
     def loss(point: Array) -> tuple[float, Array]:
-        flat = torch.from_numpy(point).requires_grad_()
-        weight, bias = rows(flat)
-        losses = balance.losses(torch.addmm(bias, features, weight.T), label)
-        penalty = flat[:-2].view(n_classes, d + 1)[:, :-1].square().sum() / (2 * INVERSE_PENALTY * n)
-        total = (times * losses).mean() + penalty
-        (gradient,) = torch.autograd.grad(total, flat)
-        return float(total.detach()), gradient.numpy()
+        weight, bias = rows(point)
+        value, by_logit = logit_loss(x @ weight.T + bias)
+        by_weight, by_bias = by_logit.T @ x, by_logit.sum(axis=0)
+        own, gradient = point[:-2].reshape(n_classes, d + 1)[:, :-1], np.empty_like(point)
+        of_rows = gradient[:-2].reshape(n_classes, d + 1)
+        of_rows[:, :-1] = by_weight * free[:, None] + 2 * penalty * own
+        of_rows[:, -1] = by_bias * free
+        gradient[-2] = (by_weight * prototype).sum() - (by_bias * length).sum() / 2
+        gradient[-1] = (by_bias * few).sum()
+        return value + penalty * float(np.square(own).sum()), gradient
 
     options = {"maxiter": MAX_ITERATIONS, "maxls": 50, "gtol": TOLERANCE, "ftol": 64 * np.finfo(float).eps}
-    with torch.enable_grad():  # the readouts are fitted where the network's gradients are off
-        optimum = minimize(loss, np.zeros(n_classes * (d + 1) + 2), jac=True, method="L-BFGS-B", options=options)
-    weight, bias = rows(torch.from_numpy(optimum.x))
-    return weight.numpy(), bias.numpy()
+    optimum = minimize(loss, np.zeros(n_classes * (d + 1) + 2), jac=True, method="L-BFGS-B", options=options)
+    return rows(optimum.x)
+
+
+LogitLoss = Callable[[Array], tuple[float, Array]]
+"""From logits (n, C) to the mean loss and its gradient (n, C)."""
+
+
+def closed_form(balance: Balance, codes: NDArray[np.integer], multiplicity: Array) -> LogitLoss | None:
+    """Weighted cross-entropy; None where the option has another loss."""
+    weights = balance.class_weights()
+    if weights is None:
+        return None
+    share, cells = weights[codes] * multiplicity / len(codes), np.arange(len(codes))
+
+    def loss(logits: Array) -> tuple[float, Array]:
+        logits = logits - logits.max(axis=1, keepdims=True)
+        odds = np.exp(logits)
+        total = odds.sum(axis=1)
+        value = float(share @ (np.log(total) - logits[cells, codes]))
+        gradient = odds * (share / total)[:, None]
+        gradient[cells, codes] -= share
+        return value, gradient
+
+    return loss
+
+
+def by_autograd(balance: Balance, codes: NDArray[np.integer], multiplicity: Array) -> LogitLoss:
+    """The loss of any option."""
+    label, times = torch.from_numpy(codes).long(), torch.from_numpy(multiplicity)
+
+    def loss(logits: Array) -> tuple[float, Array]:
+        with torch.enable_grad():  # the readouts are fitted where the network's gradients are off
+            leaf = torch.from_numpy(logits).requires_grad_()
+            total = (times * balance.losses(leaf, label)).mean()
+            (gradient,) = torch.autograd.grad(total, leaf)
+        return float(total.detach()), gradient.numpy()
+
+    return loss
