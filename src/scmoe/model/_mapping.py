@@ -45,8 +45,10 @@ def get_mapping_score(
 
 
 def mapping_score_of(fitted: Fitted, chunk: Chunk) -> np.ndarray:
-    """Mapping scores (B,) of a batch of cells; see `get_mapping_score`."""
+    """Mapping scores (B,) of a batch of cells, NaN without programs; see `get_mapping_score`."""
     present = chunk.batch.presence.mask.cpu().numpy()
+    if not fitted.readouts.familiarities:
+        return np.full(len(present), np.nan, np.float32)
     smallest = np.ones(len(present))
     for (v,), distances in fitted.readouts.familiarities.items():
         rows = np.flatnonzero(present[:, v])

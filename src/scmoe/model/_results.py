@@ -9,8 +9,18 @@ from mudata import MuData
 
 from scmoe.model._embed import embedding_of, state_of
 from scmoe.model._fitted import BATCH_SIZE, FittedModel, query
-from scmoe.model._labels import Annotation, annotation_of, check_coverage, expected_accuracies, stack_annotations
+from scmoe.model._labels import (
+    Annotation,
+    annotation_of,
+    check_coverage,
+    expected_accuracies,
+    label_probabilities,
+    stack_annotations,
+)
 from scmoe.model._mapping import mapping_score_of
+
+# Names of arrays in a batch beside those of the modalities, which hold no dot.
+JOINT, LABELS, SCORE = ".joint", ".labels", ".score"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,9 +36,9 @@ class Results:
     states
         Of each modality that the data have, its state (n, n_hidden); NaN in cells that lack it.
     mapping_score
-        (n,), as `scmoe.model.SCMOE.get_mapping_score` gives it; NaN with patch tokens.
+        (n,), as `scmoe.model.SCMOE.get_mapping_score` gives it; NaN with patch tokens; None if it was left out.
     annotation
-        As `scmoe.model.SCMOE.get_annotation` gives it; None without labels.
+        As `scmoe.model.SCMOE.get_annotation` gives it; None without labels, or if it was left out.
     n_features
         Of each modality that the data have, how many of the model's features are there.
     """
@@ -36,7 +46,7 @@ class Results:
     embedding: np.ndarray
     labeled_embedding: np.ndarray | None
     states: dict[str, np.ndarray]
-    mapping_score: np.ndarray
+    mapping_score: np.ndarray | None
     annotation: Annotation | None
     n_features: dict[str, int]
 
@@ -49,6 +59,8 @@ def get_results(
     batch_size: int = BATCH_SIZE,
     *,
     coverage: float = 1.0,
+    mapping_score: bool = True,
+    annotation: bool = True,
 ) -> Results:
     """Embedding, states, mapping score and labels of cells, from one pass over them.
 
@@ -62,6 +74,8 @@ def get_results(
         Cells at once.
     coverage
         As in `get_annotation`.
+    mapping_score, annotation
+        Whether to compute these as well.
 
     Returns
     -------
@@ -76,25 +90,30 @@ def get_results(
     check_coverage(coverage)
     fitted, dataset, cells = query(self, adata, indices)
     names, width, labels = list(dataset.n_found), fitted.config.n_hidden, fitted.setup.labels
-    accuracy = expected_accuracies(fitted, coverage)
-    joint, states, scores, annotations = np.empty((len(cells), width), np.float32), [], [], []
+    accuracy = expected_accuracies(fitted, coverage) if annotation else {}
+    parts: list[dict[str, np.ndarray]] = []
+    annotations: list[Annotation] = []
     for chunk in fitted.encode(dataset, cells, batch_size):
-        joint[chunk.rows] = embedding_of(fitted, chunk)
-        states.append([state_of(chunk, fitted.position(name)) for name in names])
-        known = bool(fitted.readouts.familiarities)
-        scores.append(mapping_score_of(fitted, chunk) if known else np.full(len(chunk.covariates), np.nan))
-        if labels:
+        part = {name: state_of(chunk, fitted.position(name)) for name in names} | {JOINT: embedding_of(fitted, chunk)}
+        if labels and annotation:
             annotations.append(annotation_of(fitted, chunk, accuracy))
-    annotation = stack_annotations(annotations, len(labels)) if labels else None
-    scale = fitted.readouts.label_scale
+            part[LABELS] = annotations[-1].probability
+        elif labels:
+            part[LABELS] = label_probabilities(fitted, chunk)
+        if mapping_score:
+            part[SCORE] = mapping_score_of(fitted, chunk)
+        parts.append(part)
+    empty: dict[str, np.ndarray] = {name: np.zeros((0, width), np.float32) for name in (*names, JOINT)}
+    empty |= {LABELS: np.zeros((0, len(labels)), np.float32), SCORE: np.zeros(0, np.float32)}
+    stacked = {key: np.concatenate([part[key] for part in parts]) for key in parts[0]} if parts else empty
+    probability, scale = stacked.get(LABELS), fitted.readouts.label_scale
     return Results(
-        embedding=joint,
-        labeled_embedding=None if annotation is None else np.hstack([joint, annotation.probability * scale]),
-        states={
-            name: np.concatenate([batch[i] for batch in states]) if states else np.zeros((0, width), np.float32)
-            for i, name in enumerate(names)
-        },
-        mapping_score=np.concatenate(scores) if scores else np.zeros(0, np.float32),
-        annotation=annotation,
+        embedding=stacked[JOINT],
+        labeled_embedding=np.hstack([stacked[JOINT], probability * scale])
+        if labels and probability is not None
+        else None,
+        states={name: stacked[name] for name in names},
+        mapping_score=stacked[SCORE] if mapping_score else None,
+        annotation=stack_annotations(annotations, len(labels)) if labels and annotation else None,
         n_features=dataset.n_found,
     )

@@ -37,7 +37,7 @@ def embed(mdata: MuData, model: "SCMOE", *, key_added: str = DEFAULT_KEY) -> Non
     KeyError, ValueError
         The data do not fit the model.
     """
-    write_embedding(mdata, model.get_results(mdata), key_added)
+    write_embedding(mdata, model.get_results(mdata, mapping_score=False, annotation=False), key_added)
 
 
 def write_embedding(mdata: MuData, results: "Results", key_added: str) -> None:

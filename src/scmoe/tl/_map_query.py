@@ -57,11 +57,12 @@ def map_query(mdata: MuData, model: "SCMOE", *, adapt: bool = False, key_added: 
     """
     check_results(mdata, None, key_added)
     new_batches = batches_unknown_to(model.setup, mdata)
-    results = model.get_results(mdata)
-    score = results.mapping_score
-    if adapt and new_batches:
+    adapting = adapt and bool(new_batches)
+    results = model.get_results(mdata, annotation=not adapting)
+    score = np.asarray(results.mapping_score)
+    if adapting:
         model = model.adapt(mdata)
-        results = model.get_results(mdata)
+        results = model.get_results(mdata, mapping_score=False)
     drop_results(mdata, key_added)
     write_embedding(mdata, results, key_added)
     if results.annotation is not None:

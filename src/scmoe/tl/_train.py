@@ -92,7 +92,7 @@ def train(
         model = SCMOE(mdata, seed=seed, **model_kwargs)
         model.train(max_epochs, class_balance=class_balance, **(train_kwargs or {}))
     drop_results(mdata, key_added)
-    results = model.get_results(mdata)
+    results = model.get_results(mdata, mapping_score=False)
     write_embedding(mdata, results, key_added)
     cluster(mdata, n_clusters=model.config.n_clusters, seed=seed, key_added=key_added)
     if results.annotation is not None:
