@@ -2,10 +2,10 @@ import numpy as np
 import pytest
 
 from scmoe.benchmark import _mosaic
-from scmoe.benchmark._meter import Meter
 from scmoe.benchmark._mosaic import Integrated, make_mosaic, mosaic_scores
 from scmoe.benchmark._plan import Run
 from scmoe.benchmark._predicted import Predicted
+from scmoe.benchmark._timing import Meter
 
 
 def a_run(method):

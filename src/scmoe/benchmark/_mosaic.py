@@ -10,10 +10,10 @@ from sklearn.neighbors import KNeighborsClassifier
 
 from scmoe.benchmark._baselines import dense, pca_embedding
 from scmoe.benchmark._cells import known_labels, subset
-from scmoe.benchmark._meter import Meter
 from scmoe.benchmark._plan import Run
 from scmoe.benchmark._predicted import Predicted
 from scmoe.benchmark._scores import N_NEIGHBORS, neighbor_scores
+from scmoe.benchmark._timing import Meter
 from scmoe.benchmark.methods._midas import Midas
 from scmoe.benchmark.methods._predict import ARRAY_METHODS
 from scmoe.benchmark.methods._scmoe import VARIANTS, fit, predicted

@@ -13,12 +13,12 @@ from sklearn.model_selection import GroupKFold, StratifiedKFold
 
 from scmoe.benchmark._baselines import dense, pca_embedding
 from scmoe.benchmark._cells import known_labels, subset
-from scmoe.benchmark._meter import Meter
 from scmoe.benchmark._mosaic import mosaic_scores
 from scmoe.benchmark._plan import ANNOTATE, BATCHES, EMBED, MOSAIC, PREDICT, PREFIX, Run
 from scmoe.benchmark._predicted import Predicted
 from scmoe.benchmark._scores import embedding_scores
 from scmoe.benchmark._scores_held_out import label_scores
+from scmoe.benchmark._timing import Meter
 from scmoe.benchmark.methods._annotate import CLASS_WEIGHTS, logreg
 from scmoe.benchmark.methods._embed import EMBED_METHODS, Embedded
 from scmoe.benchmark.methods._midas import Midas, midas_predict

@@ -62,8 +62,8 @@ def demo(
 ) -> None:
     """Run the whole job on bundled bone-marrow data (RNA and proteins) and compare it with PCA and ridge regression."""
     with reported_errors("Run the command again to start over."):
-        from scmoe.benchmark._demo import run_demo
-        from scmoe.benchmark._demo_scores import to_markdown
+        from scmoe.benchmark.demo._run import run_demo
+        from scmoe.benchmark.demo._scores import to_markdown
 
         result = run_demo(output, seed=seed, max_epochs=max_epochs)
     typer.echo(to_markdown(result))
