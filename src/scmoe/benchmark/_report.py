@@ -5,7 +5,8 @@ from typing import Any
 
 import numpy as np
 
-from scmoe.benchmark._plan import ANNOTATE, BATCHES, EMBED, FOLDS, MANY_CELLS, MOSAIC, PREDICT
+from scmoe.benchmark._inputs import ANNOTATE, BATCHES, EMBED, FOLDS, MOSAIC, PREDICT
+from scmoe.benchmark._plan import MANY_CELLS
 
 COLUMNS = {
     EMBED: {

@@ -18,10 +18,10 @@ from scmoe._log import logger
 from scmoe._version import __version__
 from scmoe.benchmark._cells import known_labels
 from scmoe.benchmark._figures import save_compare_figures
+from scmoe.benchmark._inputs import ANNOTATE, EMBED, MOSAIC, PREDICT, TASKS, Facts, Run
 from scmoe.benchmark._kept import kept_result, write_text
-from scmoe.benchmark._plan import ANNOTATE, EMBED, MOSAIC, PREDICT, TASKS, Facts, Run, check_methods, plan
+from scmoe.benchmark._plan import check_methods, plan, reason_to_skip, result_key
 from scmoe.benchmark._report import compare_markdown, summarize
-from scmoe.benchmark._skip import reason_to_skip
 from scmoe.data._setup import column_of, prepared_kinds
 from scmoe.datasets._read import read
 from scmoe.io._files import check_writable
@@ -137,7 +137,7 @@ def _results(runs: list[Run], facts: Facts, folder: Path, data_hash: str) -> Ite
             logger.info("%s: skipped: %s", title, reason)
             yield described | {"skipped": reason}
             continue
-        file, key = folder / f"{run.name}.json", run.key(data_hash)
+        file, key = folder / f"{run.name}.json", result_key(run, data_hash)
         result = kept_result(file, key)
         state = "kept"
         if result is None:
