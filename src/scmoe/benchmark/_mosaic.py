@@ -36,7 +36,7 @@ def make_mosaic(mdata: MuData, first: str, second: str, seed: int) -> Mosaic:
 
 
 def mosaic_scores(mdata: MuData, run: Run, meter: Meter) -> dict[str, float]:
-    """Embedding of all cells, labels carried to cells with the first modality only, and both missing parts predicted."""
+    """Scores of the embedding, of labels carried to cells with the first modality only, and of both predicted parts."""
     integrate = method_of(run.method).integrate
     assert integrate is not None
     mosaic = make_mosaic(mdata, run.source, run.target, run.seed)

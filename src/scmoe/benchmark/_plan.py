@@ -114,6 +114,6 @@ def result_key(run: Run, data_hash: str) -> str:
 
 @cache
 def model_code() -> str:
-    """Hash of the files that make the model: defaults of settings are there, and who develops it sees no old results."""
+    """Hash of the files that make the model: they hold its defaults, and a developer of it must see no old results."""
     files = sorted(file for folder in MODEL_FOLDERS for file in (Path(__file__).parents[1] / folder).rglob("*.py"))
     return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()

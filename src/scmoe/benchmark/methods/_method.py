@@ -36,7 +36,7 @@ class Method:
     on_request
         Whether it is run only if `methods` has its name or its group.
     settings
-        Settings of a model of this package: a stored result is valid with these and the same code only. None for others.
+        Settings of a model of this package: a stored result is valid with these and the same code only. Else None.
     """
 
     name: str
