@@ -356,7 +356,9 @@ def test_bad_input_of_pretrain_is_one_readable_block(case, data, folder):
     logs.write_h5ad(folder / "logs.h5ad")
     (folder / "others.json").write_text('["CD3E", "CD8A"]')
     arguments, words = PRETRAIN_BAD_INPUT[case]
-    result = run("pretrain", *[each.format(data=data, folder=folder) for each in arguments], "-o", folder / "unmade")
+    result = run(
+        "pretrain", *[argument.format(data=data, folder=folder) for argument in arguments], "-o", folder / "unmade"
+    )
     assert result.exit_code == 1
     blocks = result.stderr.split("Error: ")
     assert len(blocks) == 2 and words in blocks[1]

@@ -20,7 +20,7 @@ def check_mdata(mdata: Any, modalities: Sequence[str] | None = None) -> list[str
     mdata
         The object to check; nothing is written to it.
     modalities
-        Names of the modalities wanted; all of them by default.
+        Names of the modalities; all of them by default.
 
     Returns
     -------
@@ -192,7 +192,8 @@ def check_counts(
         row, column, value = _first(matrix, wrong)
         raise ValueError(
             f"{_owner(modality)}.{where} must hold raw counts (whole numbers, none negative); found {value:.6g} for "
-            f"feature {_name(var_names, column)} in cell {_name(obs_names, row)}. Put the raw counts there, or say what the values are: "
+            f"feature {_name(var_names, column)} in cell {_name(obs_names, row)}. Put the raw counts there, or say "
+            "what the values are: "
             + ("values= when the model is set up." if modality is None else "kinds= in prepare, likelihoods= in setup.")
         )
 

@@ -1,8 +1,9 @@
 """How much of a result is rounding: the same training from weights that differ by a rounding error.
 
-Run in any environment with scmoe: ``python tests/stacks/rounding.py 8``. Each line is one training on the bundled data: the
-largest and the median difference of the embedding to the undisturbed run, and the k-means scores of the README's table.
-Libraries of different versions round differently, so two environments cannot be expected to be closer than these runs are.
+Run in any environment with scmoe: ``python tests/benchmark/rounding.py 8``. Each line is one training on the bundled
+data: the largest and the median difference of the embedding to the undisturbed run, and the k-means scores of the
+README's table. Libraries of different versions round differently, so two environments cannot be expected to be closer
+than these runs are.
 """
 
 import logging

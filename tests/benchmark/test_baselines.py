@@ -82,5 +82,5 @@ def test_features_keep_their_spread_without_z_scores(mdata):
     mdata["rna"].X = mdata["rna"].X.toarray()
     mdata["rna"].X[:, 0] *= 1000
     train = np.arange(60)
-    found = pca_embedding(mdata, train, 1, modalities=["rna"], standardize=False)[:, 0]
-    assert abs(np.corrcoef(found, mdata["rna"].X[:, 0])[0, 1]) == pytest.approx(1, abs=1e-4)
+    component = pca_embedding(mdata, train, 1, modalities=["rna"], standardize=False)[:, 0]
+    assert abs(np.corrcoef(component, mdata["rna"].X[:, 0])[0, 1]) == pytest.approx(1, abs=1e-4)

@@ -82,8 +82,8 @@ def test_shared_neighbors_equal_slow_reference(rng):
 
 def test_leiden_has_as_many_clusters_as_asked_for(groups):
     points, group = groups
-    found = leiden_clusters(shared_neighbors(points), 4)
-    assert len(set(zip(found, group, strict=True))) == len(set(found)) == 4
+    clusters = leiden_clusters(shared_neighbors(points), 4)
+    assert len(set(zip(clusters, group, strict=True))) == len(set(clusters)) == 4
 
 
 def test_separate_groups_score_one(groups):
@@ -98,13 +98,13 @@ def test_separate_groups_score_one(groups):
 def test_neighbor_classifier_equals_loop_over_folds(rng):
     points, labels = rng.normal(size=(100, 3)), np.repeat(["a", "b", "c", "d"], [60, 30, 8, 2])
     points[:, 0] += labels == "a"
-    found = np.empty(100, dtype=object)
+    predicted = np.empty(100, dtype=object)
     for train, test in StratifiedKFold(5, shuffle=True, random_state=3).split(points, labels):
-        found[test] = KNeighborsClassifier(15).fit(points[train], labels[train]).predict(points[test])
+        predicted[test] = KNeighborsClassifier(15).fit(points[train], labels[train]).predict(points[test])
     scores = embedding_scores(points, labels=pd.Series(labels), seed=3)
-    assert scores["knn_accuracy"] == np.mean(found == labels)
-    assert scores["rare_recall"] == np.mean(found[labels == "d"] == "d")
-    assert scores["knn_macro_f1"] == pytest.approx(f1_score(labels, found.astype(str), average="macro"))
+    assert scores["knn_accuracy"] == np.mean(predicted == labels)
+    assert scores["rare_recall"] == np.mean(predicted[labels == "d"] == "d")
+    assert scores["knn_macro_f1"] == pytest.approx(f1_score(labels, predicted.astype(str), average="macro"))
 
 
 def test_cells_without_label_count_for_batches_only(groups):
@@ -123,9 +123,9 @@ def test_label_scores_equal_those_of_sklearn(rng):
     truth = names[rng.integers(3, size=200)]
     probability = pd.DataFrame(rng.dirichlet(np.ones(3), size=200), columns=names)
     scores = label_scores(truth, probability)
-    found = names[probability.to_numpy().argmax(axis=1)]
-    assert scores["accuracy"] == np.mean(found == truth)
-    assert scores["macro_f1"] == scores["macro_f1_5"] == pytest.approx(f1_score(truth, found, average="macro"))
+    predicted = names[probability.to_numpy().argmax(axis=1)]
+    assert scores["accuracy"] == np.mean(predicted == truth)
+    assert scores["macro_f1"] == scores["macro_f1_5"] == pytest.approx(f1_score(truth, predicted, average="macro"))
     assert scores["log_loss"] == pytest.approx(log_loss(truth, probability, labels=names))
     assert scores["unseen"] == 0
 
@@ -145,7 +145,7 @@ def test_prediction_scores_equal_loop_over_features(rng):
     assert (scores["n_features"], scores["n_dropped"]) == (2, 2)
     error = ((truth - predicted) ** 2).mean(axis=0)[:2]
     of_mean = ((truth - train.mean(axis=0)) ** 2).mean(axis=0)[:2]
-    each = [(pearsonr(truth[:, i], predicted[:, i])[0], r2_score(truth[:, i], predicted[:, i])) for i in range(2)]
-    assert [scores["pearson"], scores["r2"]] == pytest.approx(np.mean(each, axis=0))
+    pairs = [(pearsonr(truth[:, i], predicted[:, i])[0], r2_score(truth[:, i], predicted[:, i])) for i in range(2)]
+    assert [scores["pearson"], scores["r2"]] == pytest.approx(np.mean(pairs, axis=0))
     assert scores["nrmse"] == pytest.approx(np.mean(np.sqrt(error) / truth[:, :2].std(axis=0)))
     assert scores["skill"] == pytest.approx(np.mean(1 - error / of_mean))

@@ -2,11 +2,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-import scmoe.benchmark._tasks as tasks
 from scmoe.benchmark._cells import known_labels, subset
-from scmoe.benchmark._plan import Run
-from scmoe.benchmark._predicted import Predicted
+from scmoe.benchmark._inputs import Run
+from scmoe.benchmark._outputs import Prediction
 from scmoe.benchmark._tasks import held_out_cells, perform
+from scmoe.benchmark.methods._method import Method
+from scmoe.benchmark.methods._registry import METHODS
 
 
 def a_run(task, method, case="all cells", **kwargs):
@@ -24,11 +25,11 @@ def test_subset_keeps_order_and_can_forget_what_is_known(mosaic):
 def test_target_of_held_out_cells_is_not_there(paired, monkeypatch):
     seen = {}
 
-    def spy(method, train, test, source, target, batch, seed):
+    def spy(train, test, run):
         seen.update(train=train, test=test)
-        return Predicted(values=np.zeros((test.n_obs, train[target].n_vars)))
+        return Prediction(values=np.zeros((test.n_obs, train[run.target].n_vars)))
 
-    monkeypatch.setattr(tasks, "scmoe_predict", spy)
+    monkeypatch.setitem(METHODS, "scmoe", Method(name="scmoe", predict=spy))
     perform(paired, a_run("predict", "scmoe", "rna → adt", source="rna", target="adt"))
     assert list(seen["test"].mod) == ["rna"] and set(seen["train"].mod) == {"rna", "adt"}
     assert not set(seen["test"].obs_names) & set(seen["train"].obs_names)
@@ -36,12 +37,14 @@ def test_target_of_held_out_cells_is_not_there(paired, monkeypatch):
 
 
 def test_labels_of_held_out_cells_are_not_there(paired, monkeypatch):
-    def spy(method, train, test, labels, seed):
-        assert labels in train.obs and labels not in test.obs
+    def spy(fold, run):
+        train, test = fold.training_cells(), fold.test_cells()
+        assert run.labels in train.obs and run.labels not in test.obs
+        assert fold.labels.iloc[fold.test].isna().all() and fold.labels.iloc[fold.train].notna().all()
         assert not set(train.obs_names) & set(test.obs_names)
         return pd.DataFrame(1.0, index=test.obs_names, columns=["B"])
 
-    monkeypatch.setattr(tasks, "scmoe_annotate", spy)
+    monkeypatch.setitem(METHODS, "scmoe", Method(name="scmoe", annotate=spy))
     result = perform(paired, a_run("annotate", "scmoe", "folds"))
     assert result["scores"]["accuracy"] == pytest.approx((paired.obs["cell_type"] == "B").mean())
 
@@ -92,11 +95,12 @@ def test_pairs_use_cells_with_both_modalities(mosaic):
 
 
 def test_annotation_from_one_modality_sees_no_other(paired, monkeypatch):
-    def spy(method, train, test, labels, seed):
+    def spy(fold, run):
+        train, test = fold.training_cells(), fold.test_cells()
         assert list(train.mod) == list(test.mod) == ["adt"]
         return pd.DataFrame(1.0, index=test.obs_names, columns=["B"])
 
-    monkeypatch.setattr(tasks, "scmoe_annotate", spy)
+    monkeypatch.setitem(METHODS, "scmoe", Method(name="scmoe", annotate=spy))
     perform(paired, a_run("annotate", "scmoe", "adt only", source="adt"))
     alone = perform(paired, a_run("annotate", "logreg", "rna only", source="rna"))["scores"]
     both = perform(paired, a_run("annotate", "logreg", "folds"))["scores"]

@@ -39,11 +39,11 @@ def test_text_keeps_its_values_and_gaps(dtype: object, values: list[str | None])
 @pytest.mark.parametrize("dtype", TEXT)
 def test_categories_are_plain_and_stay_in_order(dtype: object) -> None:
     values = pd.Categorical.from_codes([1, -1, 0], pd.Index(["z", "a"], dtype=dtype), ordered=True)
-    found = plain_column(values)
-    assert list(found.categories) == ["z", "a"]
-    assert found.categories.dtype == pd.Index(["a"]).dtype
-    assert found.ordered
-    assert list(found.codes) == [1, -1, 0]
+    column = plain_column(values)
+    assert list(column.categories) == ["z", "a"]
+    assert column.categories.dtype == pd.Index(["a"]).dtype
+    assert column.ordered
+    assert list(column.codes) == [1, -1, 0]
 
 
 @pytest.mark.parametrize(
@@ -77,10 +77,10 @@ def test_columns_of_a_frame_keep_names_and_order() -> None:
 
 def test_uns_is_plain_at_any_depth() -> None:
     table = pd.DataFrame({"a": pd.array(["x", "y"], dtype="string")})
-    found = plain_uns({"deep": {"table": table, "text": pd.array(["x"], dtype="string"), "number": 1}})["deep"]
-    assert found["table"]["a"].dtype == pd.Series(["x"]).dtype
-    assert type(found["text"]) is np.ndarray
-    assert found["number"] == 1
+    result = plain_uns({"deep": {"table": table, "text": pd.array(["x"], dtype="string"), "number": 1}})["deep"]
+    assert result["table"]["a"].dtype == pd.Series(["x"]).dtype
+    assert type(result["text"]) is np.ndarray
+    assert result["number"] == 1
 
 
 @pytest.fixture
@@ -102,20 +102,20 @@ def awkward() -> mudata.MuData:
 def test_the_data_given_are_not_changed(awkward: mudata.MuData) -> None:
     column = awkward["rna"].obs["note"]
     with quiet_mudata():
-        found = plain(awkward)
+        result = plain(awkward)
     assert awkward["rna"].obs["note"].dtype == column.dtype
-    assert found["rna"].obs["note"].dtype == "category"
-    assert found["rna"].X is awkward["rna"].X
+    assert result["rna"].obs["note"].dtype == "category"
+    assert result["rna"].X is awkward["rna"].X
 
 
 def test_every_part_is_plain(awkward: mudata.MuData) -> None:
     with quiet_mudata():
-        found = plain(awkward)["rna"]
+        adata = plain(awkward)["rna"]
     text = pd.Index(["a"]).dtype
-    places = [found.obs_names, found.var_names, found.obsm["frame"].index, found.raw.var_names]
-    assert [each.dtype for each in places] == [text] * len(places)
-    assert found.uns["table"]["t"].dtype == text
-    assert [name for name in found.layers if name is not None] == ["counts"]
+    indices = [adata.obs_names, adata.var_names, adata.obsm["frame"].index, adata.raw.var_names]
+    assert [index.dtype for index in indices] == [text] * len(indices)
+    assert adata.uns["table"]["t"].dtype == text
+    assert [name for name in adata.layers if name is not None] == ["counts"]
 
 
 def test_axis_is_an_integer_of_python(mdata: mudata.MuData) -> None:

@@ -17,7 +17,7 @@ def test_quiet_mudata_leaves_no_trace(mdata: mudata.MuData) -> None:
 
 
 def pulled(mdata: mudata.MuData) -> list[str]:
-    """What an update pulls into the global table: the effect of mudata's setting, which has another name in each version."""
+    """What an update pulls into the global table: the effect of mudata's setting, which versions name differently."""
     again = mdata.copy()
     again.update()
     return list(again.obs)

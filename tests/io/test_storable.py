@@ -50,14 +50,14 @@ def test_slash_in_a_key_is_found_where_it_cannot_be_written(paired: mudata.MuDat
     adata = paired["rna"]
     values = {"obs": 1.0, "uns": 1.0, "layers": adata.X.copy(), "obsm": np.ones((adata.n_obs, 1))}
     getattr(adata, part)["CD4/CD8"] = values[part]
-    found = list(unstorable(paired, suffix))
+    problems = list(unstorable(paired, suffix))
     if NEW or suffix == ".zarr":
-        assert len(found) == 1
-        assert f"mdata['rna'].{part}['CD4/CD8']" in found[0]
-        assert "Rename it" in found[0]
-        assert "CD4_CD8" in found[0]
+        assert len(problems) == 1
+        assert f"mdata['rna'].{part}['CD4/CD8']" in problems[0]
+        assert "Rename it" in problems[0]
+        assert "CD4_CD8" in problems[0]
     else:
-        assert found == []
+        assert problems == []
 
 
 def test_anndata_is_called_adata() -> None:

@@ -1,10 +1,10 @@
 import typing
 
 from ._baselines import pca_embedding, ridge_on_pca
-from ._demo import run_demo
 from ._run import run_compare
 from ._scores import embedding_scores
 from ._scores_held_out import label_scores, prediction_scores
+from .demo._run import run_demo
 
 __all__ = [
     "embedding_scores",

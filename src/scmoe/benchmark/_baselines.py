@@ -50,11 +50,11 @@ def pca_embedding(
     ValueError
         If a modality has fewer than two training cells.
     """
-    trained = mdata.obs_names[np.asarray(train_indices)]
+    training_cells = mdata.obs_names[np.asarray(train_indices)]
     blocks = []
     for name in modalities or list(mdata.mod):
         adata = mdata.mod[name]
-        train = np.flatnonzero(adata.obs_names.isin(trained))
+        train = np.flatnonzero(adata.obs_names.isin(training_cells))
         if len(train) < 2:
             raise ValueError(f"Modality {name!r} has {len(train)} training cells; PCA needs at least 2.")
         scores = pca_scores(dense(adata.X), train, n_components, seed, standardize=standardize)

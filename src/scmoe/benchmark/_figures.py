@@ -90,9 +90,8 @@ def score_names(row: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _rank_map(ranks: pd.DataFrame, path: Path) -> None:
-    shown = ranks.T.rename_axis(index="", columns="method")  # there are more scores than methods
     ax = heatmap(
-        shown,
+        ranks.T.rename_axis(index="", columns="method"),  # there are more scores than methods
         cmap="viridis_r",
         norm=Normalize(0, 1),
         colorbar="rank (0: best, 1: worst)",

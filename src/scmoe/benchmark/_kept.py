@@ -1,4 +1,4 @@
-"""Results that a benchmark keeps, one file a piece of work, so that it can be interrupted and goes on where it stopped."""
+"""Results that a benchmark keeps, one file a piece of work: after an interruption it goes on where it stopped."""
 
 import json
 from pathlib import Path
@@ -8,7 +8,7 @@ from scmoe.io._files import atomic_path
 
 
 def kept_result(file: Path, key: str) -> dict[str, Any] | None:
-    """The result of an earlier start, if it is of the same data and settings; None if there is none, or a damaged one."""
+    """The result of an earlier start, if it is of the same data and settings; None if it is absent or damaged."""
     try:
         result = json.loads(file.read_text(encoding="utf-8"))
     except (OSError, ValueError):

@@ -5,7 +5,8 @@ from typing import Any
 
 import numpy as np
 
-from scmoe.benchmark._plan import ANNOTATE, BATCHES, EMBED, FOLDS, MANY_CELLS, MOSAIC, PREDICT
+from scmoe.benchmark._inputs import ANNOTATE, BATCHES, EMBED, FOLDS, MOSAIC, PREDICT
+from scmoe.benchmark._plan import MANY_CELLS
 
 COLUMNS = {
     EMBED: {
@@ -52,10 +53,11 @@ NOTES = {
     EMBED: "All cells; no labels used.",
     PREDICT: "{n_train:.0f} training cells and {n_test:.0f} held out, the target absent from the latter; means over "
     "{n_features:.0f} features that vary in both ({n_dropped:.0f} dropped).",
-    ANNOTATE: "{unseen:.0f} cells have a label that their training cells lack: they count as wrong, except in the log-loss.",
-    MOSAIC: "{n_first_only:.0f} cells keep {first} only, {n_second_only:.0f} {second} only, {n_paired:.0f} both. Neighbors are in "
-    "the embedding of all cells; labels are carried from the cells with both to those with {first} only; a modality is "
-    "predicted for the cells that lack it.",
+    ANNOTATE: "{unseen:.0f} cells have a label that their training cells lack: they count as wrong, except in the "
+    "log-loss.",
+    MOSAIC: "{n_first_only:.0f} cells keep {first} only, {n_second_only:.0f} {second} only, {n_paired:.0f} both. "
+    "Neighbors are in the embedding of all cells; labels are carried from the cells with both to those with {first} "
+    "only; a modality is predicted for the cells that lack it.",
 }
 DECIMALS = 3
 
@@ -70,8 +72,8 @@ def summarize(results: Iterable[Mapping[str, Any]]) -> dict[str, list[dict[str, 
 
     Returns
     -------
-    ``rows``: task, case, source, target, method, ``values`` (score to ``mean``, ``sd``, ``n``, and ``each`` seed's value);
-    ``skipped``: task, case, source, target, method, ``reason``.
+    ``rows``: task, case, source, target, method, ``values`` (score to ``mean``, ``sd``, ``n``, and ``each`` seed's
+    value); ``skipped``: task, case, source, target, method, ``reason``.
     """
     names = ("task", "case", "source", "target", "method")
     groups: dict[tuple[str, ...], list[Mapping[str, Any]]] = {}
@@ -90,7 +92,7 @@ def summarize(results: Iterable[Mapping[str, Any]]) -> dict[str, list[dict[str, 
 
 def _moments(group: Sequence[Mapping[str, float]]) -> dict[str, dict[str, Any]]:
     names = dict.fromkeys(name for values in group for name in values)
-    each = {name: [float(values[name]) for values in group if name in values] for name in names}
+    columns = {name: [float(values[name]) for values in group if name in values] for name in names}
     return {
         name: {
             "mean": float(np.mean(values)),
@@ -98,7 +100,7 @@ def _moments(group: Sequence[Mapping[str, float]]) -> dict[str, dict[str, Any]]:
             "n": len(values),
             "each": values,
         }
-        for name, values in each.items()
+        for name, values in columns.items()
     }
 
 
@@ -115,18 +117,18 @@ def compare_markdown(table: Mapping[str, Any]) -> str:
     settings = table["settings"]
     kinds = ", ".join(f"{name} ({kind})" for name, kind in settings["modalities"].items())
     parts.append(
-        f"{settings['data']}: {settings['n_cells']} cells, {kinds}, {settings['n_labels']} labels, {settings['n_batches']} "
-        f"batches; scmoe {settings['scmoe']}. Mean ± standard deviation over the seeds "
-        f"{', '.join(map(str, settings['seeds']))}; best in bold. Methods that take minutes are run with the first seed only "
-        f"on more than {MANY_CELLS} cells. CPU seconds of a run on one thread (of all folds in "
+        f"{settings['data']}: {settings['n_cells']} cells, {kinds}, {settings['n_labels']} labels, "
+        f"{settings['n_batches']} batches; scmoe {settings['scmoe']}. Mean ± standard deviation over the seeds "
+        f"{', '.join(map(str, settings['seeds']))}; best in bold. Methods that take minutes are run with the first "
+        f"seed only on more than {MANY_CELLS} cells. CPU seconds of a run on one thread (of all folds in "
         "annotation), without loading libraries and data; GiB: largest memory of its process, with libraries and data."
     )
     return "\n\n".join(parts) + "\n"
 
 
 def _title(task: str, case: str) -> str:
-    named = {(ANNOTATE, FOLDS): "5 folds of cells", (ANNOTATE, BATCHES): "batches held out"}
-    return f"{task.capitalize()}, {named.get((task, case), case)}"
+    titles = {(ANNOTATE, FOLDS): "5 folds of cells", (ANNOTATE, BATCHES): "batches held out"}
+    return f"{task.capitalize()}, {titles.get((task, case), case)}"
 
 
 def _modalities(row: Mapping[str, Any]) -> dict[str, str]:

@@ -18,10 +18,10 @@ from scmoe._log import logger
 from scmoe._version import __version__
 from scmoe.benchmark._cells import known_labels
 from scmoe.benchmark._figures import save_compare_figures
+from scmoe.benchmark._inputs import ANNOTATE, EMBED, MOSAIC, PREDICT, TASKS, Facts, Run
 from scmoe.benchmark._kept import kept_result, write_text
-from scmoe.benchmark._plan import ANNOTATE, EMBED, MOSAIC, PREDICT, TASKS, Facts, Run, check_methods, plan
+from scmoe.benchmark._plan import check_methods, plan, reason_to_skip, result_key
 from scmoe.benchmark._report import compare_markdown, summarize
-from scmoe.benchmark._skip import reason_to_skip
 from scmoe.data._setup import column_of, prepared_kinds
 from scmoe.datasets._read import read
 from scmoe.io._files import check_writable
@@ -31,8 +31,8 @@ RUNS = "runs"
 ONE_THREAD = dict.fromkeys(
     ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS", "NUMBA_NUM_THREADS"), "1"
 )
-SHOWN = {EMBED: "knn_accuracy", PREDICT: "pearson", ANNOTATE: "macro_f1", MOSAIC: "second_pearson"}
-"""Score in the progress lines."""
+PROGRESS_SCORES = {EMBED: "knn_accuracy", PREDICT: "pearson", ANNOTATE: "macro_f1", MOSAIC: "second_pearson"}
+"""One of each task, for the progress lines."""
 
 
 def run_compare(
@@ -48,8 +48,8 @@ def run_compare(
 ) -> dict[str, Any]:
     """Compare scmoe with other methods on your own data.
 
-    Every run has its own process with one thread. Its result is a JSON file in ``output/runs``, kept when the comparison
-    is started again, unless data, settings or version have changed.
+    Every run has its own process with one thread. Its result is a JSON file in ``output/runs``. It is kept when the
+    comparison is started again, unless data, settings or version have changed.
 
     Parameters
     ----------
@@ -58,13 +58,13 @@ def run_compare(
     output
         Folder for ``runs``, ``table.json``, ``table.md`` and ``figures``.
     labels
-        Column of ``mdata.obs`` with cell types, for scores and for the task "annotate"; missing and "Unknown" are left
-        out.
+        Column of ``mdata.obs`` with cell types, for scores and for the task "annotate". Missing ones and "Unknown" are
+        left out.
     batch
         Column of ``mdata.obs`` with batches or donors.
     methods
-        Names of methods, or "ablation", "likelihoods" or "tokens", groups of variants of scmoe; default all methods, and two
-        variants: scmoe and scmoe_dense. Those that cannot be run are listed with the reason.
+        Names of methods, or "ablation", "likelihoods" or "tokens", groups of variants of scmoe. Default: all methods,
+        and two variants, scmoe and scmoe_dense. Those that cannot be run are listed with the reason.
     tasks
         Of "embed", "predict", "annotate" and "mosaic".
     seeds
@@ -74,8 +74,8 @@ def run_compare(
 
     Returns
     -------
-    The content of ``table.json``: ``rows`` (mean, standard deviation and number of seeds of each score and cost by task,
-    case and method), ``skipped`` and ``settings``.
+    The content of ``table.json``: ``rows`` (mean, standard deviation and number of seeds of each score and cost by
+    task, case and method), ``skipped`` and ``settings``.
 
     Raises
     ------
@@ -115,15 +115,15 @@ def _facts(mdata: MuData, labels: str | None, batch: str | None) -> Facts:
     names = check_mdata(mdata)
     for argument, key in (("labels", labels), ("batch", batch)):
         if key is not None and key not in mdata.obs:
-            found = ", ".join(map(str, mdata.obs)) or "none"
-            raise KeyError(f"{argument}={key!r} is not a column of mdata.obs; found {found}.")
+            columns = ", ".join(map(str, mdata.obs)) or "none"
+            raise KeyError(f"{argument}={key!r} is not a column of mdata.obs; found {columns}.")
     prepare(mdata)
-    known = known_labels(mdata, labels)
+    column = known_labels(mdata, labels)
     return Facts(
         kinds=prepared_kinds(mdata, names),
         n_cells=mdata.n_obs,
         complete=all(mdata.mod[name].n_obs == mdata.n_obs for name in names),
-        n_labels=0 if known is None else int(known.nunique()),
+        n_labels=0 if column is None else int(column.nunique()),
         n_batches=0 if batch is None else int(column_of(mdata, batch, "batch").nunique()),
     )
 
@@ -132,36 +132,36 @@ def _results(runs: list[Run], facts: Facts, folder: Path, data_hash: str) -> Ite
     """Results in order: skipped, kept or new."""
     for number, run in enumerate(runs, start=1):
         title = f"[{number}/{len(runs)}] {run.task}, {run.case}, {run.method}, seed {run.seed}"
-        described = {name: value for name, value in asdict(run).items() if name != "data"}
+        settings = {name: value for name, value in asdict(run).items() if name != "data"}
         if reason := reason_to_skip(run, facts):
             logger.info("%s: skipped: %s", title, reason)
-            yield described | {"skipped": reason}
+            yield settings | {"skipped": reason}
             continue
-        file, key = folder / f"{run.name}.json", run.key(data_hash)
+        file, key = folder / f"{run.name}.json", result_key(run, data_hash)
         result = kept_result(file, key)
         state = "kept"
         if result is None:
             logger.info("%s", title)
-            result, state = described | _run(run), "done"
+            result, state = settings | _run(run), "done"
             if "skipped" not in result:
                 write_text(file, json.dumps({"key": key} | result, indent=2) + "\n")
         if "skipped" in result:
             logger.warning("%s: %s", title, result["skipped"])
         else:
-            name, scores = SHOWN[run.task], result["scores"]
-            shown = f"{name} {scores[name]:.3f}, " if name in scores else ""
-            logger.info("%s: %s, %s%.1f CPU s", title, state, shown, result["cost"]["cpu_seconds"])
+            name, scores = PROGRESS_SCORES[run.task], result["scores"]
+            score = f"{name} {scores[name]:.3f}, " if name in scores else ""
+            logger.info("%s: %s, %s%.1f CPU s", title, state, score, result["cost"]["cpu_seconds"])
         yield result
 
 
 def _run(run: Run) -> dict[str, Any]:
     """Perform a run in a process of its own; a failure is a reason for the table, not the end of the comparison."""
     with tempfile.TemporaryDirectory() as folder:
-        asked, answer = Path(folder) / "run.json", Path(folder) / "result.json"
-        asked.write_text(json.dumps(asdict(run)), encoding="utf-8")
-        command = [sys.executable, "-m", "scmoe.benchmark._worker", str(asked), str(answer)]
-        done = subprocess.run(command, env=os.environ | ONE_THREAD, capture_output=True, text=True, check=False)
-        if done.returncode:
-            said = done.stderr.strip().splitlines() or [f"exit code {done.returncode}"]
-            return {"skipped": f"failed: {said[-1]}"}
-        return json.loads(answer.read_text(encoding="utf-8"))
+        run_file, result_file = Path(folder) / "run.json", Path(folder) / "result.json"
+        run_file.write_text(json.dumps(asdict(run)), encoding="utf-8")
+        command = [sys.executable, "-m", "scmoe.benchmark._worker", str(run_file), str(result_file)]
+        process = subprocess.run(command, env=os.environ | ONE_THREAD, capture_output=True, text=True, check=False)
+        if process.returncode:
+            messages = process.stderr.strip().splitlines() or [f"exit code {process.returncode}"]
+            return {"skipped": f"failed: {messages[-1]}"}
+        return json.loads(result_file.read_text(encoding="utf-8"))

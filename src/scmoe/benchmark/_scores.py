@@ -28,7 +28,7 @@ LISI_NEIGHBORS = 90
 RARE = 0.03
 """Share of the cells below which a label is rare."""
 LEIDEN_STEPS = 20
-PRUNED = 1 / 15
+MIN_OVERLAP = 1 / 15
 
 
 def embedding_scores(
@@ -57,20 +57,23 @@ def embedding_scores(
 
     Returns
     -------
-    With at least two labels: ``leiden_ari`` and ``leiden_nmi`` (shared-neighbor graph; resolution searched to give as many clusters
-    as labels),
-    ``kmeans_ari`` and ``kmeans_nmi`` (k = labels; mean of five seeds), ``knn_accuracy``, ``knn_macro_f1``,
-    ``knn_macro_f1_5`` (classes with at least 5 cells) and ``rare_recall`` (mean recall over labels of less than 3 % of
-    the cells) of a 15-nearest-neighbor classifier in 5 folds, and ``silhouette``. With at least two batches: ``ilisi``
-    (0-1, 90 neighbors) and ``knn_mixing``.
+    With at least two labels:
+
+    - ``leiden_ari`` and ``leiden_nmi``: Leiden on the shared-neighbor graph, at the resolution that gives as many
+      clusters as labels;
+    - ``kmeans_ari`` and ``kmeans_nmi``: k-means with as many clusters as labels, mean of five seeds;
+    - of a 15-nearest-neighbor classifier in 5 folds ``knn_accuracy``, ``knn_macro_f1``, ``knn_macro_f1_5`` (classes
+      with at least 5 cells) and ``rare_recall`` (mean recall over labels of less than 3 % of the cells);
+    - ``silhouette``.
+
+    With at least two batches: ``ilisi`` (0-1, 90 neighbors) and ``knn_mixing``.
     """
     points = np.asarray(embedding, dtype=np.float64)
     scores: dict[str, float] = {}
     if labels is not None and labels.nunique() > 1:
-        known = labels.notna().to_numpy()
-        scores |= _label_scores_of(
-            points[known], labels[known].astype(str).to_numpy(), None if graph is None else graph[known][:, known], seed
-        )
+        mask = labels.notna().to_numpy()
+        subgraph = None if graph is None else graph[mask][:, mask]
+        scores |= _label_scores_of(points[mask], labels[mask].astype(str).to_numpy(), subgraph, seed)
     if batch is not None and batch.nunique() > 1:
         scores |= {"ilisi": ilisi(points, batch), "knn_mixing": knn_mixing(points, batch)}
     return scores
@@ -94,13 +97,13 @@ def _label_scores_of(
 
 
 def neighbor_scores(points: NDArray[np.floating], truth: NDArray[Any], seed: int = 0) -> dict[str, float]:
-    """``knn_accuracy``, ``knn_macro_f1``, ``knn_macro_f1_5`` and ``rare_recall`` of the labels; see `embedding_scores`."""
+    """Scores of a nearest-neighbor classifier of the labels, in folds; see `embedding_scores`."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="The least populated class", category=UserWarning)
         folds = StratifiedKFold(N_FOLDS, shuffle=True, random_state=seed)
-        found = cross_val_predict(KNeighborsClassifier(N_NEIGHBORS), points, truth, cv=folds)
-    scores = {f"knn_{name}": value for name, value in class_scores(truth, found).items()}
-    return scores | {"rare_recall": _rare_recall(truth, found)}
+        predicted = cross_val_predict(KNeighborsClassifier(N_NEIGHBORS), points, truth, cv=folds)
+    scores = {f"knn_{name}": value for name, value in class_scores(truth, predicted).items()}
+    return scores | {"rare_recall": _rare_recall(truth, predicted)}
 
 
 def kmeans_scores(embedding: ArrayLike, labels: pd.Series) -> dict[str, float]:
@@ -117,27 +120,27 @@ def kmeans_scores(embedding: ArrayLike, labels: pd.Series) -> dict[str, float]:
     -------
     ``{"ari": ..., "nmi": ...}``.
     """
-    known = labels.notna().to_numpy()
-    values, truth = np.asarray(embedding)[known], labels[known].astype(str).to_numpy()
+    mask = labels.notna().to_numpy()
+    values, truth = np.asarray(embedding)[mask], labels[mask].astype(str).to_numpy()
     n_clusters = len(np.unique(truth))
-    found = [KMeans(n_clusters, n_init=10, random_state=seed).fit_predict(values) for seed in range(N_KMEANS)]
+    partitions = [KMeans(n_clusters, n_init=10, random_state=seed).fit_predict(values) for seed in range(N_KMEANS)]
     return {
-        "ari": float(np.mean([adjusted_rand_score(truth, clusters) for clusters in found])),
-        "nmi": float(np.mean([_nmi(truth, clusters) for clusters in found])),
+        "ari": float(np.mean([adjusted_rand_score(truth, clusters) for clusters in partitions])),
+        "nmi": float(np.mean([_nmi(truth, clusters) for clusters in partitions])),
     }
 
 
 def shared_neighbors(embedding: ArrayLike, n_neighbors: int = N_NEIGHBORS) -> csr_matrix:
-    """Graph of cells by the overlap (Jaccard) of their nearest neighbors; overlaps below 1/15 are left out, as in Seurat."""
+    """Graph of cells by the overlap (Jaccard) of their neighbors; those below 1/15 are left out, as in Seurat."""
     points = np.asarray(embedding)
     k = min(n_neighbors, len(points) - 1)
     near = NearestNeighbors(n_neighbors=k).fit(points).kneighbors_graph()
-    shared = csr_matrix(near @ near.T)
-    shared.setdiag(0)
-    shared.data = shared.data / (2 * k - shared.data)
-    shared.data[shared.data < PRUNED] = 0
-    shared.eliminate_zeros()
-    return shared
+    graph = csr_matrix(near @ near.T)
+    graph.setdiag(0)
+    graph.data = graph.data / (2 * k - graph.data)
+    graph.data[graph.data < MIN_OVERLAP] = 0
+    graph.eliminate_zeros()
+    return graph
 
 
 def leiden_clusters(graph: csr_matrix, n_clusters: int, seed: int = 0) -> NDArray[Any]:
@@ -157,10 +160,10 @@ def leiden_clusters(graph: csr_matrix, n_clusters: int, seed: int = 0) -> NDArra
             directed=False,
             random_state=seed,
         )
-        found = cells.obs["leiden"].astype(int).to_numpy()
-        excess = len(np.unique(found)) - n_clusters
+        clusters = cells.obs["leiden"].astype(int).to_numpy()
+        excess = len(np.unique(clusters)) - n_clusters
         if abs(excess) < closest:
-            best, closest = found, abs(excess)
+            best, closest = clusters, abs(excess)
         if excess == 0:
             break
         low, high = (low, resolution) if excess > 0 else (resolution, high)
@@ -171,13 +174,13 @@ def _nmi(truth: NDArray[Any], clusters: NDArray[Any]) -> float:
     return float(normalized_mutual_info_score(truth, clusters, average_method="geometric"))
 
 
-def _rare_recall(truth: NDArray[Any], found: NDArray[Any]) -> float:
+def _rare_recall(truth: NDArray[Any], predicted: NDArray[Any]) -> float:
     """Mean recall over the labels of less than 3 % of the cells; NaN if there is none."""
     names, sizes = np.unique(truth, return_counts=True)
     rare = names[sizes < RARE * len(truth)]
-    return (
-        float(recall_score(truth, found, labels=rare, average="macro", zero_division=0)) if len(rare) else float("nan")
-    )
+    if not len(rare):
+        return float("nan")
+    return float(recall_score(truth, predicted, labels=rare, average="macro", zero_division=0))
 
 
 def ilisi(embedding: ArrayLike, batch: ArrayLike, n_neighbors: int = LISI_NEIGHBORS) -> float:
@@ -194,7 +197,7 @@ def ilisi(embedding: ArrayLike, batch: ArrayLike, n_neighbors: int = LISI_NEIGHB
 
 
 def perplexity_weights(distance: NDArray[np.float64], perplexity: float) -> NDArray[np.float64]:
-    """Weights exp(-b d) of each row, summing to 1, with b found by bisection so that their entropy is log(perplexity)."""
+    """Weights exp(-b d) of each row, summing to 1; bisection finds the b that makes their entropy log(perplexity)."""
     low, high = np.full((len(distance), 1), -30.0), np.full((len(distance), 1), 30.0)  # logarithms of b
     shifted = distance - distance.min(axis=1, keepdims=True)  # the same weights, and no underflow
     weight = np.empty_like(shifted)
@@ -211,8 +214,7 @@ def perplexity_weights(distance: NDArray[np.float64], perplexity: float) -> NDAr
 def knn_mixing(embedding: ArrayLike, batch: ArrayLike, n_neighbors: int = N_NEIGHBORS) -> float:
     """Share of neighbors from other batches than the cell's, divided by that of random cells (1: perfectly mixed)."""
     points, codes = np.asarray(embedding), pd.factorize(np.asarray(batch).astype(str))[0]
-    index = (
-        NearestNeighbors(n_neighbors=min(n_neighbors, len(points) - 1)).fit(points).kneighbors(return_distance=False)
-    )
+    k = min(n_neighbors, len(points) - 1)
+    index = NearestNeighbors(n_neighbors=k).fit(points).kneighbors(return_distance=False)
     others = 1 - np.bincount(codes)[codes] / len(codes)
     return float((codes[index] != codes[:, None]).mean() / others.mean())

@@ -17,16 +17,20 @@ SMALLEST = 1e-15
 """Probabilities count as at least this much in the log-loss."""
 
 
-def class_scores(truth: NDArray[Any], found: NDArray[Any]) -> dict[str, float]:
+def class_scores(truth: NDArray[Any], predicted: NDArray[Any]) -> dict[str, float]:
     """Accuracy, and macro-F1 over the classes of `truth`: all, and those with at least 5 cells."""
     names, sizes = np.unique(truth, return_counts=True)
     large = names[sizes >= MIN_CLASS]
+
+    def macro_f1(labels: NDArray[Any]) -> float:
+        if not len(labels):
+            return float("nan")
+        return float(f1_score(truth, predicted, labels=labels, average="macro", zero_division=0))
+
     return {
-        "accuracy": float(accuracy_score(truth, found)),
-        "macro_f1": float(f1_score(truth, found, labels=names, average="macro", zero_division=0)),
-        "macro_f1_5": float(f1_score(truth, found, labels=large, average="macro", zero_division=0))
-        if len(large)
-        else float("nan"),
+        "accuracy": float(accuracy_score(truth, predicted)),
+        "macro_f1": macro_f1(names),
+        "macro_f1_5": macro_f1(large),
     }
 
 
@@ -38,24 +42,24 @@ def label_scores(truth: ArrayLike, probability: pd.DataFrame) -> dict[str, float
     truth
         Label of every cell, ``(n_cells,)``.
     probability
-        Cells x labels. NaN throughout a label's column entry says that the label was not among a cell's training labels.
+        Cells x labels. NaN says that the label was not among the training labels of the cell.
 
     Returns
     -------
-    ``accuracy``; ``macro_f1`` over the labels in `truth` and ``macro_f1_5`` over those with at least 5 cells; ``log_loss``,
-    over cells whose label was in training; ``ece``, the expected calibration error in 15 bins of equal width; and
-    ``unseen``, the number of cells whose label was not in training: they count as wrong everywhere else.
+    ``accuracy``; ``macro_f1`` over the labels in `truth` and ``macro_f1_5`` over those with at least 5 cells;
+    ``log_loss``, over cells whose label was in training; ``ece``, the expected calibration error in 15 bins of equal
+    width; and ``unseen``, the number of cells whose label was not in training: they count as wrong everywhere else.
     """
     true, values = np.asarray(truth).astype(str), probability.to_numpy(dtype=np.float64)
     column = probability.columns.astype(str).get_indexer(true)
     own = np.where(column >= 0, values[np.arange(len(true)), column], np.nan)
     seen = np.isfinite(own)
     best = np.nan_to_num(values).argmax(axis=1)
-    found, confidence = probability.columns.astype(str).to_numpy()[best], np.nan_to_num(values).max(axis=1)
+    predicted, confidence = probability.columns.astype(str).to_numpy()[best], np.nan_to_num(values).max(axis=1)
     return {
-        **class_scores(true, found),
+        **class_scores(true, predicted),
         "log_loss": float(-np.log(np.clip(own[seen], SMALLEST, 1)).mean()) if seen.any() else float("nan"),
-        "ece": calibration_error(confidence, found == true),
+        "ece": calibration_error(confidence, predicted == true),
         "unseen": float((~seen).sum()),
     }
 
@@ -96,7 +100,7 @@ def prediction_scores(train: ArrayLike, truth: ArrayLike, predicted: ArrayLike) 
 
 
 def interval_coverage(truth: ArrayLike, mean: ArrayLike, sd: ArrayLike, width: float = WIDTH) -> float:
-    """Share of the observed values within ``mean`` ± `width` ``sd`` (90 % of a normal distribution); NaN in `truth` is not observed."""
+    """Share of the observed values within ``mean`` ± `width` ``sd`` (90 % of a normal distribution), without NaN."""
     y = np.asarray(truth, dtype=np.float64)
     inside = np.abs(y - np.asarray(mean)) <= width * np.asarray(sd)
     return float(inside[np.isfinite(y)].mean())

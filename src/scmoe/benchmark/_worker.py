@@ -5,7 +5,7 @@ import logging
 import sys
 from pathlib import Path
 
-from scmoe.benchmark._plan import Run
+from scmoe.benchmark._inputs import Run
 from scmoe.benchmark._tasks import perform
 from scmoe.datasets._read import read
 from scmoe.pp._prepare import prepare

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from scmoe.model._scmoe import SCMOE
 
 
-def prepared(file: Path, kinds: list[str] | None, modality: list[str] | None = None, *, suffix: str) -> "MuData":
+def read_prepared(file: Path, kinds: list[str] | None, modality: list[str] | None = None, *, suffix: str) -> "MuData":
     """The data of a file as the model wants it, if they can be written to a file that ends in `suffix`.
 
     An .h5ad takes the name of its modality from the option.
@@ -42,10 +42,10 @@ def check_output(folder: Path, overwrite: bool, resume: bool, *, result: str) ->
     for part in (folder / "figures", checkpoint.parent):
         if part.exists():
             check_writable(part)
-    found = [name for name in (result, "model") if (folder / name).exists()]
-    if found and not overwrite:
+    existing = [name for name in (result, "model") if (folder / name).exists()]
+    if existing and not overwrite:
         raise ValueError(
-            f"{folder} already holds results ({', '.join(found)}). Pass --overwrite to replace them, "
+            f"{folder} already holds results ({', '.join(existing)}). Pass --overwrite to replace them, "
             "or choose another folder."
         )
     check_replaceable(folder / "model", (WEIGHTS, SETTINGS))
@@ -65,7 +65,7 @@ def load(folder: Path, output: Path) -> "SCMOE":
     return SCMOE.load(folder / "model" if (folder / "model").is_dir() else folder)
 
 
-def prepared_for(model: "SCMOE", file: Path, kinds: list[str] | None, output: Path) -> "MuData":
+def read_prepared_for(model: "SCMOE", file: Path, kinds: list[str] | None, output: Path) -> "MuData":
     """The data of a file, prepared as the model's were; checks last that the output can be written."""
     from scmoe.datasets._read import read
     from scmoe.io._files import check_writable
@@ -74,8 +74,8 @@ def prepared_for(model: "SCMOE", file: Path, kinds: list[str] | None, output: Pa
 
     mdata = read(file)
     refuse_unstorable(mdata, output.suffix)
-    learned = {name: kind for name, kind in model.setup.kinds.items() if name in mdata.mod}
-    prepare(mdata, kinds={**learned, **_parse_kinds(kinds)})
+    model_kinds = {name: kind for name, kind in model.setup.kinds.items() if name in mdata.mod}
+    prepare(mdata, kinds={**model_kinds, **_parse_kinds(kinds)})
     check_writable(output.parent)
     return mdata
 

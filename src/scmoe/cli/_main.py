@@ -21,7 +21,7 @@ from scmoe.cli._options import (
     Seed,
     check_accelerator,
 )
-from scmoe.cli._pretrain import pretrain
+from scmoe.cli._pretrain import HELP, pretrain
 
 # The scientific libraries take seconds to load, so each command imports what it needs: `scmoe --help` stays instant.
 app = typer.Typer(
@@ -36,11 +36,11 @@ with suppress(ModuleNotFoundError):  # the package works without its studies
 
     benchmark.registered_commands.extend(studies.registered_commands)
 app.add_typer(benchmark, name="benchmark")
-app.command()(pretrain)
+app.command(help=HELP)(pretrain)
 
 
-def _version(wanted: bool) -> None:
-    if wanted:
+def _version(value: bool) -> None:
+    if value:
         typer.echo(f"scmoe {__version__}")
         raise typer.Exit()
 
@@ -62,8 +62,8 @@ def demo(
 ) -> None:
     """Run the whole job on bundled bone-marrow data (RNA and proteins) and compare it with PCA and ridge regression."""
     with reported_errors("Run the command again to start over."):
-        from scmoe.benchmark._demo import run_demo
-        from scmoe.benchmark._demo_scores import to_markdown
+        from scmoe.benchmark.demo._run import run_demo
+        from scmoe.benchmark.demo._scores import to_markdown
 
         result = run_demo(output, seed=seed, max_epochs=max_epochs)
     typer.echo(to_markdown(result))
@@ -95,16 +95,16 @@ def train(
     """Train on FILE; writes result.h5mu (or .zarr), model/ and figures/ to the output folder."""
     result = f"result.{file_format.value}"
     with reported_errors("Run the same command with --resume to go on from the last finished epoch."):
-        from scmoe.cli._files import check_output, prepared, write_results
+        from scmoe.cli._files import check_output, read_prepared, write_results
         from scmoe.tl._train import train as fit
 
         check_accelerator(accelerator)
-        mdata = prepared(file, kind, modality, suffix=f".{file_format.value}")
+        mdata = read_prepared(file, kind, modality, suffix=f".{file_format.value}")
         if n_clusters is not None and n_clusters > mdata.n_obs:
             raise ValueError(f"--n-clusters must be at most the number of cells, {mdata.n_obs}; found {n_clusters}.")
         checkpoint = check_output(output, overwrite, resume, result=result)
-        given = {"n_clusters": n_clusters, "class_balance": class_balance}
-        options: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
+        arguments = {"n_clusters": n_clusters, "class_balance": class_balance}
+        options: dict[str, Any] = {name: value for name, value in arguments.items() if value is not None}
         model = fit(
             mdata,
             modalities=modality,
@@ -125,7 +125,7 @@ def train(
 @app.command()
 def annotate(
     file: File,
-    model: ModelFolder,
+    model_folder: ModelFolder,
     output: OutputFile,
     coverage: Annotated[
         float, typer.Option(help="Share of cells of known types that keep a label; the least sure ones lose it.")
@@ -135,15 +135,15 @@ def annotate(
 ) -> None:
     """Write the labels that a model trained with --labels-key gives to the cells of FILE."""
     with reported_errors():
-        from scmoe.cli._files import load, prepared_for
+        from scmoe.cli._files import load, read_prepared_for
         from scmoe.datasets._write import write
         from scmoe.tl._annotate import annotate as write_labels
 
-        loaded = load(model, output)
-        if not loaded.setup.labels:
-            raise ValueError(f"The model in {model} was trained without labels. Train one with --labels-key.")
-        mdata = prepared_for(loaded, file, kind, output)
-        write_labels(mdata, loaded, coverage=coverage, reject_label=reject_label)
+        model = load(model_folder, output)
+        if not model.setup.labels:
+            raise ValueError(f"The model in {model_folder} was trained without labels. Train one with --labels-key.")
+        mdata = read_prepared_for(model, file, kind, output)
+        write_labels(mdata, model, coverage=coverage, reject_label=reject_label)
         write(mdata, output)
     typer.echo(f"Written to {output}")
 
@@ -151,7 +151,7 @@ def annotate(
 @app.command()
 def impute(
     file: File,
-    model: ModelFolder,
+    model_folder: ModelFolder,
     source: Annotated[list[str], typer.Option(help="Modality to predict from (repeat for several).")],
     target: Annotated[str, typer.Option(help="Modality to predict; it is not read.")],
     output: OutputFile,
@@ -159,15 +159,15 @@ def impute(
 ) -> None:
     """Predict one modality of the cells of FILE from others."""
     with reported_errors():
-        from scmoe.cli._files import load, prepared_for
+        from scmoe.cli._files import load, read_prepared_for
         from scmoe.datasets._write import write
         from scmoe.tl._impute import impute as write_prediction
 
-        loaded = load(model, output)
-        unknown = [name for name in (*source, target) if name not in loaded.modalities]
+        model = load(model_folder, output)
+        unknown = [name for name in (*source, target) if name not in model.modalities]
         if unknown:
-            raise ValueError(f"The model has no modality {unknown[0]!r}; it has {', '.join(loaded.modalities)}.")
-        mdata = prepared_for(loaded, file, kind, output)
-        write_prediction(mdata, loaded, source=source[0] if len(source) == 1 else source, target=target)
+            raise ValueError(f"The model has no modality {unknown[0]!r}; it has {', '.join(model.modalities)}.")
+        mdata = read_prepared_for(model, file, kind, output)
+        write_prediction(mdata, model, source=source[0] if len(source) == 1 else source, target=target)
         write(mdata, output)
     typer.echo(f"Written to {output}")

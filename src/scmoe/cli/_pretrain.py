@@ -35,6 +35,9 @@ class Values(StrEnum):
     lognormalized = "lognormalized"
 
 
+HELP = "Pretrain a gene model on the RNA counts of FILE; writes result.h5ad (or .zarr) and model/ to the output folder."
+
+
 def pretrain(
     file: File,
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder to write.", show_default=False)],
@@ -55,7 +58,7 @@ def pretrain(
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace earlier results in the folder.")] = False,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with an interrupted training.")] = False,
 ) -> None:
-    """Pretrain a gene model on the RNA counts of FILE; writes result.h5ad (or .zarr) and model/ to the output folder."""
+    """Pretrain a gene model, from file to file."""
     result = f"result.{file_format.value}"
     with reported_errors("Run the same command with --resume to go on from the last finished epoch."):
         from scmoe.cli._files import check_output

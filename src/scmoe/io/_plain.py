@@ -1,6 +1,7 @@
 """The plain form of data: one type of text, whichever library wrote it, and the only form that every library can write.
 
-pandas knows text as `object`, as `string` and, from version 3, as `str`; anndata 0.12 reads all of them and writes the first only.
+pandas knows text as `object`, as `string` and, from version 3, as `str`. anndata 0.12 reads all of them and writes the
+first only.
 """
 
 from collections.abc import Mapping
@@ -19,9 +20,9 @@ Data = TypeVar("Data", AnnData, MuData)
 def plain(data: Data) -> Data:
     """A new object over the same matrices, whose names, tables and ``uns`` have the plain form.
 
-    Names and text are what the installed pandas takes strings for (`object` before version 3, `str` since); text with gaps and
-    categories of any kind of text are categorical; floating-point columns have NaN, not NA; whole numbers and booleans with
-    gaps stay nullable. No value changes, and the columns of `data` stay as they are.
+    Names and text are what the installed pandas takes strings for (`object` before version 3, `str` since). Text with
+    gaps and categories of any kind of text are categorical. Floating-point columns have NaN, not NA; whole numbers and
+    booleans with gaps stay nullable. No value changes, and the columns of `data` stay as they are.
     """
     return _plain_mdata(data) if isinstance(data, MuData) else _plain_adata(data)
 
@@ -51,7 +52,7 @@ def plain_column(values: Any) -> Any:
         return values
     text = np.asarray(values, dtype=object)  # a table makes of it what the installed pandas takes strings for
     if missing.any():
-        return pd.Categorical([None if gap else each for gap, each in zip(missing, text, strict=True)])
+        return pd.Categorical([None if gap else value for gap, value in zip(missing, text, strict=True)])
     return text
 
 
@@ -63,7 +64,7 @@ def is_text(values: Any) -> bool:
 def _plain_mdata(mdata: MuData) -> MuData:
     with quiet_mudata():
         return MuData(
-            {name: plain(each) for name, each in mdata.mod.items()},
+            {name: plain(adata) for name, adata in mdata.mod.items()},
             obs=plain_frame(mdata.obs),
             var=plain_frame(mdata.var),
             uns=plain_uns(mdata.uns),

@@ -19,7 +19,7 @@ ANNOUNCEMENTS = (
 def quiet_mudata() -> Iterator[None]:
     """Use mudata as its current version behaves (nothing is pulled), without its announcements and without a trace.
 
-    The same feature name in two modalities (CD4 as gene and as protein) is normal, so its warning is left out, and so are
+    The same feature name in two modalities (CD4 as gene and as protein) is normal, so its warning is left out. So are
     notes of anndata, mudata and zarr about their own next versions, which nobody but this package can act on.
     """
     root, guard = logging.getLogger(), logging.NullHandler()

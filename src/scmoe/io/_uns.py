@@ -12,9 +12,9 @@ from scipy import sparse
 def to_uns(value: Any) -> Any:
     """Convert a value to what both ``.h5mu`` and zarr can store under ``uns``.
 
-    Mapping keys become strings without ``/``; tuples, sets and lists become arrays, or mappings from ``"0"``, ``"1"``
-    ... when they are nested; None, and what is missing in text columns of tables, becomes ``"None"``; paths, enumerations, dates and unknown objects become strings;
-    tensors become arrays; tables get string names.
+    Mapping keys become strings without ``/``. Tuples, sets and lists become arrays, or mappings from ``"0"``, ``"1"``
+    ... when they are nested. None, and what is missing in text columns of tables, becomes ``"None"``. Paths,
+    enumerations, dates and unknown objects become strings, and tensors arrays. Tables get string names.
 
     Raises
     ------

@@ -5,8 +5,9 @@ import numpy as np
 import pytest
 
 from scmoe.benchmark._cells import subset
+from scmoe.benchmark._inputs import Run
 from scmoe.benchmark._mosaic import make_mosaic
-from scmoe.benchmark.methods._midas import Midas, midas_predict
+from scmoe.benchmark.methods._midas import Midas, predict
 
 PART = "part"
 
@@ -49,18 +50,19 @@ def test_batches_are_split_by_what_their_cells_have(stub, paired):
 
 def test_raw_counts_are_given_and_the_order_of_cells_comes_back(stub, paired):
     mosaic = make_mosaic(paired, "rna", "adt", 0).cells
-    found = Midas(mosaic, None, 0).embedding()
-    np.testing.assert_array_equal(found[:, 0], mosaic.obs_names.str.removeprefix("cell").astype(int))
+    points = Midas(mosaic, None, 0).embedding()
+    np.testing.assert_array_equal(points[:, 0], mosaic.obs_names.str.removeprefix("cell").astype(int))
     cells = stub.seen["adt"].obs_names
     np.testing.assert_array_equal(stub.seen["adt"].X, paired["adt"][cells].layers["counts"])
 
 
 def test_target_of_test_cells_is_not_given(stub, paired):
     train, test = subset(paired, paired.obs_names[:90], ["rna", "adt"]), subset(paired, paired.obs_names[90:], ["rna"])
-    found = midas_predict(train, test, "rna", "adt", "batch", 0)
+    run = Run(task="predict", method="midas", seed=0, case="", data="", batch="batch", source="rna", target="adt")
+    prediction = predict(train, test, run)
     assert set(stub.seen["adt"].obs_names) == set(train.obs_names)
     assert set(stub.seen["rna"].obs_names) == set(paired.obs_names)
-    np.testing.assert_allclose(found.values, np.tile(train["adt"].X.mean(axis=0), (30, 1)), rtol=1e-5)
+    np.testing.assert_allclose(prediction.values, np.tile(train["adt"].X.mean(axis=0), (30, 1)), rtol=1e-5)
 
 
 @pytest.mark.slow

@@ -2,10 +2,15 @@ import numpy as np
 import pytest
 
 from scmoe.benchmark._cells import subset
+from scmoe.benchmark._inputs import Run
 from scmoe.benchmark.methods import _scmoe
 from scmoe.benchmark.methods._scmoe import GROUPS, VARIANTS, Variant, fit, predict
 from scmoe.model._config import NetworkConfig
 from scmoe.train._config import TrainConfig
+
+
+def protein_to_rna(method):
+    return Run(task="predict", method=method, seed=0, case="adt → rna", data="", source="adt", target="rna")
 
 
 @pytest.fixture
@@ -50,16 +55,16 @@ def test_variant_reaches_setup_and_network(paired, tiny_variant):
 def test_prediction_is_in_the_units_of_the_target(paired, tiny_variant, likelihoods):
     tiny_variant(likelihoods=likelihoods)
     train, test = subset(paired, paired.obs_names[:90], ["rna", "adt"]), subset(paired, paired.obs_names[90:], ["adt"])
-    found = predict("tiny", train, test, "adt", "rna", None, 0)
+    prediction = predict(train, test, protein_to_rna("tiny"))
     truth = paired["rna"][test.obs_names].X.toarray()
-    assert found.values.shape == truth.shape
-    np.testing.assert_allclose(found.values.mean(), truth.mean(), rtol=0.2)
-    assert set(found.parts or ()) == (set() if likelihoods else {"network", "linear"})
+    assert prediction.values.shape == truth.shape
+    np.testing.assert_allclose(prediction.values.mean(), truth.mean(), rtol=0.2)
+    assert set(prediction.parts or ()) == (set() if likelihoods else {"network", "linear"})
 
 
 def test_prediction_from_patches_is_the_network_alone(paired, tiny, tiny_variant, monkeypatch):
     tiny_variant()
     monkeypatch.setitem(_scmoe.VARIANTS, "patch", Variant(network=tiny | {"tokenizer": "patch"}))
-    found = predict("patch", paired, subset(paired, paired.obs_names[:20], ["adt"]), "adt", "rna", None, 0)
-    assert found.parts is None and found.weight is None
-    assert found.sd is not None and found.sd.shape == found.values.shape == (20, paired["rna"].n_vars)
+    prediction = predict(paired, subset(paired, paired.obs_names[:20], ["adt"]), protein_to_rna("patch"))
+    assert prediction.parts is None and prediction.weight is None
+    assert prediction.sd is not None and prediction.sd.shape == prediction.values.shape == (20, paired["rna"].n_vars)

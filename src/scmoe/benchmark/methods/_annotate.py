@@ -7,6 +7,8 @@ from numpy.typing import NDArray
 from sklearn.linear_model import LogisticRegression
 
 from scmoe.benchmark._baselines import pca_embedding
+from scmoe.benchmark._inputs import Fold, Run
+from scmoe.benchmark.methods._method import Method
 
 N_COMPONENTS = 50
 MAX_ITERATIONS = 1000
@@ -41,3 +43,10 @@ def logreg(
     model = LogisticRegression(C=1.0, class_weight=CLASS_WEIGHTS[method], max_iter=MAX_ITERATIONS)
     model.fit(values[train], labels.iloc[train].astype(str))
     return pd.DataFrame(model.predict_proba(values[test]), index=mdata.obs_names[test], columns=model.classes_)
+
+
+def _annotate(fold: Fold, run: Run) -> pd.DataFrame:
+    return logreg(run.method, fold.cells, fold.train, fold.test, fold.labels, run.seed)
+
+
+METHODS = tuple(Method(name=name, annotate=_annotate) for name in CLASS_WEIGHTS)

@@ -1,9 +1,8 @@
 """Baselines of the joint embedding; none sees a label."""
 
 import tempfile
-from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 from mudata import MuData
@@ -13,6 +12,14 @@ from scipy.sparse.linalg import eigsh
 from sklearn.metrics import pairwise_distances
 
 from scmoe.benchmark._baselines import pca_embedding
+from scmoe.benchmark._inputs import Mosaic, Run
+from scmoe.benchmark._outputs import Embedding, Integration
+from scmoe.benchmark.methods._method import (
+    Method,
+    needs_complete_cells,
+    needs_few_cells,
+    needs_two_modalities,
+)
 from scmoe.io._quiet import quiet_mudata
 from scmoe.tl._neighbors import N_NEIGHBORS, search_of
 
@@ -22,35 +29,41 @@ N_SPECTRAL = 50
 N_FACTORS = 20
 """Of MOFA+."""
 SNF_NEIGHBORS, SNF_WIDTH, SNF_STEPS = 20, 0.5, 20
+SNF_MAX_CELLS = 15_000
+"""With more, its cells x cells matrices do not fit into the memory of a laptop."""
+PREFIX = "pca_"
+"""Of the name of a method that is the PCA of one modality."""
 
 
-@dataclass(frozen=True)
-class Embedded:
-    """What a method makes of all cells.
-
-    Parameters
-    ----------
-    points
-        ``(n_cells, width)``; of a graph, its leading eigenvectors.
-    graph
-        Similarities of cells, for methods whose result is a graph.
-    """
-
-    points: NDArray[np.floating]
-    graph: csr_matrix | None = None
-
-
-def pca(mdata: MuData, seed: int) -> Embedded:
+def pca(mdata: MuData, seed: int) -> Embedding:
     """PCA of every modality, side by side."""
-    return Embedded(pca_embedding(mdata, np.arange(mdata.n_obs), N_COMPONENTS, seed=seed))
+    return Embedding(points=pca_embedding(mdata, np.arange(mdata.n_obs), N_COMPONENTS, seed=seed))
 
 
-def pca_unscaled(mdata: MuData, seed: int) -> Embedded:
+def pca_unscaled(mdata: MuData, seed: int) -> Embedding:
     """The same of the values as they are, without z-scores."""
-    return Embedded(pca_embedding(mdata, np.arange(mdata.n_obs), N_COMPONENTS, standardize=False, seed=seed))
+    return Embedding(points=pca_embedding(mdata, np.arange(mdata.n_obs), N_COMPONENTS, standardize=False, seed=seed))
 
 
-def snf(mdata: MuData, seed: int) -> Embedded:
+def pca_of(modality: str) -> Method:
+    """PCA of one modality; in a mosaic, the cells that lack it have no place."""
+
+    def points(mdata: MuData, seed: int) -> NDArray[np.floating]:
+        return pca_embedding(mdata, np.arange(mdata.n_obs), N_COMPONENTS, modalities=[modality], seed=seed)
+
+    def integrate(mosaic: Mosaic, run: Run) -> Integration:
+        embedding = points(mosaic.cells, run.seed)
+        embedding[~mosaic.cells.obs_names.isin(mosaic.cells.mod[modality].obs_names)] = np.nan
+        return Integration(points=embedding)
+
+    return Method(
+        name=f"{PREFIX}{modality}",
+        embed=lambda mdata, run: Embedding(points=points(mdata, run.seed)),
+        integrate=integrate,
+    )
+
+
+def snf(mdata: MuData, seed: int) -> Embedding:
     """Similarity network fusion (Wang et al. 2014): the modalities' kernels diffuse along each other's neighbors.
 
     Every cell must have every modality. Memory grows with the square of the number of cells.
@@ -61,7 +74,7 @@ def snf(mdata: MuData, seed: int) -> Embedded:
         kernels.append(scaled_kernel(np.asarray(points, dtype=np.float64)))
     fused = fuse(kernels)
     np.fill_diagonal(fused, 0)
-    return Embedded(spectral(fused), csr_matrix(_nearest(fused)))
+    return Embedding(points=spectral(fused), graph=csr_matrix(_nearest(fused)))
 
 
 def scaled_kernel(points: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -98,8 +111,8 @@ def _nearest(kernel: NDArray[np.float64]) -> NDArray[np.float64]:
     """The largest entries of each row, which sum to one."""
     k = min(SNF_NEIGHBORS, len(kernel) - 1)
     least = np.partition(kernel, -k, axis=1)[:, -k][:, None]
-    kept = np.where(kernel >= least, kernel, 0)
-    return kept / np.maximum(kept.sum(axis=1, keepdims=True), np.finfo(float).tiny)
+    near = np.where(kernel >= least, kernel, 0)
+    return near / np.maximum(near.sum(axis=1, keepdims=True), np.finfo(float).tiny)
 
 
 def spectral(graph: NDArray[np.float64] | csr_matrix, width: int = N_SPECTRAL) -> NDArray[np.float64]:
@@ -114,11 +127,11 @@ def spectral(graph: NDArray[np.float64] | csr_matrix, width: int = N_SPECTRAL) -
     return (vectors * np.maximum(values, 0))[:, ::-1][:, 1:]
 
 
-def wnn(mdata: MuData, seed: int) -> Embedded:
+def wnn(mdata: MuData, seed: int) -> Embedding:
     """Weighted nearest neighbors of muon, on the principal components of each modality."""
-    import muon
     import scanpy as sc
 
+    muon = _muon()
     with quiet_mudata():
         cells = MuData({name: mdata.mod[name].copy() for name in mdata.mod})
         for name in cells.mod:
@@ -129,13 +142,12 @@ def wnn(mdata: MuData, seed: int) -> Embedded:
             sc.pp.neighbors(adata, n_neighbors=N_NEIGHBORS, use_rep="X_pca", random_state=seed, transformer=search)
         muon.pp.neighbors(cells, random_state=seed)
     graph = csr_matrix(cells.obsp["connectivities"], dtype=np.float64)
-    return Embedded(spectral(graph), graph)
+    return Embedding(points=spectral(graph), graph=graph)
 
 
-def mofa(mdata: MuData, seed: int) -> Embedded:
+def mofa(mdata: MuData, seed: int) -> Embedding:
     """MOFA+ with Gaussian likelihoods; muon would guess others from the type of the values."""
-    import muon
-
+    muon = _muon()
     with quiet_mudata(), tempfile.TemporaryDirectory() as folder:
         cells = MuData({name: mdata.mod[name].copy() for name in mdata.mod})
         for name in cells.mod:
@@ -151,13 +163,40 @@ def mofa(mdata: MuData, seed: int) -> Embedded:
             outfile=str(Path(folder) / "mofa.hdf5"),
             quiet=True,
         )
-    return Embedded(np.asarray(cells.obsm["X_mofa"]))
+    return Embedding(points=np.asarray(cells.obsm["X_mofa"]))
 
 
-EMBED_METHODS: dict[str, Callable[[MuData, int], Embedded]] = {
-    "pca": pca,
-    "pca_unscaled": pca_unscaled,
-    "snf": snf,
-    "wnn": wnn,
-    "mofa": mofa,
-}
+def _muon() -> ModuleType:
+    try:
+        import muon
+    except ModuleNotFoundError as error:
+        raise ImportError("This method needs the package muon: pip install 'scmoe[bench]'.") from error
+    return muon
+
+
+PCA = (
+    Method(name="pca", embed=lambda mdata, run: pca(mdata, run.seed)),
+    Method(name="pca_unscaled", embed=lambda mdata, run: pca_unscaled(mdata, run.seed)),
+)
+METHODS = (
+    Method(
+        name="snf",
+        embed=lambda mdata, run: snf(mdata, run.seed),
+        unsuited=lambda run, facts: (
+            needs_complete_cells(facts) or needs_two_modalities(facts) or needs_few_cells(facts, SNF_MAX_CELLS)
+        ),
+    ),
+    Method(
+        name="wnn",
+        embed=lambda mdata, run: wnn(mdata, run.seed),
+        unsuited=lambda run, facts: needs_complete_cells(facts) or needs_two_modalities(facts),
+        libraries=("muon",),
+        slow=True,
+    ),
+    Method(
+        name="mofa",
+        embed=lambda mdata, run: mofa(mdata, run.seed),
+        libraries=("mofapy2.run.entry_point", "muon"),
+        slow=True,
+    ),
+)

@@ -13,7 +13,9 @@ from numpy.typing import NDArray
 from scmoe._keys import COUNTS_LAYER, UNS_ROOT
 from scmoe.benchmark._baselines import dense
 from scmoe.benchmark._cells import subset
-from scmoe.benchmark._predicted import Predicted, from_counts
+from scmoe.benchmark._inputs import Mosaic, Run
+from scmoe.benchmark._outputs import Embedding, Integration, Prediction, from_counts
+from scmoe.benchmark.methods._method import Method, needs_counts
 from scmoe.data._setup import prepared_kinds
 from scmoe.io._quiet import quiet_mudata
 
@@ -21,7 +23,7 @@ NAMES = {"rna": "rna", "protein": "adt"}
 """Its name for a modality by kind; it knows no others than these (and peaks by chromosome)."""
 PART = "part"
 N_STEPS, BATCH_SIZE = 2000, 256
-"""Its documentation asks for 1000 to 2000 epochs, hours on a CPU for some thousand cells; cells a step by its default."""
+"""Its documentation asks for 1000 to 2000 epochs: hours on a CPU. Cells a step are its default."""
 IN_PROCESS = {"num_workers": 0, "persistent_workers": False, "pin_memory": False}
 
 
@@ -67,16 +69,17 @@ class Midas:
         """The biological latent variables of all cells."""
         return np.asarray(self.model.get_latent_representation())[self.rows]
 
-    def predicted(self, train: MuData, test: MuData, target: str) -> Predicted:
+    def predicted(self, train: MuData, test: MuData, target: str) -> Prediction:
         """The target of the test cells; `train` are the cells with all modalities, for the lines of `from_counts`."""
         kind = self.kinds[target]
         expected = np.asarray(self.model.get_imputed_values(modality=NAMES[kind]))[self.rows]
         known, new = (expected[self.place[cells.obs_names]] for cells in (train, test))
-        return Predicted(values=from_counts(known, new, kind, dense(train.mod[target].X)))
+        return Prediction(values=from_counts(known, new, kind, dense(train.mod[target].X)))
 
 
-def midas_predict(train: MuData, test: MuData, source: str, target: str, batch: str | None, seed: int) -> Predicted:
+def predict(train: MuData, test: MuData, run: Run) -> Prediction:
     """The target of the test cells, which are in training without it, as the model places only cells it has seen."""
+    source, target = run.source, run.target
     with quiet_mudata():
         parts: dict[str, Any] = {
             source: concat([train.mod[source], test.mod[source]], merge="same"),
@@ -86,7 +89,17 @@ def midas_predict(train: MuData, test: MuData, source: str, target: str, batch: 
     both.obs = pd.concat([train.obs, test.obs]).loc[both.obs_names]
     both.uns[UNS_ROOT] = train.uns[UNS_ROOT]
     both = subset(both, both.obs_names, [source, target])
-    return Midas(both, batch, seed).predicted(train, test, target)
+    return Midas(both, run.batch, run.seed).predicted(train, test, target)
+
+
+def integrate(mosaic: Mosaic, run: Run) -> Integration:
+    """An embedding of all cells and both missing modalities by one model."""
+    midas = Midas(mosaic.cells, run.batch, run.seed)
+    return Integration(
+        points=midas.embedding(),
+        second=midas.predicted(mosaic.paired, mosaic.first_only, run.target),
+        first=midas.predicted(mosaic.paired, mosaic.second_only, run.source),
+    )
 
 
 def _counts(mdata: MuData, names: dict[str, str], batch: str | None) -> MuData:
@@ -98,7 +111,18 @@ def _counts(mdata: MuData, names: dict[str, str], batch: str | None) -> MuData:
     obs = pd.DataFrame({PART: part.to_numpy()}, index=mdata.obs_names)
     with quiet_mudata():
         cells = {}
-        for name, known in names.items():
+        for name, midas_name in names.items():
             adata = mdata.mod[name][mdata.obs_names[has[name]]]
-            cells[known] = AnnData(adata.layers[COUNTS_LAYER], obs=obs.loc[adata.obs_names], var=adata.var[[]])
+            cells[midas_name] = AnnData(adata.layers[COUNTS_LAYER], obs=obs.loc[adata.obs_names], var=adata.var[[]])
         return MuData(cells)
+
+
+METHOD = Method(
+    name="midas",
+    embed=lambda mdata, run: Embedding(points=Midas(mdata, run.batch, run.seed).embedding()),
+    predict=predict,
+    integrate=integrate,
+    unsuited=lambda run, facts: needs_counts(facts, "rna", "protein"),
+    libraries=("scmidas",),
+    slow=True,
+)

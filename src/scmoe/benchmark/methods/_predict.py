@@ -4,6 +4,7 @@ import warnings
 from collections.abc import Callable
 
 import numpy as np
+from mudata import MuData
 from numpy.typing import NDArray
 from sklearn.decomposition import PCA
 from sklearn.exceptions import ConvergenceWarning
@@ -15,13 +16,19 @@ from sklearn.neighbors import KNeighborsRegressor
 from sklearn.neural_network import MLPRegressor
 from sklearn.preprocessing import StandardScaler
 
-from scmoe.benchmark._baselines import ALPHAS, pca_scores, ridge_on_pca
+from scmoe.benchmark._baselines import ALPHAS, dense, pca_scores, ridge_on_pca
+from scmoe.benchmark._inputs import Mosaic, Run
+from scmoe.benchmark._outputs import Integration, Prediction
+from scmoe.benchmark.methods._method import Method, needs_few_cells
 
 Array = NDArray[np.floating]
+ArrayMethod = Callable[[Array, Array, Array, int], Array]
 N_COMPONENTS = 50
 N_NEIGHBORS = 15
 MAX_TUNED = 2000
 """Training cells that the kernel's settings are chosen on: all of them would take minutes on large data."""
+MAX_CELLS = 15_000
+"""With more, the kernel's cells x cells matrix does not fit into the memory of a laptop."""
 WIDTHS = (0.1, 0.3, 1.0)
 """Of the kernel: tried, as multiples of one over the median squared distance."""
 PENALTIES = (0.03, 0.1, 0.3, 1.0, 3.0)
@@ -50,8 +57,8 @@ def kernel_ridge(x_train: Array, y_train: Array, x_test: Array, seed: int) -> Ar
     """Kernel ridge on principal components; width and penalty by the error on a fifth of the training cells."""
     a, b = _components(x_train, x_test, seed)
     scaler, y = _scaled(y_train)
-    tuned = np.random.default_rng(seed).permutation(len(a))[:MAX_TUNED]
-    fit, check = train_test_split(tuned, test_size=0.2, random_state=seed)
+    sample = np.random.default_rng(seed).permutation(len(a))[:MAX_TUNED]
+    fit, check = train_test_split(sample, test_size=0.2, random_state=seed)
     width = 1 / np.median(pairwise_distances(a[fit[:500]], metric="sqeuclidean"))
     models = [KernelRidge(kernel="rbf", gamma=w * width, alpha=alpha) for w in WIDTHS for alpha in PENALTIES]
     errors = [np.square(model.fit(a[fit], y[fit]).predict(a[check]) - y[check]).mean() for model in models]
@@ -75,8 +82,8 @@ def mlp(x_train: Array, y_train: Array, x_test: Array, seed: int) -> Array:
     network = MLPRegressor(hidden_layer_sizes=(HIDDEN,), alpha=DECAY, max_iter=N_EPOCHS, random_state=seed)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", category=ConvergenceWarning)  # the number of epochs is fixed
-        found = np.reshape(network.fit(a, np.squeeze(scores / unit)).predict(b), (len(b), -1))
-    return scaler.inverse_transform(pca.inverse_transform(found * unit))
+        predicted = np.reshape(network.fit(a, np.squeeze(scores / unit)).predict(b), (len(b), -1))
+    return scaler.inverse_transform(pca.inverse_transform(predicted * unit))
 
 
 def _components(x_train: Array, x_test: Array, seed: int, standardize: bool = True) -> tuple[Array, Array]:
@@ -92,11 +99,35 @@ def _scaled(y_train: Array) -> tuple[StandardScaler, Array]:
     return scaler, np.nan_to_num(scaler.transform(y_train))
 
 
-ARRAY_METHODS: dict[str, Callable[[Array, Array, Array, int], Array]] = {
-    "mean": mean,
-    "ridge": ridge,
-    "ridge_unscaled": ridge_unscaled,
-    "kernel_ridge": kernel_ridge,
-    "knn": knn,
-    "mlp": mlp,
-}
+def _method(predict: ArrayMethod, *, integrates: bool = False, max_cells: int | None = None) -> Method:
+    """The record of a function above, under its name."""
+    return Method(
+        name=predict.__name__,
+        predict=lambda train, test, run: _predict(predict, train, test, run.source, run.target, run.seed),
+        integrate=(lambda mosaic, run: _integrate(predict, mosaic, run)) if integrates else None,
+        unsuited=lambda run, facts: "" if max_cells is None else needs_few_cells(facts, max_cells),
+    )
+
+
+def _predict(predict: ArrayMethod, train: MuData, test: MuData, source: str, target: str, seed: int) -> Prediction:
+    x, y, query = (dense(part.X) for part in (train.mod[source], train.mod[target], test.mod[source]))
+    return Prediction(values=predict(x, y, query, seed))
+
+
+def _integrate(predict: ArrayMethod, mosaic: Mosaic, run: Run) -> Integration:
+    """Both missing modalities; there is no embedding."""
+    first, second = run.source, run.target
+    return Integration(
+        second=_predict(predict, mosaic.paired, mosaic.first_only, first, second, run.seed),
+        first=_predict(predict, mosaic.paired, mosaic.second_only, second, first, run.seed),
+    )
+
+
+METHODS = (
+    _method(mean, integrates=True),
+    _method(ridge, integrates=True),
+    _method(ridge_unscaled),
+    _method(kernel_ridge, max_cells=MAX_CELLS),
+    _method(knn, integrates=True),
+    _method(mlp),
+)

@@ -1,15 +1,15 @@
 """What this package adds to the comparison: its defaults, and variants that differ in one thing."""
 
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
-import numpy as np
 import pandas as pd
 from mudata import MuData
-from numpy.typing import NDArray
 
 from scmoe.benchmark._baselines import dense
-from scmoe.benchmark._predicted import Predicted, from_counts, on_lines
+from scmoe.benchmark._inputs import ANNOTATE, Facts, Fold, Mosaic, Run
+from scmoe.benchmark._outputs import Embedding, Integration, Prediction, from_counts, on_lines
+from scmoe.benchmark.methods._method import Method
 from scmoe.data._setup import prepared_kinds
 from scmoe.nn._config import NetworkConfig
 
@@ -57,7 +57,7 @@ LIKELIHOODS = {
     "scmoe_bernoulli": Variant(likelihoods={"peaks": "bernoulli"}),
 }
 TOKENS = {"scmoe_genes": Variant(network={"tokenizer": "genes"})}
-"""The gene encoder of `scmoe.model.XTRIMOGENE` from scratch, beside the programs of RNA; takes about 30 times as long."""
+"""The gene encoder of `scmoe.model.XTRIMOGENE` from scratch, beside the programs of RNA; it takes 30 times as long."""
 VARIANTS = {**ALWAYS, **ABLATION, **LIKELIHOODS, **TOKENS}
 EMBEDDING_PARTS = {"scmoe_states": "network", "scmoe_programs": "linear"}
 """What the embedding of `scmoe` is made of, each alone."""
@@ -69,22 +69,20 @@ GROUPS = {
 """Variants to run together: each takes one ingredient of the recipe away, or replaces it."""
 
 
-def embed(method: str, mdata: MuData, batch: str | None, seed: int) -> NDArray[np.floating]:
+def embed(mdata: MuData, run: Run) -> Embedding:
     """The joint embedding, or a part of it, trained on all cells."""
-    if method in EMBEDDING_PARTS:
-        model = fit("scmoe", mdata, seed, batch_key=batch)
-        return model.get_latent_representation(part=EMBEDDING_PARTS[method])
-    return fit(method, mdata, seed, batch_key=batch).get_latent_representation()
+    if run.method in EMBEDDING_PARTS:
+        model = fit("scmoe", mdata, run.seed, batch_key=run.batch)
+        return Embedding(points=model.get_latent_representation(part=EMBEDDING_PARTS[run.method]))
+    return Embedding(points=fit(run.method, mdata, run.seed, batch_key=run.batch).get_latent_representation())
 
 
-def predict(
-    method: str, train: MuData, test: MuData, source: str, target: str, batch: str | None, seed: int
-) -> Predicted:
+def predict(train: MuData, test: MuData, run: Run) -> Prediction:
     """The target of the test cells, which have the source alone."""
-    return predicted(fit(method, train, seed, batch_key=batch), train, test, source, target)
+    return predicted(fit(run.method, train, run.seed, batch_key=run.batch), train, test, run.source, run.target)
 
 
-def predicted(model: Any, train: MuData, test: MuData, source: str, target: str) -> Predicted:
+def predicted(model: Any, train: MuData, test: MuData, source: str, target: str) -> Prediction:
     """The target of the test cells by a trained model; what counts are expected is normalized as the target is.
 
     `train` are cells with both modalities, for the lines of `from_counts`.
@@ -93,21 +91,32 @@ def predicted(model: Any, train: MuData, test: MuData, source: str, target: str)
     if not likelihood.reads_counts:
         mean, sd = model.impute(source, target, test, return_sd=True)
         if model.config.tokenizer == "patch":  # without programs there is no linear part
-            return Predicted(values=mean, sd=sd)
+            return Prediction(values=mean, sd=sd)
         parts = {part: model.impute(source, target, test, part=part) for part in PARTS}
-        return Predicted(values=mean, parts=parts, weight=model.mixture_weight(source, target), sd=sd)
+        return Prediction(values=mean, parts=parts, weight=model.mixture_weight(source, target), sd=sd)
     known, new = (model.impute(source, target, cells) for cells in (train, test))
     observed = dense(train.mod[target].X)
     if not likelihood.expects_counts:
-        return Predicted(values=on_lines(known, new, observed))
-    return Predicted(values=from_counts(known, new, model.setup.kinds[target], observed))
+        return Prediction(values=on_lines(known, new, observed))
+    return Prediction(values=from_counts(known, new, model.setup.kinds[target], observed))
 
 
-def annotate(method: str, train: MuData, test: MuData, labels: str, seed: int) -> pd.DataFrame:
-    """Probabilities of the training labels in test cells, which have no label."""
-    found = fit(method, train, seed, labels_key=labels).predict(test, soft=True)
-    assert isinstance(found, pd.DataFrame)
-    return found
+def annotate(fold: Fold, run: Run) -> pd.DataFrame:
+    """Probabilities of the training labels in test cells; without batches, for those of held-out donors are new."""
+    test, train = fold.test_cells(), fold.training_cells()
+    probability = fit(run.method, train, run.seed, labels_key=run.labels).predict(test, soft=True)
+    assert isinstance(probability, pd.DataFrame)
+    return probability
+
+
+def integrate(mosaic: Mosaic, run: Run) -> Integration:
+    """An embedding of all cells and both missing modalities by one model."""
+    model = fit(run.method, mosaic.cells, run.seed, batch_key=run.batch)
+    return Integration(
+        points=model.get_latent_representation(),
+        second=predicted(model, mosaic.paired, mosaic.first_only, run.source, run.target),
+        first=predicted(model, mosaic.paired, mosaic.second_only, run.target, run.source),
+    )
 
 
 def fit(method: str, mdata: MuData, seed: int, **setup: Any) -> Any:
@@ -121,3 +130,38 @@ def fit(method: str, mdata: MuData, seed: int, **setup: Any) -> Any:
     model = SCMOE(mdata, seed=seed, **variant.network)
     model.train(accelerator="cpu", enable_progress_bar=False, plan_kwargs=variant.training)
     return model
+
+
+def _unsuited(run: Run, facts: Facts) -> str:
+    """A variant's likelihoods change nothing where there is no modality of their kinds, and gene tokens need RNA."""
+    from scmoe.model._gene_tokens import RNA_KINDS  # loads scvi-tools, 0.1 GiB in the memory of every baseline
+
+    likelihoods = VARIANTS[run.method].likelihoods
+    alone = run.task == ANNOTATE and run.source
+    kinds = {facts.kinds[run.source]} if alone else set(facts.kinds.values())
+    if run.method in TOKENS and not kinds & set(RNA_KINDS):
+        return "needs RNA"
+    return f"needs raw counts of {' or '.join(likelihoods)}" if likelihoods and not kinds & set(likelihoods) else ""
+
+
+LIBRARIES = ("scmoe.model._scmoe",)
+METHODS = (
+    *(
+        Method(
+            name=name,
+            embed=embed,
+            predict=predict,
+            annotate=annotate,
+            integrate=integrate,
+            unsuited=_unsuited,
+            libraries=LIBRARIES,
+            on_request=name not in ALWAYS,
+            settings=asdict(variant),
+        )
+        for name, variant in VARIANTS.items()
+    ),
+    *(
+        Method(name=name, embed=embed, libraries=LIBRARIES, settings=asdict(VARIANTS["scmoe"]))
+        for name in EMBEDDING_PARTS
+    ),
+)

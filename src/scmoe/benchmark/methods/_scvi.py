@@ -10,7 +10,9 @@ from numpy.typing import NDArray
 
 from scmoe._keys import COUNTS_LAYER
 from scmoe.benchmark._baselines import dense
-from scmoe.benchmark._predicted import from_counts
+from scmoe.benchmark._inputs import PREDICT, Facts, Run
+from scmoe.benchmark._outputs import Embedding, Prediction, from_counts
+from scmoe.benchmark.methods._method import Method, needs_complete_cells, needs_counts
 from scmoe.data._setup import prepared_kinds
 from scmoe.io._quiet import quiet_mudata
 
@@ -30,7 +32,7 @@ def modality_of_kind(mdata: MuData, kind: str) -> str | None:
 
 
 def totalvi_embed(mdata: MuData, batch: str | None, seed: int) -> NDArray[np.floating]:
-    """Latent means of totalVI, which is told the batch."""
+    """Latent means of totalVI, which knows the batch."""
     import scvi
 
     adata = _cite(mdata)
@@ -58,12 +60,12 @@ def totalvi_predict(train: MuData, test: MuData, source: str, target: str, seed:
     _, expected = model.get_normalized_expression(
         transform_batch=TRAINED, n_samples=N_SAMPLES, return_mean=True, include_protein_background=True
     )
-    found = expected[known.obsm[PROTEINS].columns].to_numpy()
-    return from_counts(found[: train.n_obs], found[train.n_obs :], "protein", dense(train.mod[target].X))
+    counts = expected[known.obsm[PROTEINS].columns].to_numpy()
+    return from_counts(counts[: train.n_obs], counts[train.n_obs :], "protein", dense(train.mod[target].X))
 
 
 def multivi_embed(mdata: MuData, batch: str | None, seed: int) -> NDArray[np.floating]:
-    """Latent means of MultiVI, which is told the batch."""
+    """Latent means of MultiVI, which knows the batch."""
     import scvi
 
     rna, peaks = modality_of_kind(mdata, "rna"), modality_of_kind(mdata, "peaks")
@@ -108,3 +110,32 @@ def _stack(known: AnnData, hidden: AnnData) -> AnnData:
     import anndata
 
     return anndata.concat({TRAINED: known, HELD_OUT: hidden}, label=PART)
+
+
+def _totalvi_unsuited(run: Run, facts: Facts) -> str:
+    if reason := needs_counts(facts, "rna", "protein"):
+        return reason
+    if run.task == PREDICT:  # from cells that have both
+        return "" if facts.kinds[run.target] == "protein" else "predicts protein from rna only"
+    return needs_complete_cells(facts)
+
+
+METHODS = (
+    Method(
+        name="totalvi",
+        embed=lambda mdata, run: Embedding(points=totalvi_embed(mdata, run.batch, run.seed)),
+        predict=lambda train, test, run: Prediction(
+            values=totalvi_predict(train, test, run.source, run.target, run.seed)
+        ),
+        unsuited=_totalvi_unsuited,
+        libraries=("scvi",),
+        slow=True,
+    ),
+    Method(
+        name="multivi",
+        embed=lambda mdata, run: Embedding(points=multivi_embed(mdata, run.batch, run.seed)),
+        unsuited=lambda run, facts: needs_counts(facts, "rna", "peaks") or needs_complete_cells(facts),
+        libraries=("scvi",),
+        slow=True,
+    ),
+)

@@ -13,7 +13,7 @@ from sklearn.model_selection import KFold
 
 from scmoe.benchmark._baselines import dense, pca_embedding, ridge_on_pca
 from scmoe.benchmark._cells import subset
-from scmoe.benchmark._meter import Meter
+from scmoe.benchmark._timing import Meter
 from scmoe.benchmark.methods._embed import N_COMPONENTS, mofa, wnn
 from scmoe.benchmark.methods._scvi import modality_of_kind, totalvi_embed, totalvi_predict
 from scmoe.model._features import decoded, to_numpy

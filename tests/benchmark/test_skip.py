@@ -1,8 +1,8 @@
 import pytest
 
-import scmoe.benchmark._skip as compare_skip
-from scmoe.benchmark._plan import Facts, Run, plan
-from scmoe.benchmark._skip import reason_to_skip
+from scmoe.benchmark import _plan
+from scmoe.benchmark._inputs import Facts, Run
+from scmoe.benchmark._plan import plan, reason_to_skip
 
 CITE = Facts(kinds={"rna": "rna", "adt": "protein"}, n_cells=100, complete=True, n_labels=3, n_batches=2)
 
@@ -26,8 +26,8 @@ CITE = Facts(kinds={"rna": "rna", "adt": "protein"}, n_cells=100, complete=True,
 )
 def test_unsuited_methods_are_skipped_with_the_reason(method, facts, reason):
     run = Run(task="embed", method=method, seed=0, case="all cells", data="")
-    found = reason_to_skip(run, Facts(**CITE.__dict__ | facts))
-    assert reason in found and bool(found) == bool(reason)
+    text = reason_to_skip(run, Facts(**CITE.__dict__ | facts))
+    assert reason in text and bool(text) == bool(reason)
 
 
 def test_likelihood_of_a_modality_that_is_not_seen():
@@ -46,7 +46,7 @@ def test_mosaics_are_made_of_two_complete_modalities(change):
 
 
 def test_missing_package_is_the_reason(monkeypatch):
-    monkeypatch.setattr(compare_skip, "find_spec", lambda name: None)
+    monkeypatch.setattr(_plan, "find_spec", lambda name: None)
     run = Run(task="embed", method="mofa", seed=0, case="all cells", data="")
     assert reason_to_skip(run, CITE) == "mofapy2 is not installed"
 

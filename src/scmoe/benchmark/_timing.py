@@ -1,8 +1,7 @@
 """What a run costs: CPU and wall time, and memory."""
 
+import sys
 import time
-
-from scmoe.benchmark._memory import peak_memory_gib
 
 
 class Meter:
@@ -28,3 +27,13 @@ class Meter:
             "peak_memory_gib": self.memory,
             "loaded_memory_gib": self.memory_before,
         }
+
+
+def peak_memory_gib() -> float:
+    """Largest resident memory of this process so far; NaN where the system does not tell (Windows)."""
+    if sys.platform == "win32":
+        return float("nan")
+    import resource
+
+    unit = 1 if sys.platform == "darwin" else 1024  # bytes on macOS, KiB on Linux
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 2**30

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from scmoe.benchmark._predicted import Predicted, from_counts, on_lines
+from scmoe.benchmark._outputs import Prediction, from_counts, on_lines
 from scmoe.benchmark._scores_held_out import interval_coverage
 from scmoe.pp._normalize import clr, log_normalize
 
@@ -13,9 +13,9 @@ def rng():
 
 def test_every_feature_has_its_line(rng):
     observed = rng.normal(size=(50, 3))
-    found = np.concatenate([observed, rng.normal(size=(10, 3))]) * [2, -3, 0.5] + [1, 0, 4]
-    expected = (found[50:] - [1, 0, 4]) / [2, -3, 0.5]
-    np.testing.assert_allclose(on_lines(found[:50], found[50:], observed), expected, atol=1e-12)
+    values = np.concatenate([observed, rng.normal(size=(10, 3))]) * [2, -3, 0.5] + [1, 0, 4]
+    expected = (values[50:] - [1, 0, 4]) / [2, -3, 0.5]
+    np.testing.assert_allclose(on_lines(values[:50], values[50:], observed), expected, atol=1e-12)
 
 
 @pytest.mark.parametrize(("kind", "normalize"), [("protein", clr), ("rna", log_normalize)])
@@ -28,12 +28,12 @@ def test_true_counts_become_the_target(rng, kind, normalize):
 def test_parts_of_a_mixture_are_scored_beside_it(rng):
     truth = rng.normal(size=(400, 3))
     good, bad = truth + 0.1 * rng.normal(size=truth.shape), rng.normal(size=truth.shape)
-    scores = Predicted(values=good, parts={"network": good, "linear": bad}, weight=0.7, sd=np.ones((400, 3))).scores(
+    scores = Prediction(values=good, parts={"network": good, "linear": bad}, weight=0.7, sd=np.ones((400, 3))).scores(
         truth, truth
     )
     assert scores["pearson_network"] == scores["pearson"] > 0.9 > abs(scores["pearson_linear"])
     assert (scores["weight"], scores["coverage_90"]) == (0.7, 1.0)
-    assert "weight" not in Predicted(values=good).scores(truth, truth)
+    assert "weight" not in Prediction(values=good).scores(truth, truth)
 
 
 def test_ninety_percent_of_a_normal_distribution_are_covered(rng):

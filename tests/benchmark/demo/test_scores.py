@@ -6,8 +6,8 @@ from mudata import MuData
 from sklearn.cluster import KMeans
 from sklearn.metrics import adjusted_rand_score
 
-from scmoe.benchmark._demo_scores import compare_clusters, compare_imputation, to_markdown
 from scmoe.benchmark._scores import kmeans_scores
+from scmoe.benchmark.demo._scores import compare_clusters, compare_imputation, to_markdown
 from scmoe.io._quiet import quiet_mudata
 
 

@@ -5,7 +5,7 @@ import pytest
 from mudata import read_h5mu
 
 from scmoe.benchmark import run_demo
-from scmoe.benchmark._memory import peak_memory_gib
+from scmoe.benchmark._timing import peak_memory_gib
 from scmoe.io._quiet import quiet_mudata
 from scmoe.model import SCMOE
 
@@ -26,10 +26,10 @@ def test_demo_leaves_everything_it_promises(tmp_path):
 
 
 def test_output_is_checked_before_training(tmp_path, monkeypatch):
-    import scmoe.benchmark._demo
+    import scmoe.benchmark.demo._run
 
     (tmp_path / "demo").write_text("a file")
-    monkeypatch.setattr(scmoe.benchmark._demo, "train", lambda *args, **kwargs: pytest.fail("trained"))
+    monkeypatch.setattr(scmoe.benchmark.demo._run, "train", lambda *args, **kwargs: pytest.fail("trained"))
     with pytest.raises(OSError, match="demo"):
         run_demo(tmp_path / "demo")
 

@@ -12,12 +12,13 @@ from numpy.typing import NDArray
 
 from scmoe._keys import Keys
 from scmoe._log import logger
-from scmoe.benchmark._demo_figure import save_overview
-from scmoe.benchmark._demo_scores import compare_clusters, compare_imputation, to_markdown
-from scmoe.benchmark._memory import peak_memory_gib
+from scmoe.benchmark._kept import write_text
+from scmoe.benchmark._timing import peak_memory_gib
+from scmoe.benchmark.demo._overview import save_overview
+from scmoe.benchmark.demo._scores import compare_clusters, compare_imputation, to_markdown
 from scmoe.datasets._bundled import bmmc_cite
 from scmoe.datasets._write import write
-from scmoe.io._files import atomic_path, check_writable
+from scmoe.io._files import check_writable
 from scmoe.model._scmoe import SCMOE
 from scmoe.pl._figures import save_figures
 from scmoe.pl._imputed import imputed
@@ -31,9 +32,8 @@ from scmoe.tl._umap import umap
 SOURCE, TARGET, LABELS, BATCH = "rna", "adt", "cell_type", "batch"
 SPLIT = {"train_size": 0.72, "validation_size": 0.08}
 """The other fifth of the cells is for the scores."""
-SHOWN_PROTEINS = ["CD3", "CD4", "CD8", "CD14", "CD16", "CD19", "CD38", "CD56"]
+PROTEINS = ["CD3", "CD4", "CD8", "CD14", "CD16", "CD19", "CD38", "CD56"]
 """Proteins every immunologist knows, chosen before looking at any score."""
-
 OVERVIEW_PROTEINS = ["CD3", "CD8", "CD19", "CD56"]
 """One for each of the large lineages of lymphocytes."""
 
@@ -65,7 +65,7 @@ def run_demo(output: str | Path, seed: int = 0, max_epochs: int | None = None) -
     mdata = bmmc_cite()
     prepare(mdata)
     model = train(mdata, batch_key=BATCH, max_epochs=max_epochs, seed=seed, train_kwargs=SPLIT)
-    trained = perf_counter()
+    train_seconds = perf_counter() - start
     held_out = np.zeros(mdata.n_obs, dtype=bool)
     held_out[model.test_indices] = True
     _explain(mdata, model, seed)
@@ -82,10 +82,10 @@ def run_demo(output: str | Path, seed: int = 0, max_epochs: int | None = None) -
     _figures(mdata, folder / "figures", held_out)
     write(mdata, folder / "result.h5mu")
     model.save(folder / "model", overwrite=True)
-    result["seconds"] = {"train": trained - start, "total": perf_counter() - start}
+    result["seconds"] = {"train": train_seconds, "total": perf_counter() - start}
     result["peak_memory_gib"] = peak_memory_gib()
-    _write_text(folder / "comparison.json", json.dumps(result, indent=2) + "\n")
-    _write_text(folder / "comparison.md", to_markdown(result))
+    write_text(folder / "comparison.json", json.dumps(result, indent=2) + "\n")
+    write_text(folder / "comparison.md", to_markdown(result))
     return result
 
 
@@ -100,8 +100,9 @@ def _explain(mdata: MuData, model: SCMOE, seed: int) -> None:
 
 def _figures(mdata: MuData, folder: Path, held_out: NDArray[np.bool_]) -> None:
     save_figures(mdata, folder, color=[Keys().cluster, LABELS])
-    shown = [name for name in SHOWN_PROTEINS if name in mdata.mod[TARGET].var_names]
-    figure = imputed(mdata, source=SOURCE, target=TARGET, features=shown, cells=held_out, save=folder / "imputed.png")
+    features = [name for name in PROTEINS if name in mdata.mod[TARGET].var_names]
+    file = folder / "imputed.png"
+    figure = imputed(mdata, source=SOURCE, target=TARGET, features=features, cells=held_out, save=file)
     plt.close(figure)
     save_overview(
         mdata,
@@ -112,8 +113,3 @@ def _figures(mdata: MuData, folder: Path, held_out: NDArray[np.bool_]) -> None:
         features=OVERVIEW_PROTEINS,
         cells=held_out,
     )
-
-
-def _write_text(path: Path, text: str) -> None:
-    with atomic_path(path) as temporary:
-        temporary.write_text(text, encoding="utf-8")

@@ -1,7 +1,8 @@
 import pytest
 
-import scmoe.benchmark._plan as compare_plan
-from scmoe.benchmark._plan import Facts, Run, chosen_methods, plan
+from scmoe.benchmark import _plan
+from scmoe.benchmark._inputs import Facts, Run
+from scmoe.benchmark._plan import plan, result_key, select_methods
 from scmoe.benchmark.methods._scmoe import ALWAYS, GROUPS, VARIANTS
 
 CITE = Facts(kinds={"rna": "rna", "adt": "protein"}, n_cells=100, complete=True, n_labels=3, n_batches=2)
@@ -10,16 +11,16 @@ CITE = Facts(kinds={"rna": "rna", "adt": "protein"}, n_cells=100, complete=True,
 @pytest.mark.parametrize("change", [{"labels": "other"}, {"seed": 1}, {"case": "other"}])
 def test_key_depends_on_settings(change):
     settings = {"task": "embed", "method": "pca", "seed": 0, "case": "all cells", "data": "here", "labels": "cell_type"}
-    key = Run(**settings).key("hash")
-    assert Run(**settings | {"data": "there"}).key("hash") == key
-    assert Run(**settings | change).key("hash") != key != Run(**settings).key("other hash")
+    key = result_key(Run(**settings), "hash")
+    assert result_key(Run(**settings | {"data": "there"}), "hash") == key
+    assert result_key(Run(**settings | change), "hash") != key != result_key(Run(**settings), "other hash")
 
 
 def test_key_depends_on_the_code_of_the_model(monkeypatch):
     runs = [Run(task="embed", method=method, seed=0, case="all cells", data="") for method in ("scmoe", "pca")]
-    before = [run.key("") for run in runs]
-    monkeypatch.setattr(compare_plan, "model_code", lambda: "changed")
-    assert [run.key("") == key for run, key in zip(runs, before, strict=True)] == [False, True]
+    before = [result_key(run, "") for run in runs]
+    monkeypatch.setattr(_plan, "model_code", lambda: "changed")
+    assert [result_key(run, "") == key for run, key in zip(runs, before, strict=True)] == [False, True]
 
 
 @pytest.mark.parametrize(("n_cells", "n_seeds"), [(5000, 3), (5001, 1)])
@@ -32,17 +33,18 @@ def test_methods_that_take_minutes_have_one_seed_on_many_cells(n_cells, n_seeds)
 
 
 def test_groups_add_variants():
-    by_default = chosen_methods("predict", CITE.kinds, None, quick=False)
-    assert set(by_default) & set(VARIANTS) == set(ALWAYS)
+    by_default = {method.name for method in select_methods("predict", CITE.kinds, None)}
+    assert by_default & set(VARIANTS) == set(ALWAYS)
     for name, group in GROUPS.items():
-        assert chosen_methods("predict", CITE.kinds, [name, "ridge"], quick=False) == [*group, "ridge"]
+        methods = select_methods("predict", CITE.kinds, [name, "ridge"])
+        assert [method.name for method in methods] == [*group, "ridge"]
 
 
 def test_rna_is_first_in_a_mosaic():
     facts = Facts(**CITE.__dict__ | {"kinds": {"adt": "protein", "gex": "rna"}})
     arguments = {"methods": ["ridge", "pca_gex"], "tasks": ["mosaic"], "seeds": [0], "quick": False}
-    found = [(run.method, run.case, run.source, run.target) for run in plan(facts, "", None, None, **arguments)]
-    assert found == [(method, "gex and adt", "gex", "adt") for method in ("ridge", "pca_gex")]
+    runs = [(run.method, run.case, run.source, run.target) for run in plan(facts, "", None, None, **arguments)]
+    assert runs == [(method, "gex and adt", "gex", "adt") for method in ("ridge", "pca_gex")]
 
 
 def test_annotation_has_a_case_for_each_modality():

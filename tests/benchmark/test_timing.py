@@ -1,6 +1,6 @@
 import numpy as np
 
-from scmoe.benchmark._meter import Meter
+from scmoe.benchmark._timing import Meter
 
 
 def test_meter_adds_up():

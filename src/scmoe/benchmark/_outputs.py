@@ -1,9 +1,10 @@
-"""A predicted modality: its parts where a model has some, and its scores."""
+"""What a method of the comparison gives back: an embedding, a modality, or what it makes of a mosaic."""
 
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.sparse import csr_matrix
 
 from scmoe.benchmark._scores_held_out import interval_coverage, prediction_scores
 from scmoe.pp._normalize import clr, log_normalize
@@ -12,7 +13,23 @@ Array = NDArray[np.floating]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Predicted:
+class Embedding:
+    """All cells as points.
+
+    Parameters
+    ----------
+    points
+        ``(n_cells, width)``; of a graph, its leading eigenvectors.
+    graph
+        Similarities of cells, for methods whose result is a graph.
+    """
+
+    points: Array
+    graph: csr_matrix | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Prediction:
     """The target of held-out cells.
 
     Parameters
@@ -44,6 +61,23 @@ class Predicted:
         return scores
 
 
+@dataclass(frozen=True, kw_only=True)
+class Integration:
+    """What a method makes of a mosaic; None: nothing.
+
+    Parameters
+    ----------
+    points
+        Embedding of all cells; NaN in those that it has no place for.
+    second, first
+        The second modality of cells with the first only, and the reverse.
+    """
+
+    points: Array | None = None
+    second: Prediction | None = None
+    first: Prediction | None = None
+
+
 def from_counts(train: Array, test: Array, kind: str, observed: Array) -> Array:
     """Expected counts as the target is normalized: cell by cell, then each feature on a line.
 
@@ -71,6 +105,6 @@ def from_counts(train: Array, test: Array, kind: str, observed: Array) -> Array:
 def on_lines(train: Array, test: Array, observed: Array) -> Array:
     """`test` with each feature on the line from `train` to `observed` that has the least squared error."""
     center, mean = train.mean(axis=0), observed.mean(axis=0)
-    spread = np.square(train - center).sum(axis=0)
-    slope = ((train - center) * (observed - mean)).sum(axis=0) / np.maximum(spread, np.finfo(float).tiny)
+    variation = np.square(train - center).sum(axis=0)
+    slope = ((train - center) * (observed - mean)).sum(axis=0) / np.maximum(variation, np.finfo(float).tiny)
     return mean + slope * (test - center)

@@ -1,17 +1,21 @@
+import sys
+
 import numpy as np
 import pytest
 from scipy.sparse import csr_matrix
 
-import scmoe.benchmark.methods._scvi as _methods_scvi
 from scmoe.benchmark._cells import subset
-from scmoe.benchmark._plan import METHODS
 from scmoe.benchmark._scores import kmeans_scores
+from scmoe.benchmark.methods import _scvi
 from scmoe.benchmark.methods._annotate import CLASS_WEIGHTS, logreg
-from scmoe.benchmark.methods._embed import EMBED_METHODS, fuse, pca, scaled_kernel, snf, spectral
-from scmoe.benchmark.methods._predict import ARRAY_METHODS
+from scmoe.benchmark.methods._embed import fuse, mofa, pca, scaled_kernel, snf, spectral, wnn
+from scmoe.benchmark.methods._predict import kernel_ridge, knn, mean, mlp, ridge, ridge_unscaled
+from scmoe.benchmark.methods._registry import METHODS
 from scmoe.benchmark.methods._scvi import modality_of_kind, multivi_embed, totalvi_embed, totalvi_predict
 from scmoe.pp._prepare import prepare
 from scmoe.studies.speed._data import simulate
+
+PREDICTORS = (mean, ridge, ridge_unscaled, kernel_ridge, knn, mlp)
 
 
 @pytest.fixture
@@ -63,42 +67,52 @@ def test_spectral_embedding_of_sparse_and_dense_graph_agree(rng):
 
 @pytest.mark.parametrize("method", [pca, snf])
 def test_embedding_finds_the_types(paired, method):
-    found = method(paired, 0)
-    assert len(found.points) == paired.n_obs
-    assert kmeans_scores(found.points, paired.obs["cell_type"])["ari"] > 0.9
+    points = method(paired, 0).points
+    assert len(points) == paired.n_obs
+    assert kmeans_scores(points, paired.obs["cell_type"])["ari"] > 0.9
 
 
-@pytest.mark.parametrize("method", [name for name in ARRAY_METHODS if name != "mean"])
+@pytest.mark.parametrize("method", PREDICTORS[1:])
 def test_prediction_beats_the_mean(rng, method):
     x = rng.normal(size=(200, 10))
     y = 3 + x @ rng.normal(size=(10, 6))
-    found = ARRAY_METHODS[method](x[:150], y[:150], x[150:], 0)
-    assert found.shape == (50, 6)
-    of_mean = ARRAY_METHODS["mean"](x[:150], y[:150], x[150:], 0)
-    assert np.square(found - y[150:]).mean() < 0.7 * np.square(of_mean - y[150:]).mean()
+    predicted = method(x[:150], y[:150], x[150:], 0)
+    assert predicted.shape == (50, 6)
+    of_mean = mean(x[:150], y[:150], x[150:], 0)
+    assert np.square(predicted - y[150:]).mean() < 0.7 * np.square(of_mean - y[150:]).mean()
 
 
-@pytest.mark.parametrize("method", list(ARRAY_METHODS))
+@pytest.mark.parametrize("method", PREDICTORS)
 def test_prediction_of_one_feature_from_missing_values(rng, method):
     x, y = rng.normal(size=(60, 3)), rng.normal(size=(60, 1))
     x[::7, 0] = y[::9] = np.nan
-    found = ARRAY_METHODS[method](x[:40], y[:40], x[40:], 0)
-    assert found.shape == (20, 1) and np.isfinite(found).all()
+    predicted = method(x[:40], y[:40], x[40:], 0)
+    assert predicted.shape == (20, 1) and np.isfinite(predicted).all()
 
 
 @pytest.mark.parametrize("method", list(CLASS_WEIGHTS))
 def test_labels_of_test_cells_are_not_looked_at(paired, method):
     train, test = np.arange(80), np.arange(80, 120)
     labels = paired.obs["cell_type"].astype(str)
-    found = logreg(method, paired, train, test, labels, 0)
+    probability = logreg(method, paired, train, test, labels, 0)
     changed = labels.copy()
     changed.iloc[test] = "other"
-    assert found.equals(logreg(method, paired, train, test, changed, 0))
-    assert (found.idxmax(axis=1) == labels.iloc[test]).mean() > 0.9
+    assert probability.equals(logreg(method, paired, train, test, changed, 0))
+    assert (probability.idxmax(axis=1) == labels.iloc[test]).mean() > 0.9
+
+
+@pytest.mark.parametrize("method", [wnn, mofa])
+def test_absence_of_muon_names_the_extra(monkeypatch, paired, method):
+    monkeypatch.setitem(sys.modules, "muon", None)
+    with pytest.raises(ImportError, match=r"pip install 'scmoe\[bench\]'"):
+        method(paired, 0)
 
 
 def test_every_simple_method_is_offered():
-    assert set(EMBED_METHODS) <= set(METHODS["embed"]) and set(ARRAY_METHODS) <= set(METHODS["predict"])
+    embeddings = {name for name, method in METHODS.items() if method.does("embed")}
+    predictors = {name for name, method in METHODS.items() if method.does("predict")}
+    assert {"pca", "pca_unscaled", "snf", "wnn", "mofa"} <= embeddings
+    assert {function.__name__ for function in PREDICTORS} <= predictors
 
 
 def test_modality_is_found_by_kind(paired, single):
@@ -109,7 +123,7 @@ def test_modality_is_found_by_kind(paired, single):
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
 def test_models_of_scvi_tools_run(raw, monkeypatch):
-    monkeypatch.setattr(_methods_scvi, "MAX_EPOCHS", 1)
+    monkeypatch.setattr(_scvi, "MAX_EPOCHS", 1)
     cite, multiome = raw, simulate(100, genes=30, peaks=40, density=0.2)
     multiome.obs["batch"] = np.arange(100) % 2
     for mdata in (cite, multiome):
@@ -117,5 +131,5 @@ def test_models_of_scvi_tools_run(raw, monkeypatch):
     assert len(totalvi_embed(cite, "batch", 0)) == cite.n_obs
     assert len(multivi_embed(multiome, "batch", 0)) == 100
     train, test = subset(cite, cite.obs_names[:90], ["rna", "adt"]), subset(cite, cite.obs_names[90:], ["rna"])
-    found = totalvi_predict(train, test, "rna", "adt", 0)
-    assert found.shape == (30, cite["adt"].n_vars) and np.isfinite(found).all()
+    predicted = totalvi_predict(train, test, "rna", "adt", 0)
+    assert predicted.shape == (30, cite["adt"].n_vars) and np.isfinite(predicted).all()

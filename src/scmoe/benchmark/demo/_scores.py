@@ -59,7 +59,7 @@ def compare_imputation(
         "n_held_out": int(held_out.sum()),
         "n_features": int(scores["scmoe"]["n_features"]),
         "n_dropped": int(scores["scmoe"]["n_dropped"]),
-        **{name: {score: found[score] for score in ("pearson", "r2")} for name, found in scores.items()},
+        **{name: {score: row[score] for score in ("pearson", "r2")} for name, row in scores.items()},
     }
 
 
@@ -83,10 +83,11 @@ def to_markdown(result: Mapping[str, Any]) -> str:
 |---------------------|-------:|---------:|-----------:|------------------------|
 {table}
 
-Seed {result["seed"]}, {result["n_cells"]} cells. Clusters: k-means with k = {result["n_labels"]} (the number of labels), mean of \
-{N_KMEANS} seeds, all cells; PCA is fitted on all cells, the model on its {imputation["n_train"]} training cells. \
-Imputation: {imputation["n_held_out"]} cells that neither side was fitted on, {imputation["target"]} absent from the input, mean over \
-{imputation["n_features"]} features ({imputation["n_dropped"]} without variance dropped). \
+Seed {result["seed"]}, {result["n_cells"]} cells. Clusters: k-means with k = {result["n_labels"]} \
+(the number of labels), mean of {N_KMEANS} seeds, all cells; PCA is fitted on all cells, the model on its \
+{imputation["n_train"]} training cells. Imputation: {imputation["n_held_out"]} cells that neither side was fitted on, \
+{imputation["target"]} absent from the input, mean over {imputation["n_features"]} features \
+({imputation["n_dropped"]} without variance dropped). \
 {result["seconds"]["total"]:.0f} s in total, {result["seconds"]["train"]:.0f} s of them training; \
 peak memory {result["peak_memory_gib"]:.2f} GiB.
 """

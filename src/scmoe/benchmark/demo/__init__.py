@@ -1,0 +1,1 @@
+"""The main job on the bundled data: what `scmoe demo` runs."""
