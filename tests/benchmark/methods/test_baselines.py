@@ -1,5 +1,3 @@
-import sys
-
 import numpy as np
 import pytest
 from scipy.sparse import csr_matrix
@@ -8,7 +6,7 @@ from scmoe.benchmark._cells import subset
 from scmoe.benchmark._scores import kmeans_scores
 from scmoe.benchmark.methods import _scvi
 from scmoe.benchmark.methods._annotate import CLASS_WEIGHTS, logreg
-from scmoe.benchmark.methods._embed import fuse, mofa, pca, scaled_kernel, snf, spectral, wnn
+from scmoe.benchmark.methods._embed import fuse, pca, scaled_kernel, snf, spectral
 from scmoe.benchmark.methods._predict import kernel_ridge, knn, mean, mlp, ridge, ridge_unscaled
 from scmoe.benchmark.methods._registry import METHODS
 from scmoe.benchmark.methods._scvi import modality_of_kind, multivi_embed, totalvi_embed, totalvi_predict
@@ -99,13 +97,6 @@ def test_labels_of_test_cells_are_not_looked_at(paired, method):
     changed.iloc[test] = "other"
     assert probability.equals(logreg(method, paired, train, test, changed, 0))
     assert (probability.idxmax(axis=1) == labels.iloc[test]).mean() > 0.9
-
-
-@pytest.mark.parametrize("method", [wnn, mofa])
-def test_absence_of_muon_names_the_extra(monkeypatch, paired, method):
-    monkeypatch.setitem(sys.modules, "muon", None)
-    with pytest.raises(ImportError, match=r"pip install 'scmoe\[bench\]'"):
-        method(paired, 0)
 
 
 def test_every_simple_method_is_offered():

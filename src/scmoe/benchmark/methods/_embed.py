@@ -2,7 +2,6 @@
 
 import tempfile
 from pathlib import Path
-from types import ModuleType
 
 import numpy as np
 from mudata import MuData
@@ -129,9 +128,9 @@ def spectral(graph: NDArray[np.float64] | csr_matrix, width: int = N_SPECTRAL) -
 
 def wnn(mdata: MuData, seed: int) -> Embedding:
     """Weighted nearest neighbors of muon, on the principal components of each modality."""
+    import muon
     import scanpy as sc
 
-    muon = _muon()
     with quiet_mudata():
         cells = MuData({name: mdata.mod[name].copy() for name in mdata.mod})
         for name in cells.mod:
@@ -147,7 +146,8 @@ def wnn(mdata: MuData, seed: int) -> Embedding:
 
 def mofa(mdata: MuData, seed: int) -> Embedding:
     """MOFA+ with Gaussian likelihoods; muon would guess others from the type of the values."""
-    muon = _muon()
+    import muon
+
     with quiet_mudata(), tempfile.TemporaryDirectory() as folder:
         cells = MuData({name: mdata.mod[name].copy() for name in mdata.mod})
         for name in cells.mod:
@@ -164,14 +164,6 @@ def mofa(mdata: MuData, seed: int) -> Embedding:
             quiet=True,
         )
     return Embedding(points=np.asarray(cells.obsm["X_mofa"]))
-
-
-def _muon() -> ModuleType:
-    try:
-        import muon
-    except ModuleNotFoundError as error:
-        raise ImportError("This method needs the package muon: pip install 'scmoe[bench]'.") from error
-    return muon
 
 
 PCA = (
