@@ -87,9 +87,7 @@ def test_treatments_give_labels_the_cells_that_they_should(treatment, expected):
 
 def test_training_and_test_cells_of_the_study_are_different_and_genes_are_of_training_cells(monkeypatch):
     seen, chosen = [], _study.variable_genes
-    monkeypatch.setattr(
-        _study, "variable_genes", lambda each, n: seen.extend(each.obs_names) or chosen(each, n)
-    )
+    monkeypatch.setattr(_study, "variable_genes", lambda each, n: seen.extend(each.obs_names) or chosen(each, n))
     adata = cells({"a": 90, "b": 80, "c": 70, "d": 60, "e": 3, "": 30})
     train, test = study_split(adata, SMALL, 0)
     assert not set(train.obs_names) & set(test.obs_names) and seen == list(train.obs_names)

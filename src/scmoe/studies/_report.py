@@ -22,8 +22,9 @@ OURS, OTHER = "C0", "0.45"
 
 def markdown_table(heads: Sequence[str], rows: Sequence[Sequence[str]], text: Collection[int] = (0,)) -> str:
     """A table; the columns `text` are aligned to the left, all others, which are numbers, to the right."""
+    head = f"| {' | '.join(heads)} |".replace("|  |", "| |")
     rule = "".join("---|" if i in text else "---:|" for i in range(len(heads)))
-    return "\n".join([f"| {' | '.join(heads)} |", f"|{rule}", *(f"| {' | '.join(row)} |" for row in rows)])
+    return "\n".join([head, f"|{rule}", *(f"| {' | '.join(row)} |" for row in rows)])
 
 
 def plus_minus(mean: float, spread: float | None, decimals: int = 3, *, sign: bool = False) -> str:

@@ -90,12 +90,12 @@ class Question:
         return np.array([np.abs(part).sum(1).mean() for part in np.split(features, edges, axis=1)])
 
     def left_after_deletion(self, features: np.ndarray) -> float:
-        """Mean fall of the log-odds when a share of the features goes, those that add most first; see `scmoe.tl.deletion`."""
+        """Mean fall of the log-odds when features go, those that add most first; see `scmoe.tl.deletion`."""
         reading = self.read(self.cells)
         widths = [x.shape[1] for x in reading.z]
         scores = torch.from_numpy(features).to(reading.z[0]).split(widths, 1)
         with torch.no_grad():
-            left = [self.values(reading._replace(z=kept)) for kept in without_top(scores, reading, SHARES)]
+            left = [self.values(reading._replace(z=z)) for z in without_top(scores, reading, SHARES)]
         _, summary = deletion_table(to_numpy(torch.stack(left, 1))[:, None], ["own"], SHARES)
         return float(summary["area"][0])
 
@@ -118,10 +118,9 @@ def permutation(question: Question) -> Answer:
 def attributed(question: Question, method: Method) -> Answer:
     """What `scmoe.tl.attribute` rests on."""
     model = question.model
-    found = model.get_attributions(
-        model.label_target(question.label), question.mdata, question.cells.tolist(), method=method
-    )
-    features = np.hstack(list(found.values()))
+    target = model.label_target(question.label)
+    attributions = model.get_attributions(target, question.mdata, question.cells.tolist(), method=method)
+    features = np.hstack(list(attributions.values()))
     return Answer(question.by_modality(features), features)
 
 
@@ -156,7 +155,7 @@ def shap_gradient(question: Question) -> Answer:
 
 
 class Flat(nn.Module):
-    """The log-odds of a label as a function of the features of all modalities side by side, all else as in one cell."""
+    """The log-odds of a label as a function of all modalities' features side by side, all else as in one cell."""
 
     def __init__(self, question: Question, cell: Reading) -> None:
         super().__init__()
@@ -180,12 +179,12 @@ class Flat(nn.Module):
 
 def _cell_by_cell(question: Question, explain: Callable[[Flat, np.ndarray, np.ndarray], np.ndarray]) -> Answer:
     background = to_numpy(torch.cat(question.read(question.background[:N_BACKGROUND]).z, 1))
-    found = []
+    values = []
     for cell in question.cells:
         reading = question.read(np.array([cell]))
         np.random.seed(question.seed)  # SHAP draws coalitions from numpy's global generator
-        found.append(explain(Flat(question, reading), to_numpy(torch.cat(reading.z, 1)), background))
-    features = np.concatenate(found)
+        values.append(explain(Flat(question, reading), to_numpy(torch.cat(reading.z, 1)), background))
+    features = np.concatenate(values)
     return Answer(question.by_modality(features), features)
 
 

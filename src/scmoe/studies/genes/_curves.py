@@ -9,7 +9,7 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from scmoe.pl._save import show_or_save
-from scmoe.studies.explain._conflict import mean_interval
+from scmoe.studies._statistics import mean_interval
 from scmoe.studies.genes._lookup import Results, curves, of_variant
 from scmoe.studies.genes._masked import EXPRESSED_MEAN, MASKED_MEAN, RIDGE
 from scmoe.studies.genes._plan import BASE, BASELINES, DEPTH, NO_ZEROS, RATES, SWEEP, rate_name

@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 
 from scmoe.io._files import check_writable
 from scmoe.pl._save import show_or_save
-from scmoe.studies.explain._conflict import mean_interval
+from scmoe.studies._statistics import mean_interval
 from scmoe.studies.genes._curves import masking_figure, sparsity_figure
 from scmoe.studies.genes._lookup import Results, by_seed, curves, of_screen, of_variant
 from scmoe.studies.genes._masked import REFERENCES, RIDGE

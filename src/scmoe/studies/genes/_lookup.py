@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from scmoe.studies.explain._conflict import mean_interval
+from scmoe.studies._statistics import mean_interval
 from scmoe.studies.genes._plan import BASE, SCREEN, SWEEP
 
 Results = Sequence[Mapping[str, Any]]

@@ -11,13 +11,13 @@ from scmoe._log import logger
 from scmoe._version import __version__
 from scmoe.benchmark._kept import kept_result, write_text
 from scmoe.io._files import check_writable
+from scmoe.studies._run import single_thread
 from scmoe.studies.genes._data import Source, make_sources
 from scmoe.studies.genes._figures import save_genes_figures
 from scmoe.studies.genes._plan import FULL, QUICK, STUDIES, Task, plan
 from scmoe.studies.genes._report import genes_markdown, genes_sections
 from scmoe.studies.genes._tasks import perform
 from scmoe.studies.genes._verdicts import find_verdicts
-from scmoe.studies.speed._timing import single_thread
 
 RUNS, TABLES, FIGURES = "runs", "tables", "figures"
 SEEDS = (0, 1, 2)

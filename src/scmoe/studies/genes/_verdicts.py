@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from scmoe.studies.explain._conflict import mean_interval
+from scmoe.studies._statistics import mean_interval
 from scmoe.studies.genes._lookup import BySeed, Results, by_seed, curves, differences, of_screen, of_variant
 from scmoe.studies.genes._masked import EXPRESSED_MEAN, MASKED_MEAN, MEAN, RIDGE
 from scmoe.studies.genes._plan import (

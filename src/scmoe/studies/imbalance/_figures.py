@@ -10,7 +10,7 @@ import numpy as np
 from scmoe.io._files import check_writable
 from scmoe.losses._class_balance import DEFAULT_BALANCE
 from scmoe.pl._save import show_or_save
-from scmoe.studies.explain._conflict import mean_interval
+from scmoe.studies._statistics import mean_interval
 from scmoe.studies.genes._figures import OTHER, OURS, dot_figure
 from scmoe.studies.genes._lookup import differences
 from scmoe.studies.imbalance._annotator import BASELINES

@@ -18,7 +18,7 @@ from scmoe.datasets._read import read
 from scmoe.io._files import atomic_path, check_writable
 from scmoe.pp._prepare import prepare
 from scmoe.readout._held_out import N_FOLDS, split_labels
-from scmoe.studies.speed._timing import single_thread
+from scmoe.studies._run import single_thread
 
 MIN_CELLS = 20
 """Types with fewer cells are not left out: an area under a curve of a few cells says little."""

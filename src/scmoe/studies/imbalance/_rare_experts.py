@@ -25,7 +25,7 @@ from scmoe.model._scmoe import SCMOE
 from scmoe.pp._prepare import prepare
 from scmoe.readout._annotator import fit_annotator
 from scmoe.readout._held_out import N_FOLDS, split_labels
-from scmoe.studies.speed._timing import single_thread
+from scmoe.studies._run import single_thread
 
 BALANCE_WEIGHTS = (0.0, 0.01, 0.1)
 """Of the router's balance loss; the second is the default."""

@@ -25,6 +25,7 @@ from scmoe.datasets._read import read
 from scmoe.io._files import check_writable
 from scmoe.pp._prepare import prepare
 from scmoe.readout._held_out import N_FOLDS
+from scmoe.studies._run import single_thread
 from scmoe.studies.genes._data import source_of
 from scmoe.studies.imbalance._annotator import annotator_task, shared_by_donors
 from scmoe.studies.imbalance._figures import save_imbalance_figures
@@ -43,7 +44,6 @@ from scmoe.studies.imbalance._plan import (
 from scmoe.studies.imbalance._report import imbalance_sections
 from scmoe.studies.imbalance._study import study_task
 from scmoe.studies.imbalance._verdicts import find_verdicts
-from scmoe.studies.speed._timing import single_thread
 
 PARTS = (STUDY, ANNOTATOR)
 SEEDS = (0, 1, 2, 3, 4)

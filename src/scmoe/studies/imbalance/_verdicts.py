@@ -8,7 +8,7 @@ import numpy as np
 from scipy.stats import wilcoxon
 
 from scmoe.losses._class_balance import DEFAULT_BALANCE
-from scmoe.studies.explain._conflict import mean_interval
+from scmoe.studies._statistics import mean_interval
 from scmoe.studies.genes._lookup import BySeed, differences
 from scmoe.studies.imbalance._plan import ANNOTATOR, NONE, OVER, STUDY, TOKENIZERS, UNDER_MIN, UNDER_T
 from scmoe.studies.replicate._verdicts import FAILS, HOLDS, OPEN, verdict

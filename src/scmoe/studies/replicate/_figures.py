@@ -19,7 +19,8 @@ from scmoe.pl._expert_usage import expert_usage
 from scmoe.pl._heatmap import heatmap
 from scmoe.pl._save import show_or_save
 from scmoe.pl._tcav import tcav
-from scmoe.studies.explain._conflict import MODELS, mean_interval
+from scmoe.studies._statistics import mean_interval
+from scmoe.studies.explain._conflict import MODELS
 from scmoe.studies.explain._conflict_report import conflict_figure
 from scmoe.studies.replicate._data import LABEL
 from scmoe.studies.replicate._forms import OURS, REFERENCE

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from scmoe.studies.explain._conflict import mean_interval
+from scmoe.studies._statistics import mean_interval
 from scmoe.studies.replicate._data import N_FOLDS
 from scmoe.studies.replicate._forms import ABLATIONS
 from scmoe.studies.replicate._plan import ALL_FOUR, FIT, GRN_SETS

@@ -5,7 +5,8 @@ from typing import Any
 
 import numpy as np
 
-from scmoe.studies.explain._conflict import COMPUTE, EXPERTS, PARAMETERS, mean_interval
+from scmoe.studies._statistics import mean_interval
+from scmoe.studies.explain._conflict import COMPUTE, EXPERTS, PARAMETERS
 from scmoe.studies.explain._conflict_report import HEADS
 from scmoe.studies.replicate._data import GRN
 from scmoe.studies.replicate._forms import ABLATIONS, DENSE, FORMS, OURS, REFERENCE

@@ -15,6 +15,7 @@ from scmoe.io._files import atomic_path, check_writable
 from scmoe.model.genes._pretraining import PRETRAIN_BATCH
 from scmoe.nn.genes._config import gene_config
 from scmoe.nn.genes._network import GeneNetwork
+from scmoe.studies._run import processor, single_thread
 from scmoe.studies.genes._flops import (
     TRAINING,
     Load,
@@ -47,8 +48,7 @@ from scmoe.studies.genes.cost._report import (
     cost_markdown,
     scaling_figure,
 )
-from scmoe.studies.speed._run import processor
-from scmoe.studies.speed._timing import keep_freed_memory, single_thread
+from scmoe.studies.speed._timing import keep_freed_memory
 
 GENES, ZEROS = (1000, 2000, 5000, 10_000, 20_000), (0.8, 0.9, 0.95, 0.97)
 COUNTED = ("tiny", "3m", PAPER_PRESET)
