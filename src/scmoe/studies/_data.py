@@ -46,11 +46,7 @@ def content_hash(matrices: Iterable[Any], texts: Iterable[str]) -> str:
     """Hash of values and names, whatever the file they came from."""
     digest = hashlib.sha256("\n".join(texts).encode())
     for matrix in matrices:
-        if sparse.issparse(matrix):
-            csr = sparse.csr_matrix(matrix)
-            arrays = (csr.data, csr.indices, csr.indptr)
-        else:
-            arrays = (np.asarray(matrix),)
-        for array in arrays:
+        csr = sparse.csr_matrix(matrix) if sparse.issparse(matrix) else None
+        for array in (np.asarray(matrix),) if csr is None else (csr.data, csr.indices, csr.indptr):
             digest.update(array.tobytes())
     return digest.hexdigest()
