@@ -139,12 +139,12 @@ def experts_markdown(result: Mapping[str, Any]) -> str:
         parts.append(markdown_table([section, MOE, DENSE, "difference"], rows))
     settings = result["settings"]
     parts.append(
-        f"Seeds {', '.join(map(str, settings['seeds']))}; the difference is the mean over runs with the same seed, with "
-        f"its standard deviation. {MOE}: the defaults; {DENSE}: one dense layer of equal active size. A fifth of the "
-        "cells are held out. Mutual information is that of the most used expert of a cell's modality, divided by the "
-        "entropy of what it is compared with (of regimes: within each modality); a dense layer has none. Simulated: "
-        f"{settings['n_cells']} cells of {N_REGIMES} regimes, each with its own nonlinear map from the first modality "
-        "to the second; the second before the noise was added has a Pearson of "
+        f"Seeds {', '.join(map(str, settings['seeds']))}; the difference is the mean over runs with the same seed, "
+        f"with its standard deviation. {MOE}: the defaults; {DENSE}: one dense layer of equal active size. A fifth of "
+        "the cells are held out. Mutual information is that of the most used expert of a cell's modality, divided by "
+        "the entropy of what it is compared with (of regimes: within each modality); a dense layer has none. "
+        f"Simulated: {settings['n_cells']} cells of {N_REGIMES} regimes, each with its own nonlinear map from the "
+        "first modality to the second; the second before the noise was added has a Pearson of "
         f"{result['ceiling']:.{DECIMALS}f} with itself after. Gene programs, if any: {N_PROGRAMS} components of the "
         f"RNA, alternately in the first and in the second modality; regimes are {N_REGIMES} k-means clusters of them."
     )

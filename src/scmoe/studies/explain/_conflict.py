@@ -113,10 +113,10 @@ def run_conflict(
 
     Returns
     -------
-    The content of ``conflict.json``: ``rows``, one for each model, seed, epoch and definition, with the cosines of every
-    batch and pair (``cosines``, and ``reference_cosines`` of random groups of cells), their summary and the training
-    ``loss`` of these batches; ``summary``, means over seeds and differences from each dense layer with 95 % intervals;
-    and ``settings``.
+    The content of ``conflict.json``: ``rows``, one for each model, seed, epoch and definition, with the cosines of
+    every batch and pair (``cosines``, and ``reference_cosines`` of random groups of cells), their summary and the
+    training ``loss`` of these batches; ``summary``, means over seeds and differences from each dense layer with 95 %
+    intervals; and ``settings``.
 
     Raises
     ------

@@ -35,7 +35,7 @@ N_POINTS = 400
 
 
 def conflict_markdown(result: Mapping[str, Any]) -> str:
-    """What became of the paper's claim, a table for each definition, the course over the epochs, and how it was made."""
+    """What became of the paper's claim, a table for each definition, the course over epochs, and how it was made."""
     parts = [verdict(result)]
     for definition, head in HEADS.items():
         rows = [
@@ -53,12 +53,12 @@ def conflict_markdown(result: Mapping[str, Any]) -> str:
     n_seeds, n_epochs = len(settings["seeds"]), len(settings["epochs"])
     parts.append(
         f"{settings['data']}: {settings['n_cells']} cells with {', '.join(settings['modalities'])}. Means over "
-        f"{n_seeds} seed(s), {n_epochs} epochs and {settings['n_batches']} batches, the same batches for all models and "
-        "epochs; the difference is between models of the same seed, with its 95 % interval over seeds (Student's t). "
-        "Gradients on all parameters of the experts, without dropout and noise. Loss: the training loss of these batches. "
-        "Random cells: the same of random groups of cells of the batch, one group for each modality (two for tasks), "
-        "which differ by chance alone. Cosine by expert: mean over the experts that both reach; an expert that only one "
-        "reaches pulls the cosine over all experts to 0."
+        f"{n_seeds} seed(s), {n_epochs} epochs and {settings['n_batches']} batches, the same batches for all models "
+        "and epochs; the difference is between models of the same seed, with its 95 % interval over seeds (Student's "
+        "t). Gradients on all parameters of the experts, without dropout and noise. Loss: the training loss of these "
+        "batches. Random cells: the same of random groups of cells of the batch, one group for each modality (two for "
+        "tasks), which differ by chance alone. Cosine by expert: mean over the experts that both reach; an expert that "
+        "only one reaches pulls the cosine over all experts to 0."
     )
     return "\n\n".join(parts) + "\n"
 
@@ -76,9 +76,9 @@ def verdict(result: Mapping[str, Any]) -> str:
     details = "; ".join(f"{name}: {', '.join(names)}" for name, names in cases.items())
     n_below = sum(line["cosine"] < line["reference"] for line in lines)
     return (
-        "**Is the cosine of the modalities' gradients more positive on experts than on a dense layer, as the scMoE paper "
-        f"(Figure 1b) says? {answer}.** {details}. Decided means that the 95 % interval over seeds leaves out 0; the "
-        f"intervals are not adjusted for {len(comparisons)} comparisons. In {n_below} of {len(lines)} cases the "
+        "**Is the cosine of the modalities' gradients more positive on experts than on a dense layer, as the scMoE "
+        f"paper (Figure 1b) says? {answer}.** {details}. Decided means that the 95 % interval over seeds leaves out 0; "
+        f"the intervals are not adjusted for {len(comparisons)} comparisons. In {n_below} of {len(lines)} cases the "
         "modalities' mean cosine is below that of random cells, and the losses of the models "
         f"differ by at most {100 * _loss_gap(result['rows']):.1f} % after the same epoch."
     )

@@ -18,7 +18,7 @@ from scmoe.pp._prepare import prepare
 from scmoe.studies._data import data_name, load_data
 from scmoe.studies._report import markdown_table
 from scmoe.studies._run import single_thread, write_result
-from scmoe.studies.explain._shap_methods import ARBITER, METHODS, N_BACKGROUND, Answer, Question, ask
+from scmoe.studies.explain._shap_methods import ARBITER, METHODS, N_BACKGROUND, Explanation, Question, ask
 
 N_LABELS, N_LABELS_QUICK = 6, 2
 N_CELLS, N_CELLS_QUICK = 10, 2
@@ -96,19 +96,19 @@ def compare_methods(model: SCMOE, mdata: MuData, seed: int, *, quick: bool) -> d
         )
         for label in labels
     ]
-    answers: dict[str, list[Answer]] = {}
+    explanations: dict[str, list[Explanation]] = {}
     for method in METHODS:
         logger.info("%s: %d labels, %d cells each", method, len(labels), n_cells)
-        answers[method] = [ask(question, method) for question in questions]
+        explanations[method] = [ask(question, method) for question in questions]
     return {
-        "methods": [_row(method, answers, questions) for method in METHODS],
-        "importance": {method: [a.importance.tolist() for a in of] for method, of in answers.items()},
+        "methods": [_row(method, explanations, questions) for method in METHODS],
+        "importance": {method: [a.importance.tolist() for a in of] for method, of in explanations.items()},
         "settings": {"labels": list(labels), "n_cells": n_cells, "seed": seed, "modalities": model.modalities},
     }
 
 
-def _row(method: str, answers: Mapping[str, list[Answer]], questions: list[Question]) -> dict[str, Any]:
-    own, arbiter, reference = (answers[name] for name in (method, ARBITER, REFERENCE))
+def _row(method: str, explanations: Mapping[str, list[Explanation]], questions: list[Question]) -> dict[str, Any]:
+    own, arbiter, reference = (explanations[name] for name in (method, ARBITER, REFERENCE))
     features = [a.features for a in own if a.features is not None]
     return {
         "method": method,
@@ -123,13 +123,13 @@ def _row(method: str, answers: Mapping[str, list[Answer]], questions: list[Quest
     }
 
 
-def _shares(answers: list[Answer]) -> np.ndarray:
+def _shares(explanations: list[Explanation]) -> np.ndarray:
     """Of each label and modality, its share of the importance."""
-    importance = np.array([answer.importance for answer in answers])
+    importance = np.array([explanation.importance for explanation in explanations])
     return importance / np.maximum(importance.sum(1, keepdims=True), 1e-12)
 
 
-def _agreement(own: list[Answer], reference: list[Answer]) -> float:
+def _agreement(own: list[Explanation], reference: list[Explanation]) -> float:
     """Mean over labels of the rank correlation of features' mean sizes with those of the reference."""
     pairs = [(a.features, b.features) for a, b in zip(own, reference, strict=True)]
     sizes = [(np.abs(a).mean(0), np.abs(b).mean(0)) for a, b in pairs if a is not None and b is not None]

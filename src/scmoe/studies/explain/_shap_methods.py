@@ -42,7 +42,7 @@ class Passes:
 
 
 @dataclass
-class Answer:
+class Explanation:
     """What one method says."""
 
     importance: np.ndarray
@@ -100,7 +100,7 @@ class Question:
         return float(summary["area"][0])
 
 
-def permutation(question: Question) -> Answer:
+def permutation(question: Question) -> Explanation:
     """The fall of the log-odds when a modality is taken from other cells: the arbiter."""
     rng = np.random.default_rng(question.seed)
     cells, background = question.read(question.cells), question.read(question.background)
@@ -112,26 +112,26 @@ def permutation(question: Question) -> Answer:
                 donors = torch.from_numpy(rng.integers(len(question.background), size=len(question.cells)))
                 z = [background.z[u][donors] if u == v else x for u, x in enumerate(cells.z)]
                 falls[v] += float(whole - question.values(cells._replace(z=z)).mean()) / N_REPEATS
-    return Answer(falls.clip(0))
+    return Explanation(falls.clip(0))
 
 
-def attributed(question: Question, method: Method) -> Answer:
+def attributed(question: Question, method: Method) -> Explanation:
     """What `scmoe.tl.attribute` rests on."""
     model = question.model
     target = model.label_target(question.label)
     attributions = model.get_attributions(target, question.mdata, question.cells.tolist(), method=method)
     features = np.hstack(list(attributions.values()))
-    return Answer(question.by_modality(features), features)
+    return Explanation(question.by_modality(features), features)
 
 
-def concepts(question: Question) -> Answer:
+def concepts(question: Question) -> Explanation:
     """TCAV: how often the log-odds rise towards cells whose only evidence is a modality's."""
     tcav(question.mdata, question.model, targets=question.label, seed=question.seed, key_added=KEY)
     table = question.mdata.uns.pop(KEY)[TCAV].set_index("concept")
-    return Answer(table["score"][question.model.modalities].to_numpy(dtype=float))
+    return Explanation(table["score"][question.model.modalities].to_numpy(dtype=float))
 
 
-def shap_kernel(question: Question) -> Answer:
+def shap_kernel(question: Question) -> Explanation:
     """Kernel SHAP, which only needs predictions; its default number of coalitions, 2 F + 2048."""
     import shap
 
@@ -142,7 +142,7 @@ def shap_kernel(question: Question) -> Answer:
     return _cell_by_cell(question, explain)
 
 
-def shap_gradient(question: Question) -> Answer:
+def shap_gradient(question: Question) -> Explanation:
     """SHAP's expected gradients, which need a differentiable network."""
     import shap
 
@@ -177,7 +177,7 @@ class Flat(nn.Module):
         return np.concatenate([to_numpy(self(chunk))[:, 0] for chunk in chunks])
 
 
-def _cell_by_cell(question: Question, explain: Callable[[Flat, np.ndarray, np.ndarray], np.ndarray]) -> Answer:
+def _cell_by_cell(question: Question, explain: Callable[[Flat, np.ndarray, np.ndarray], np.ndarray]) -> Explanation:
     background = to_numpy(torch.cat(question.read(question.background[:N_BACKGROUND]).z, 1))
     values = []
     for cell in question.cells:
@@ -185,7 +185,7 @@ def _cell_by_cell(question: Question, explain: Callable[[Flat, np.ndarray, np.nd
         np.random.seed(question.seed)  # SHAP draws coalitions from numpy's global generator
         values.append(explain(Flat(question, reading), to_numpy(torch.cat(reading.z, 1)), background))
     features = np.concatenate(values)
-    return Answer(question.by_modality(features), features)
+    return Explanation(question.by_modality(features), features)
 
 
 @contextmanager
@@ -210,7 +210,7 @@ def counted(network: Network) -> Iterator[Passes]:
         del network.encode
 
 
-METHODS: dict[str, Callable[[Question], Answer]] = {
+METHODS: dict[str, Callable[[Question], Explanation]] = {
     "permutation (arbiter)": permutation,
     "integrated gradients": lambda question: attributed(question, "integrated_gradients"),
     "gradient × input": lambda question: attributed(question, "gradient_input"),
@@ -221,11 +221,11 @@ METHODS: dict[str, Callable[[Question], Answer]] = {
 ARBITER = "permutation (arbiter)"
 
 
-def ask(question: Question, method: str) -> Answer:
-    """An answer, with its time and passes."""
+def ask(question: Question, method: str) -> Explanation:
+    """An explanation, with its time and passes."""
     with counted(question.model.module) as passes:
         start = time.perf_counter()
-        answer = METHODS[method](question)
-        answer.seconds = time.perf_counter() - start
-    answer.passes = passes
-    return answer
+        explanation = METHODS[method](question)
+        explanation.seconds = time.perf_counter() - start
+    explanation.passes = passes
+    return explanation

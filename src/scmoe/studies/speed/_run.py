@@ -128,8 +128,8 @@ def to_markdown(result: Mapping[str, Any]) -> str:
     parts.append(
         f"Medians of {result['rounds']} interleaved rounds (fewer where one lasts seconds), CPU time of one thread; "
         f"results are compared round by round. Bars missed: {missed}. "
-        f"{machine['processor']}, {machine['cores']} cores; scmoe {versions['scmoe']}, torch {versions['torch']}; CITE data: {result['data']}; "
-        f"{result['seconds']:.0f} s in total."
+        f"{machine['processor']}, {machine['cores']} cores; scmoe {versions['scmoe']}, torch {versions['torch']}; CITE "
+        f"data: {result['data']}; {result['seconds']:.0f} s in total."
     )
     return "\n\n".join(parts) + "\n"
 
