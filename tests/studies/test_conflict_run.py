@@ -9,15 +9,8 @@ import scmoe.studies.explain._conflict as conflict_run
 from scmoe.cli import app
 from scmoe.datasets._write import write
 from scmoe.model import SCMOE
-from scmoe.studies.explain._conflict import (
-    COMPUTE,
-    EXPERTS,
-    MODELS,
-    PARAMETERS,
-    mean_interval,
-    run_conflict,
-    summarized,
-)
+from scmoe.studies._statistics import mean_interval
+from scmoe.studies.explain._conflict import COMPUTE, EXPERTS, MODELS, PARAMETERS, run_conflict, summarize
 from scmoe.studies.explain._conflict_report import decision, verdict
 
 
@@ -75,7 +68,7 @@ def rows_of(values):
 
 def test_difference_is_paired_by_seed():
     rows = rows_of({EXPERTS: [0.3, 0.5, 0.7], COMPUTE: [0.1, 0.3, 0.5], PARAMETERS: [0.6, 0.2, 0.7]})
-    summary = summarized(rows)
+    summary = summarize(rows)
     first = {line["model"]: line for line in summary if line["definition"] == "target"}
     assert first[EXPERTS]["cosine"] == pytest.approx(0.5)
     assert "difference" not in first[EXPERTS]
@@ -89,7 +82,7 @@ def test_difference_is_paired_by_seed():
 
 def test_one_seed_decides_nothing():
     rows = rows_of({EXPERTS: [0.5], COMPUTE: [0.2], PARAMETERS: [0.3]})
-    assert "says? Not decided.**" in verdict({"rows": rows, "summary": summarized(rows)})
+    assert "says? Not decided.**" in verdict({"rows": rows, "summary": summarize(rows)})
 
 
 def test_interval_is_that_of_scipy():

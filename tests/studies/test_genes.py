@@ -14,6 +14,7 @@ import scmoe.studies.genes._run as genes_run
 import scmoe.studies.genes._tasks as genes_tasks
 from scmoe.cli import app
 from scmoe.datasets._write import write
+from scmoe.studies.genes._claims import claims
 from scmoe.studies.genes._data import (
     LABEL,
     cell_folds,
@@ -55,7 +56,6 @@ from scmoe.studies.genes._probe import aligned_values, pretrained, untrained
 from scmoe.studies.genes._run import run_genes
 from scmoe.studies.genes._sparsity import hide_again
 from scmoe.studies.genes._tasks import PCA, perform
-from scmoe.studies.genes._verdicts import find_verdicts
 
 N_CELLS, N_GENES = 120, 40
 TINY = replace(
@@ -137,8 +137,8 @@ def test_folds_spread_labels_evenly(source):
 def test_thinning_reaches_the_share_of_zeros(source, zeros):
     adata = source.adata
     share = share_for(adata, zeros)
-    found = [1 - thinned(adata, share, seed).X.nnz / N_CELLS / N_GENES for seed in range(20)]
-    assert np.mean(found) == pytest.approx(zeros, abs=0.01)
+    shares = [1 - thinned(adata, share, seed).X.nnz / N_CELLS / N_GENES for seed in range(20)]
+    assert np.mean(shares) == pytest.approx(zeros, abs=0.01)
 
 
 def test_masked_genes_are_predicted_from_visible_ones_alone(source):
@@ -147,21 +147,23 @@ def test_masked_genes_are_predicted_from_visible_ones_alone(source):
     masked = mask(source.adata, seed=3)
     predicted = predict(model, masked)
     for cell in (0, 7, 50):
-        mine = masked.row == cell
-        names = source.adata.var_names[masked.gene[mine]]
+        own = masked.row == cell
+        names = source.adata.var_names[masked.gene[own]]
         expected = model.impute(list(names), source.adata, [cell]).to_numpy()[0]
-        np.testing.assert_allclose(predicted[mine], expected, atol=1e-4)
+        np.testing.assert_allclose(predicted[own], expected, atol=1e-4)
 
 
 def test_means_are_those_of_training_cells(source):
     dense = log_values(source.adata).toarray()
-    masked, found = mask(source.adata, seed=0), fit_references(source.adata, seed=0)
+    masked, predictors = mask(source.adata, seed=0), fit_references(source.adata, seed=0)
     gene = masked.gene[:5]
-    np.testing.assert_allclose(found[MEAN](masked)[:5], dense.mean(0)[gene], rtol=1e-5)
-    np.testing.assert_allclose(found[EXPRESSED_MEAN](masked)[:5], (dense.sum(0) / (dense > 0).sum(0))[gene], rtol=1e-5)
+    np.testing.assert_allclose(predictors[MEAN](masked)[:5], dense.mean(0)[gene], rtol=1e-5)
+    np.testing.assert_allclose(
+        predictors[EXPRESSED_MEAN](masked)[:5], (dense.sum(0) / (dense > 0).sum(0))[gene], rtol=1e-5
+    )
     weight = np.where(dense > 0, POLICY.nonzero_rate, POLICY.zero_rate)
     np.testing.assert_allclose(
-        found[MASKED_MEAN](masked)[:5], ((weight * dense).sum(0) / weight.sum(0))[gene], rtol=1e-4
+        predictors[MASKED_MEAN](masked)[:5], ((weight * dense).sum(0) / weight.sum(0))[gene], rtol=1e-4
     )
 
 
@@ -169,8 +171,10 @@ def test_ridge_learns_types_of_cells():
     """Where genes depend on the type alone, the ridge regression predicts held-out cells better than their means."""
     adata = source_of(make_cells(), "cell_type", "own").adata
     train, test = adata[::2].copy(), adata[1::2].copy()
-    masked, found = mask(test, seed=0), fit_references(train, seed=0)
-    assert scores(masked, found[RIDGE](masked))["mse"] < 0.9 * scores(masked, found[MASKED_MEAN](masked))["mse"]
+    masked, predictors = mask(test, seed=0), fit_references(train, seed=0)
+    assert (
+        scores(masked, predictors[RIDGE](masked))["mse"] < 0.9 * scores(masked, predictors[MASKED_MEAN](masked))["mse"]
+    )
 
 
 def test_the_same_genes_are_hidden_in_thinned_cells(source):
@@ -185,15 +189,15 @@ def test_the_same_genes_are_hidden_in_thinned_cells(source):
 
 def test_genes_that_test_cells_lack_count_as_in_training(source):
     adata = source.adata
-    found = aligned_values(adata[:4, 10:].copy(), adata)
-    np.testing.assert_allclose(found[:, :10], np.tile(log_values(adata)[:, :10].mean(0), (4, 1)), rtol=1e-5)
+    values = aligned_values(adata[:4, 10:].copy(), adata)
+    np.testing.assert_allclose(values[:, :10], np.tile(log_values(adata)[:, :10].mean(0), (4, 1)), rtol=1e-5)
 
 
 def test_untrained_model_is_where_training_starts(source):
     """A training whose learning rate is next to nothing ends there."""
     barely = pretrained(source.adata, 1, 0, Variant(training={"lr": 1e-12}))
-    found = untrained(source.adata, 0).get_latent_representation(source.adata)
-    np.testing.assert_allclose(np.abs(found), np.abs(barely.get_latent_representation()), atol=1e-3)
+    embedding = untrained(source.adata, 0).get_latent_representation(source.adata)
+    np.testing.assert_allclose(np.abs(embedding), np.abs(barely.get_latent_representation()), atol=1e-3)
 
 
 @pytest.mark.parametrize(
@@ -220,7 +224,7 @@ def test_tasks_give_finite_numbers(kind, variant, parts, source, small):
 
 def _leaves(value):
     if isinstance(value, dict | list):
-        return [leaf for each in (value.values() if isinstance(value, dict) else value) for leaf in _leaves(each)]
+        return [leaf for item in (value.values() if isinstance(value, dict) else value) for leaf in _leaves(item)]
     return [value]
 
 
@@ -233,13 +237,13 @@ def test_results_are_kept_and_reported(small, tmp_path, monkeypatch):
         return perform(task, sources)
 
     monkeypatch.setattr(genes_run, "perform", counted)
-    chosen = {"studies": ["pretraining", "sparsity"], "seeds": [0], "quick": True}
-    first = run_genes(tmp_path / "out", data=tmp_path / "own.h5mu", labels="cell_type", **chosen)
+    options = {"studies": ["pretraining", "sparsity"], "seeds": [0], "quick": True}
+    first = run_genes(tmp_path / "out", data=tmp_path / "own.h5mu", labels="cell_type", **options)
     n_done = len(done)
-    assert run_genes(tmp_path / "out", data=tmp_path / "own.h5mu", labels="cell_type", **chosen) == first
+    assert run_genes(tmp_path / "out", data=tmp_path / "own.h5mu", labels="cell_type", **options) == first
     assert len(done) == n_done
     (tmp_path / "out" / "runs" / "baselines-own-seed0.json").write_text('{"key"')
-    run_genes(tmp_path / "out", data=tmp_path / "own.h5mu", labels="cell_type", **chosen)
+    run_genes(tmp_path / "out", data=tmp_path / "own.h5mu", labels="cell_type", **options)
     assert done[n_done:] == ["baselines-own-seed0"]
     text = (tmp_path / "out" / "genes.md").read_text(encoding="utf-8")
     assert "| model | visible genes; which are masked |" in text
@@ -260,10 +264,10 @@ def test_verdicts_are_paired_over_seeds():
             "seed": seed,
             "labels": {genes_tasks.PRETRAINED: {"macro_f1": f1}},
         }
-        for variant, each in ((BASE, (0.8, 0.9, 0.1)), ("linear", (0.7, 0.79)))
-        for seed, f1 in enumerate(each)
+        for variant, scores in ((BASE, (0.8, 0.9, 0.1)), ("linear", (0.7, 0.79)))
+        for seed, f1 in enumerate(scores)
     ]
-    (row,) = find_verdicts(results)
+    (row,) = claims(results)
     assert row["difference"] == pytest.approx(0.105)
     assert row["n_seeds"] == 2
     assert row["verdict"] == "holds"

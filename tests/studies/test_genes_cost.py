@@ -30,30 +30,30 @@ from scmoe.studies.genes._flops import (
     random_features,
     shared_layers,
 )
-from scmoe.studies.genes._rivals import EveryGene, Published, Size, equal_size, n_parameters, replaced, rival_size
+from scmoe.studies.genes._rivals import EveryGene, Published, RivalSize, equal_size, n_parameters, replaced, rival_size
 from scmoe.studies.genes.cost._measure import DENSE, OURS, PERFORMER, PUBLISHED, Ours, Plan, kept_mib, make_batch
 from scmoe.studies.genes.cost._report import PAPER, cost_markdown, operations_of, verdicts
 from scmoe.studies.genes.cost._run import count_operations
 from scmoe.tokens._masking import MaskingPolicy
 
-B, N, VISIBLE, ASKED = 4, 120, 70, 30
-LOAD = Load(N, VISIBLE, ASKED)
+B, N, VISIBLE, MASKED = 4, 120, 70, 30
+LOAD = Load(N, VISIBLE, MASKED)
 CONFIGS = [
     GeneConfig(encoder_width=16, decoder_width=8, n_bins=6),
     GeneConfig(encoder_layers=3, encoder_width=32, decoder_layers=2, decoder_width=16, n_bins=5),
     GeneConfig(encoder_width=16, decoder_layers=3, decoder_width=8, decoder_heads=1, n_bins=4),
 ]
-SIZE = Size(layers=3, width=12, n_heads=2, n_bins=5)
+SIZE = RivalSize(layers=3, width=12, n_heads=2, n_bins=5)
 
 
 @pytest.fixture
 def batch() -> GeneBatch:
     """No padding: every cell has as many genes, in its own places."""
     place = torch.stack([torch.randperm(N) for _ in range(B)])
-    gene, asked = place[:, :VISIBLE], place[:, VISIBLE : VISIBLE + ASKED]
+    gene, masked = place[:, :VISIBLE], place[:, VISIBLE : VISIBLE + MASKED]
     real = torch.ones(B, N, dtype=torch.bool)
-    value, target = torch.rand(B, VISIBLE), torch.rand(B, ASKED)
-    return GeneBatch(gene, value, real[:, :VISIBLE], asked, real[:, :ASKED], target, torch.zeros(B).long(), None)
+    value, target = torch.rand(B, VISIBLE), torch.rand(B, MASKED)
+    return GeneBatch(gene, value, real[:, :VISIBLE], masked, real[:, :MASKED], target, torch.zeros(B).long(), None)
 
 
 def counted(function: Callable[[], Any]) -> float:
@@ -84,16 +84,16 @@ def test_number_of_random_features(head):
 
 
 def test_load_is_that_of_the_specification():
-    genes, visible, asked = expected_load(19_264, 0.9, MaskingPolicy())
-    assert (genes, round(visible), round(asked)) == (19_264, 1348, 578 + 520)
+    genes, visible, masked = expected_load(19_264, 0.9, MaskingPolicy())
+    assert (genes, round(visible), round(masked)) == (19_264, 1348, 578 + 520)
 
 
 @pytest.mark.parametrize("config", CONFIGS)
 def test_encoder_is_counted_but_for_vectors(config, batch):
     network = GeneNetwork(N, None, config).train()
     vectors = 2 * VISIBLE * config.n_bins + config.encoder_layers * 4 * VISIBLE * config.encoder_width  # values, router
-    found = counted(lambda: network.encode(batch.gene, batch.value, batch.seen))
-    assert found == encoder_flops(LOAD, config) + vectors
+    flops = counted(lambda: network.encode(batch.gene, batch.value, batch.seen))
+    assert flops == encoder_flops(LOAD, config) + vectors
 
 
 @pytest.mark.parametrize("config", CONFIGS)
@@ -106,8 +106,8 @@ def test_our_decoder_is_counted_but_for_vectors(config, batch):
 
     d, c, heads = config.encoder_width, config.decoder_width, config.decoder_heads
     once = single_value(config.n_bins, d) + 4 * d * c  # and the projections of this and of the masked vector
-    vectors = 2 * VISIBLE * d + 2 * ASKED * (c + d) + once / B  # mean state, head, program
-    vectors += normalizer(ASKED + (config.decoder_layers - 1) * N, c, heads)
+    vectors = 2 * VISIBLE * d + 2 * MASKED * (c + d) + once / B  # mean state, head, program
+    vectors += normalizer(MASKED + (config.decoder_layers - 1) * N, c, heads)
     assert counted(decode) == our_decoder_flops(LOAD, config, B) + vectors
 
 
@@ -143,9 +143,9 @@ def test_training_costs_about_three_forwards(make, least, batch):
 def test_shortcuts_cost_what_all_genes_cost_where_nothing_is_common():
     """All genes asked, one cell: the common keys come on top."""
     features, everything = 10, Load(N, 0, N)
-    found = shared_layers(everything, layers=2, width=8, features=features, batch=1)
+    flops = shared_layers(everything, layers=2, width=8, features=features, batch=1)
     on_top = keys(N, 8) + 3 * random_features(N, 8, features)
-    assert found == 2 * performer_layer(N, 8, features) + on_top
+    assert flops == 2 * performer_layer(N, 8, features) + on_top
 
 
 @pytest.mark.parametrize("preset", ["tiny", "3m", "10m"])
@@ -189,7 +189,7 @@ def test_cells_have_the_load_that_is_counted():
     batch = make_batch(2000, 0.9, 8)
     load = expected_load(2000, 0.9, MaskingPolicy())
     assert batch.seen.sum(1).float().mean() == pytest.approx(load.visible, rel=0.1)
-    assert batch.hidden.sum(1).float().mean() == pytest.approx(load.asked, rel=0.2)
+    assert batch.hidden.sum(1).float().mean() == pytest.approx(load.masked, rel=0.2)
 
 
 @pytest.fixture(scope="module")
@@ -209,9 +209,9 @@ def test_order_of_the_papers_table(counts):
 
 def test_operations_meet_the_bars(counts):
     steps = [{"preset": preset, "n_genes": 0, "form": OURS, "zeros": 0.9} for preset in ("tiny", "3m", "10m")]
-    found = verdicts(counts | {"steps": steps})
-    assert len(found) == 3 * 2 * 2  # presets, forms, and Performer or Transformer
-    assert all(row["met"] for row in found)
+    rows = verdicts(counts | {"steps": steps})
+    assert len(rows) == 3 * 2 * 2  # presets, forms, and Performer or Transformer
+    assert all(row["met"] for row in rows)
 
 
 def test_command_writes_tables_and_figures(monkeypatch, tmp_path):

@@ -10,17 +10,19 @@ from scipy import sparse
 
 from scmoe.datasets._write import write
 from scmoe.losses._class_balance import OPTIONS
+from scmoe.studies._statistics import FAILS, HOLDS, OPEN, equivalence, holm
 from scmoe.studies.genes._data import LABEL
 from scmoe.studies.imbalance import _study
 from scmoe.studies.imbalance._annotator import folds_of, shared_by_donors
+from scmoe.studies.imbalance._claims import MARGIN, claims
 from scmoe.studies.imbalance._plan import (
     ANNOTATED,
     ANNOTATOR,
+    AUGMENTED,
     DONORS,
     EVERYWHERE,
     IMPOSED,
     LINEAR,
-    MADE,
     NATURAL,
     NONE,
     OVER,
@@ -43,7 +45,6 @@ from scmoe.studies.imbalance._study import (
     study_split,
     study_task,
 )
-from scmoe.studies.imbalance._verdicts import FAILS, HOLDS, OPEN, equivalence, find_verdicts, holm
 
 SMALL = Size(n_genes=30, n_pretraining=2, n_steps=3, n_test=60, epochs=1)
 
@@ -64,9 +65,9 @@ def task(kind=STUDY, case=LINEAR, seed=0, size=SMALL):
 
 def test_an_unfinished_run_has_something_of_everything():
     tasks = list(plan({STUDY: "x", ANNOTATOR: "y"}, (STUDY, ANNOTATOR), (NATURAL, DONORS), (0, 1), SMALL))
-    assert [each.seed for each in tasks] == [0] * 7 + [1] * 7
-    assert {each.case for each in tasks[:7]} == {*TOKENIZERS, NATURAL, DONORS}
-    assert len({each.key for each in tasks}) == len({each.name for each in tasks}) == 14
+    assert [entry.seed for entry in tasks] == [0] * 7 + [1] * 7
+    assert {entry.case for entry in tasks[:7]} == {*TOKENIZERS, NATURAL, DONORS}
+    assert len({entry.key for entry in tasks}) == len({entry.name for entry in tasks}) == 14
 
 
 @pytest.mark.parametrize(
@@ -74,7 +75,7 @@ def test_an_unfinished_run_has_something_of_everything():
     [
         (NONE, [40, 10, 4]),
         (OVER, [40, 40, 40]),
-        *((made, [40, 40, 40]) for made in MADE),
+        *((made, [40, 40, 40]) for made in AUGMENTED),
         (UNDER_T, [18, 10, 4]),
         (UNDER_MIN, [4, 4, 4]),
         ("focal", [40, 10, 4]),
@@ -86,8 +87,10 @@ def test_treatments_give_labels_the_cells_that_they_should(treatment, expected):
 
 
 def test_training_and_test_cells_of_the_study_are_different_and_genes_are_of_training_cells(monkeypatch):
-    seen, chosen = [], _study.variable_genes
-    monkeypatch.setattr(_study, "variable_genes", lambda each, n: seen.extend(each.obs_names) or chosen(each, n))
+    seen, select = [], _study.variable_genes
+    monkeypatch.setattr(
+        _study, "variable_genes", lambda adata_seen, n: seen.extend(adata_seen.obs_names) or select(adata_seen, n)
+    )
     adata = cells({"a": 90, "b": 80, "c": 70, "d": 60, "e": 3, "": 30})
     train, test = study_split(adata, SMALL, 0)
     assert not set(train.obs_names) & set(test.obs_names) and seen == list(train.obs_names)
@@ -102,8 +105,8 @@ def test_factors_that_would_leave_a_label_no_cell_are_left_out():
 
 
 def test_all_treatments_are_compared_at_one_factor_and_two_at_the_others():
-    found = study_task(task(), cells({"a": 160, "b": 150, "c": 140, "d": 130}))
-    rows = pd.DataFrame(found["rows"])
+    result = study_task(task(), cells({"a": 160, "b": 150, "c": 140, "d": 130}))
+    rows = pd.DataFrame(result["rows"])
     assert list(rows.treatment[rows.main]) == list(TREATMENTS)
     assert set(rows.treatment[~rows.main]) == set(EVERYWHERE)
     plain = rows[rows.treatment == NONE]
@@ -146,7 +149,7 @@ def test_the_tail_of_the_study_is_the_same_at_every_factor():
     [([-0.01, 0.015], HOLDS), ([0.021, 0.05], FAILS), ([-0.5, -0.03], FAILS), ([0.01, 0.03], OPEN), (None, OPEN)],
 )
 def test_no_difference_is_claimed_only_within_the_margin(interval, expected):
-    assert equivalence(interval) == expected
+    assert equivalence(interval, MARGIN) == expected
 
 
 def test_p_values_allow_for_their_number():
@@ -165,10 +168,10 @@ def test_hypotheses_are_differences_in_the_claimed_direction():
         rows = [row(NONE, 1.0, False, 0.9), row(NONE, 50.0, True, 0.5 + noise), row(OVER, 50.0, True, 0.6)]
         rows += [row(UNDER_MIN, 50.0, True, 0.4), row(UNDER_T, 50.0, True, 0.505), row("inverse", 50.0, True, 0.605)]
         results += [{"kind": STUDY, "case": name, "seed": seed, "rows": rows} for name in TOKENIZERS]
-    said = {(r["claim"][:2], r["comparison"]): r["verdict"] for r in find_verdicts(results)}
-    assert said.pop(("H2", "linear")) == HOLDS
-    assert set(said.values()) == {HOLDS}
-    assert {claim for claim, _ in said} == {"H1", "H2", "H3", "H4", "H5"}
+    verdicts = {(r["claim"][:2], r["comparison"]): r["verdict"] for r in claims(results)}
+    assert verdicts.pop(("H2", "linear")) == HOLDS
+    assert set(verdicts.values()) == {HOLDS}
+    assert {claim for claim, _ in verdicts} == {"H1", "H2", "H3", "H4", "H5"}
 
 
 def test_donors_are_compared_over_the_labels_that_all_of_them_have(fresh):
@@ -176,8 +179,8 @@ def test_donors_are_compared_over_the_labels_that_all_of_them_have(fresh):
     mdata.obs["donor"] = np.where(np.arange(mdata.n_obs) % 2, "x", "y")
     types = mdata.obs["cell_type"].astype(str).to_numpy()
     mdata.obs["donor"] = np.where(types == "NK", "x", mdata.obs["donor"])
-    kept, donors = shared_by_donors(mdata, "cell_type", "donor")
-    shared = mdata[kept].copy()
+    mask, donors = shared_by_donors(mdata, "cell_type", "donor")
+    shared = mdata[mask].copy()
     assert donors == ["x", "y"] and "NK" not in set(shared.obs["cell_type"].astype(str))
     codes = np.unique(shared.obs["cell_type"].astype(str), return_inverse=True)[1]
     for train, test in folds_of(task(ANNOTATOR, DONORS), shared, "cell_type", "donor", codes):
@@ -211,18 +214,18 @@ def test_donors_that_cannot_be_compared_are_named(fresh):
     mdata.obs.loc[mdata.obs_names[:3], "donor"] = None
     cases, skipped = cases_of(mdata, "cell_type", "donor")
     assert DONORS in cases and skipped[-1].startswith("3 cells without a value of 'donor'")
-    kept, donors = shared_by_donors(mdata, "cell_type", "donor")
-    assert not kept[:3].any() and kept[3:].all() and donors == ["x", "y"]
+    mask, donors = shared_by_donors(mdata, "cell_type", "donor")
+    assert not mask[:3].any() and mask[3:].all() and donors == ["x", "y"]
 
 
 def test_results_are_of_one_batch_column_and_all_modalities(fresh):
     mdata = fresh("raw")
     mdata.obs["donor"] = np.where(np.arange(mdata.n_obs) % 2, "x", "y")
     mdata.obs["sex"] = mdata.obs["donor"]
-    found = {content_of(mdata, "cell_type", batch) for batch in (None, "donor", "sex")}
+    hashes = {content_of(mdata, "cell_type", batch) for batch in (None, "donor", "sex")}
     last = list(mdata.mod.values())[-1]
     last.X = 2 * last.X
-    assert len(found | {content_of(mdata, "cell_type", "donor")}) == 4
+    assert len(hashes | {content_of(mdata, "cell_type", "donor")}) == 4
 
 
 @pytest.mark.slow
@@ -235,19 +238,19 @@ def test_a_run_is_resumed_and_written(tmp_path, monkeypatch):
     monkeypatch.setattr(_run, "N_SEEDS_QUICK", 1)
     monkeypatch.setattr("scmoe.studies.imbalance._study.TREATMENTS", (*EVERYWHERE, UNDER_T, UNDER_MIN, "inverse"))
     mdata = bmmc_cite()
-    kept = mdata.obs["cell_type"].isin(mdata.obs["cell_type"].value_counts().index[:6])
-    write(mdata[kept.to_numpy()].copy(), tmp_path / "few.h5mu")
+    mask = mdata.obs["cell_type"].isin(mdata.obs["cell_type"].value_counts().index[:6])
+    write(mdata[mask.to_numpy()].copy(), tmp_path / "few.h5mu")
     given = {"data": tmp_path / "few.h5mu", "batch": "batch", "quick": True}
-    found = run_imbalance(tmp_path / "out", **given)
-    assert {result["case"] for result in found["results"]} >= {*TOKENIZERS, NATURAL, DONORS}
-    methods = [r["method"] for r in next(r for r in found["results"] if r["case"] == NATURAL)["rows"]]
+    table = run_imbalance(tmp_path / "out", **given)
+    assert {result["case"] for result in table["results"]} >= {*TOKENIZERS, NATURAL, DONORS}
+    methods = [r["method"] for r in next(r for r in table["results"] if r["case"] == NATURAL)["rows"]]
     assert methods[: len(ANNOTATED)] == list(ANNOTATED) and set(ANNOTATED) < set(OPTIONS)
-    assert json.loads((tmp_path / "out/imbalance.json").read_text()) == found
+    assert json.loads((tmp_path / "out/imbalance.json").read_text()) == table
     text = (tmp_path / "out/imbalance.md").read_text()
     assert "H1: F1 of rare labels falls" in text and "nan" not in text
     assert {file.name for file in (tmp_path / "out/figures").glob("*.png")} >= {"imbalance_factors.png"}
     times = {file: file.stat().st_mtime_ns for file in (tmp_path / "out/runs").iterdir()}
-    assert run_imbalance(tmp_path / "out", **given) == found
+    assert run_imbalance(tmp_path / "out", **given) == table
     assert times == {file: file.stat().st_mtime_ns for file in (tmp_path / "out/runs").iterdir()}
 
 

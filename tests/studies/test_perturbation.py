@@ -49,14 +49,14 @@ def table(screen: AnnData) -> pd.DataFrame:
 
 
 def test_responses_are_changes_of_summed_cells(screen: AnnData) -> None:
-    found = responses(screen)
+    result = responses(screen)
     level = {}
-    for name in ("ctrl", found.name[3]):
+    for name in ("ctrl", result.name[3]):
         total = sum(screen.X[i].toarray().ravel() for i in np.flatnonzero(screen.obs["condition"] == name))
         level[name] = np.log1p(1e4 * total / total.sum())
-    np.testing.assert_allclose(found.change[3], level[found.name[3]] - level["ctrl"], atol=1e-5)
-    assert [GENES[i] for i in np.flatnonzero(found.perturbed[3])] == found.name[3].replace("+ctrl", "").split("+")
-    assert len(found.name) == N_HIT + len(PAIRS)
+    np.testing.assert_allclose(result.change[3], level[result.name[3]] - level["ctrl"], atol=1e-5)
+    assert [GENES[i] for i in np.flatnonzero(result.perturbed[3])] == result.name[3].replace("+ctrl", "").split("+")
+    assert len(result.name) == N_HIT + len(PAIRS)
 
 
 def test_additive_response_is_the_sum_of_singles_and_zero_for_unseen() -> None:
@@ -91,7 +91,7 @@ def test_scores_leave_out_perturbed_genes_and_single_out_those_that_change_most(
     truth, predicted = rng.normal(size=(2, 2, 50))
     perturbed = np.zeros((2, 50), bool)
     perturbed[0, 4], truth[0, 4] = True, -100.0
-    found = response_scores(truth, predicted, perturbed)
+    scores = response_scores(truth, predicted, perturbed)
     y, p = np.delete(truth[0], 4), np.delete(predicted[0], 4)
     top = np.argsort(-np.abs(y))[:20]
     expected = [
@@ -100,8 +100,8 @@ def test_scores_leave_out_perturbed_genes_and_single_out_those_that_change_most(
         np.mean((y - p)[top] ** 2),
         np.corrcoef(y[top], p[top])[0, 1],
     ]
-    assert list(found) == ["mse", "pearson", "mse_top", "pearson_top"]
-    np.testing.assert_allclose([values[0] for values in found.values()], expected)
+    assert list(scores) == ["mse", "pearson", "mse_top", "pearson_top"]
+    np.testing.assert_allclose([values[0] for values in scores.values()], expected)
 
 
 def test_features_that_decide_responses_beat_all_that_know_nothing(table: pd.DataFrame) -> None:
@@ -135,8 +135,8 @@ def test_seed_decides_the_table(screen: AnnData, table: pd.DataFrame) -> None:
 def test_genes_that_nothing_perturbs_need_no_features(screen: AnnData) -> None:
     features = planted()[1]
     features[N_HIT:] = np.nan
-    found = perturbation_table({"partly": features}, screen).groupby("method")["mse"].mean()
-    assert found["ridge, partly"] < 0.3 * found["mean"]
+    mse = perturbation_table({"partly": features}, screen).groupby("method")["mse"].mean()
+    assert mse["ridge, partly"] < 0.3 * mse["mean"]
 
 
 @pytest.mark.parametrize(
@@ -180,12 +180,12 @@ def test_context_of_another_shape_is_refused(context, match: str) -> None:
 def test_gears_form_survives_a_file(screen: AnnData, tmp_path) -> None:
     features = planted()[1]
     to_gears(screen, features).write_h5ad(tmp_path / "screen.h5ad")
-    found = read_h5ad(tmp_path / "screen.h5ad")
-    np.testing.assert_allclose(np.expm1(found.X.toarray()).sum(axis=1), 1e4, rtol=1e-4)
-    np.testing.assert_array_equal(found.layers["counts"].toarray(), screen.X.toarray())
-    np.testing.assert_allclose(found.varm["gene_context"], features, rtol=1e-6)
-    assert found.var["gene_name"].tolist() == GENES
-    assert found.obs["condition"].astype(str).tolist() == screen.obs["condition"].tolist()
+    adata = read_h5ad(tmp_path / "screen.h5ad")
+    np.testing.assert_allclose(np.expm1(adata.X.toarray()).sum(axis=1), 1e4, rtol=1e-4)
+    np.testing.assert_array_equal(adata.layers["counts"].toarray(), screen.X.toarray())
+    np.testing.assert_allclose(adata.varm["gene_context"], features, rtol=1e-6)
+    assert adata.var["gene_name"].tolist() == GENES
+    assert adata.obs["condition"].astype(str).tolist() == screen.obs["condition"].tolist()
 
 
 def test_gears_form_needs_cell_types_and_all_features(screen: AnnData) -> None:
@@ -200,26 +200,26 @@ def test_gears_form_needs_cell_types_and_all_features(screen: AnnData) -> None:
 def test_simulated_screen_has_singles_and_doubles_without_their_genes(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(perturbation_run, "N_GENES", 30)
     monkeypatch.setattr(perturbation_run, "BACKBONE", "linear")  # of 12 transcription factors
-    found = simulate_screen(0, n_cells=4, n_doubles=3)
-    names = found.obs["condition"].value_counts()
+    screen = simulate_screen(0, n_cells=4, n_doubles=3)
+    names = screen.obs["condition"].value_counts()
     assert names["ctrl"] == 20
     assert (names.drop("ctrl") == 4).all()
     assert sum(name.endswith("+ctrl") for name in names.index) == 12
     assert len(names) == 1 + 12 + 3
-    known = responses(found)
+    known = responses(screen)
     assert (known.perturbed.sum(axis=1) == [1 if name.endswith("+ctrl") else 2 for name in known.name]).all()
     for name, perturbed in zip(known.name, known.perturbed, strict=True):
-        assert found[found.obs["condition"] == name].X[:, perturbed].sum() == 0
+        assert screen[screen.obs["condition"] == name].X[:, perturbed].sum() == 0
 
 
 def test_command_writes_rows_and_tables(monkeypatch: pytest.MonkeyPatch, tmp_path) -> None:
     monkeypatch.setattr(perturbation_run, "simulate_screen", lambda seed, n_cells: planted(seed)[0])
-    found = run_perturbation(tmp_path, seeds=[0, 1])
-    held = json.loads((tmp_path / "perturbation.json").read_text())
-    pd.testing.assert_frame_equal(pd.DataFrame(held["rows"]), found)
-    assert held["settings"]["seeds"] == [0, 1]
+    table = run_perturbation(tmp_path, seeds=[0, 1])
+    result = json.loads((tmp_path / "perturbation.json").read_text())
+    pd.testing.assert_frame_equal(pd.DataFrame(result["rows"]), table)
+    assert result["settings"]["seeds"] == [0, 1]
     text = (tmp_path / "perturbation.md").read_text()
-    single = found[(found["method"] == "ridge, PCA loadings") & (found["setting"] == "single")]["mse"].mean()
+    single = table[(table["method"] == "ridge, PCA loadings") & (table["setting"] == "single")]["mse"].mean()
     assert f"| ridge, PCA loadings | {single:.3f}\u00a0±" in text
     assert "(20 single, " in text
 
@@ -228,7 +228,7 @@ def test_loadings_tell_which_genes_vary_together() -> None:
     rng = np.random.default_rng(0)
     shared = np.exp(rng.normal(size=(500, 1)))
     rate = np.where(np.arange(20) < 10, shared, 1.0) * 50
-    found = pca_loadings(AnnData(sparse.csr_matrix(rng.poisson(rate).astype(np.float32))))
-    assert found.shape == (20, 10)
-    assert np.sign(found[:10, 0]).std() == 0
-    assert set(np.sign(found[:10, 0])) != set(np.sign(found[10:, 0]))
+    loadings = pca_loadings(AnnData(sparse.csr_matrix(rng.poisson(rate).astype(np.float32))))
+    assert loadings.shape == (20, 10)
+    assert np.sign(loadings[:10, 0]).std() == 0
+    assert set(np.sign(loadings[:10, 0])) != set(np.sign(loadings[10:, 0]))

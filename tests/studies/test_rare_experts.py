@@ -14,16 +14,16 @@ from scmoe.studies.imbalance._rare_experts import BALANCE_WEIGHTS, SCORES, annot
 def result(fresh, tmp_path_factory):
     folder = tmp_path_factory.mktemp("rare")
     write(fresh("raw"), folder / "raw.h5mu")
-    found = run_rare_experts(folder / "out", data=folder / "raw.h5mu", quick=True)
-    return found, folder / "out"
+    content = run_rare_experts(folder / "out", data=folder / "raw.h5mu", quick=True)
+    return content, folder / "out"
 
 
 def test_each_weight_has_scores_and_a_table_of_usage(result):
-    found, folder = result
-    assert [row["balance_weight"] for row in found["rows"]] == list(BALANCE_WEIGHTS)
-    assert all(set(SCORES) <= set(row) for row in found["rows"])
-    assert {row["group"] for row in found["usage"]} == {"B", "NK", "T"}
-    assert json.loads((folder / "rare_experts.json").read_text()) == found
+    content, folder = result
+    assert [row["balance_weight"] for row in content["rows"]] == list(BALANCE_WEIGHTS)
+    assert all(set(SCORES) <= set(row) for row in content["rows"])
+    assert {row["group"] for row in content["usage"]} == {"B", "NK", "T"}
+    assert json.loads((folder / "rare_experts.json").read_text()) == content
     assert "tail recall" in (folder / "rare_experts.md").read_text()
 
 
@@ -53,7 +53,7 @@ def test_a_cell_is_labeled_by_an_annotator_that_has_not_seen_it():
 
 @pytest.mark.parametrize(
     ("kwargs", "error", "match"),
-    [({"seeds": []}, ValueError, "must name at least one"), ({"labels": "kind"}, KeyError, "no column 'kind'")],
+    [({"seeds": []}, ValueError, "must name at least one"), ({"labels": "kind"}, KeyError, "'kind' is not a column")],
 )
 def test_errors(tmp_path, kwargs, error, match):
     with pytest.raises(error, match=match):

@@ -64,8 +64,8 @@ def test_data_without_rna_are_refused(paired):
 def test_specialization_is_information(expert, modality, regime):
     truth = np.arange(400) % 2
     use = {name: np.eye(4)[expert(truth, v)][:, None] for v, name in enumerate(("first", "second"))}
-    found = specialization(use, truth)
-    assert (found["router_modality"], found["router_regime"]) == pytest.approx((modality, regime), abs=1e-9)
+    scores = specialization(use, truth)
+    assert (scores["router_modality"], scores["router_regime"]) == pytest.approx((modality, regime), abs=1e-9)
 
 
 @pytest.fixture
@@ -104,6 +104,6 @@ def test_scores_of_a_small_simulation(monkeypatch, tiny):
     from scmoe.benchmark.methods._scmoe import VARIANTS, Variant
 
     monkeypatch.setitem(VARIANTS, "scmoe", Variant(network=tiny))
-    found = regimes_run.experts_scores("scmoe", simulate_regimes(200, 0), 0)
-    assert found["knn_accuracy"] > 0.5
-    assert {"second → first: r2", "first → second: pearson_network", "router_modality", "router_regime"} <= set(found)
+    scores = regimes_run.experts_scores("scmoe", simulate_regimes(200, 0), 0)
+    assert scores["knn_accuracy"] > 0.5
+    assert {"second → first: r2", "first → second: pearson_network", "router_modality", "router_regime"} <= set(scores)

@@ -4,7 +4,7 @@ import pytest
 
 from scmoe.benchmark._baselines import dense
 from scmoe.datasets._write import write
-from scmoe.studies.replicate._data import LABEL, complete_cells, content_hash, make_sources
+from scmoe.studies.replicate._data import LABEL, complete_cells, hash_of, make_sources
 
 
 def test_cells_with_a_label_are_kept_in_one_order(raw):
@@ -42,22 +42,22 @@ def test_files_and_columns_must_pair_up(names, labels, match, tmp_path):
 
 def test_hash_follows_values_and_labels(paired):
     cells = complete_cells(paired, "cell_type", "own")
-    before = content_hash(cells)
-    assert content_hash(cells.copy()) == before
+    before = hash_of(cells)
+    assert hash_of(cells.copy()) == before
     cells["rna"].X = cells["rna"].X * 2
-    changed = content_hash(cells)
+    changed = hash_of(cells)
     cells.obs[LABEL] = cells.obs[LABEL].to_numpy()[::-1]
-    assert len({before, changed, content_hash(cells)}) == 3
+    assert len({before, changed, hash_of(cells)}) == 3
 
 
 def test_sources_are_simulated_bundled_and_read(raw, tmp_path):
     write(raw, tmp_path / "own.h5mu")
-    found = make_sources(tmp_path / "data", [tmp_path / "own.h5mu"], ["cell_type"], [3, 4], [3])
-    assert [(source.name, source.seeds) for source in found] == [
+    sources = make_sources(tmp_path / "data", [tmp_path / "own.h5mu"], ["cell_type"], [3, 4], [3])
+    assert [(source.name, source.seeds) for source in sources] == [
         ("grn", (3,)),
         ("grn", (4,)),
         ("bmmc_cite", (3,)),
         ("own", (3,)),
     ]
-    assert (found[-1].n_cells, found[-1].n_labels, found[-1].n_left_out) == (120, 3, 0)
-    assert found[0].content != found[1].content
+    assert (sources[-1].n_cells, sources[-1].n_labels, sources[-1].n_left_out) == (120, 3, 0)
+    assert sources[0].content != sources[1].content

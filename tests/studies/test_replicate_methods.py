@@ -31,11 +31,11 @@ def task(method: str, study: str = FIT, **settings) -> Task:
 
 
 def test_folds_share_no_cell_and_cover_all(cells):
-    asked = task("pca", n_folds=5)
-    parts = list(folds(cells.n_obs, asked))
+    five = task("pca", n_folds=5)
+    parts = list(folds(cells.n_obs, five))
     assert sorted(np.concatenate([test for _, test in parts])) == list(range(cells.n_obs))
     assert all(not np.intersect1d(train, test).size for train, test in parts)
-    first = next(folds(cells.n_obs, replace(asked, n_folds=1)))
+    first = next(folds(cells.n_obs, replace(five, n_folds=1)))
     np.testing.assert_array_equal(first[1], parts[0][1])
 
 
@@ -81,9 +81,9 @@ def test_gradients_are_measured_on_experts_and_dense_layers(cells, small_forms):
 
 
 def test_explained_cells_hold_what_is_drawn(cells, small_forms):
-    mdata, found = explained(cells, task(REFERENCE, EXPLAIN, max_epochs=2))
-    assert np.sum(found["confusion"]) == (mdata.obs[PART] == "test").sum() == 24
-    assert found["accuracy"] == np.trace(np.array(found["confusion"])[:3, :3]) / 24
-    assert sorted(found["groups"]) == sorted(mdata.obs[LABEL].cat.categories)
+    mdata, result = explained(cells, task(REFERENCE, EXPLAIN, max_epochs=2))
+    assert np.sum(result["confusion"]) == (mdata.obs[PART] == "test").sum() == 24
+    assert result["accuracy"] == np.trace(np.array(result["confusion"])[:3, :3]) / 24
+    assert sorted(result["groups"]) == sorted(mdata.obs[LABEL].cat.categories)
     assert {"expert_usage", "attention", "tcav"} <= mdata.uns["scmoe"].keys()
     assert mdata.obsm["X_umap"].shape == (120, 2)

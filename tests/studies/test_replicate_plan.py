@@ -31,19 +31,19 @@ SOURCES = [*(source("grn", KINDS, seed) for seed in range(5)), source("own", {"a
 
 def test_every_method_is_run_on_every_set_with_every_seed():
     tasks = [task for task in plan(SOURCES, FULL) if task.study == FIT]
-    found = Counter((task.method, task.source) for task in tasks)
+    counts = Counter((task.method, task.source) for task in tasks)
     for method in METHODS:
         n_seeds = 3 if method.startswith("totalvi") else 5
-        assert found[method, "grn"] == len(GRN_SETS) * n_seeds
-        assert found[method, "own"] == 1
+        assert counts[method, "grn"] == len(GRN_SETS) * n_seeds
+        assert counts[method, "own"] == 1
     assert all(task.n_folds == 5 for task in tasks if task.method in (OURS, REFERENCE))
 
 
 def test_changes_are_run_with_every_seed_and_dense_layers_on_two_sets():
-    found = Counter(task.method for task in plan(SOURCES, FULL))
+    counts = Counter(task.method for task in plan(SOURCES, FULL))
     for base, variants in ABLATIONS.items():
         for method in variants:
-            assert found[method] == (10 if method.removeprefix(f"{base}: ") in DENSE else 5)
+            assert counts[method] == (10 if method.removeprefix(f"{base}: ") in DENSE else 5)
 
 
 @pytest.mark.parametrize("study, n", [(CONFLICT, 10), (EXPLAIN, 2)])

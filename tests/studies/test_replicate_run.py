@@ -9,8 +9,9 @@ import scmoe.studies.replicate._data as replicate_data
 import scmoe.studies.replicate._run as replicate_run
 from scmoe.cli import app
 from scmoe.datasets._write import write
+from scmoe.studies._run import TaskFailed, Worker
 from scmoe.studies.replicate._plan import FIT
-from scmoe.studies.replicate._run import Worker, run_replicate
+from scmoe.studies.replicate._run import run_replicate
 
 FOLD = {"ari": 0.5, "nmi": 0.6, "accuracy": 0.7, "n_used": 3.0, "n_train": 8, "n_test": 2}
 MATRICES = {"honest": [[None, 0.1], [0.2, None]], "leaky": [[0.9, 0.3], [0.4, 0.9]], "n_dropped": [1, 0]}
@@ -28,11 +29,11 @@ def short(monkeypatch) -> None:
     simulate = replicate_data.simulate_grn
     monkeypatch.setattr(replicate_data, "simulate_grn", lambda seed: simulate(n_cells=60, n_features=30, seed=seed))
     plan = replicate_run.plan
-    chosen = ("pca", "ridge", "scmoe")
+    methods = ("pca", "ridge", "scmoe")
     monkeypatch.setattr(
         replicate_run,
         "plan",
-        lambda *args: [task for task in plan(*args) if task.source == "own" and task.method in chosen],
+        lambda *args: [task for task in plan(*args) if task.source == "own" and task.method in methods],
     )
 
 
@@ -40,10 +41,9 @@ def short(monkeypatch) -> None:
 def performed(monkeypatch, short) -> list[str]:
     names: list[str] = []
 
-    def fake(self, task, result, drawn):
+    def fake(self, task, cells):
         names.append(task.name)
-        result.write_text(json.dumps({"key": task.key, "folds": [FOLD | MATRICES], "cost": {}}))
-        return ""
+        return {"folds": [FOLD | MATRICES], "cost": {}}
 
     monkeypatch.setattr(Worker, "perform", fake)
     return names
@@ -90,9 +90,13 @@ def test_report_has_all_tables_and_figures(file, performed):
 
 def test_failure_is_a_reason_and_not_the_end(file, performed, monkeypatch):
     fake = Worker.perform
-    monkeypatch.setattr(
-        Worker, "perform", lambda self, t, *rest: "failed: no memory" if t.method == "pca" else fake(self, t, *rest)
-    )
+
+    def failing(self, task, cells):
+        if task.method == "pca":
+            raise TaskFailed("failed: no memory")
+        return fake(self, task, cells)
+
+    monkeypatch.setattr(Worker, "perform", failing)
     table = replicate(file)
     assert [row["reason"] for row in table["skipped"]] == ["failed: no memory"]
     assert len(table["results"]) == 2

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from scmoe.studies.explain._shap import compared, shap_markdown
+from scmoe.studies.explain._shap import compare_methods, shap_markdown
 from scmoe.studies.explain._shap_methods import METHODS, N_BACKGROUND, N_REPEATS, Flat, Question, ask, shap_kernel
 
 pytest.importorskip("shap")
@@ -29,8 +29,8 @@ def test_the_function_that_shap_sees_is_the_log_odds(question, paired, trained):
     flat = Flat(question, reading)
     x = torch.cat(reading.z, 1)
     p = trained.predict(paired, soft=True)["T"].iloc[question.cells[0]]
-    found = flat.predict(x.repeat(3, 1).numpy())
-    np.testing.assert_allclose(1 / (1 + np.exp(-found)), [p] * 3, atol=1e-5)
+    log_odds = flat.predict(x.repeat(3, 1).numpy())
+    np.testing.assert_allclose(1 / (1 + np.exp(-log_odds)), [p] * 3, atol=1e-5)
 
 
 def test_kernel_shap_adds_up_to_the_difference_from_the_background(question):
@@ -41,7 +41,7 @@ def test_kernel_shap_adds_up_to_the_difference_from_the_background(question):
 
 
 def test_all_methods_answer(paired, trained):
-    result = compared(trained, paired, 0, quick=True)
+    result = compare_methods(trained, paired, 0, quick=True)
     assert [row["method"] for row in result["methods"]] == list(METHODS)
     arbiter = result["methods"][0]
     assert arbiter["agreement_modalities"] == pytest.approx(1)
@@ -54,4 +54,4 @@ def test_all_methods_answer(paired, trained):
 def test_needs_two_large_labels(paired, trained):
     few = paired[np.flatnonzero(paired.obs["cell_type"] == "T")].copy()
     with pytest.raises(ValueError, match="two labels with 30 cells; found 1"):
-        compared(trained, few, 0, quick=True)
+        compare_methods(trained, few, 0, quick=True)

@@ -9,11 +9,12 @@ from typer.testing import CliRunner
 import scmoe.studies.speed._run
 from scmoe.cli import app
 from scmoe.datasets._write import write
+from scmoe.studies._run import single_thread
 from scmoe.studies.speed._data import simulate
 from scmoe.studies.speed._engine import LoopExperts, make_experts, make_routing
 from scmoe.studies.speed._memory import peak, reset_peak
 from scmoe.studies.speed._run import measure_speed, to_markdown
-from scmoe.studies.speed._timing import Row, Settings, compare, interleaved, single_thread
+from scmoe.studies.speed._timing import Row, Settings, compare, interleaved
 from scmoe.studies.speed._training import DenseMoE
 
 TINY = Settings(
@@ -75,7 +76,7 @@ def test_functions_run_in_turn():
         {name: lambda name=name: (calls.append(name), time.sleep(0.03)) for name in "abc"}, 3, time.perf_counter
     )
     assert "".join(calls) == "aabbcc" + "abc" * 3
-    assert [len(each) for each in samples.values()] == [3, 3, 3]
+    assert [len(sample) for sample in samples.values()] == [3, 3, 3]
 
 
 def test_short_functions_are_repeated_within_a_sample():
@@ -96,11 +97,11 @@ def test_medians_and_quartiles_are_of_paired_rounds(measure):
     np.testing.assert_allclose([row.scmoe, row.baseline], [1e3 * np.median(ours), 1e3 * np.median(theirs)])
 
 
-@pytest.mark.parametrize(("bar", "passed", "shown"), [(1.0, False, "missed"), (3.0, True, "met"), (None, None, "")])
-def test_bar(bar, passed, shown):
+@pytest.mark.parametrize(("bar", "passed", "text"), [(1.0, False, "missed"), (3.0, True, "met"), (None, None, "")])
+def test_bar(bar, passed, text):
     row = compare("s", "c", [2.0], [1.0], "b", bar=bar)
     assert row.passed is passed
-    assert shown in scmoe.studies.speed._run._line(row.to_dict())
+    assert text in scmoe.studies.speed._run._cells(row.to_dict())[-1]
 
 
 def test_single_thread_is_undone_after_an_error():
@@ -119,9 +120,9 @@ def test_loop_computes_what_the_engine_computes():
 
 def test_zipf_routing_is_skewed_and_without_repeats():
     torch.manual_seed(0)
-    chosen = make_routing(2000, 8, zipf=True).expert
-    assert (chosen[:, 0] != chosen[:, 1]).all()
-    assert (np.diff(torch.bincount(chosen.flatten())) < 0).all()
+    expert = make_routing(2000, 8, zipf=True).expert
+    assert (expert[:, 0] != expert[:, 1]).all()
+    assert (np.diff(torch.bincount(expert.flatten())) < 0).all()
 
 
 def test_dense_layer_has_the_active_size_of_the_experts():

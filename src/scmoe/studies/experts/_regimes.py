@@ -18,7 +18,7 @@ FIRST, SECOND, REGIME = "first", "second", "regime"
 N_REGIMES = 8
 N_FACTORS, N_HIDDEN, N_FEATURES = 4, 16, 60
 SEPARATION, GAIN, NOISE = 2.0, 1.5, 0.5
-"""Distance of the regimes in the first modality, steepness of the maps, and sd of the noise; factors have an sd of one."""
+"""Distance of the regimes in the first modality, steepness of the maps, sd of the noise; factors have an sd of one."""
 N_PROGRAMS = 30
 """Of a file's RNA, half of them for each modality."""
 
@@ -26,9 +26,9 @@ N_PROGRAMS = 30
 def simulate_regimes(n_cells: int, seed: int) -> MuData:
     """Two modalities of cells whose regime decides how one follows from the other.
 
-    Cell i of regime r has factors f ~ N(0, 1). The first modality is f A + 2 c_r + noise, with one A for all regimes, so it
-    reveals factors and regime. The second is tanh(f W_r) V_r + noise, scaled to a variance of one before the noise: no map
-    serves two regimes.
+    Cell i of regime r has factors f ~ N(0, 1). The first modality is f A + 2 c_r + noise, with one A for all regimes,
+    so it reveals factors and regime. The second is tanh(f W_r) V_r + noise, scaled to a variance of one before the
+    noise: no map serves two regimes.
 
     Parameters
     ----------
@@ -61,8 +61,8 @@ def simulate_regimes(n_cells: int, seed: int) -> MuData:
 def halves_of_programs(mdata: MuData, seed: int) -> MuData:
     """The gene programs of a file as two modalities: components 1, 3, 5, ... and 2, 4, 6, ....
 
-    Components are uncorrelated over all cells, so what one half says of the other is not linear, or differs between regimes,
-    which are k-means clusters of all components.
+    Components are uncorrelated over all cells, so what one half says of the other is not linear, or differs between
+    regimes, which are k-means clusters of all components.
 
     Parameters
     ----------
@@ -79,8 +79,8 @@ def halves_of_programs(mdata: MuData, seed: int) -> MuData:
     kinds = prepared_kinds(mdata, list(mdata.mod))
     names = [name for name, kind in kinds.items() if kind in ("rna", "lognormalized")]
     if not names:
-        found = ", ".join(f"{name} ({kind})" for name, kind in kinds.items())
-        raise ValueError(f"The data must have a modality with RNA; found {found}. Name it 'rna'.")
+        listing = ", ".join(f"{name} ({kind})" for name, kind in kinds.items())
+        raise ValueError(f"The data must have a modality with RNA; found {listing}. Name it 'rna'.")
     cells = mdata.mod[names[0]].obs_names
     with quiet_mudata():
         rna = MuData({names[0]: mdata.mod[names[0]]})
@@ -101,8 +101,9 @@ def specialization(use: Mapping[str, NDArray[np.floating]], regime: ArrayLike) -
 
     Returns
     -------
-    ``router_modality``: mutual information of expert and modality, divided by the entropy of the modality. ``router_regime``:
-    the same of expert and regime within each modality, on average. 0: nothing; 1: all. Experts are those of the last layer.
+    ``router_modality``: mutual information of expert and modality, divided by the entropy of the modality.
+    ``router_regime``: the same of expert and regime within each modality, on average. 0: nothing; 1: all. Experts are
+    those of the last layer.
     """
     top = {name: values[:, -1].argmax(axis=1) for name, values in use.items()}
     modality = np.repeat(list(top), [len(expert) for expert in top.values()])

@@ -1,6 +1,5 @@
 """`run_experts`: do sparse experts pay where cells differ in kind?"""
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -16,9 +15,11 @@ from scmoe.benchmark._scores import neighbor_scores
 from scmoe.benchmark._tasks import TRAIN_SIZE
 from scmoe.benchmark.methods._scmoe import ALWAYS, fit, predicted
 from scmoe.datasets._read import read
-from scmoe.io._files import atomic_path, check_writable
+from scmoe.io._files import check_writable
 from scmoe.metrics._features import feature_scores
 from scmoe.pp._prepare import prepare
+from scmoe.studies._report import markdown_table, plus_minus
+from scmoe.studies._run import pick_seeds, single_thread, write_result
 from scmoe.studies.experts._regimes import (
     FIRST,
     N_PROGRAMS,
@@ -29,7 +30,6 @@ from scmoe.studies.experts._regimes import (
     simulate_regimes,
     specialization,
 )
-from scmoe.studies.speed._timing import single_thread
 
 MOE, DENSE = ALWAYS
 N_CELLS, N_CELLS_QUICK = 4000, 600
@@ -60,48 +60,48 @@ def run_experts(
 
     Returns
     -------
-    The content of ``experts.json``: ``rows``, each with section, score, the values of both models by seed and mean and standard
-    deviation of their paired difference; ``settings``; and ``ceiling``, the Pearson correlation of the simulated second
-    modality with its values before the noise.
+    The content of ``experts.json``: ``rows``, each with section, score, the values of both models by seed, and mean
+    and standard deviation of their paired difference; ``settings``; and ``ceiling``, the Pearson correlation of the
+    simulated second modality with its values before the noise.
 
     Raises
     ------
     ValueError
-        The file has no RNA.
+        The file has no RNA, or no seed is given.
     """
     folder = check_writable(output)
-    seeds = list(seeds)[:1] if quick else list(seeds)
+    seeds = pick_seeds(seeds, quick=quick)
     n_cells = N_CELLS_QUICK if quick else N_CELLS
-    rows, ceiling = [], []
     with single_thread():
-        made = [simulate_regimes(n_cells, seed) for seed in seeds]
-        for mdata in made:
-            second = mdata.mod[SECOND]
-            ceiling.append(float(feature_scores(second.X, second.layers["clean"])["pearson"].mean()))
-        rows += _compared("simulated regimes", made, seeds)
+        simulations = [simulate_regimes(n_cells, seed) for seed in seeds]
+        ceiling = float(np.mean([_ceiling(mdata) for mdata in simulations]))
+        rows = _compare("simulated regimes", simulations, seeds)
         if data is not None:
             mdata = read(data)
             prepare(mdata)
-            made = [halves_of_programs(mdata, seed) for seed in seeds]
-            rows += _compared(f"gene programs of {Path(data).name}", made, seeds)
+            halves = [halves_of_programs(mdata, seed) for seed in seeds]
+            rows += _compare(f"gene programs of {Path(data).name}", halves, seeds)
     settings = {"n_cells": n_cells, "seeds": seeds, "scmoe": __version__}
-    result = {"rows": rows, "ceiling": float(np.mean(ceiling)), "settings": settings}
-    for name, text in (("experts.json", json.dumps(result, indent=2) + "\n"), ("experts.md", experts_markdown(result))):
-        with atomic_path(folder / name) as temporary:
-            temporary.write_text(text, encoding="utf-8")
+    result = {"rows": rows, "ceiling": ceiling, "settings": settings}
+    write_result(folder, "experts", result, experts_markdown(result), indent=2)
     return result
 
 
-def _compared(section: str, made: Sequence[MuData], seeds: Sequence[int]) -> list[dict[str, Any]]:
-    found: dict[str, list[dict[str, float]]] = {MOE: [], DENSE: []}
-    for mdata, seed in zip(made, seeds, strict=True):
-        for method, values in found.items():
+def _ceiling(mdata: MuData) -> float:
+    """Correlation of the second modality with its values before the noise, which no prediction can surpass."""
+    second = mdata.mod[SECOND]
+    return float(feature_scores(second.X, second.layers["clean"])["pearson"].mean())
+
+
+def _compare(section: str, data: Sequence[MuData], seeds: Sequence[int]) -> list[dict[str, Any]]:
+    """A row for each score, with the values of both models by seed."""
+    scores: dict[str, list[dict[str, float]]] = {MOE: [], DENSE: []}
+    for mdata, seed in zip(data, seeds, strict=True):
+        for method, of_seeds in scores.items():
             logger.info("%s, %s, seed %d", section, method, seed)
-            values.append(experts_scores(method, mdata, seed))
-    return [
-        _row(section, score, *([each[score] for each in values] for values in found.values()))
-        for score in found[MOE][0]
-    ]
+            of_seeds.append(experts_scores(method, mdata, seed))
+    names = list(scores[MOE][0])
+    return [_row(section, name, *([row[name] for row in scores[method]] for method in (MOE, DENSE))) for name in names]
 
 
 def _row(section: str, score: str, ours: list[float], theirs: list[float]) -> dict[str, Any]:
@@ -135,25 +135,24 @@ def experts_markdown(result: Mapping[str, Any]) -> str:
     """A table for each section, the difference with its standard deviation, and how it was made."""
     parts = []
     for section in dict.fromkeys(row["section"] for row in result["rows"]):
-        lines = [f"| {section} | {MOE} | {DENSE} | difference |", "|---|---:|---:|---:|"]
-        lines += [_line(row) for row in result["rows"] if row["section"] == section]
-        parts.append("\n".join(lines))
+        rows = [_cells(row) for row in result["rows"] if row["section"] == section]
+        parts.append(markdown_table([section, MOE, DENSE, "difference"], rows))
     settings = result["settings"]
     parts.append(
-        f"Seeds {', '.join(map(str, settings['seeds']))}; the difference is the mean over runs with the same seed, with its standard "
-        f"deviation. {MOE}: the defaults; {DENSE}: one dense layer of equal active size. A fifth of the cells are held out. "
-        "Mutual information is that of the most used expert of a cell's modality, divided by the entropy of what it is compared "
-        f"with (of regimes: within each modality); a dense layer has none. Simulated: {settings['n_cells']} cells of {N_REGIMES} "
-        "regimes, each with its own nonlinear map from the first modality to the second; the second before the noise was "
-        f"added has a Pearson of {result['ceiling']:.{DECIMALS}f} with itself after. Gene programs, if any: {N_PROGRAMS} components of "
-        f"the RNA, alternately in the first and in the second modality; regimes are {N_REGIMES} k-means clusters of them."
+        f"Seeds {', '.join(map(str, settings['seeds']))}; the difference is the mean over runs with the same seed, "
+        f"with its standard deviation. {MOE}: the defaults; {DENSE}: one dense layer of equal active size. A fifth of "
+        "the cells are held out. Mutual information is that of the most used expert of a cell's modality, divided by "
+        "the entropy of what it is compared with (of regimes: within each modality); a dense layer has none. "
+        f"Simulated: {settings['n_cells']} cells of {N_REGIMES} regimes, each with its own nonlinear map from the "
+        "first modality to the second; the second before the noise was added has a Pearson of "
+        f"{result['ceiling']:.{DECIMALS}f} with itself after. Gene programs, if any: {N_PROGRAMS} components of the "
+        f"RNA, alternately in the first and in the second modality; regimes are {N_REGIMES} k-means clusters of them."
     )
     return "\n\n".join(parts) + "\n"
 
 
-def _line(row: Mapping[str, Any]) -> str:
-    ours, theirs = (f"{np.mean(row[name]):.{DECIMALS}f}" for name in (MOE, DENSE))
-    spread = "" if row["sd"] is None else f"\u00a0±\u00a0{row['sd']:.{DECIMALS}f}"
+def _cells(row: Mapping[str, Any]) -> list[str]:
     pair, _, score = row["score"].rpartition(": ")
     head = f"{pair}: {PARTS[score]}" if pair else HEADS[score]
-    return f"| {head} | {ours} | {theirs} | {row['difference']:+.{DECIMALS}f}{spread} |"
+    means = [f"{np.mean(row[name]):.{DECIMALS}f}" for name in (MOE, DENSE)]
+    return [head, *means, plus_minus(row["difference"], row["sd"], DECIMALS, sign=True)]

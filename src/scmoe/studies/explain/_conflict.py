@@ -1,6 +1,5 @@
 """`run_conflict`: do modalities disagree less on sparse experts than on a dense layer?"""
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -8,7 +7,6 @@ from typing import Any
 import numpy as np
 from lightning.pytorch import Callback, LightningModule, Trainer
 from mudata import MuData
-from scipy import stats
 
 from scmoe._log import logger
 from scmoe._version import __version__
@@ -16,17 +14,17 @@ from scmoe.benchmark._tasks import TRAIN_SIZE
 from scmoe.benchmark.methods._scmoe import ALWAYS
 from scmoe.data._datamodule import split_cells
 from scmoe.data._dataset import Batch
-from scmoe.datasets._bundled import bmmc_cite
-from scmoe.datasets._read import read
 from scmoe.explain._conflict import conflict_table, cosines, pairs_of
-from scmoe.io._files import atomic_path, check_writable
+from scmoe.io._files import check_writable
 from scmoe.model._scmoe import SCMOE
 from scmoe.model.explain._conflict import teacher, training_batches
 from scmoe.model.explain._gradients import DEFINITIONS, measure
 from scmoe.nn._config import NetworkConfig
 from scmoe.pp._prepare import prepare
+from scmoe.studies._data import data_name, load_data
+from scmoe.studies._run import pick_seeds, single_thread, write_result
+from scmoe.studies._statistics import mean_interval
 from scmoe.studies.explain._conflict_report import conflict_figure, conflict_markdown
-from scmoe.studies.speed._timing import single_thread
 from scmoe.train._plan import TrainingPlan
 
 _DEFAULT = NetworkConfig()
@@ -70,7 +68,7 @@ class ConflictMeter(Callback):
         if epoch not in self.epochs:
             return
         for definition in DEFINITIONS:
-            found = measure(
+            gradients = measure(
                 pl_module.network,
                 self.modalities,
                 self.batches,
@@ -78,14 +76,18 @@ class ConflictMeter(Callback):
                 definition=definition,
                 seed=self.seed,
             )
-            table = conflict_table(found.gram, found.reference, found.names, definition)
-            row: dict[str, Any] = {"epoch": epoch, "definition": definition, "loss": float(found.loss.mean())}
+            gram, reference = gradients.gram, gradients.reference
+            table = conflict_table(gram, reference, gradients.names, definition)
+            row: dict[str, Any] = {"epoch": epoch, "definition": definition, "loss": float(gradients.loss.mean())}
             row |= {name: float(table[name].mean()) for name in (*MEASURES, *REFERENCES)}
-            row["cosines"], row["reference_cosines"] = (
-                values[np.isfinite(values)].tolist()
-                for values in (pairs_of(cosines(each.sum(2))) for each in (found.gram, found.reference))
-            )
+            row |= {"cosines": _finite_cosines(gram), "reference_cosines": _finite_cosines(reference)}
             self.rows.append(row)
+
+
+def _finite_cosines(gram: np.ndarray) -> list[float]:
+    """Of all batches and pairs, over all experts."""
+    values = pairs_of(cosines(gram.sum(2)))
+    return values[np.isfinite(values)].tolist()
 
 
 def run_conflict(
@@ -93,9 +95,10 @@ def run_conflict(
 ) -> dict[str, Any]:
     """Compare the gradients of modalities on sparse experts and on dense layers, during the training.
 
-    The scMoE paper (Figure 1b) reports cosines of the modalities' gradients that are more positive on experts than on a dense layer.
-    Here the default model is compared with one dense layer of equal active size and one of as many parameters, in the same
-    batches of training cells, after the same epochs, for all definitions of `scmoe.tl.gradient_conflict`.
+    The scMoE paper (Figure 1b) reports cosines of the modalities' gradients that are more positive on experts than on a
+    dense layer. Here the default model is compared with one dense layer of equal active size and one of as many
+    parameters, in the same batches of training cells, after the same epochs, for all definitions of
+    `scmoe.tl.gradient_conflict`.
 
     Parameters
     ----------
@@ -110,9 +113,10 @@ def run_conflict(
 
     Returns
     -------
-    The content of ``conflict.json``: ``rows``, one for each model, seed, epoch and definition, with the cosines of every batch and pair
-    (``cosines``, and ``reference_cosines`` of random groups of cells), their summary and the training ``loss`` of these batches;
-    ``summary``, means over seeds and differences from each dense layer with 95 % intervals; and ``settings``.
+    The content of ``conflict.json``: ``rows``, one for each model, seed, epoch and definition, with the cosines of
+    every batch and pair (``cosines``, and ``reference_cosines`` of random groups of cells), their summary and the
+    training ``loss`` of these batches; ``summary``, means over seeds and differences from each dense layer with 95 %
+    intervals; and ``settings``.
 
     Raises
     ------
@@ -120,17 +124,15 @@ def run_conflict(
         The data have one modality only, or no seed is given.
     """
     folder = check_writable(output)
-    mdata = bmmc_cite() if data is None else read(data)
+    seeds, epochs = pick_seeds(seeds, quick=quick), EPOCHS_QUICK if quick else EPOCHS
+    mdata = load_data(data)
     if len(mdata.mod) < 2:
         raise ValueError(f"Conflict needs at least two modalities; found {', '.join(mdata.mod)} alone.")
     prepare(mdata)
-    seeds, epochs = (list(seeds)[:1], EPOCHS_QUICK) if quick else (list(seeds), EPOCHS)
-    if not seeds:
-        raise ValueError("seeds must name at least one; found none.")
     with single_thread():
-        rows = [row for seed in seeds for row in measured(mdata, seed, epochs)]
+        rows = [row for seed in seeds for row in measure_models(mdata, seed, epochs)]
     settings = {
-        "data": "bmmc_cite" if data is None else Path(data).name,
+        "data": data_name(data),
         "n_cells": mdata.n_obs,
         "modalities": list(mdata.mod),
         "seeds": seeds,
@@ -139,18 +141,13 @@ def run_conflict(
         "models": list(MODELS),
         "scmoe": __version__,
     }
-    result = {"rows": rows, "summary": summarized(rows), "settings": settings}
+    result = {"rows": rows, "summary": summarize(rows), "settings": settings}
     conflict_figure(result, folder / "conflict.png")
-    for name, text in (
-        ("conflict.json", json.dumps(result, indent=1) + "\n"),
-        ("conflict.md", conflict_markdown(result)),
-    ):
-        with atomic_path(folder / name) as temporary:
-            temporary.write_text(text, encoding="utf-8")
+    write_result(folder, "conflict", result, conflict_markdown(result))
     return result
 
 
-def measured(mdata: MuData, seed: int, epochs: Sequence[int]) -> list[dict[str, Any]]:
+def measure_models(mdata: MuData, seed: int, epochs: Sequence[int]) -> list[dict[str, Any]]:
     """Rows of all models of a seed, which share split, batches, attention groups and random groups."""
     rows: list[dict[str, Any]] = []
     batches: list[Batch] = []
@@ -178,7 +175,7 @@ def measured(mdata: MuData, seed: int, epochs: Sequence[int]) -> list[dict[str, 
     return rows
 
 
-def summarized(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+def summarize(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     """For each definition and model: mean over epochs of each seed, and what the experts have more than it."""
     summary = []
     for definition in DEFINITIONS:
@@ -194,16 +191,6 @@ def summarized(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
 
 
 def _by_seed(rows: Sequence[Mapping[str, Any]], model: str, definition: str, name: str) -> np.ndarray:
-    mine = [row for row in rows if row["model"] == model and row["definition"] == definition]
-    return np.array(
-        [np.mean([row[name] for row in mine if row["seed"] == s]) for s in sorted({r["seed"] for r in mine})]
-    )
-
-
-def mean_interval(values: np.ndarray) -> tuple[float, list[float] | None]:
-    """Mean and its 95 % interval by Student's t; no interval of one value."""
-    mean, n = float(values.mean()), len(values)
-    if n == 1:
-        return mean, None
-    half = float(stats.t.ppf(0.975, n - 1) * values.std(ddof=1) / np.sqrt(n))
-    return mean, [mean - half, mean + half]
+    subset = [row for row in rows if (row["model"], row["definition"]) == (model, definition)]
+    seeds = sorted({row["seed"] for row in subset})
+    return np.array([np.mean([row[name] for row in subset if row["seed"] == seed]) for seed in seeds])

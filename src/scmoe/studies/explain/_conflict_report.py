@@ -10,7 +10,9 @@ from matplotlib.axes import Axes
 from numpy.typing import NDArray
 from scipy.stats import gaussian_kde
 
-from scmoe.pl._save import show_or_save
+from scmoe.studies._report import difference_cell, markdown_table, save_figure
+from scmoe.studies._statistics import FAILS, HOLDS, OPEN
+from scmoe.studies._statistics import verdict as interval_verdict
 
 HEADS = {
     "target": "Gradient of a modality: of the loss of decoding it",
@@ -28,31 +30,35 @@ COLUMNS = {
     "expert_cosine": "cosine by expert",
     "coactivation": "experts both reach",
 }
+ANSWERS = {HOLDS: "yes", FAILS: "no, the opposite", OPEN: "not decided"}
 N_POINTS = 400
 
 
 def conflict_markdown(result: Mapping[str, Any]) -> str:
-    """What became of the paper's claim, a table for each definition, the course over the epochs, and how it was made."""
+    """What became of the paper's claim, a table for each definition, the course over epochs, and how it was made."""
     parts = [verdict(result)]
     for definition, head in HEADS.items():
-        mine = [line for line in result["summary"] if line["definition"] == definition]
-        rows = [f"| {head} | {' | '.join(COLUMNS.values())} | experts minus this |"]
-        rows.append("|---|" + "---:|" * (len(COLUMNS) + 1))
-        rows += [
-            f"| {line['model']} | {' | '.join(f'{line[name]:.3f}' for name in COLUMNS)} | {_difference(line)} |"
-            for line in mine
+        rows = [
+            [
+                line["model"],
+                *(f"{line[name]:.3f}" for name in COLUMNS),
+                difference_cell(line) if "difference" in line else "",
+            ]
+            for line in result["summary"]
+            if line["definition"] == definition
         ]
-        parts.append("\n".join(rows))
+        parts.append(markdown_table([head, *COLUMNS.values(), "experts minus this"], rows))
     parts.append(_course(result))
     settings = result["settings"]
     n_seeds, n_epochs = len(settings["seeds"]), len(settings["epochs"])
     parts.append(
-        f"{settings['data']}: {settings['n_cells']} cells with {', '.join(settings['modalities'])}. Means over {n_seeds} seed(s), "
-        f"{n_epochs} epochs and {settings['n_batches']} batches, the same batches for all models and epochs; the difference "
-        "is between models of the same seed, with its 95 % interval over seeds (Student's t). Gradients on all parameters of the "
-        "experts, without dropout and noise. Loss: the training loss of these batches. Random cells: the same of random groups "
-        "of cells of the batch, one group for each modality (two for tasks), which differ by chance alone. Cosine by expert: mean over "
-        "the experts that both reach; an expert that only one reaches pulls the cosine over all experts to 0."
+        f"{settings['data']}: {settings['n_cells']} cells with {', '.join(settings['modalities'])}. Means over "
+        f"{n_seeds} seed(s), {n_epochs} epochs and {settings['n_batches']} batches, the same batches for all models "
+        "and epochs; the difference is between models of the same seed, with its 95 % interval over seeds (Student's "
+        "t). Gradients on all parameters of the experts, without dropout and noise. Loss: the training loss of these "
+        "batches. Random cells: the same of random groups of cells of the batch, one group for each modality (two for "
+        "tasks), which differ by chance alone. Cosine by expert: mean over the experts that both reach; an expert that "
+        "only one reaches pulls the cosine over all experts to 0."
     )
     return "\n\n".join(parts) + "\n"
 
@@ -60,21 +66,20 @@ def conflict_markdown(result: Mapping[str, Any]) -> str:
 def verdict(result: Mapping[str, Any]) -> str:
     """Whether the cosines of modalities are more positive on experts, and how they stand to those of random cells."""
     lines = [line for line in result["summary"] if line["definition"] != "task"]
-    compared = [line for line in lines if "difference" in line]
-    said: dict[str, list[str]] = {"yes": [], "no, the opposite": [], "not decided": []}
-    for line in compared:
-        said[decision(line["interval"])].append(
-            f"{line['definition']} against {line['model']} ({line['difference']:+.3f})"
-        )
-    found = {name: cases for name, cases in said.items() if cases}
-    answer = next(iter(found)).capitalize() if len(found) == 1 else "Not in general"
-    details = "; ".join(f"{name}: {', '.join(cases)}" for name, cases in found.items())
+    comparisons = [line for line in lines if "difference" in line]
+    cases: dict[str, list[str]] = {}
+    for line in comparisons:
+        case = f"{line['definition']} against {line['model']} ({line['difference']:+.3f})"
+        cases.setdefault(decision(line["interval"]), []).append(case)
+    cases = {name: cases[name] for name in ANSWERS.values() if name in cases}
+    answer = next(iter(cases)).capitalize() if len(cases) == 1 else "Not in general"
+    details = "; ".join(f"{name}: {', '.join(names)}" for name, names in cases.items())
     n_below = sum(line["cosine"] < line["reference"] for line in lines)
     return (
-        "**Is the cosine of the modalities' gradients more positive on experts than on a dense layer, as the scMoE paper (Figure 1b) "
-        f"says? {answer}.** {details}. Decided means that the 95 % interval over seeds leaves out 0; the intervals are not "
-        f"adjusted for {len(compared)} comparisons. In {n_below} of {len(lines)} cases the modalities' mean cosine is below that of "
-        "random cells, and the losses of the models "
+        "**Is the cosine of the modalities' gradients more positive on experts than on a dense layer, as the scMoE "
+        f"paper (Figure 1b) says? {answer}.** {details}. Decided means that the 95 % interval over seeds leaves out 0; "
+        f"the intervals are not adjusted for {len(comparisons)} comparisons. In {n_below} of {len(lines)} cases the "
+        "modalities' mean cosine is below that of random cells, and the losses of the models "
         f"differ by at most {100 * _loss_gap(result['rows']):.1f} % after the same epoch."
     )
 
@@ -84,37 +89,27 @@ def _loss_gap(rows: Sequence[Mapping[str, Any]]) -> float:
     losses: dict[int, dict[str, list[float]]] = {}
     for row in rows:
         losses.setdefault(row["epoch"], {}).setdefault(row["model"], []).append(row["loss"])
-    means = [[float(np.mean(each)) for each in of_epoch.values()] for of_epoch in losses.values()]
-    return max(max(each) / min(each) - 1 for each in means)
+    means = [[float(np.mean(values)) for values in of_models.values()] for of_models in losses.values()]
+    return max(max(of_epoch) / min(of_epoch) - 1 for of_epoch in means)
 
 
 def decision(interval: Sequence[float] | None) -> str:
     """What an interval of the difference says."""
-    if interval is None or interval[0] <= 0 <= interval[1]:
-        return "not decided"
-    return "yes" if interval[0] > 0 else "no, the opposite"
-
-
-def _difference(line: Mapping[str, Any]) -> str:
-    if "difference" not in line:
-        return ""
-    interval = line["interval"]
-    spread = "" if interval is None else f" [{interval[0]:+.3f}, {interval[1]:+.3f}]"
-    return f"{line['difference']:+.3f}{spread}"
+    return ANSWERS[interval_verdict(interval)]
 
 
 def _course(result: Mapping[str, Any]) -> str:
     """Loss and cosines after each epoch."""
     epochs = result["settings"]["epochs"]
-    lines = ["| after epoch | " + " | ".join(map(str, epochs)) + " |", "|---|" + "---:|" * len(epochs)]
+    table = []
     for name, definitions in (("loss", ("target",)), ("cosine", tuple(HEADS))):
         for definition in definitions:
             for model in result["settings"]["models"]:
                 rows = [r for r in result["rows"] if r["model"] == model and r["definition"] == definition]
                 means = [np.mean([row[name] for row in rows if row["epoch"] == epoch]) for epoch in epochs]
                 head = model if name == "loss" else f"{definition}, {model}"
-                lines.append(f"| {name}: {head} | " + " | ".join(f"{mean:.3f}" for mean in means) + " |")
-    return "\n".join(lines)
+                table.append([f"{name}: {head}", *(f"{mean:.3f}" for mean in means)])
+    return markdown_table(["after epoch", *map(str, epochs)], table)
 
 
 def conflict_figure(result: Mapping[str, Any], path: Path) -> None:
@@ -125,8 +120,7 @@ def conflict_figure(result: Mapping[str, Any], path: Path) -> None:
         ax.set_title(head, loc="left", fontsize="small")
     axes[0, 0].legend(frameon=False, fontsize="small")
     figure.supxlabel("cosine of two gradients in a batch (below 0: conflict; dashed: mean)", fontsize="medium")
-    show_or_save(figure, show=False, save=path)
-    plt.close(figure)
+    save_figure(figure, path)
 
 
 def _panel(ax: Axes, rows: Sequence[Mapping[str, Any]], models: Sequence[str]) -> None:

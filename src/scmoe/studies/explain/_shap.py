@@ -1,7 +1,6 @@
 """`run_shap`: what explanations cost, beside SHAP, and whether they agree."""
 
 import importlib.util
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -12,14 +11,14 @@ from scipy.stats import spearmanr
 
 from scmoe._log import logger
 from scmoe._version import __version__
-from scmoe.datasets._bundled import bmmc_cite
-from scmoe.datasets._read import read
 from scmoe.explain.concepts._checks import MIN_CONCEPT
-from scmoe.io._files import atomic_path, check_writable
+from scmoe.io._files import check_writable
 from scmoe.model._scmoe import SCMOE
 from scmoe.pp._prepare import prepare
-from scmoe.studies.explain._shap_methods import ARBITER, METHODS, N_BACKGROUND, Answer, Question, ask
-from scmoe.studies.speed._timing import single_thread
+from scmoe.studies._data import data_name, load_data
+from scmoe.studies._report import markdown_table
+from scmoe.studies._run import single_thread, write_result
+from scmoe.studies.explain._shap_methods import ARBITER, METHODS, N_BACKGROUND, Explanation, Question, ask
 
 N_LABELS, N_LABELS_QUICK = 6, 2
 N_CELLS, N_CELLS_QUICK = 10, 2
@@ -52,8 +51,8 @@ def run_shap(
 
     Returns
     -------
-    The content of ``shap.json``: for each method the seconds and passes of all labels together; for each label the modalities'
-    importances; and how methods agree.
+    The content of ``shap.json``: for each method the seconds and passes of all labels together; for each label the
+    modalities' importances; and how methods agree.
 
     Raises
     ------
@@ -66,26 +65,24 @@ def run_shap(
         raise ImportError("This comparison needs the package shap: pip install 'scmoe[explain]'.")
     folder = check_writable(output)
     with single_thread():
-        mdata = bmmc_cite() if data is None else read(data)
+        mdata = load_data(data)
         prepare(mdata)
         SCMOE.setup_mudata(mdata, labels_key=labels, batch_key=batch)
         model = SCMOE(mdata, seed=seed)
         model.train(enable_progress_bar=False)
-        result = compared(model, mdata, seed, quick=quick)
-    result["settings"] |= {"data": "bmmc_cite" if data is None else Path(data).name, "scmoe": __version__}
-    for name, text in (("shap.json", json.dumps(result, indent=2) + "\n"), ("shap.md", shap_markdown(result))):
-        with atomic_path(folder / name) as temporary:
-            temporary.write_text(text, encoding="utf-8")
+        result = compare_methods(model, mdata, seed, quick=quick)
+    result["settings"] |= {"data": data_name(data), "scmoe": __version__}
+    write_result(folder, "shap", result, shap_markdown(result), indent=2)
     return result
 
 
-def compared(model: SCMOE, mdata: MuData, seed: int, *, quick: bool) -> dict[str, Any]:
+def compare_methods(model: SCMOE, mdata: MuData, seed: int, *, quick: bool) -> dict[str, Any]:
     """All methods on the largest labels."""
     column = mdata.obs[model.setup.labels_key].astype(str)
     sizes = column[column.isin(model.setup.labels)].value_counts()
-    chosen = sizes.index[sizes >= MIN_CONCEPT][: N_LABELS_QUICK if quick else N_LABELS]
-    if len(chosen) < 2:
-        raise ValueError(f"The comparison needs two labels with {MIN_CONCEPT} cells; found {len(chosen)}.")
+    labels = sizes.index[sizes >= MIN_CONCEPT][: N_LABELS_QUICK if quick else N_LABELS]
+    if len(labels) < 2:
+        raise ValueError(f"The comparison needs two labels with {MIN_CONCEPT} cells; found {len(labels)}.")
     n_cells = N_CELLS_QUICK if quick else N_CELLS
     order = np.random.default_rng(seed).permutation(mdata.n_obs)
     questions = [
@@ -97,21 +94,21 @@ def compared(model: SCMOE, mdata: MuData, seed: int, *, quick: bool) -> dict[str
             background=order,
             seed=seed,
         )
-        for label in chosen
+        for label in labels
     ]
-    answers: dict[str, list[Answer]] = {}
+    explanations: dict[str, list[Explanation]] = {}
     for method in METHODS:
-        logger.info("%s: %d labels, %d cells each", method, len(chosen), n_cells)
-        answers[method] = [ask(question, method) for question in questions]
+        logger.info("%s: %d labels, %d cells each", method, len(labels), n_cells)
+        explanations[method] = [ask(question, method) for question in questions]
     return {
-        "methods": [_row(method, answers, questions) for method in METHODS],
-        "importance": {method: [a.importance.tolist() for a in of] for method, of in answers.items()},
-        "settings": {"labels": list(chosen), "n_cells": n_cells, "seed": seed, "modalities": model.modalities},
+        "methods": [_row(method, explanations, questions) for method in METHODS],
+        "importance": {method: [a.importance.tolist() for a in of] for method, of in explanations.items()},
+        "settings": {"labels": list(labels), "n_cells": n_cells, "seed": seed, "modalities": model.modalities},
     }
 
 
-def _row(method: str, answers: Mapping[str, list[Answer]], questions: list[Question]) -> dict[str, Any]:
-    own, arbiter, reference = (answers[name] for name in (method, ARBITER, REFERENCE))
+def _row(method: str, explanations: Mapping[str, list[Explanation]], questions: list[Question]) -> dict[str, Any]:
+    own, arbiter, reference = (explanations[name] for name in (method, ARBITER, REFERENCE))
     features = [a.features for a in own if a.features is not None]
     return {
         "method": method,
@@ -126,13 +123,13 @@ def _row(method: str, answers: Mapping[str, list[Answer]], questions: list[Quest
     }
 
 
-def _shares(answers: list[Answer]) -> np.ndarray:
+def _shares(explanations: list[Explanation]) -> np.ndarray:
     """Of each label and modality, its share of the importance."""
-    importance = np.array([answer.importance for answer in answers])
+    importance = np.array([explanation.importance for explanation in explanations])
     return importance / np.maximum(importance.sum(1, keepdims=True), 1e-12)
 
 
-def _agreement(own: list[Answer], reference: list[Answer]) -> float:
+def _agreement(own: list[Explanation], reference: list[Explanation]) -> float:
     """Mean over labels of the rank correlation of features' mean sizes with those of the reference."""
     pairs = [(a.features, b.features) for a, b in zip(own, reference, strict=True)]
     sizes = [(np.abs(a).mean(0), np.abs(b).mean(0)) for a, b in pairs if a is not None and b is not None]
@@ -140,31 +137,27 @@ def _agreement(own: list[Answer], reference: list[Answer]) -> float:
 
 
 def _rank_correlation(a: np.ndarray, b: np.ndarray) -> float:
-    found = spearmanr(a.ravel(), b.ravel()).statistic if np.ptp(a) and np.ptp(b) else 0.0
-    return float(found)
+    """Spearman's; 0 where one of them does not vary."""
+    return float(spearmanr(a.ravel(), b.ravel()).statistic) if np.ptp(a) and np.ptp(b) else 0.0
 
 
 def shap_markdown(result: Mapping[str, Any]) -> str:
     """A table, and how it was made."""
     settings = result["settings"]
     fastest = next(row["seconds"] for row in result["methods"] if row["method"] == REFERENCE)
-    lines = [
-        "| method | seconds | to integrated gradients | cells forward | backward | modalities | features | deletion |",
-        "|---|---:|---:|---:|---:|---:|---:|---:|",
-    ]
+    heads = ["method", "seconds", "to integrated gradients", "cells forward", "backward", "modalities", "features"]
+    rows = []
     for row in result["methods"]:
-        features, deletion = (
-            "–" if row[name] is None else f"{row[name]:.2f}" for name in ("agreement_features", "deletion")
-        )
-        lines.append(
-            f"| {row['method']} | {row['seconds']:.2f} | {row['seconds'] / fastest:.1f} × | {row['forward']:,} | {row['backward']:,} "
-            f"| {row['agreement_modalities']:.2f} | {features} | {deletion} |"
-        )
+        scores = ("–" if row[name] is None else f"{row[name]:.2f}" for name in ("agreement_features", "deletion"))
+        times = (f"{row['seconds']:.2f}", f"{row['seconds'] / fastest:.1f} ×")
+        passes = (f"{row['forward']:,}", f"{row['backward']:,}")
+        rows.append([row["method"], *times, *passes, f"{row['agreement_modalities']:.2f}", *scores])
     note = (
-        f"{settings['data']}, {len(settings['labels'])} labels, {settings['n_cells']} cells each (TCAV: all cells of a label, and its controls), "
-        f"one thread. Modalities: rank correlation, over labels and modalities, of the shares of importance with those of the arbiter (fall of the "
-        "log-odds when a modality is taken from other cells). Features: rank correlation of the mean sizes with those of integrated gradients. "
-        "Deletion: mean fall of the log-odds as features go that the method ranks first in a cell; the larger, the better the "
-        f"ranking. SHAP takes absent features from {N_BACKGROUND} other cells, with its default numbers of samples."
+        f"{settings['data']}, {len(settings['labels'])} labels, {settings['n_cells']} cells each (TCAV: all cells of a "
+        "label, and its controls), one thread. Modalities: rank correlation, over labels and modalities, of the shares "
+        "of importance with those of the arbiter (fall of the log-odds when a modality is taken from other cells). "
+        "Features: rank correlation of the mean sizes with those of integrated gradients. Deletion: mean fall of the "
+        "log-odds as features go that the method ranks first in a cell; the larger, the better the ranking. SHAP takes "
+        f"absent features from {N_BACKGROUND} other cells, with its default numbers of samples."
     )
-    return "\n".join(lines) + "\n\n" + note + "\n"
+    return f"{markdown_table([*heads, 'deletion'], rows)}\n\n{note}\n"

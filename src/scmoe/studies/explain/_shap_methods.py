@@ -42,7 +42,7 @@ class Passes:
 
 
 @dataclass
-class Answer:
+class Explanation:
     """What one method says."""
 
     importance: np.ndarray
@@ -90,17 +90,17 @@ class Question:
         return np.array([np.abs(part).sum(1).mean() for part in np.split(features, edges, axis=1)])
 
     def left_after_deletion(self, features: np.ndarray) -> float:
-        """Mean fall of the log-odds when a share of the features goes, those that add most first; see `scmoe.tl.deletion`."""
+        """Mean fall of the log-odds when features go, those that add most first; see `scmoe.tl.deletion`."""
         reading = self.read(self.cells)
         widths = [x.shape[1] for x in reading.z]
         scores = torch.from_numpy(features).to(reading.z[0]).split(widths, 1)
         with torch.no_grad():
-            left = [self.values(reading._replace(z=kept)) for kept in without_top(scores, reading, SHARES)]
+            left = [self.values(reading._replace(z=z)) for z in without_top(scores, reading, SHARES)]
         _, summary = deletion_table(to_numpy(torch.stack(left, 1))[:, None], ["own"], SHARES)
         return float(summary["area"][0])
 
 
-def permutation(question: Question) -> Answer:
+def permutation(question: Question) -> Explanation:
     """The fall of the log-odds when a modality is taken from other cells: the arbiter."""
     rng = np.random.default_rng(question.seed)
     cells, background = question.read(question.cells), question.read(question.background)
@@ -112,27 +112,26 @@ def permutation(question: Question) -> Answer:
                 donors = torch.from_numpy(rng.integers(len(question.background), size=len(question.cells)))
                 z = [background.z[u][donors] if u == v else x for u, x in enumerate(cells.z)]
                 falls[v] += float(whole - question.values(cells._replace(z=z)).mean()) / N_REPEATS
-    return Answer(falls.clip(0))
+    return Explanation(falls.clip(0))
 
 
-def attributed(question: Question, method: Method) -> Answer:
+def attributed(question: Question, method: Method) -> Explanation:
     """What `scmoe.tl.attribute` rests on."""
     model = question.model
-    found = model.get_attributions(
-        model.label_target(question.label), question.mdata, question.cells.tolist(), method=method
-    )
-    features = np.hstack(list(found.values()))
-    return Answer(question.by_modality(features), features)
+    target = model.label_target(question.label)
+    attributions = model.get_attributions(target, question.mdata, question.cells.tolist(), method=method)
+    features = np.hstack(list(attributions.values()))
+    return Explanation(question.by_modality(features), features)
 
 
-def concepts(question: Question) -> Answer:
+def concepts(question: Question) -> Explanation:
     """TCAV: how often the log-odds rise towards cells whose only evidence is a modality's."""
     tcav(question.mdata, question.model, targets=question.label, seed=question.seed, key_added=KEY)
     table = question.mdata.uns.pop(KEY)[TCAV].set_index("concept")
-    return Answer(table["score"][question.model.modalities].to_numpy(dtype=float))
+    return Explanation(table["score"][question.model.modalities].to_numpy(dtype=float))
 
 
-def shap_kernel(question: Question) -> Answer:
+def shap_kernel(question: Question) -> Explanation:
     """Kernel SHAP, which only needs predictions; its default number of coalitions, 2 F + 2048."""
     import shap
 
@@ -143,7 +142,7 @@ def shap_kernel(question: Question) -> Answer:
     return _cell_by_cell(question, explain)
 
 
-def shap_gradient(question: Question) -> Answer:
+def shap_gradient(question: Question) -> Explanation:
     """SHAP's expected gradients, which need a differentiable network."""
     import shap
 
@@ -156,7 +155,7 @@ def shap_gradient(question: Question) -> Answer:
 
 
 class Flat(nn.Module):
-    """The log-odds of a label as a function of the features of all modalities side by side, all else as in one cell."""
+    """The log-odds of a label as a function of all modalities' features side by side, all else as in one cell."""
 
     def __init__(self, question: Question, cell: Reading) -> None:
         super().__init__()
@@ -178,15 +177,15 @@ class Flat(nn.Module):
         return np.concatenate([to_numpy(self(chunk))[:, 0] for chunk in chunks])
 
 
-def _cell_by_cell(question: Question, explain: Callable[[Flat, np.ndarray, np.ndarray], np.ndarray]) -> Answer:
+def _cell_by_cell(question: Question, explain: Callable[[Flat, np.ndarray, np.ndarray], np.ndarray]) -> Explanation:
     background = to_numpy(torch.cat(question.read(question.background[:N_BACKGROUND]).z, 1))
-    found = []
+    values = []
     for cell in question.cells:
         reading = question.read(np.array([cell]))
         np.random.seed(question.seed)  # SHAP draws coalitions from numpy's global generator
-        found.append(explain(Flat(question, reading), to_numpy(torch.cat(reading.z, 1)), background))
-    features = np.concatenate(found)
-    return Answer(question.by_modality(features), features)
+        values.append(explain(Flat(question, reading), to_numpy(torch.cat(reading.z, 1)), background))
+    features = np.concatenate(values)
+    return Explanation(question.by_modality(features), features)
 
 
 @contextmanager
@@ -211,7 +210,7 @@ def counted(network: Network) -> Iterator[Passes]:
         del network.encode
 
 
-METHODS: dict[str, Callable[[Question], Answer]] = {
+METHODS: dict[str, Callable[[Question], Explanation]] = {
     "permutation (arbiter)": permutation,
     "integrated gradients": lambda question: attributed(question, "integrated_gradients"),
     "gradient × input": lambda question: attributed(question, "gradient_input"),
@@ -222,11 +221,11 @@ METHODS: dict[str, Callable[[Question], Answer]] = {
 ARBITER = "permutation (arbiter)"
 
 
-def ask(question: Question, method: str) -> Answer:
-    """An answer, with its time and passes."""
+def ask(question: Question, method: str) -> Explanation:
+    """An explanation, with its time and passes."""
     with counted(question.model.module) as passes:
         start = time.perf_counter()
-        answer = METHODS[method](question)
-        answer.seconds = time.perf_counter() - start
-    answer.passes = passes
-    return answer
+        explanation = METHODS[method](question)
+        explanation.seconds = time.perf_counter() - start
+    explanation.passes = passes
+    return explanation

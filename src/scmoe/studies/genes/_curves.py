@@ -2,51 +2,42 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import matplotlib.pyplot as plt
-import numpy as np
 from matplotlib.axes import Axes
 
-from scmoe.pl._save import show_or_save
-from scmoe.studies.explain._conflict import mean_interval
-from scmoe.studies.genes._lookup import Results, curves, of_variant
+from scmoe.studies._report import Results, error_bar, hide_spines, save_figure
+from scmoe.studies._statistics import in_order, mean_interval
+from scmoe.studies.genes._claims import HIGH, SWEPT
+from scmoe.studies.genes._lookup import curves, levels_of, of_variant
 from scmoe.studies.genes._masked import EXPRESSED_MEAN, MASKED_MEAN, RIDGE
 from scmoe.studies.genes._plan import BASE, BASELINES, DEPTH, NO_ZEROS, RATES, SWEEP, rate_name
-from scmoe.studies.genes._tables import MODEL, values_of
-from scmoe.studies.genes._verdicts import HIGH, SWEPT
+from scmoe.studies.genes._tables import MODEL
 
 
 def masking_figure(results: Results, path: Path) -> None:
     """Scores by the rate of masking; the cross is the default rate without masked zeros."""
     figure, axes = plt.subplots(1, len(SWEPT), figsize=(2.7 * len(SWEPT), 2.8), layout="constrained")
     for ax, (score, place) in zip(axes, SWEPT.items(), strict=True):
-        line(
-            ax,
-            [(rate, values_of(of_variant(results, rate_name(rate), *place))) for rate in RATES],
-            "C0",
-            "zeros masked too",
-        )
-        line(ax, [(0.3, values_of(of_variant(results, NO_ZEROS, *place)))], "C3", NO_ZEROS, "X")
+        points = [(rate, in_order(of_variant(results, rate_name(rate), *place))) for rate in RATES]
+        line(ax, points, "C0", "zeros masked too")
+        line(ax, [(0.3, in_order(of_variant(results, NO_ZEROS, *place)))], "C3", NO_ZEROS, "X")
         ax.set_xlabel("share of expressed genes masked")
         ax.set_title(score, loc="left", fontsize="medium")
-        ax.spines[["top", "right"]].set_visible(False)
+        hide_spines(ax)
     axes[0].legend(frameon=False, fontsize="small")
-    show_or_save(figure, show=False, save=path)
-    plt.close(figure)
+    save_figure(figure, path)
 
 
 def line(ax: Axes, points: Sequence[tuple[float, Sequence[float]]], color: str, label: str, marker: str = "o") -> None:
     """Means with intervals over seeds, joined."""
-    known = [(x, *mean_interval(np.asarray(values, float))) for x, values in points if values]
+    known = [(x, *mean_interval(values)) for x, values in points if values]
     if not known:
         return
-    x, mean = [each[0] for each in known], [each[1] for each in known]
-    ax.plot(x, mean, marker=marker, color=color, label=label, markersize=5)
-    for place, middle, interval in known:
+    ax.plot([x for x, *_ in known], [y for _, y, _ in known], marker=marker, color=color, label=label, markersize=5)
+    for x, mean, interval in known:
         if interval is not None:
-            spread = [[middle - interval[0]], [interval[1] - middle]]
-            ax.errorbar(place, middle, yerr=spread, color=color, capsize=2, linewidth=1)
+            ax.errorbar(x, mean, yerr=error_bar(mean, interval), color=color, capsize=2, linewidth=1)
 
 
 def sparsity_figure(results: Results, path: Path) -> None:
@@ -63,31 +54,20 @@ def sparsity_figure(results: Results, path: Path) -> None:
         axes, {"thinned": "values of the thinned cells", "full": "values of the whole cells"}.items(), strict=False
     ):
         for label, (kind, variant, method, color) in of_method.items():
-            line(ax, _points(results, kind, variant, method, target), color, label)
+            line(ax, levels_of(results, kind, variant, method, target), color, label)
         ax.set_title(title, loc="left", fontsize="medium")
     types = sorted({x for r in results for row in curves(r, MODEL) for x in row["thinned_by_label"]})
+    levels = levels_of(results, SWEEP, BASE, MODEL, "thinned_by_label")
     for name, color in zip(types, plt.get_cmap("tab10").colors * 4, strict=False):  # type: ignore[attr-defined]
-        points = [(x, [v[name] for v in values if name in v]) for x, values in _by_label(results)]
+        points = [(x, [v[name] for v in values if name in v]) for x, values in levels]
         line(axes[2], points, color, name)
     axes[2].set_title("default, thinned cells, by label", loc="left", fontsize="medium")
     axes[0].set_ylim(0, 1)  # over few seeds, intervals of types with few cells reach beyond what a correlation can be
     for ax in axes:
         ax.axhline(HIGH, color="0.6", linestyle=":", linewidth=1)
         ax.set_xlabel("share of zeros")
-        ax.spines[["top", "right"]].set_visible(False)
+        hide_spines(ax)
     axes[0].set_ylabel("Pearson r, masked expressed genes")
     axes[0].legend(frameon=False, fontsize="x-small", loc="lower left")
     axes[2].legend(frameon=False, fontsize="x-small", loc="lower left", ncols=2)
-    show_or_save(figure, show=False, save=path)
-    plt.close(figure)
-
-
-def _points(results: Results, kind: str, variant: str, method: str, target: str) -> list[tuple[float, list[Any]]]:
-    """Share of zeros, mean over seeds, and each seed's value, for each level."""
-    mine = [curves(r, method) for r in results if (r["kind"], r["variant"]) == (kind, variant) and curves(r, method)]
-    levels = range(min(map(len, mine), default=0))
-    return [(float(np.mean([each[i]["zeros"] for each in mine])), [each[i][target] for each in mine]) for i in levels]
-
-
-def _by_label(results: Results) -> list[tuple[float, list[Any]]]:
-    return _points(results, SWEEP, BASE, MODEL, "thinned_by_label")
+    save_figure(figure, path)

@@ -1,6 +1,5 @@
 """Cells of the pretraining studies: counts with labels, and splits of them."""
 
-import hashlib
 from pathlib import Path
 from typing import NamedTuple
 
@@ -16,8 +15,9 @@ from scmoe.benchmark._cells import known_labels, label_texts
 from scmoe.datasets._bundled import bmmc_cite
 from scmoe.datasets._read import read
 from scmoe.pp._normalize import log_normalize
+from scmoe.studies._data import BUNDLED, content_hash
 
-BMMC, BMMC_LABELS = "bmmc_cite", "cell_type"
+BUNDLED_LABELS = "cell_type"
 RNA = "rna"
 LABEL = "label"
 """Column of the stored cells with their labels; missing in cells without one, or with one that few cells have."""
@@ -59,7 +59,7 @@ def make_sources(data: str | Path | None, labels: str | None) -> list[Source]:
     """The user's file, if there is one, and the bundled cells."""
     if (data is None) != (labels is None):
         raise ValueError(f"data and labels belong together; found data={data!r} and labels={labels!r}.")
-    bundled = source_of(bmmc_cite(), BMMC_LABELS, BMMC)
+    bundled = source_of(bmmc_cite(), BUNDLED_LABELS, BUNDLED)
     if data is None:
         return [bundled]
     return [source_of(read(data), str(labels), Path(data).stem), bundled]
@@ -96,14 +96,7 @@ def source_of(mdata: MuData, labels: str, name: str) -> Source:
         )
     obs = pd.DataFrame({LABEL: known.astype(object)}, index=rna.obs_names)
     adata = AnnData(counts, obs=obs, var=pd.DataFrame(index=rna.var_names))
-    return Source(name, adata, _hash(adata))
-
-
-def _hash(adata: AnnData) -> str:
-    found = hashlib.sha256("\n".join([*adata.var_names, *label_texts(adata.obs[LABEL])]).encode())
-    for array in (adata.X.data, adata.X.indices, adata.X.indptr):
-        found.update(array.tobytes())
-    return found.hexdigest()
+    return Source(name, adata, content_hash([adata.X], [*adata.var_names, *label_texts(adata.obs[LABEL])]))
 
 
 def sweep_split(adata: AnnData, n_train: int, n_test: int, n_genes: int, seed: int) -> Split:
@@ -155,8 +148,8 @@ def share_for(adata: AnnData, zeros: float) -> float:
     low, high = 0.0, 1.0
     for _ in range(40):
         middle = (low + high) / 2
-        found = 1 - (1 - (1 - middle) ** adata.X.data.astype(np.float64)).sum() / size
-        low, high = (middle, high) if found > zeros else (low, middle)
+        expected = 1 - (1 - (1 - middle) ** adata.X.data.astype(np.float64)).sum() / size
+        low, high = (middle, high) if expected > zeros else (low, middle)
     return high
 
 

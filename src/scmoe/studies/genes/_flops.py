@@ -1,7 +1,8 @@
 """Floating-point operations of the gene network and of networks that read every gene, counted from their sizes.
 
-A multiply-add is two operations. Only products of two matrices count: not products with a vector (one row or one column, as in
-normalizers and in heads with one output), and nothing that is done entry by entry. Forward; training costs `TRAINING` times as much.
+A multiply-add is two operations. Only products of two matrices count: not products with a vector (one row or one
+column, as in normalizers and in heads with one output), and nothing that is done entry by entry. Forward; training
+costs `TRAINING` times as much.
 """
 
 from typing import NamedTuple
@@ -11,7 +12,7 @@ from scmoe.nn.genes._performer import n_features
 from scmoe.tokens._masking import MaskingPolicy
 
 TRAINING = 3
-"""A step in forwards: the backward pass has two products, for inputs and for weights, where the forward pass has one."""
+"""A step in forward passes: the backward pass has two products, for inputs and weights, where the other has one."""
 
 
 class Load(NamedTuple):
@@ -21,15 +22,15 @@ class Load(NamedTuple):
     """N, all of them."""
     visible: float
     """m, expressed and not masked."""
-    asked: float
+    masked: float
     """A, masked, expressed or not."""
 
 
 def expected_load(n_genes: int, zeros: float, policy: MaskingPolicy) -> Load:
     """The mean load of cells with a share of zeros."""
     expressed = n_genes * (1 - zeros)
-    asked = policy.nonzero_rate * expressed + policy.zero_rate * (n_genes - expressed)
-    return Load(n_genes, (1 - policy.nonzero_rate) * expressed, asked)
+    masked = policy.nonzero_rate * expressed + policy.zero_rate * (n_genes - expressed)
+    return Load(n_genes, (1 - policy.nonzero_rate) * expressed, masked)
 
 
 def values(n: float, n_bins: int, width: int) -> float:
@@ -72,11 +73,11 @@ def every_gene_flops(load: Load, *, layers: int, width: int, n_heads: int, n_bin
 def shared_layers(load: Load, *, layers: int, width: int, features: int, batch: int) -> float:
     """Performer layers with the two shortcuts of `scmoe.nn.genes._performer`, for a cell in a batch.
 
-    The first layer reads genes that are zero once for all cells, and each cell replaces what differs: it adds its own keys and
-    takes the common ones off. The last layer has queries where something is asked only.
+    The first layer reads genes that are zero once for all cells, and each cell replaces what differs: it adds its own
+    keys and takes the common ones off. The last layer has queries at masked genes only.
     """
-    n, own = load.genes, load.visible + load.asked
-    asking = queries(load.asked, width) + 2 * random_features(load.asked, width, features)
+    n, own = load.genes, load.visible + load.masked
+    asking = queries(load.masked, width) + 2 * random_features(load.masked, width, features)
     all_asking = queries(n, width) + 2 * random_features(n, width, features)
     all_read = keys(n, width) + 2 * random_features(n, width, features)
     own_read = keys(own, width) + 3 * random_features(own, width, features)
@@ -97,14 +98,17 @@ def encoder_flops(load: Load, config: GeneConfig) -> float:
 
 
 def published_decoder_flops(load: Load, config: GeneConfig) -> float:
-    """The published decoder: every gene of each cell has its value embedded, is projected, and goes through all layers."""
+    """The published decoder: every gene of a cell has its value embedded, is projected, and goes through all layers."""
     d, c, n = config.encoder_width, config.decoder_width, load.genes
     layer = performer_layer(n, c, n_features(c // config.decoder_heads))
     return values(n, config.n_bins, d) + 2 * n * d * c + config.decoder_layers * layer
 
 
 def our_decoder_flops(load: Load, config: GeneConfig, batch: int) -> float:
-    """Our decoder, for a cell in a batch: identities are projected once, visible states in each cell; see `shared_layers`."""
+    """Our decoder, for a cell in a batch: identities are projected once, visible states in each cell.
+
+    See `shared_layers`.
+    """
     d, c = config.encoder_width, config.decoder_width
     features = n_features(c // config.decoder_heads)
     project = 2 * (load.genes / batch + load.visible) * d * c

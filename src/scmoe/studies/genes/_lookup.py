@@ -1,20 +1,16 @@
 """Numbers among the results of the pretraining studies."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
-
-from scmoe.studies.explain._conflict import mean_interval
+from scmoe.studies._report import Results
+from scmoe.studies._statistics import BySeed
 from scmoe.studies.genes._plan import BASE, SCREEN, SWEEP
-
-Results = Sequence[Mapping[str, Any]]
-BySeed = dict[int, float]
 
 
 def by_seed(results: Results, kind: str, *path: str, source: str | None = None, variant: str = BASE) -> BySeed:
     """Seed to the number that stands at `path` in the result of a kind of task."""
-    found: BySeed = {}
+    scores: BySeed = {}
     for result in results:
         if (result["kind"], result["variant"]) != (kind, variant) or source not in (None, result["source"]):
             continue
@@ -22,8 +18,8 @@ def by_seed(results: Results, kind: str, *path: str, source: str | None = None, 
         for name in path:
             value = value.get(name, {})
         if isinstance(value, int | float):
-            found[result["seed"]] = float(value)
-    return found
+            scores[result["seed"]] = float(value)
+    return scores
 
 
 def of_variant(results: Results, variant: str, *path: str) -> BySeed:
@@ -47,21 +43,25 @@ def curves(result: Mapping[str, Any], method: str) -> list[Mapping[str, Any]]:
     return result.get("sparsity", {}).get(method, [])
 
 
-def differences(first: BySeed, second: BySeed) -> list[float]:
-    """First minus second, of the seeds that both have."""
-    return [first[seed] - second[seed] for seed in sorted(first.keys() & second.keys())]
+def at_zeros(results: Results, kind: str, variant: str, method: str, target: str, zeros: float) -> BySeed:
+    """Correlation at the share of zeros nearest to the one given, by seed."""
+    scores = {}
+    for result in results:
+        rows = curves(result, method) if (result["kind"], result["variant"]) == (kind, variant) else []
+        if rows:
+            scores[result["seed"]] = float(min(rows, key=lambda row: abs(row["zeros"] - zeros))[target])
+    return scores
 
 
-def shown(values: Sequence[float], decimals: int = 3, *, sign: bool = False) -> str:
-    """Mean ± half the width of its 95 % interval, as a cell of a table."""
-    if not values:
-        return "–"
-    mean, interval = mean_interval(np.asarray(values, float))
-    text = f"{mean:{'+' if sign else ''}.{decimals}f}"
-    return text if interval is None else f"{text}\u00a0±\u00a0{(interval[1] - interval[0]) / 2:.{decimals}f}"
+def levels_of(results: Results, kind: str, variant: str, method: str, target: str) -> list[tuple[float, list[Any]]]:
+    """Of each level of sparsity: the share of zeros, mean over seeds, and each seed's value."""
+    of_seeds = [
+        curves(r, method) for r in results if (r["kind"], r["variant"]) == (kind, variant) and curves(r, method)
+    ]
+    levels = [[rows[i] for rows in of_seeds] for i in range(min(map(len, of_seeds), default=0))]
+    return [(sum(row["zeros"] for row in rows) / len(rows), [row[target] for row in rows]) for rows in levels]
 
 
-def markdown_table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """A table whose first column is text."""
-    lines = [f"| {' | '.join(heads)} |", "|---|" + "---:|" * (len(heads) - 1)]
-    return "\n".join(lines + [f"| {' | '.join(row)} |" for row in rows])
+def cell_conditions(results: Results, kind: str, method: str) -> list[str]:
+    """Conditions of the test cells under which labels were predicted: as they are, and with less to read."""
+    return next((list(r["sensitivity"][method]) for r in results if r["kind"] == kind and "sensitivity" in r), [])

@@ -1,4 +1,4 @@
-"""How well masked genes of held-out cells are predicted, by a pretrained model and by what knows as much without a network."""
+"""How well masked genes of held-out cells are predicted: by a pretrained model, and by what needs no network."""
 
 from collections.abc import Callable
 from functools import partial
@@ -44,7 +44,7 @@ class Masked(NamedTuple):
 
     visible: Cells
     """What is left; totals are those of the whole cells."""
-    asked: np.ndarray
+    position: np.ndarray
     """(n, A) positions of the masked genes; 0 where padding."""
     hidden: np.ndarray
     """(n, A) boolean: which of these exist."""
@@ -57,21 +57,21 @@ class Masked(NamedTuple):
 def mask(adata: AnnData, seed: int, policy: MaskingPolicy = POLICY) -> Masked:
     """Hide genes, as in training; the same seed hides the same genes from every model."""
     cells = read_cells(adata)
-    drawn = policy.draw(cells.counts, np.random.default_rng(seed))
-    asked, hidden, target = padded_targets(cells.counts, drawn, cells.totals)
-    visible = Cells(hide(cells.counts, drawn.stored), cells.totals, cells.match)
-    return Masked(visible, asked, hidden, np.nonzero(hidden)[0], asked[hidden], target[hidden].astype(np.float64))
+    draw = policy.draw(cells.counts, np.random.default_rng(seed))
+    position, hidden, target = padded_targets(cells.counts, draw, cells.totals)
+    visible = Cells(hide(cells.counts, draw.stored), cells.totals, cells.match)
+    return Masked(visible, position, hidden, np.nonzero(hidden)[0], position[hidden], target[hidden].astype(np.float64))
 
 
 @torch.no_grad()
 def predict(model: XTRIMOGENE, masked: Masked, depth: str = DEFAULT_DEPTH) -> NDArray[np.float64]:
     """Values of the masked genes, in the order of their entries; `depth` is for models with depth tokens."""
-    out = np.zeros(masked.asked.shape)
-    asked, hidden = torch.from_numpy(masked.asked), torch.from_numpy(masked.hidden)
+    out = np.zeros(masked.position.shape)
+    position, hidden = torch.from_numpy(masked.position), torch.from_numpy(masked.hidden)
     for chunk in model._encode(masked.visible, BATCH_SIZE, depth if model.config.depth_tokens else None):
         network, batch, rows = model.module, chunk.batch, chunk.rows
-        states = network.decode(chunk.encoded, batch.gene, asked[rows], hidden[rows], batch.unknown)
-        out[rows] = network.values(network.outputs(chunk.encoded, states, asked[rows])).numpy()
+        states = network.decode(chunk.encoded, batch.gene, position[rows], hidden[rows], batch.unknown)
+        out[rows] = network.values(network.outputs(chunk.encoded, states, position[rows])).numpy()
     return out[masked.hidden]
 
 
@@ -107,10 +107,10 @@ def fit_references(train: AnnData, seed: int) -> dict[str, Predictor]:
         MASKED_MEAN: masked_mean(tokens, n_genes, POLICY).astype(np.float64),
         EXPRESSED_MEAN: total / np.maximum(expressed, 1),
     }
-    found: dict[str, Predictor] = {name: partial(_of_gene, mean) for name, mean in means.items()}
-    found[COMPONENTS] = fit_components(values, seed)
-    found[RIDGE] = Ridges(train, means[MASKED_MEAN], seed)
-    return found
+    predictors: dict[str, Predictor] = {name: partial(_of_gene, mean) for name, mean in means.items()}
+    predictors[COMPONENTS] = fit_components(values, seed)
+    predictors[RIDGE] = Ridges(train, means[MASKED_MEAN], seed)
+    return predictors
 
 
 def _of_gene(values: NDArray[np.float64], masked: Masked) -> NDArray[np.float64]:
@@ -142,8 +142,8 @@ def _components(values: sparse.csr_matrix, seed: int) -> PCA:
 class Ridges:
     """A ridge regression for each gene, from components of the visible genes to its value where it is masked.
 
-    It knows what a network knows: which genes are masked, not which of them are expressed, and how often masked genes are. It learns
-    from masks drawn as in training, and shrinks towards the mean where masked.
+    It knows what a network knows: which genes are masked, not which of them are expressed, and how often masked genes
+    are. It learns from masks drawn as in training, and shrinks towards the mean where masked.
 
     Parameters
     ----------

@@ -1,13 +1,10 @@
 """What the pretraining studies run: one `Task` for each piece of work, shared by the studies that need it."""
 
-import hashlib
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from scmoe._version import __version__
-from scmoe.benchmark._plan import model_code
+from scmoe.studies._run import Task as BaseTask
 from scmoe.studies.genes._data import Source
 
 PRETRAINING, ANNOTATION, VALUES, MASKING, SPARSITY, TOKENIZERS, EXPERTS, PERTURBATION = STUDIES = (
@@ -21,8 +18,8 @@ PRETRAINING, ANNOTATION, VALUES, MASKING, SPARSITY, TOKENIZERS, EXPERTS, PERTURB
     "perturbation",
 )
 HELD_OUT, FOLDS, SWEEP, BASELINES, SCREEN = "held_out", "folds", "sweep", "baselines", "screen"
-"""Kinds of tasks: pretrained without the test cells of a fold; pretrained on all cells; a setting of the network on a part of the
-cells; what needs no network on that part; a simulated screen."""
+"""Kinds of tasks: pretrained without the test cells of a fold; pretrained on all cells; a setting of the network on a
+part of the cells; what needs no network on that part; a simulated screen."""
 BASE, DEPTH = "default", "depth tokens"
 RATES = (0.15, 0.30, 0.45, 0.60, 0.75, 0.90)
 ZERO_RATIO = 0.1
@@ -120,7 +117,7 @@ QUICK = Size(
 
 
 @dataclass(frozen=True, kw_only=True)
-class Task:
+class Task(BaseTask):
     """One unit of work, whose result is one file.
 
     Parameters
@@ -150,11 +147,9 @@ class Task:
         words = self.variant.replace("%", "").split() if self.kind == SWEEP else []
         return "-".join(word for word in (self.kind, self.source, *words, f"seed{self.seed}") if word)
 
-    @property
-    def key(self) -> str:
-        """Hash of all that the result depends on: data, settings, the model's code, version."""
-        settings = [asdict(self), asdict(VARIANTS[self.variant]), model_code(), __version__]
-        return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()
+    def dependencies(self) -> list[Any]:
+        """The model's code and the settings of the variant."""
+        return [*super().dependencies(), asdict(VARIANTS[self.variant])]
 
 
 def plan(sources: Sequence[Source], studies: Sequence[str], seeds: Sequence[int], size: Size) -> Iterator[Task]:

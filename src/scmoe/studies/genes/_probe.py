@@ -105,14 +105,14 @@ def fine_tuned(model: XTRIMOGENE, train: AnnData, trainable: str, size: Size, se
     return lambda adata: np.asarray(tuned.predict(adata))
 
 
-def label_scores(found: NDArray[Any], test: AnnData) -> dict[str, Any]:
+def label_scores(labels: NDArray[Any], test: AnnData) -> dict[str, Any]:
     """Accuracy, macro-F1 and F1 of each label over the test cells that have one."""
     known, truth = labels_of(test)
-    found = found[known].astype(str)
+    labels = labels[known].astype(str)
     names = np.unique(truth)
-    each = f1_score(truth, found, labels=names, average=None, zero_division=0)
-    scores = {name: value for name, value in class_scores(truth, found).items() if name != "macro_f1_5"}
-    return scores | {"f1": dict(zip(names.tolist(), each.tolist(), strict=True))}
+    f1 = f1_score(truth, labels, labels=names, average=None, zero_division=0)
+    scores = {name: value for name, value in class_scores(truth, labels).items() if name != "macro_f1_5"}
+    return scores | {"f1": dict(zip(names.tolist(), f1.tolist(), strict=True))}
 
 
 def sensitivity(labeler: Labeler, test: AnnData, seed: int) -> dict[str, Any]:
@@ -120,6 +120,6 @@ def sensitivity(labeler: Labeler, test: AnnData, seed: int) -> dict[str, Any]:
     cases = {"whole": test}
     for share in DEPTHS:
         cases[f"{100 * share:.0f} % of the molecules"] = thinned(test, share, seed)
-    kept = np.random.default_rng(seed).permutation(test.n_vars)[: math.ceil(KEPT_GENES * test.n_vars)]
-    cases[f"{100 * KEPT_GENES:.0f} % of the genes"] = test[:, np.sort(kept)].copy()
+    genes = np.random.default_rng(seed).permutation(test.n_vars)[: math.ceil(KEPT_GENES * test.n_vars)]
+    cases[f"{100 * KEPT_GENES:.0f} % of the genes"] = test[:, np.sort(genes)].copy()
     return {name: label_scores(labeler(cells), cells) for name, cells in cases.items()}

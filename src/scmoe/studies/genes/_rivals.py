@@ -18,7 +18,7 @@ TOLERANCE = 0.03
 
 
 @dataclass(frozen=True, kw_only=True)
-class Size:
+class RivalSize:
     """Of a network that reads every gene."""
 
     layers: int
@@ -34,7 +34,7 @@ class Size:
         return b**2 + 3 * b + b * d + d + self.layers * layer + 2 * d + d + 1
 
 
-def equal_size(n_parameters: int, *, layers: int, n_heads: int, n_bins: int) -> Size:
+def equal_size(n_parameters: int, *, layers: int, n_heads: int, n_bins: int) -> RivalSize:
     """The width at which a network that reads every gene has as many parameters.
 
     Parameters
@@ -46,7 +46,7 @@ def equal_size(n_parameters: int, *, layers: int, n_heads: int, n_bins: int) -> 
 
     Returns
     -------
-    Size
+    RivalSize
         Its number of parameters differs by at most 3 %.
 
     Raises
@@ -56,7 +56,7 @@ def equal_size(n_parameters: int, *, layers: int, n_heads: int, n_bins: int) -> 
     """
     sizes = []
     for head in range(1, n_parameters):
-        sizes.append(Size(layers=layers, width=head * n_heads, n_heads=n_heads, n_bins=n_bins))
+        sizes.append(RivalSize(layers=layers, width=head * n_heads, n_heads=n_heads, n_bins=n_bins))
         if sizes[-1].n_parameters > n_parameters:
             break
     best = min(sizes, key=lambda size: abs(size.n_parameters - n_parameters))
@@ -68,7 +68,7 @@ def equal_size(n_parameters: int, *, layers: int, n_heads: int, n_bins: int) -> 
     return best
 
 
-def rival_size(config: GeneConfig) -> Size:
+def rival_size(config: GeneConfig) -> RivalSize:
     """Of the rivals of a gene network: as many layers and heads as its encoder, as many parameters as the whole."""
     size = n_parameters(GeneNetwork(0, None, config))
     return equal_size(size, layers=config.encoder_layers, n_heads=config.encoder_heads, n_bins=config.n_bins)
@@ -87,12 +87,12 @@ class EveryGene(nn.Module):
     n_genes
         Genes of the vocabulary.
     size
-        See `Size`.
+        See `RivalSize`.
     exact
         Softmax attention (torch's fused kernel); else random features.
     """
 
-    def __init__(self, n_genes: int, size: Size, *, exact: bool) -> None:
+    def __init__(self, n_genes: int, size: RivalSize, *, exact: bool) -> None:
         super().__init__()
         d = size.width
         self.gene = nn.Parameter(torch.randn(n_genes, d))

@@ -1,16 +1,10 @@
 """Tables of the pretraining studies."""
 
-from scmoe.studies.genes._lookup import (
-    BySeed,
-    Results,
-    by_seed,
-    curves,
-    differences,
-    markdown_table,
-    of_screen,
-    of_variant,
-    shown,
-)
+from collections.abc import Iterable
+
+from scmoe.studies._report import Results, markdown_table, mean_cell
+from scmoe.studies._statistics import BySeed, differences, in_order
+from scmoe.studies.genes._lookup import by_seed, cell_conditions, levels_of, of_screen, of_variant
 from scmoe.studies.genes._masked import EXPRESSED_MEAN, REFERENCES, RIDGE
 from scmoe.studies.genes._plan import BASE, BASELINES, DEPTH, FOLDS, HELD_OUT, OF_STUDY, SCREEN, SWEEP, TOKENIZERS
 from scmoe.studies.genes._tasks import DEFAULT, FAIR, PCA, PRETRAINED, REGRESSION, START, TUNED
@@ -26,12 +20,16 @@ KNOWS = {
     REFERENCES[3]: "visible genes",
     REFERENCES[4]: "visible genes; which are masked",
 }
+SETTING_PATHS = (
+    *(("masked", MODEL, score) for score in (*ERRORS, "pearson_nonzero")),
+    ("labels", PRETRAINED, "macro_f1"),
+    ("labels", PRETRAINED, "accuracy"),
+    ("clusters", PRETRAINED, "kmeans_ari"),
+    ("clusters", PRETRAINED, "leiden_ari"),
+    ("seconds",),
+)
+"""Where the columns of the table of settings stand in a result."""
 SCREEN_SCORES = {"mse": "MSE", "pearson": "Pearson", "mse_top": "MSE, top 20", "pearson_top": "Pearson, top 20"}
-
-
-def values_of(found: BySeed) -> list[float]:
-    """Numbers in the order of seeds."""
-    return [found[seed] for seed in sorted(found)]
 
 
 def pretraining_table(results: Results) -> str:
@@ -39,17 +37,21 @@ def pretraining_table(results: Results) -> str:
     heads = ["prediction", "knows", *ERRORS.values(), "r, expressed", "model's R², all", "R², expressed", "R², zeros"]
     rows = []
     for name in (MODEL, *REFERENCES):
-        found = {score: by_seed(results, HELD_OUT, "masked", name, score) for score in (*ERRORS, "pearson_nonzero")}
-        if not found["mse"]:
+        scores = {score: by_seed(results, HELD_OUT, "masked", name, score) for score in (*ERRORS, "pearson_nonzero")}
+        if not scores["mse"]:
             continue
         own = {score: by_seed(results, HELD_OUT, "masked", MODEL, score) for score in ERRORS}
-        explained = ["", "", ""] if name == MODEL else [shown(_explained(own[s], found[s]), 2) for s in ERRORS]
-        rows.append([name, KNOWS[name], *(shown(values_of(x)) for x in found.values()), *explained])
+        explained = ["", "", ""] if name == MODEL else [mean_cell(_explained(own[s], scores[s]), 2) for s in ERRORS]
+        rows.append([name, KNOWS[name], *_mean_cells(scores.values()), *explained])
     return markdown_table(heads, rows) if rows else ""
 
 
 def _explained(own: BySeed, other: BySeed) -> list[float]:
     return [1 - own[seed] / other[seed] for seed in sorted(own.keys() & other.keys()) if other[seed]]
+
+
+def _mean_cells(scores: Iterable[BySeed]) -> list[str]:
+    return [mean_cell(in_order(of_seeds)) for of_seeds in scores]
 
 
 def annotation_table(results: Results) -> str:
@@ -61,25 +63,21 @@ def annotation_table(results: Results) -> str:
             (FOLDS, "all", "pretrained on all cells without labels (five folds)"),
             (FOLDS, "tuned", "pretrained on all cells without labels (the folds that were fine-tuned)"),
         ):
-            mine = [r for r in results if (r["kind"], r["source"]) == (kind, source)]
-            rows = [_label_row(mine, kind, part, name) for name in LABELERS if any(name in r[part] for r in mine)]
+            subset = [r for r in results if (r["kind"], r["source"]) == (kind, source)]
+            rows = [_label_row(subset, kind, part, name) for name in LABELERS if any(name in r[part] for r in subset)]
             # With all folds fine-tuned, the third table has the second's rows.
-            if rows and not (part == "all" and mine[0]["n_tuned_folds"] > 1):
+            if rows and not (part == "all" and subset[0]["n_tuned_folds"] > 1):
                 heads = ["method", "macro-F1", "accuracy", "minus PCA, macro-F1", "k-means ARI", "Leiden ARI"]
-                parts.append(f"{source}, {title}, seeds {_seeds(mine)}:\n\n{markdown_table(heads, rows)}")
+                parts.append(f"{source}, {title}, seeds {_seeds(subset)}:\n\n{markdown_table(heads, rows)}")
     return "\n\n".join(parts)
 
 
 def _label_row(results: Results, kind: str, part: str, name: str) -> list[str]:
-    f1, pca = (by_seed(results, kind, part, each, "macro_f1") for each in (name, PCA))
-    clusters = [values_of(by_seed(results, kind, "clusters", name, each)) for each in ("kmeans_ari", "leiden_ari")]
-    return [
-        name,
-        shown(values_of(f1)),
-        shown(values_of(by_seed(results, kind, part, name, "accuracy"))),
-        "" if name == PCA else shown(differences(f1, pca), sign=True),
-        *map(shown, clusters),
-    ]
+    f1, pca = (by_seed(results, kind, part, method, "macro_f1") for method in (name, PCA))
+    accuracy = by_seed(results, kind, part, name, "accuracy")
+    clusters = [by_seed(results, kind, "clusters", name, score) for score in ("kmeans_ari", "leiden_ari")]
+    minus_pca = "" if name == PCA else mean_cell(differences(f1, pca), sign=True)
+    return [name, *_mean_cells([f1, accuracy]), minus_pca, *_mean_cells(clusters)]
 
 
 def _seeds(results: Results) -> str:
@@ -92,35 +90,26 @@ def settings_table(results: Results, study: str) -> str:
     heads += ["accuracy", "k-means ARI", "minus default", "Leiden ARI", "seconds"]
     rows = []
     for name in OF_STUDY[study]:
-        found = {
-            path: of_variant(results, name, *path.split("/"))
-            for path in (
-                *(f"masked/model/{each}" for each in (*ERRORS, "pearson_nonzero")),
-                f"labels/{PRETRAINED}/macro_f1",
-                f"labels/{PRETRAINED}/accuracy",
-                f"clusters/{PRETRAINED}/kmeans_ari",
-                f"clusters/{PRETRAINED}/leiden_ari",
-                "seconds",
-            )
-        }
-        if not found["seconds"]:
+        scores = {path: of_variant(results, name, *path) for path in SETTING_PATHS}
+        if not scores["seconds",]:
             continue
         cells = []
-        for path, each in found.items():
-            cells.append(shown(values_of(each), 0 if path == "seconds" else 3))
-            if path.endswith(("macro_f1", "kmeans_ari")):
-                change = differences(each, of_variant(results, BASE, *path.split("/")))
-                cells.append("" if name == BASE else shown(change, sign=True))
+        for path, of_seeds in scores.items():
+            cells.append(mean_cell(in_order(of_seeds), 0 if path == ("seconds",) else 3))
+            if path[-1] in ("macro_f1", "kmeans_ari"):
+                change = differences(of_seeds, of_variant(results, BASE, *path))
+                cells.append("" if name == BASE else mean_cell(change, sign=True))
         rows.append([name, *cells])
     rows += [_reference_row(results, name) for name in (RIDGE, PCA, START) if rows]
     return markdown_table(heads, rows) if rows else ""
 
 
 def _reference_row(results: Results, name: str) -> list[str]:
-    masked = [values_of(by_seed(results, BASELINES, "masked", name, each)) for each in (*ERRORS, "pearson_nonzero")]
-    f1, accuracy = (values_of(by_seed(results, BASELINES, "labels", name, each)) for each in ("macro_f1", "accuracy"))
-    ari = [values_of(by_seed(results, BASELINES, "clusters", name, each)) for each in ("kmeans_ari", "leiden_ari")]
-    return [f"*{name}*", *map(shown, masked), shown(f1), "", shown(accuracy), shown(ari[0]), "", shown(ari[1]), ""]
+    # The method stands in the second place of each path; there are no seconds.
+    *masked, f1, accuracy, kmeans, leiden = _mean_cells(
+        by_seed(results, BASELINES, path[0], name, path[2]) for path in SETTING_PATHS[:-1]
+    )
+    return [f"*{name}*", *masked, f1, "", accuracy, kmeans, "", leiden, ""]
 
 
 def sparsity_table(results: Results) -> str:
@@ -132,20 +121,13 @@ def sparsity_table(results: Results) -> str:
         RIDGE: (BASELINES, BASE, RIDGE),
         EXPRESSED_MEAN: (BASELINES, BASE, EXPRESSED_MEAN),
     }
-    levels: list[float] = []
-    for target in ("thinned", "full"):
-        for name, (kind, variant, method) in of_method.items():
-            mine = [curves(r, method) for r in results if (r["kind"], r["variant"]) == (kind, variant)]
-            mine = [each for each in mine if each]
-            if mine:
-                levels = [sum(each[i]["zeros"] for each in mine) / len(mine) for i in range(min(map(len, mine)))]
-                head = f"{name}, values of the {'thinned' if target == 'thinned' else 'whole'} cells"
-                rows.append([head, *(shown([each[i][target] for each in mine]) for i in range(len(levels)))])
-    return (
-        markdown_table(["r of masked expressed genes", *(f"{100 * x:.0f} % zeros" for x in levels)], rows)
-        if rows
-        else ""
-    )
+    heads: list[str] = []
+    for target, cells in (("thinned", "thinned"), ("full", "whole")):
+        for name, place in of_method.items():
+            if levels := levels_of(results, *place, target):
+                heads = [f"{100 * zeros:.0f} % zeros" for zeros, _ in levels]
+                rows.append([f"{name}, values of the {cells} cells", *(mean_cell(values) for _, values in levels)])
+    return markdown_table(["r of masked expressed genes", *heads], rows) if rows else ""
 
 
 def tokenizers_table(results: Results) -> str:
@@ -156,15 +138,15 @@ def tokenizers_table(results: Results) -> str:
         for name in OF_STUDY[TOKENIZERS]
     ]
     lines += [(name, BASELINES, BASE, name) for name in (REGRESSION, PCA)]
-    conditions = _conditions(results)
+    conditions = cell_conditions(results, BASELINES, PCA)
     rows = []
     for title, kind, variant, method in lines:
-        found = [
-            values_of(by_seed(results, kind, "sensitivity", method, each, "macro_f1", variant=variant))
-            for each in conditions
+        scores = [
+            by_seed(results, kind, "sensitivity", method, condition, "macro_f1", variant=variant)
+            for condition in conditions
         ]
-        if any(found):
-            rows.append([title, *map(shown, found)])
+        if any(scores):
+            rows.append([title, *_mean_cells(scores)])
     return markdown_table(["macro-F1", *conditions], rows) if rows else ""
 
 
@@ -173,23 +155,12 @@ def label_table(results: Results) -> str:
     columns = [(name, SWEEP, name, TUNED["all"]) for name in OF_STUDY[TOKENIZERS]]
     columns += [(REGRESSION, BASELINES, BASE, REGRESSION)]
     names = sorted({x for r in results if r["kind"] == BASELINES for x in r["sensitivity"][REGRESSION]["whole"]["f1"]})
-    rows = [
-        [
-            label,
-            *(
-                shown(
-                    values_of(by_seed(results, kind, "sensitivity", method, "whole", "f1", label, variant=variant)), 2
-                )
-                for _, kind, variant, method in columns
-            ),
-        ]
-        for label in names
-    ]
+    rows = []
+    for label in names:
+        path = "whole", "f1", label
+        scores = [by_seed(results, kind, "sensitivity", m, *path, variant=variant) for _, kind, variant, m in columns]
+        rows.append([label, *(mean_cell(in_order(of_seeds), 2) for of_seeds in scores)])
     return markdown_table(["F1", *(title for title, *_ in columns)], rows) if rows else ""
-
-
-def _conditions(results: Results) -> list[str]:
-    return next((list(r["sensitivity"][PCA]) for r in results if r["kind"] == BASELINES), [])
 
 
 def perturbation_table_of(results: Results) -> str:
@@ -199,7 +170,7 @@ def perturbation_table_of(results: Results) -> str:
     for setting in sorted({row["setting"] for r in screens for row in r["rows"]}, reverse=True):
         methods = list(dict.fromkeys(row["method"] for r in screens for row in r["rows"] if row["setting"] == setting))
         rows = [
-            [name, *(shown(values_of(of_screen(results, name, setting, score))) for score in SCREEN_SCORES)]
+            [name, *_mean_cells(of_screen(results, name, setting, score) for score in SCREEN_SCORES)]
             for name in methods
         ]
         parts.append(markdown_table([setting, *SCREEN_SCORES.values()], rows))

@@ -70,8 +70,8 @@ def perform(task: Task, sources: Mapping[str, Source]) -> Result:
     adata = sources[task.source].adata
     if task.kind in (HELD_OUT, FOLDS):
         if adata.n_obs > task.size.n_cells:
-            chosen = np.random.default_rng(task.seed).choice(adata.n_obs, task.size.n_cells, replace=False)
-            adata = adata[np.sort(chosen)].copy()
+            cells = np.random.default_rng(task.seed).choice(adata.n_obs, task.size.n_cells, replace=False)
+            adata = adata[np.sort(cells)].copy()
         return held_out_task(task, adata) if task.kind == HELD_OUT else folds_task(task, adata)
     size = task.size
     split = sweep_split(adata, size.n_train, size.n_test, size.n_genes, task.seed)
@@ -91,19 +91,20 @@ def held_out_task(task: Task, adata: AnnData) -> Result:
     model = pretrained(train, task.size.n_long_steps, task.seed)
     seconds = time.perf_counter() - start
     masked = mask(test, task.seed)
-    found = {"model": scores(masked, predict(model, masked))}
-    found |= {name: scores(masked, each(masked)) for name, each in fit_references(train, task.seed).items()}
-    made = {
+    masked_scores = {"model": scores(masked, predict(model, masked))}
+    references = fit_references(train, task.seed)
+    masked_scores |= {name: scores(masked, predictor(masked)) for name, predictor in references.items()}
+    labelers = {
         PRETRAINED: probed(embedding_of(model), train),
         TUNED[WHOLE]: fine_tuned(model, train, WHOLE, task.size, task.seed),
         START: probed(embedding_of(untrained(train, task.seed)), train),
         PCA: probed(pca_embedding_of(train, task.seed), train),
         REGRESSION: regressed(train),
     }
-    labels = {name: label_scores(each(test), test) for name, each in made.items()}
+    labels = {name: label_scores(labeler(test), test) for name, labeler in labelers.items()}
     history = model.history_[["train_loss", "train_nonzero", "train_zero"]].to_dict("list")
     counts = {"n_train": train.n_obs, "n_test": test.n_obs, "n_steps": n_steps(model, train), "n_genes": train.n_vars}
-    return {"masked": found, "labels": labels, "history": history, "seconds": seconds} | counts
+    return {"masked": masked_scores, "labels": labels, "history": history, "seconds": seconds} | counts
 
 
 def n_steps(model: XTRIMOGENE, train: AnnData) -> int:
@@ -122,18 +123,18 @@ def folds_task(task: Task, adata: AnnData) -> Result:
         PCA: pca_embedding_of(adata, task.seed)(labeled),
     }
     tuned_folds = list(range(N_FOLDS)) if adata.n_obs <= task.size.tuned_cells else [0]
-    found: dict[str, np.ndarray] = {}
+    predictions: dict[str, np.ndarray] = {}
     for i in range(N_FOLDS):
         train, test = labeled[fold != i].copy(), labeled[fold == i].copy()
-        made: dict[str, Labeler] = {
+        labelers: dict[str, Labeler] = {
             name: probed(partial(_rows_of, x, labeled.obs_names), train) for name, x in embeddings.items()
         }
-        made[REGRESSION] = regressed(train)
-        for each in TRAINABLE if i in tuned_folds else (WHOLE,):
-            made[TUNED[each]] = fine_tuned(model, train, each, task.size, task.seed)
-        for name, labeler in made.items():
-            found.setdefault(name, np.full(len(labeled), None, object))[fold == i] = labeler(test)
-    return _folds_scores(labeled, found, np.isin(fold, tuned_folds)) | {
+        labelers[REGRESSION] = regressed(train)
+        for part in TRAINABLE if i in tuned_folds else (WHOLE,):
+            labelers[TUNED[part]] = fine_tuned(model, train, part, task.size, task.seed)
+        for name, labeler in labelers.items():
+            predictions.setdefault(name, np.full(len(labeled), None, object))[fold == i] = labeler(test)
+    return _folds_scores(labeled, predictions, np.isin(fold, tuned_folds)) | {
         "clusters": {name: cluster_scores(x, labeled, task.seed) for name, x in embeddings.items()},
         "n_train": adata.n_obs,
         "n_labeled": len(labeled),
@@ -146,21 +147,21 @@ def _rows_of(embedding: np.ndarray, names: pd.Index, cells: AnnData) -> np.ndarr
     return embedding[names.get_indexer(cells.obs_names)]
 
 
-def _folds_scores(labeled: AnnData, found: Mapping[str, np.ndarray], tuned: np.ndarray) -> Result:
+def _folds_scores(labeled: AnnData, predictions: Mapping[str, np.ndarray], tuned: np.ndarray) -> Result:
     """Scores over all folds of what was done in all, and of everything over the folds that were fine-tuned."""
-    whole = {name: x for name, x in found.items() if all(each is not None for each in x)}
+    whole = {name: x for name, x in predictions.items() if all(label is not None for label in x)}
     return {
         "all": {name: label_scores(x, labeled) for name, x in whole.items()},
-        "tuned": {name: label_scores(x[tuned], labeled[tuned]) for name, x in found.items()},
+        "tuned": {name: label_scores(x[tuned], labeled[tuned]) for name, x in predictions.items()},
     }
 
 
 def cluster_scores(embedding: np.ndarray, labeled: AnnData, seed: int) -> dict[str, float]:
     """ARI with the labels of k-means and of Leiden, with as many clusters as labels."""
-    chosen = np.arange(labeled.n_obs)
+    cells = np.arange(labeled.n_obs)
     if labeled.n_obs > MAX_CLUSTERED:
-        chosen = np.random.default_rng(seed).choice(labeled.n_obs, MAX_CLUSTERED, replace=False)
-    points, label = np.asarray(embedding, np.float64)[chosen], pd.Series(labeled.obs[LABEL].to_numpy()[chosen])
+        cells = np.random.default_rng(seed).choice(labeled.n_obs, MAX_CLUSTERED, replace=False)
+    points, label = np.asarray(embedding, np.float64)[cells], pd.Series(labeled.obs[LABEL].to_numpy()[cells])
     clusters = leiden_clusters(shared_neighbors(points), label.nunique(), seed)
     return {
         "kmeans_ari": kmeans_scores(points, label)["ari"],
@@ -187,10 +188,10 @@ def sweep_task(task: Task, split: Split) -> Result:
     if task.variant in OF_STUDY[SPARSITY]:
         result["sparsity"] = {"model": sparsity_curve(partial(predict, model), test, task.size.zeros, task.seed)}
     if task.variant in OF_STUDY[TOKENIZERS]:
-        made = {f"probe, {pooling}": probed(embedding_of(model, pooling), train) for pooling in (FAIR, DEFAULT)} | {
+        labelers = {f"probe, {pooling}": probed(embedding_of(model, pooling), train) for pooling in (FAIR, DEFAULT)} | {
             TUNED[WHOLE]: fine_tuned(model, train, WHOLE, task.size, task.seed)
         }
-        result["sensitivity"] = {name: sensitivity(each, test, task.seed) for name, each in made.items()}
+        result["sensitivity"] = {name: sensitivity(labeler, test, task.seed) for name, labeler in labelers.items()}
     return result
 
 
@@ -203,22 +204,22 @@ def baselines_task(task: Task, split: Split) -> Result:
     train, test = split
     masked, references = mask(test, task.seed), fit_references(train, task.seed)
     labeled, embed = test[labels_of(test)[0]].copy(), pca_embedding_of(train, task.seed)
-    made = {PCA: probed(embed, train), REGRESSION: regressed(train)}
+    labelers = {PCA: probed(embed, train), REGRESSION: regressed(train)}
     start = untrained(train, task.seed)
     curves = {
-        name: sparsity_curve(partial(_at_any_depth, each), test, task.size.zeros, task.seed)
-        for name, each in references.items()
+        name: sparsity_curve(partial(_at_any_depth, predictor), test, task.size.zeros, task.seed)
+        for name, predictor in references.items()
     }
     return {
-        "masked": {name: scores(masked, each(masked)) for name, each in references.items()},
-        "labels": {name: label_scores(each(test), test) for name, each in made.items()}
+        "masked": {name: scores(masked, predictor(masked)) for name, predictor in references.items()},
+        "labels": {name: label_scores(labeler(test), test) for name, labeler in labelers.items()}
         | {START: label_scores(probed(embedding_of(start), train)(test), test)},
         "clusters": {
             PCA: cluster_scores(embed(labeled), labeled, task.seed),
             START: cluster_scores(embedding_of(start)(labeled), labeled, task.seed),
         },
         "sparsity": curves,
-        "sensitivity": {name: sensitivity(each, test, task.seed) for name, each in made.items()},
+        "sensitivity": {name: sensitivity(labeler, test, task.seed) for name, labeler in labelers.items()},
         "n_train": train.n_obs,
         "n_test": test.n_obs,
         "n_genes": train.n_vars,
@@ -233,9 +234,9 @@ def screen_task(task: Task) -> Result:
     control = screen[screen.obs[CONDITION] == CONTROL].copy()
     model, start = pretrained(control, task.size.n_steps, task.seed), untrained(control, task.seed)
     features: dict[str, np.ndarray] = {"PCA loadings": pca_loadings(control)}
-    for each, suffix in ((model, ""), (start, " before pretraining")):
-        features[f"identities{suffix}"] = each.get_gene_embeddings().loc[control.var_names].to_numpy()
-        features[f"gene context{suffix}"] = gene_context_features(each.get_gene_context(control))
+    for network, suffix in ((model, ""), (start, " before pretraining")):
+        features[f"identities{suffix}"] = network.get_gene_embeddings().loc[control.var_names].to_numpy()
+        features[f"gene context{suffix}"] = gene_context_features(network.get_gene_context(control))
     table = perturbation_table(features, screen, seed=task.seed)
     mean = table.groupby(["setting", "method"], sort=False)[["mse", "pearson", "mse_top", "pearson_top"]].mean()
     rows = [{"setting": key[0], "method": key[1], **row} for key, row in mean.to_dict("index").items()]

@@ -35,11 +35,11 @@ def annotator_task(task: Task, mdata: MuData, labels: str, batch: str | None) ->
         Columns of ``mdata.obs``.
     """
     if task.case == DONORS:
-        kept, _ = shared_by_donors(mdata, labels, str(batch))
-        mdata = subset(mdata, mdata.obs_names[kept], list(mdata.mod))
+        shared, _ = shared_by_donors(mdata, labels, str(batch))
+        mdata = subset(mdata, mdata.obs_names[shared], list(mdata.mod))
     truth = mdata.obs[labels].astype(str)
     names, codes = np.unique(truth, return_inverse=True)
-    found = {name: np.full((len(truth), len(names)), np.nan, np.float32) for name in (*ANNOTATED, *BASELINES)}
+    probability = {name: np.full((len(truth), len(names)), np.nan, np.float32) for name in (*ANNOTATED, *BASELINES)}
     n_train = np.zeros(len(names))
     for train, test in folds_of(task, mdata, labels, batch, codes):
         n_train += np.bincount(codes[train], minlength=len(names))
@@ -50,19 +50,16 @@ def annotator_task(task: Task, mdata: MuData, labels: str, batch: str | None) ->
         views, theirs = views_of(model), views_of(model, query)
         for option in ANNOTATED:
             annotator = fit_annotator(views, codes[train], len(names), task.seed, option)
-            found[option][test] = annotator.predict(theirs)
+            probability[option][test] = annotator.predict(theirs)
         for name, method in BASELINES.items():
-            probability = logreg(method, mdata, train, test, truth, task.seed)
-            found[name][test] = probability.reindex(columns=names, fill_value=0.0)
-    tested = np.isfinite(found[ANNOTATED[0]][:, 0])
+            predicted = logreg(method, mdata, train, test, truth, task.seed)
+            probability[name][test] = predicted.reindex(columns=names, fill_value=0.0)
+    tested = np.isfinite(probability[ANNOTATED[0]][:, 0])
     counts = pd.Series(n_train, index=names)
-    rows = [
-        {
-            "method": name,
-            **label_scores(truth.to_numpy(str)[tested], pd.DataFrame(values[tested], columns=names), counts),
-        }
-        for name, values in found.items()
-    ]
+    rows = []
+    for name, values in probability.items():
+        scores = label_scores(truth.to_numpy(str)[tested], pd.DataFrame(values[tested], columns=names), counts)
+        rows.append({"method": name, **scores})
     return {"rows": rows, "n_test": int(tested.sum()), "n_labels": len(names)}
 
 
@@ -79,8 +76,8 @@ def folds_of(task: Task, mdata: MuData, labels: str, batch: str | None, codes: N
     """Positions of training and test cells. The only cell of a label is in all trainings."""
     if task.case == DONORS:
         donor = mdata.obs[batch].astype(str).to_numpy()
-        for each in np.unique(donor):
-            yield np.flatnonzero(donor != each), np.flatnonzero(donor == each)
+        for name in np.unique(donor):
+            yield np.flatnonzero(donor != name), np.flatnonzero(donor == name)
         return
     folds = split_labels(codes, task.seed)
     for fold in range(N_FOLDS):
@@ -91,7 +88,10 @@ def folds_of(task: Task, mdata: MuData, labels: str, batch: str | None, codes: N
 
 
 def imposed(mdata: MuData, labels: str, train: NDArray[np.integer], seed: int) -> pd.Index:
-    """Names of training cells drawn with the factor of the case, as many as there can be; the order of the labels is that of all cells."""
+    """Names of training cells drawn with the factor of the case, as many as there can be.
+
+    The order of the labels is that of all cells.
+    """
     cells = subset(mdata, mdata.obs_names[train], list(mdata.mod))
     order = list(mdata.obs[labels].astype(str).value_counts().index)
     total = imbalance_total(cells, labels, [MAIN_RHO], order=order)

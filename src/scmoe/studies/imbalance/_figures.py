@@ -9,18 +9,16 @@ import numpy as np
 
 from scmoe.io._files import check_writable
 from scmoe.losses._class_balance import DEFAULT_BALANCE
-from scmoe.pl._save import show_or_save
-from scmoe.studies.explain._conflict import mean_interval
-from scmoe.studies.genes._figures import OTHER, OURS, dot_figure
-from scmoe.studies.genes._lookup import differences
+from scmoe.studies._report import OTHER, OURS, Results, dot_figure, hide_spines, save_figure
+from scmoe.studies._statistics import differences, mean_interval
 from scmoe.studies.imbalance._annotator import BASELINES
+from scmoe.studies.imbalance._claims import MACRO, TAIL, of_annotator, of_study, over_tokenizers, rhos_of
 from scmoe.studies.imbalance._plan import ANNOTATED, ANNOTATOR, EVERYWHERE, NONE, STUDY, TOKENIZERS, TREATMENTS
-from scmoe.studies.imbalance._verdicts import MACRO, TAIL, Results, of_annotator, of_study, over_tokenizers, rhos_of
 
-SHOWN = {"macro_f1": "macro-F1", "tail_recall": "tail recall", "accuracy": "accuracy"}
+SCORES = {"macro_f1": "macro-F1", "tail_recall": "tail recall", "accuracy": "accuracy"}
 
 
-def save_imbalance_figures(table: Mapping[str, Any], folder: Path) -> None:
+def figures(table: Mapping[str, Any], folder: Path) -> None:
     """Write a figure of factors, one of treatments, and one for each case of the annotator.
 
     Parameters
@@ -39,7 +37,7 @@ def save_imbalance_figures(table: Mapping[str, Any], folder: Path) -> None:
                 for name in TREATMENTS
                 if name != NONE
             ]
-            for score, head in SHOWN.items()
+            for score, head in SCORES.items()
         }
         if all(row[1] for rows in panels.values() for row in rows):
             dot_figure(panels, target / "imbalance_treatments.png")
@@ -53,7 +51,7 @@ def save_imbalance_figures(table: Mapping[str, Any], folder: Path) -> None:
                 )
                 for name in (*ANNOTATED, *BASELINES)
             ]
-            for score, head in SHOWN.items()
+            for score, head in SCORES.items()
         }
         dot_figure(panels, target / f"imbalance_annotator_{case}.png")
 
@@ -67,17 +65,15 @@ def factor_figure(results: Results, path: Path) -> None:
     figure, axes = plt.subplots(1, len(panels), figsize=(3 * len(panels), 3), sharey=True, layout="constrained")
     for ax, (score, head, treatment) in zip(axes, panels, strict=True):
         for i, name in enumerate(TOKENIZERS):
-            found = [np.array(list(of_study(results, name, treatment, score, rho).values())) for rho in rhos]
-            stats = [mean_interval(values) for values in found]
+            stats = [mean_interval(list(of_study(results, name, treatment, score, rho).values())) for rho in rhos]
             half = [0.0 if interval is None else (interval[1] - interval[0]) / 2 for _, interval in stats]
-            # a little apart, so that intervals can be told from each other
+            # a little apart, so that intervals do not hide each other
             place = np.arange(len(rhos)) + 0.06 * (i - len(TOKENIZERS) / 2)
             ax.errorbar(place, [mean for mean, _ in stats], yerr=half, fmt="-o", markersize=4, capsize=2, label=name)
         ax.set_xticks(range(len(rhos)), [f"{rho:g}" for rho in rhos])
         ax.set_xlabel("cells, most frequent / rarest label")
         ax.set_title(f"{head}, {treatment}", loc="left", fontsize="medium")
-        ax.spines[["top", "right"]].set_visible(False)
+        hide_spines(ax)
     axes[0].set_ylabel("score of test cells")
     axes[0].legend(frameon=False, fontsize="small")
-    show_or_save(figure, show=False, save=path)
-    plt.close(figure)
+    save_figure(figure, path)

@@ -1,29 +1,29 @@
 """What the study of unequal labels runs: factors, treatments, and one `Task` for each piece of work."""
 
-import hashlib
-import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Literal
 
-from scmoe._version import __version__
-from scmoe.benchmark._plan import model_code
 from scmoe.losses._class_balance import OPTIONS
+from scmoe.studies._run import Task as BaseTask
 
 STUDY, ANNOTATOR = "study", "annotator"
-"""Kinds of tasks: tokenizers and treatments where imbalance is imposed; `class_balance` of SCMOE, network and data as users have them."""
+"""Kinds of tasks: tokenizers and treatments where imbalance is imposed; `class_balance` of SCMOE, network and data as
+users have them."""
 NATURAL, IMPOSED, DONORS = "natural", "imposed", "donors"
-"""Cases of the latter: five folds; the same with training cells drawn to `MAIN_RHO`; one batch or donor held out after another."""
+"""Cases of the latter: five folds; the same with training cells drawn to `MAIN_RHO`; one batch or donor held out after
+another."""
 LINEAR = "linear"
 TOKENIZERS = (LINEAR, "continuous", "bins", "integer", "rank")
 NONE, OVER, UNDER_T, UNDER_MIN = "none", "oversample", "undersample to T", "undersample to least"
-MADE: dict[str, Literal["thin", "mix"]] = {"thinned copies": "thin", "mixed copies": "mix"}
-"""Made cells, by how `scmoe.pp.augment` makes them."""
-RESAMPLED = (OVER, UNDER_T, UNDER_MIN, *MADE)
+AUGMENTED: dict[str, Literal["thin", "mix"]] = {"thinned copies": "thin", "mixed copies": "mix"}
+"""New cells, by how `scmoe.pp.augment` makes them."""
+RESAMPLED = (OVER, UNDER_T, UNDER_MIN, *AUGMENTED)
 TREATMENTS = (NONE, *RESAMPLED, *(option for option in OPTIONS if option != NONE))
 """Resampled training cells, all of which then count alike; and the options of `class_balance`."""
 ANNOTATED = tuple(option for option in OPTIONS if option not in ("post_hoc", "deferred", "decoupled"))
-"""Options of SCMOE's annotator. The others have the same solutions there: its members are convex, and have no encoder to keep."""
+"""Options of SCMOE's annotator. The others have the same solutions there: its members are convex, and have no encoder
+to keep."""
 RHOS = (1.0, 10.0, 50.0, 100.0)
 MAIN_RHO = 50.0
 """Where all treatments are compared; at the others only those of `EVERYWHERE`."""
@@ -65,7 +65,7 @@ QUICK = Size(n_genes=150, n_pretraining=20, n_steps=10, n_test=400, epochs=6)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Task:
+class Task(BaseTask):
     """One unit of work, whose result is one file.
 
     Parameters
@@ -90,12 +90,6 @@ class Task:
     def name(self) -> str:
         """For files."""
         return f"{self.kind}-{self.case}-seed{self.seed}"
-
-    @property
-    def key(self) -> str:
-        """Hash of all that the result depends on."""
-        settings = [asdict(self), model_code(), __version__]
-        return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()
 
 
 def plan(

@@ -1,6 +1,5 @@
 """`run_rare_experts`: do rare types have experts, and does the loss that balances the experts take them away?"""
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,18 +13,17 @@ from scipy.stats import spearmanr
 
 from scmoe._log import logger
 from scmoe._version import __version__
-from scmoe.benchmark._cells import known_labels, subset
-from scmoe.datasets._bundled import bmmc_cite
-from scmoe.datasets._read import read
 from scmoe.explain.experts._rare import rare_usage_table
-from scmoe.io._files import atomic_path, check_writable
+from scmoe.io._files import check_writable
 from scmoe.metrics._classification import classification_scores
 from scmoe.model._features import label_views, to_numpy
 from scmoe.model._scmoe import SCMOE
 from scmoe.pp._prepare import prepare
 from scmoe.readout._annotator import fit_annotator
 from scmoe.readout._held_out import N_FOLDS, split_labels
-from scmoe.studies.speed._timing import single_thread
+from scmoe.studies._data import check_columns, data_name, labeled_cells, load_data
+from scmoe.studies._report import markdown_table, plus_minus
+from scmoe.studies._run import pick_seeds, single_thread, write_result
 
 BALANCE_WEIGHTS = (0.0, 0.01, 0.1)
 """Of the router's balance loss; the second is the default."""
@@ -52,9 +50,10 @@ def run_rare_experts(
     seeds: Sequence[int] = (0, 1, 2),
     quick: bool = False,
 ) -> dict[str, Any]:
-    """Compare expert usage of rare and frequent types, and their annotation, at several weights of the router's balance loss.
+    """Compare expert usage and annotation of rare and frequent types at several weights of the router's balance loss.
 
-    The network is trained on all cells without labels, once for each weight and seed; annotators are fitted in five folds.
+    The network is trained on all cells without labels, once for each weight and seed; annotators are fitted in five
+    folds.
 
     Parameters
     ----------
@@ -82,39 +81,32 @@ def run_rare_experts(
         No seed is given.
     """
     folder = check_writable(output)
-    seeds = list(seeds)[:1] if quick else list(seeds)
-    if not seeds:
-        raise ValueError("seeds must name at least one; found none.")
-    mdata = bmmc_cite() if data is None else read(data)
-    if labels not in mdata.obs:
-        raise KeyError(f"mdata.obs has no column {labels!r}; it has {', '.join(map(str, mdata.obs)) or 'none'}.")
-    found = known_labels(mdata, labels)
-    mdata = subset(mdata, mdata.obs_names[found.notna()], list(mdata.mod))  # type: ignore[union-attr]
+    seeds = pick_seeds(seeds, quick=quick)
+    mdata = load_data(data)
+    check_columns(mdata, labels)
+    mdata = labeled_cells(mdata, labels)
     prepare(mdata)
     rows, usage = [], []
     with single_thread():
         for seed in seeds:
             for weight in BALANCE_WEIGHTS:
                 logger.info("balance weight %g, seed %d", weight, seed)
-                row, table = compared(mdata, labels, weight, seed, EPOCHS_QUICK if quick else None)
+                row, table = train_and_score(mdata, labels, weight, seed, EPOCHS_QUICK if quick else None)
                 rows.append(row)
                 usage += table.assign(balance_weight=weight, seed=seed).to_dict("records")
     settings = {
-        "data": "bmmc_cite" if data is None else Path(data).name,
+        "data": data_name(data),
         "n_cells": mdata.n_obs,
         "seeds": seeds,
         "n_folds": N_FOLDS,
         "scmoe": __version__,
     }
     result = {"rows": rows, "usage": usage, "settings": settings}
-    texts = {"rare_experts.json": json.dumps(result, indent=1) + "\n", "rare_experts.md": rare_experts_markdown(result)}
-    for name, text in texts.items():
-        with atomic_path(folder / name) as temporary:
-            temporary.write_text(text, encoding="utf-8")
+    write_result(folder, "rare_experts", result, rare_experts_markdown(result))
     return result
 
 
-def compared(
+def train_and_score(
     mdata: MuData, labels: str, weight: float, seed: int, max_epochs: int | None
 ) -> tuple[dict[str, float], pd.DataFrame]:
     """Scores of one network, and how its experts serve the types."""
@@ -125,8 +117,8 @@ def compared(
     table = rare_usage_table(model.get_router_activations(), types, n_permutations=N_PERMUTATIONS, seed=seed)
     views = views_of(model)
     row = {"balance_weight": weight, "seed": seed, **usage_scores(table)}
-    for prefix, chosen in (("", views), ("state_", views[-1:])):
-        row |= {prefix + name: value for name, value in annotated(chosen, types, seed).items()}
+    for prefix, subset in (("", views), ("state_", views[-1:])):
+        row |= {prefix + name: value for name, value in annotated(subset, types, seed).items()}
     return row, table
 
 
@@ -139,7 +131,7 @@ def views_of(model: SCMOE, mdata: MuData | None = None) -> list[NDArray[np.float
 
 
 def usage_scores(table: pd.DataFrame) -> dict[str, float]:
-    """Spearman's correlations with the number of cells, of what is beyond chance; and how many types have experts of their own."""
+    """Correlations of what is beyond chance with the number of cells, and the share of types with own experts."""
     excess = table.assign(
         entropy=table["entropy"] - table["null_entropy"], divergence=table["divergence"] - table["null_divergence"]
     )
@@ -151,7 +143,10 @@ def usage_scores(table: pd.DataFrame) -> dict[str, float]:
 
 
 def annotated(views: Sequence[np.ndarray], types: pd.Series, seed: int) -> dict[str, float]:
-    """Scores of annotators that have not seen a cell's label, over the cells of all folds; the only cell of a type is in none."""
+    """Scores of annotators that have not seen a cell's label, over the cells of all folds.
+
+    The only cell of a type is in none.
+    """
     names, codes = np.unique(types, return_inverse=True)
     folds, predicted = split_labels(codes, seed), codes.copy()
     for fold in range(N_FOLDS):
@@ -170,19 +165,17 @@ def rare_experts_markdown(result: Mapping[str, Any]) -> str:
     frame = pd.DataFrame(result["rows"])
     grouped = frame.groupby("balance_weight")[list(SCORES)]
     mean, sd = grouped.mean(), grouped.std(ddof=1)
-    weights = [f"{weight:g}" for weight in mean.index]
-    lines = ["| weight of the balance loss | " + " | ".join(weights) + " |", "|---|" + "---:|" * len(weights)]
+    rows = []
     for name, head in SCORES.items():
-        cells = [
-            f"{mean.loc[w, name]:.{DECIMALS}f}"
-            + (f" ± {sd.loc[w, name]:.{DECIMALS}f}" if np.isfinite(sd.loc[w, name]) else "")
-            for w in mean.index
-        ]
-        lines.append(f"| {head} | " + " | ".join(cells) + " |")
+        cells = [plus_minus(mean.loc[weight, name], sd.loc[weight, name], DECIMALS) for weight in mean.index]
+        rows.append([head, *(cell.replace("\u00a0", " ") for cell in cells)])
+    heads = ["weight of the balance loss", *(f"{weight:g}" for weight in mean.index)]
     settings = result["settings"]
     note = (
-        f"{settings['data']}, {settings['n_cells']} cells, seeds {', '.join(map(str, settings['seeds']))}: mean and standard deviation. The "
-        f"network saw all cells and no label; annotators were fitted in {settings['n_folds']} folds, types of one cell are not scored. Entropy and divergence: Spearman's "
-        "correlation over types with the number of cells, after what groups of the same size drawn at random have is subtracted."
+        f"{settings['data']}, {settings['n_cells']} cells, seeds {', '.join(map(str, settings['seeds']))}: mean and "
+        "standard deviation. The network saw all cells and no label; annotators were fitted in "
+        f"{settings['n_folds']} folds, types of one cell are not scored. Entropy and divergence: Spearman's "
+        "correlation over types with the number of cells, after what groups of the same size drawn at random have is "
+        "subtracted."
     )
-    return "\n".join(lines) + "\n\n" + note + "\n"
+    return f"{markdown_table(heads, rows)}\n\n{note}\n"

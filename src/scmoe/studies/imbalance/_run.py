@@ -1,33 +1,28 @@
 """`run_imbalance`: what unequal labels do, and what helps, on data that anyone has; resumable."""
 
-import json
-import time
 from collections.abc import Sequence
 from dataclasses import asdict
 from itertools import chain
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 from mudata import MuData
-from scipy import sparse
 
-from scmoe._log import logger
 from scmoe._version import __version__
-from scmoe.benchmark._cells import known_labels, subset
-from scmoe.benchmark._kept import kept_result, write_text
 from scmoe.benchmark._plan import MANY_CELLS
-from scmoe.data._fingerprint import fingerprint
-from scmoe.datasets._bundled import bmmc_cite
 from scmoe.datasets._imbalance import MIN_CELLS, imbalance_total
 from scmoe.datasets._profile import profile
-from scmoe.datasets._read import read
 from scmoe.io._files import check_writable
 from scmoe.pp._prepare import prepare
 from scmoe.readout._held_out import N_FOLDS
+from scmoe.studies._data import BUNDLED, check_columns, content_hash, labeled_cells, load_data
+from scmoe.studies._run import FIGURES, run_tasks, write_result, write_tables
 from scmoe.studies.genes._data import source_of
 from scmoe.studies.imbalance._annotator import annotator_task, shared_by_donors
-from scmoe.studies.imbalance._figures import save_imbalance_figures
+from scmoe.studies.imbalance._claims import claims
+from scmoe.studies.imbalance._figures import figures
 from scmoe.studies.imbalance._plan import (
     ANNOTATOR,
     DONORS,
@@ -40,10 +35,8 @@ from scmoe.studies.imbalance._plan import (
     Task,
     plan,
 )
-from scmoe.studies.imbalance._report import imbalance_sections
 from scmoe.studies.imbalance._study import study_task
-from scmoe.studies.imbalance._verdicts import find_verdicts
-from scmoe.studies.speed._timing import single_thread
+from scmoe.studies.imbalance._tables import tables
 
 PARTS = (STUDY, ANNOTATOR)
 SEEDS = (0, 1, 2, 3, 4)
@@ -60,10 +53,10 @@ def run_imbalance(
     seeds: Sequence[int] = SEEDS,
     quick: bool = False,
 ) -> dict[str, Any]:
-    """Study rare labels: tokenizers, treatments and factors of imbalance, and what `class_balance` does for the labels of SCMOE.
+    """Study rare labels: tokenizers, treatments and factors of imbalance, and `class_balance` of SCMOE.
 
-    :doc:`/imbalance` says how it is made. Every result is a JSON file in ``output/runs``, kept when the command is given again, unless
-    data, settings, model or version have changed.
+    :doc:`/imbalance` says how it is made. Every result is a JSON file in ``output/runs``, kept when the command is
+    given again, unless data, settings, model or version have changed.
 
     Parameters
     ----------
@@ -84,8 +77,8 @@ def run_imbalance(
 
     Returns
     -------
-    The content of ``imbalance.json``: ``results`` (one a task), ``verdicts`` (hypotheses with measured difference, 95 % interval over seeds,
-    p-values and what that says) and ``settings``.
+    The content of ``imbalance.json``: ``results`` (one a task), ``verdicts`` (hypotheses with measured difference, 95 %
+    interval over seeds, p-values and what that says) and ``settings``.
 
     Raises
     ------
@@ -96,27 +89,30 @@ def run_imbalance(
     WriteError
         If `output` cannot be written.
     """
-    chosen, seeds = list(PARTS if parts is None else parts), list(seeds)[: N_SEEDS_QUICK if quick else None]
-    _check_chosen(chosen, seeds)
+    parts, seeds = list(PARTS if parts is None else parts), list(seeds)[: N_SEEDS_QUICK if quick else None]
+    _check_request(parts, seeds)
     folder, size = check_writable(output), QUICK if quick else FULL
-    mdata = bmmc_cite() if data is None else read(data)
-    for column in (labels, batch):
-        if column is not None and column not in mdata.obs:
-            raise KeyError(f"{column!r} is not a column of mdata.obs; found {', '.join(map(str, mdata.obs))}.")
-    source = source_of(mdata, labels, "bmmc_cite" if data is None else Path(data).stem)
-    cells = known_cells(mdata, labels)
+    mdata = load_data(data)
+    check_columns(mdata, labels, batch)
+    source = source_of(mdata, labels, BUNDLED if data is None else Path(data).stem)
+    cells = labeled_cells(mdata, labels)
+    prepare(cells)
     cases, skipped = cases_of(cells, labels, batch)
     contents = {STUDY: source.content, ANNOTATOR: content_of(cells, labels, batch)}
     tasks = [
         task
-        for task in plan(contents, chosen, cases, seeds, size)
+        for task in plan(contents, parts, cases, seeds, size)
         if task.case != NATURAL or task.seed == seeds[0] or cells.n_obs < MANY_CELLS
     ]
-    results = []
-    for i, task in enumerate(tasks, 1):
-        results.append(_result(task, source.adata, cells, labels, batch, folder, f"[{i}/{len(tasks)}] {task.name}"))
+
+    def perform(task: Task) -> dict[str, Any]:
+        if task.kind == STUDY:
+            return _null_for_nan(study_task(task, source.adata))
+        return _null_for_nan(annotator_task(task, cells, labels, batch))
+
+    results, _ = run_tasks(tasks, folder, perform)
     settings = {
-        "parts": chosen,
+        "parts": parts,
         "seeds": seeds,
         "quick": quick,
         "size": asdict(size) | {"rhos": list(size.rhos)},
@@ -124,40 +120,37 @@ def run_imbalance(
         "skipped": skipped,
         "scmoe": __version__,
     }
-    table = {"verdicts": find_verdicts(results), "settings": settings, "results": results}
-    sections = imbalance_sections(table)
-    write_text(folder / "imbalance.json", json.dumps(table, indent=1) + "\n")
-    write_text(folder / "imbalance.md", "\n\n".join(sections.values()) + "\n")
-    for name, text in sections.items():
-        write_text(check_writable(folder / "tables") / f"{name}.md", text + "\n")
-    save_imbalance_figures(table, folder / "figures")
+    table = {"verdicts": claims(results), "settings": settings, "results": results}
+    sections = tables(table)
+    write_result(folder, "imbalance", table, "\n\n".join(sections.values()) + "\n")
+    write_tables(folder, {name: text + "\n" for name, text in sections.items()})
+    figures(table, folder / FIGURES)
     return table
 
 
-def _check_chosen(chosen: Sequence[str], seeds: Sequence[int]) -> None:
+def _null_for_nan(value: Any) -> Any:
+    """Scores that do not exist are null in JSON, which has no NaN."""
+    if isinstance(value, dict):
+        return {name: _null_for_nan(item) for name, item in value.items()}
+    if isinstance(value, list):
+        return [_null_for_nan(item) for item in value]
+    return None if isinstance(value, float) and np.isnan(value) else value
+
+
+def _check_request(parts: Sequence[str], seeds: Sequence[int]) -> None:
     """Raise for an unknown part, and unless there are parts and seeds, each once and none negative."""
-    if unknown := [name for name in chosen if name not in PARTS]:
+    if unknown := [name for name in parts if name not in PARTS]:
         raise ValueError(f"There is no part {unknown[0]!r}; choose from {', '.join(PARTS)}.")
-    if not seeds or not chosen or len(set(seeds)) < len(seeds):
-        raise ValueError(f"Name at least one part and one seed, each seed once; found {chosen} and {seeds}.")
+    if not seeds or not parts or len(set(seeds)) < len(seeds):
+        raise ValueError(f"Name at least one part and one seed, each seed once; found {parts} and {seeds}.")
     if min(seeds) < 0:
         raise ValueError(f"Seeds must not be negative; found {min(seeds)}.")
 
 
-def known_cells(mdata: MuData, labels: str) -> MuData:
-    """The cells that have a label, prepared."""
-    known = known_labels(mdata, labels)
-    assert known is not None
-    cells = subset(mdata, mdata.obs_names[known.notna()], list(mdata.mod))
-    prepare(cells)
-    return cells
-
-
 def content_of(cells: MuData, labels: str, batch: str | None) -> str:
-    """Number of all that the annotator reads: values of all modalities, labels and batches."""
-    values = [sparse.csr_matrix(each.X) if sparse.issparse(each.X) else each.X for each in cells.mod.values()]
+    """Hash of all that the annotator reads: values of all modalities, labels and batches."""
     columns = [cells.obs[column].astype(str) for column in (labels, batch) if column is not None]
-    return str(fingerprint(*values, names=[str(batch), *cells.obs_names, *chain(*columns)]))
+    return content_hash([m.X for m in cells.mod.values()], [str(batch), *cells.obs_names, *chain(*columns)])
 
 
 def cases_of(cells: MuData, labels: str, batch: str | None) -> tuple[list[str], list[str]]:
@@ -184,19 +177,3 @@ def cases_of(cells: MuData, labels: str, batch: str | None) -> tuple[list[str], 
     if n_missing := int(cells.obs[batch].isna().sum()):
         skipped.append(f"{n_missing} cells without a value of {batch!r}, in the case {DONORS}")
     return [*cases, DONORS], skipped
-
-
-def _result(task: Task, adata: Any, cells: MuData, labels: str, batch: str | None, folder: Path, title: str) -> Any:
-    """The result of an earlier start or a new one."""
-    file = check_writable(folder / "runs") / f"{task.name}.json"
-    about = {name: getattr(task, name) for name in ("kind", "case", "seed")}
-    if (kept := kept_result(file, task.key)) is not None:
-        logger.info("%s: kept", title)
-        return about | kept
-    start = time.perf_counter()
-    with single_thread():  # other libraries raise torch's number of threads
-        found = study_task(task, adata) if task.kind == STUDY else annotator_task(task, cells, labels, batch)
-    text = json.dumps({"key": task.key} | found).replace("NaN", "null")
-    write_text(file, text + "\n")
-    logger.info("%s: done in %.0f s", title, time.perf_counter() - start)
-    return about | {name: value for name, value in json.loads(text).items() if name != "key"}

@@ -24,9 +24,9 @@ from scmoe.readout._softmax import fit_softmax
 from scmoe.studies.genes._data import LABEL, log_values, variable_genes
 from scmoe.studies.genes._probe import CPU
 from scmoe.studies.imbalance._plan import (
+    AUGMENTED,
     EVERYWHERE,
     LINEAR,
-    MADE,
     MAIN_RHO,
     MIN_RARE,
     NONE,
@@ -40,7 +40,7 @@ from scmoe.studies.imbalance._plan import (
 )
 
 FRACTIONS = (0.7, 0.0, 0.3)
-"""Of training, validation and test cells; nothing is chosen, so no cells are set aside for it."""
+"""Of training, validation and test cells; nothing is selected, so no cells are set aside for it."""
 MIN_LABELS = 4
 """Labels that take part at least, even if the largest factors are then impossible."""
 SCORES = (
@@ -68,12 +68,12 @@ def study_task(task: Task, adata: AnnData) -> dict[str, Any]:
     fit = linear_fit(seed) if task.case == LINEAR else network_fit(task.case, train, size, seed)
     main, rows = min(rhos, key=lambda rho: abs(rho - MAIN_RHO)), []
     for rho in rhos:
-        drawn = imbalance(labeled, LABEL, rho, n_total=total, order="random", min_cells=MIN_RARE, seed=seed)
-        rank = drawn.uns[UNS_ROOT][IMBALANCE]["types"].set_index("label")["rank"]
-        drawn = AnnData(drawn.X, obs=drawn.obs[[LABEL]].astype(str), var=drawn.var)
+        cells = imbalance(labeled, LABEL, rho, n_total=total, order="random", min_cells=MIN_RARE, seed=seed)
+        rank = cells.uns[UNS_ROOT][IMBALANCE]["types"].set_index("label")["rank"]
+        cells = AnnData(cells.X, obs=cells.obs[[LABEL]].astype(str), var=cells.var)
         for treatment in TREATMENTS:
             if rho == main or treatment in EVERYWHERE:
-                scores = treated(fit, drawn, test, treatment, rank, seed)
+                scores = treated(fit, cells, test, treatment, rank, seed)
                 rows.append({"rho": rho, "main": rho == main, "treatment": treatment, **scores})
     return {"rows": rows, "n_total": total, "n_test": test.n_obs, "n_labels": int(labeled.obs[LABEL].nunique())}
 
@@ -92,22 +92,22 @@ def study_split(adata: AnnData, size: Size, seed: int) -> tuple[AnnData, AnnData
     # Each can come to be the most frequent one or the rarest.
     used = counts.index[counts >= min(MIN_RARE * max(size.rhos), counts.iloc[MIN_LABELS - 1])]
     train.obs[LABEL] = train.obs[LABEL].astype(object).where(train.obs[LABEL].isin(used), None)
-    chosen = np.flatnonzero(test.obs[LABEL].isin(used))
-    if len(chosen) > size.n_test:
-        chosen = np.sort(np.random.default_rng(seed).choice(chosen, size.n_test, replace=False))
-    for each in (train, test):
-        del each.obs[SPLIT]
-    return train, test[chosen].copy()
+    tested = np.flatnonzero(test.obs[LABEL].isin(used))
+    if len(tested) > size.n_test:
+        tested = np.sort(np.random.default_rng(seed).choice(tested, size.n_test, replace=False))
+    for subset in (train, test):
+        del subset.obs[SPLIT]
+    return train, test[tested].copy()
 
 
 def possible_rhos(labeled: AnnData, rhos: tuple[float, ...], seed: int) -> tuple[list[float], int]:
     """The factors that leave the rarest label enough cells, and the number of cells that all of them have."""
-    n_labels, kept = labeled.obs[LABEL].nunique(), list(rhos)
+    n_labels, possible = labeled.obs[LABEL].nunique(), list(rhos)
     while True:
-        total = imbalance_total(labeled, LABEL, kept, order="random", seed=seed)
-        if len(kept) == 1 or profile(n_labels, kept[-1], total).min() >= MIN_RARE:
-            return kept, total
-        kept.pop()
+        total = imbalance_total(labeled, LABEL, possible, order="random", seed=seed)
+        if len(possible) == 1 or profile(n_labels, possible[-1], total).min() >= MIN_RARE:
+            return possible, total
+        possible.pop()
 
 
 def network_fit(tokenizer: str, train: AnnData, size: Size, seed: int) -> Fit:
@@ -150,28 +150,29 @@ def linear_fit(seed: int) -> Fit:
     return fit
 
 
-def treated(fit: Fit, drawn: AnnData, test: AnnData, treatment: str, rank: pd.Series, seed: int) -> dict[str, float]:
+def treated(fit: Fit, labeled: AnnData, test: AnnData, treatment: str, rank: pd.Series, seed: int) -> dict[str, float]:
     """Scores on test cells, which keep the frequencies that they have.
 
-    The tail are the same labels at every factor, those of the last ranks: at a factor of 1, how well they are told while they are not rare.
+    The tail are the same labels at every factor, those of the last ranks: at a factor of 1, how well they are
+    recognized while they are not rare.
     """
-    cells = resampled(drawn, treatment, seed)
+    cells = resampled(labeled, treatment, seed)
     probability = fit(cells, NONE if treatment in RESAMPLED else treatment)(test)
-    counts = drawn.obs[LABEL].value_counts()
+    counts = labeled.obs[LABEL].value_counts()
     return label_scores(test.obs[LABEL].to_numpy(str), probability, counts, frequency=len(rank) - rank)
 
 
-def resampled(drawn: AnnData, treatment: str, seed: int) -> AnnData:
+def resampled(cells: AnnData, treatment: str, seed: int) -> AnnData:
     """Training cells as a treatment changes them; T is the mean number of cells a label."""
     if treatment == OVER:
-        return oversample(drawn, LABEL, seed=seed)
+        return oversample(cells, LABEL, seed=seed)
     if treatment == UNDER_T:
-        return undersample(drawn, LABEL, threshold=drawn.n_obs // drawn.obs[LABEL].nunique(), seed=seed)
+        return undersample(cells, LABEL, threshold=cells.n_obs // cells.obs[LABEL].nunique(), seed=seed)
     if treatment == UNDER_MIN:
-        return undersample(drawn, LABEL, seed=seed)
-    if treatment in MADE:
-        return augment(drawn, LABEL, method=MADE[treatment], seed=seed)
-    return drawn
+        return undersample(cells, LABEL, seed=seed)
+    if treatment in AUGMENTED:
+        return augment(cells, LABEL, method=AUGMENTED[treatment], seed=seed)
+    return cells
 
 
 def label_scores(
@@ -182,12 +183,12 @@ def label_scores(
 ) -> dict[str, float]:
     """`SCORES`, and the correlation of recall and training cells; the tail is by `frequency`, or by training cells."""
     names = list(probability.columns.astype(str))
-    found = np.array(names)[probability.to_numpy().argmax(1)]
+    predicted = np.array(names)[probability.to_numpy().argmax(1)]
     counts = pd.Series(n_train).reindex(names, fill_value=0)
     order = counts if frequency is None else frequency.reindex(names)
-    scores = classification_scores(truth, found, probability.to_numpy(), labels=names, n_train=order)
+    scores = classification_scores(truth, predicted, probability.to_numpy(), labels=names, n_train=order)
     seen = [name for name in names if (truth == name).any()]
-    recall = pd.Series(recall_score(truth, found, labels=seen, average=None, zero_division=0), index=seen)
+    recall = pd.Series(recall_score(truth, predicted, labels=seen, average=None, zero_division=0), index=seen)
     return {name: float(getattr(scores, name)) for name in SCORES} | {
         "recall_slope": recall_slope(recall, counts[seen]),
         "n_rarest": float(counts.min()),

@@ -24,8 +24,8 @@ N_TOP = 20
 class Responses(NamedTuple):
     """Perturbations of a screen, each with its mean response.
 
-    `perturbed` says which genes were perturbed, (perturbations, genes), boolean; `change` is the change of the log-normalized
-    sum of the cells against the control, (perturbations, genes); `name` is the condition.
+    `perturbed` says which genes were perturbed, (perturbations, genes), boolean; `change` is the change of the
+    log-normalized sum of the cells against the control, (perturbations, genes); `name` is the condition.
     """
 
     name: list[str]
@@ -34,7 +34,9 @@ class Responses(NamedTuple):
 
 
 def responses(screen: AnnData) -> Responses:
-    """Change of ln(1 + 10 000 x / total) of each gene against the control, of counts summed over the cells of a condition.
+    """Change of ln(1 + 10 000 x / total) of each gene against the control.
+
+    Counts are summed over the cells of a condition.
 
     Parameters
     ----------
@@ -78,9 +80,10 @@ def ridge_response(
 ) -> NDArray[np.float64]:
     """Predict the response to perturbations by ridge regression on features of the genes that they hit.
 
-    A perturbation's features are the sum of those of its genes, each feature z-scored over all genes; what is regressed on them
-    is the change of every gene. The penalty, one for all genes, is chosen by cross-validation that leaves out all perturbations of
-    one gene at a time: leaving out one perturbation would keep pairs with the same gene, and favor too small a penalty.
+    A perturbation's features are the sum of those of its genes, each feature z-scored over all genes; what is regressed
+    on them is the change of every gene. The penalty, one for all genes, is chosen by cross-validation that leaves out
+    all perturbations of one gene at a time: leaving out one perturbation would keep pairs with the same gene, and favor
+    too small a penalty.
 
     Parameters
     ----------
@@ -128,8 +131,8 @@ def check_features(
     missing = needed & ~np.isfinite(checked).all(axis=1)
     if missing.any():
         raise ValueError(
-            f"The features {name!r} are missing for {missing.sum()} of the {needed.sum()} genes that need them, the first is "
-            f"{genes[missing.argmax()]!r}. Leave these genes out of the screen, or use other features."
+            f"The features {name!r} are missing for {missing.sum()} of the {needed.sum()} genes that need them, "
+            f"the first is {genes[missing.argmax()]!r}. Leave these genes out of the screen, or use other features."
         )
     return checked
 
@@ -137,7 +140,7 @@ def check_features(
 def response_scores(
     truth: NDArray[np.floating], predicted: NDArray[np.floating], perturbed: NDArray[np.bool_]
 ) -> dict[str, NDArray[np.float64]]:
-    """Scores of each perturbation over the genes that it does not hit itself, and over the 20 of these that change most.
+    """Scores of each perturbation over the genes that it does not hit, and over the 20 of these that change most.
 
     Parameters
     ----------
@@ -154,9 +157,9 @@ def response_scores(
     order = np.argsort(-np.nan_to_num(np.abs(scored), nan=-1.0), axis=1, kind="stable")
     top = np.take_along_axis(scored, order[:, :N_TOP], axis=1)
     predicted_top = np.take_along_axis(predicted, order[:, :N_TOP], axis=1)
-    found: dict[str, NDArray[np.float64]] = {}
+    scores: dict[str, NDArray[np.float64]] = {}
     for suffix, y, p in (("", scored, predicted), ("_top", top, predicted_top)):
         table = feature_scores(y.T, p.T)
-        found[f"mse{suffix}"] = table["rmse"].to_numpy() ** 2
-        found[f"pearson{suffix}"] = table["pearson"].to_numpy()
-    return found
+        scores[f"mse{suffix}"] = table["rmse"].to_numpy() ** 2
+        scores[f"pearson{suffix}"] = table["pearson"].to_numpy()
+    return scores

@@ -20,8 +20,8 @@ def gene_context_features(context: Iterable[NDArray[np.floating]]) -> NDArray[np
     Parameters
     ----------
     context
-        For each cell (genes, width): an array of cells x genes x width, or anything that yields cell after cell. Take control
-        cells: what a perturbation does is to be predicted.
+        For each cell (genes, width): an array of cells x genes x width, or anything that yields cell after cell. Take
+        control cells: what a perturbation does is to be predicted.
 
     Returns
     -------
@@ -37,7 +37,8 @@ def gene_context_features(context: Iterable[NDArray[np.floating]]) -> NDArray[np
         cell = np.asarray(cell, np.float64)
         if cell.ndim != 2 or (n_cells and cell.shape != total.shape):
             raise ValueError(
-                f"Each cell must have genes x width, the same for all; found the shape {cell.shape} for cell {n_cells + 1}."
+                "Each cell must have genes x width, the same for all; "
+                f"found the shape {cell.shape} for cell {n_cells + 1}."
             )
         total, n_cells = total + cell, n_cells + 1
     if not n_cells:
@@ -59,7 +60,8 @@ def to_gears(screen: AnnData, gene_features: NDArray[np.floating]) -> AnnData:
     -------
     AnnData
         A copy with ln(1 + 10 000 x / total) in ``X``, counts in ``layers["counts"]``, ``var["gene_name"]``, and
-        ``varm["gene_context"]``, which takes the place of the learned embeddings of genes. Write it with ``write_h5ad``.
+        ``varm["gene_context"]``, which takes the place of the learned embeddings of genes. Write it with
+        ``write_h5ad``.
 
     Raises
     ------
@@ -70,9 +72,9 @@ def to_gears(screen: AnnData, gene_features: NDArray[np.floating]) -> AnnData:
     if "cell_type" not in screen.obs:
         raise ValueError("GEARS needs obs['cell_type']; found none. Give all cells one type if they are of one line.")
     all_genes = np.ones(screen.n_vars, dtype=bool)
-    made = screen.copy()
-    made.layers[COUNTS_LAYER] = screen.X.copy()
-    made.X = log_normalize(screen.X)
-    made.var["gene_name"] = screen.var_names.to_numpy()
-    made.varm[CONTEXT] = check_features(CONTEXT, gene_features, screen.var_names, all_genes).astype(np.float32)
-    return made
+    out = screen.copy()
+    out.layers[COUNTS_LAYER] = screen.X.copy()
+    out.X = log_normalize(screen.X)
+    out.var["gene_name"] = screen.var_names.to_numpy()
+    out.varm[CONTEXT] = check_features(CONTEXT, gene_features, screen.var_names, all_genes).astype(np.float32)
+    return out

@@ -1,10 +1,8 @@
 """`run_perturbation`: a simulated screen of knock-outs, and what can be predicted of it."""
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from itertools import combinations
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -18,11 +16,12 @@ from tqdm.auto import tqdm
 from scmoe._keys import GRN
 from scmoe._version import __version__
 from scmoe.datasets.grn._cells import simulate_grn
-from scmoe.io._files import atomic_path, check_writable
+from scmoe.io._files import check_writable
 from scmoe.pp._normalize import log_normalize
+from scmoe.studies._report import markdown_table, plus_minus
+from scmoe.studies._run import pick_seeds, single_thread, write_result
 from scmoe.studies.perturbation._baselines import CONDITION, CONTROL, N_TOP
 from scmoe.studies.perturbation._table import N_FOLDS, SCORES, perturbation_table
-from scmoe.studies.speed._timing import single_thread
 
 BACKBONE = "bifurcating"
 N_GENES, N_DOUBLES = 100, 12
@@ -40,7 +39,7 @@ GeneFeatures = Callable[[AnnData], NDArray[np.floating]]
 
 
 def simulate_screen(seed: int, *, n_cells: int = N_CELLS, n_doubles: int = N_DOUBLES) -> AnnData:
-    """Counts of control cells, and of cells without one transcription factor or without two, from one simulated network.
+    """Counts of control cells, and of cells without one or two transcription factors, from one simulated network.
 
     Parameters
     ----------
@@ -61,8 +60,8 @@ def simulate_screen(seed: int, *, n_cells: int = N_CELLS, n_doubles: int = N_DOU
     pairs = [
         (a, b) for (a, m), (b, n) in combinations(zip(factors["gene"], factors["module"], strict=True), 2) if m != n
     ]
-    chosen = np.random.default_rng(seed).choice(len(pairs), n_doubles, replace=False)
-    sets = [(gene,) for gene in factors["gene"]] + [pairs[i] for i in chosen]
+    doubles = np.random.default_rng(seed).choice(len(pairs), n_doubles, replace=False)
+    sets = [(gene,) for gene in factors["gene"]] + [pairs[i] for i in doubles]
     for genes in tqdm(sets, desc="simulated knock-outs"):
         parts["+".join((*genes, CONTROL)[:2])] = _simulated(seed, n_cells, genes)
     rna = {name: mdata.mod["rna"] for name, mdata in parts.items()}
@@ -77,7 +76,7 @@ def _simulated(seed: int, n_cells: int, genes: Sequence[str]) -> MuData:
 
 
 def pca_loadings(control: AnnData) -> NDArray[np.float64]:
-    """Loadings of 10 principal components of the log-normalized control cells, (genes, 10): which genes vary together."""
+    """Loadings of 10 principal components of log-normalized control cells, (genes, 10): which genes vary together."""
     values = np.asarray(log_normalize(control.X).todense())
     return np.asarray(PCA(N_LOADINGS, svd_solver="full").fit(values).components_.T)
 
@@ -115,27 +114,22 @@ def run_perturbation(
     Raises
     ------
     ValueError
-        Features do not fit the genes.
+        Features do not fit the genes, or no seed is given.
     """
     folder = check_writable(output)
-    seeds = list(seeds)[:1] if quick else list(seeds)
+    seeds = pick_seeds(seeds, quick=quick)
     n_cells = N_CELLS // 5 if quick else N_CELLS
     tables = []
     with single_thread():
         for seed in seeds:
             screen = simulate_screen(seed, n_cells=n_cells)
             control = screen[screen.obs[CONDITION] == CONTROL].copy()
-            made = {name: function(control) for name, function in features.items()}
-            tables.append(perturbation_table(made, screen, seed=seed).assign(seed=seed))
+            of_genes = {name: function(control) for name, function in features.items()}
+            tables.append(perturbation_table(of_genes, screen, seed=seed).assign(seed=seed))
     table = pd.concat(tables, ignore_index=True)
     settings = {"n_cells": n_cells, "seeds": seeds, "scmoe": __version__}
-    held: dict[str, Any] = {"rows": table.to_dict("records"), "settings": settings}
-    for name, text in (
-        ("perturbation.json", json.dumps(held, indent=1) + "\n"),
-        ("perturbation.md", perturbation_markdown(table, n_cells)),
-    ):
-        with atomic_path(folder / name) as temporary:
-            temporary.write_text(text, encoding="utf-8")
+    result = {"rows": table.to_dict("records"), "settings": settings}
+    write_result(folder, "perturbation", result, perturbation_markdown(table, n_cells))
     return table
 
 
@@ -146,21 +140,17 @@ def perturbation_markdown(table: pd.DataFrame, n_cells: int) -> str:
     mean, spread = grouped.mean(), grouped.std()
     parts = []
     for setting in sorted(table["setting"].unique(), reverse=True):
-        lines = [f"| {setting} | {' | '.join(HEADS.values())} |", "|---|" + "---:|" * len(HEADS)]
+        rows = []
         for method in mean.loc[setting].index:
-            cells = [_cell(mean.loc[(setting, method), score], spread.loc[(setting, method), score]) for score in HEADS]
-            lines.append(f"| {method} | {' | '.join(cells)} |")
-        parts.append("\n".join(lines))
+            means, spreads = mean.loc[(setting, method)], spread.loc[(setting, method)]
+            rows.append([method, *(plus_minus(means[score], spreads[score], DECIMALS) for score in HEADS)])
+        parts.append(markdown_table([setting, *HEADS.values()], rows))
     one = table[table["method"] == table["method"].iloc[0]]
     count = ", ".join(f"{n} {setting}" for setting, n in one["setting"].value_counts().items())
     parts.append(
         f"Simulated knock-outs of transcription factors ({BACKBONE}, {N_GENES} genes, {n_cells} cells each), seeds "
-        f"{', '.join(map(str, one['seed'].unique()))}. Means over left-out perturbations ({count}), ± the standard deviation over "
-        "seeds. What is predicted is the change of each gene in the log-normalized sum of the cells; perturbed genes are not "
-        f"scored. {N_FOLDS} folds over perturbed genes and pairs."
+        f"{', '.join(map(str, one['seed'].unique()))}. Means over left-out perturbations ({count}), ± the standard "
+        "deviation over seeds. What is predicted is the change of each gene in the log-normalized sum of the cells; "
+        f"perturbed genes are not scored. {N_FOLDS} folds over perturbed genes and pairs."
     )
     return "\n\n".join(parts) + "\n"
-
-
-def _cell(mean: float, spread: float) -> str:
-    return f"{mean:.{DECIMALS}f}" + ("" if np.isnan(spread) else f"\u00a0±\u00a0{spread:.{DECIMALS}f}")

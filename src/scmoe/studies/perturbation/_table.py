@@ -24,10 +24,10 @@ def perturbation_table(
 ) -> pd.DataFrame:
     """Predict the response to left-out perturbations from features of genes, beside baselines and random features.
 
-    In each of 5 folds, a fifth of the perturbed genes is unseen, alone and in pairs, and so is a fifth of the pairs of other
-    genes. The methods are "no change"; "mean", of the known responses; "additive", the sum of known responses to the genes
-    alone; "ridge, NAME" by `ridge_response` for each of the features; and "ridge, random WIDTH" with normal random numbers of
-    the same width, which know nothing of genes.
+    In each of 5 folds, a fifth of the perturbed genes is unseen, alone and in pairs, and so is a fifth of the pairs of
+    other genes. The methods are "no change"; "mean", of the known responses; "additive", the sum of known responses to
+    the genes alone; "ridge, NAME" by `ridge_response` for each of the features; and "ridge, random WIDTH" with normal
+    random numbers of the same width, which know nothing of genes.
 
     Parameters
     ----------
@@ -40,15 +40,16 @@ def perturbation_table(
 
     Returns
     -------
-    One row for each method and left-out perturbation: ``method``, ``condition``, ``setting`` ("single", or "double, n seen" with n
-    of its genes known alone), and the scores over genes ``mse``, ``pearson`` and, over the 20 genes that change most, ``mse_top``
-    and ``pearson_top``. Perturbed genes are neither scored nor learned from: that a knocked-out gene is absent is no response. A
-    pair is left out in up to three folds, and has a row for each.
+    One row for each method and left-out perturbation: ``method``, ``condition``, ``setting`` ("single", or "double, n
+    seen" with n of its genes known alone), and the scores over genes ``mse``, ``pearson`` and, over the 20 genes that
+    change most, ``mse_top`` and ``pearson_top``. Perturbed genes are neither scored nor learned from: that a
+    knocked-out gene is absent is no response. A pair is left out in up to three folds, and has a row for each.
 
     Raises
     ------
     ValueError
-        The screen is unusable (the message says why), it has fewer than 5 perturbed genes, or features do not fit its genes.
+        The screen is unusable (the message says why), it has fewer than 5 perturbed genes, or features do not fit its
+        genes.
     """
     known = responses(screen)
     hit = np.asarray(known.perturbed.any(axis=0))

@@ -1,13 +1,12 @@
 """Data of the replication: cells that have a label and every modality, prepared and stored once for all methods."""
 
-import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 from mudata import MuData
-from scipy.sparse import csr_matrix, issparse
 
 from scmoe._check import check_mdata, layer_names
 from scmoe._log import logger
@@ -19,14 +18,15 @@ from scmoe.datasets._write import write
 from scmoe.datasets.grn._cells import simulate_grn
 from scmoe.io._files import check_writable
 from scmoe.pp._prepare import prepare
+from scmoe.studies._data import BUNDLED, content_hash
 
-GRN, BMMC = "grn", "bmmc_cite"
+GRN = "grn"
 LABEL = "group"
 """Column of the stored data with the true groups."""
 N_FOLDS = 5
 MIN_FOLD = 10
 """Test cells of a fold."""
-GRN_LABELS, BMMC_LABELS = "stage", "cell_type"
+GRN_LABELS, BUNDLED_LABELS = "stage", "cell_type"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,20 +77,23 @@ def make_sources(
 def _sources(
     folder: Path, data: Sequence[str | Path], labels: Sequence[str], seeds: Sequence[int], real_seeds: Sequence[int]
 ) -> Iterator[Source]:
-    own = [Path(path).expanduser().resolve() for path in data]
-    names = [GRN, BMMC, *(path.stem for path in own)]
+    paths = [Path(path).expanduser().resolve() for path in data]
+    names = [GRN, BUNDLED, *(path.stem for path in paths)]
     if repeated := [name for name in names if names.count(name) > 1]:
         raise ValueError(f"Two data sets are called {repeated[0]!r}. Rename the file.")
-    read_in = [(path.stem, read(path), column) for path, column in zip(own, labels, strict=True)]
-    checked = [(name, complete_cells(mdata, column, name), mdata.n_obs) for name, mdata, column in read_in]
+    # All files are read before the simulation, so that a wrong column is reported at once.
+    data_sets = []
+    for path, column in zip(paths, labels, strict=True):
+        mdata = read(path)
+        data_sets.append((path.stem, complete_cells(mdata, column, path.stem), mdata.n_obs))
     for seed in seeds:
         logger.info("Simulating %s, seed %d", GRN, seed)
         mdata = simulate_grn(seed=seed)
         cells = complete_cells(mdata, GRN_LABELS, GRN)
         yield _store(cells, GRN, folder / f"{GRN}-seed{seed}.h5mu", mdata.n_obs, (seed,))
     bundled = bmmc_cite()
-    checked.insert(0, (BMMC, complete_cells(bundled, BMMC_LABELS, BMMC), bundled.n_obs))
-    for name, cells, n_cells in checked:
+    data_sets.insert(0, (BUNDLED, complete_cells(bundled, BUNDLED_LABELS, BUNDLED), bundled.n_obs))
+    for name, cells, n_cells in data_sets:
         yield _store(cells, name, folder / f"{name}.h5mu", n_cells, tuple(real_seeds))
 
 
@@ -100,8 +103,8 @@ def complete_cells(mdata: MuData, labels: str, name: str) -> MuData:
     if len(modalities) < 2:
         raise ValueError(f"{name} has one modality only, {modalities[0]!r}; a combination needs at least two.")
     if labels not in mdata.obs:
-        found = ", ".join(map(str, mdata.obs)) or "none"
-        raise KeyError(f"{labels!r} is not a column of mdata.obs of {name}; found {found}.")
+        columns = ", ".join(map(str, mdata.obs)) or "none"
+        raise KeyError(f"{labels!r} is not a column of mdata.obs of {name}; found {columns}.")
     known = known_labels(mdata, labels)
     assert known is not None
     cells = mdata.obs_names[known.notna().to_numpy()]
@@ -130,7 +133,7 @@ def _store(mdata: MuData, name: str, path: Path, n_cells: int, seeds: tuple[int,
         name=name,
         path=str(path),
         seeds=seeds,
-        content=content_hash(mdata),
+        content=hash_of(mdata),
         kinds=prepared_kinds(mdata, list(mdata.mod)),
         n_cells=mdata.n_obs,
         n_left_out=n_cells - mdata.n_obs,
@@ -138,14 +141,11 @@ def _store(mdata: MuData, name: str, path: Path, n_cells: int, seeds: tuple[int,
     )
 
 
-def content_hash(mdata: MuData) -> str:
+def hash_of(mdata: MuData) -> str:
     """Hash of values, names and labels, whatever the file they came from."""
-    found = hashlib.sha256("\n".join([*mdata.obs_names, *label_texts(mdata.obs[LABEL])]).encode())
+    matrices: list[Any] = []
+    texts = [*mdata.obs_names, *label_texts(mdata.obs[LABEL])]
     for name, adata in mdata.mod.items():
-        found.update("\n".join([name, *adata.var_names]).encode())
-        for values in (adata.X, *(adata.layers[name] for name in layer_names(adata))):
-            sparse = csr_matrix(values) if issparse(values) else None
-            arrays = (values,) if sparse is None else (sparse.data, sparse.indices, sparse.indptr)
-            for array in arrays:
-                found.update(array.tobytes())
-    return found.hexdigest()
+        texts += [name, *adata.var_names]
+        matrices += [adata.X, *(adata.layers[layer] for layer in layer_names(adata))]
+    return content_hash(matrices, texts)

@@ -1,6 +1,6 @@
 """Figures of the replication: drawn from results and stored cells."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,24 +17,25 @@ from scmoe.io._files import check_writable
 from scmoe.pl._attention import attention
 from scmoe.pl._expert_usage import expert_usage
 from scmoe.pl._heatmap import heatmap
-from scmoe.pl._save import show_or_save
 from scmoe.pl._tcav import tcav
-from scmoe.studies.explain._conflict import MODELS, mean_interval
+from scmoe.studies._report import Results, error_bar, hide_spines, save_figure
+from scmoe.studies._statistics import mean_interval
+from scmoe.studies.explain._conflict import MODELS
 from scmoe.studies.explain._conflict_report import conflict_figure
+from scmoe.studies.replicate._claims import ARI, by_seed
 from scmoe.studies.replicate._data import LABEL
 from scmoe.studies.replicate._forms import OURS, REFERENCE
 from scmoe.studies.replicate._plan import ALL_FOUR, CONFLICT, EXPLAIN, GRN_SETS, PCA, Task
 from scmoe.studies.replicate._studies import PART, TEST, TRAINING
 from scmoe.studies.replicate._tables import LABELS
-from scmoe.studies.replicate._verdicts import ARI, by_seed
 
-SHOWN = (REFERENCE, OURS, PCA)
+FORMS = (REFERENCE, OURS, PCA)
 MARKERS = {TRAINING: ("o", 8), TEST: ("^", 22)}
 MIN_CELLS = 5
 """Of a group, to be drawn in the expert usage."""
 
 
-def save_replicate_figures(table: Mapping[str, Any], data: Path, folder: Path) -> None:
+def figures(table: Mapping[str, Any], data: Path, folder: Path) -> None:
     """Write all figures for which there are results.
 
     Parameters
@@ -51,26 +52,23 @@ def save_replicate_figures(table: Mapping[str, Any], data: Path, folder: Path) -
     for result in table["results"]:
         if result["study"] == EXPLAIN:
             _explained_figures(result, data, target)
-    for form in SHOWN:
-        mine = [each for each in table["results"] if (each["study"], each["method"]) == (CONFLICT, form)]
-        rows = [row for each in mine for row in each["rows"]]
-        if rows:
-            conflict_figure(
-                {"rows": rows, "settings": {"models": list(MODELS)}}, target / f"fig1b_gradients_{form}.png"
-            )
+    for form in FORMS:
+        of_form = [r for r in table["results"] if (r["study"], r["method"]) == (CONFLICT, form)]
+        if rows := [row for result in of_form for row in result["rows"]]:
+            result = {"rows": rows, "settings": {"models": list(MODELS)}}
+            conflict_figure(result, target / f"fig1b_gradients_{form}.png")
 
 
-def modalities_figure(results: Sequence[Mapping[str, Any]], path: Path) -> None:
+def modalities_figure(results: Results, path: Path) -> None:
     """ARI by set of modalities: points are seeds, bars 95 % intervals (Figure 1a)."""
-    figure, axes = plt.subplots(1, len(SHOWN), figsize=(3.6 * len(SHOWN), 3.4), sharey=True, layout="constrained")
-    for ax, form in zip(axes, SHOWN, strict=True):
+    figure, axes = plt.subplots(1, len(FORMS), figsize=(3.6 * len(FORMS), 3.4), sharey=True, layout="constrained")
+    for ax, form in zip(axes, FORMS, strict=True):
         _modalities_panel(ax, results, form)
     axes[0].set_ylabel("ARI, test cells")
-    show_or_save(figure, show=False, save=path)
-    plt.close(figure)
+    save_figure(figure, path)
 
 
-def _modalities_panel(ax: Axes, results: Sequence[Mapping[str, Any]], form: str) -> None:
+def _modalities_panel(ax: Axes, results: Results, form: str) -> None:
     means = []
     for place, modalities in enumerate(GRN_SETS):
         values = np.array(list(by_seed(results, form, modalities, ARI).values()))
@@ -79,15 +77,14 @@ def _modalities_panel(ax: Axes, results: Sequence[Mapping[str, Any]], form: str)
         mean, interval = mean_interval(values)
         means.append(mean)
         ax.scatter(np.full(len(values), place - 0.12), values, s=14, color="0.6", zorder=2)
-        spread = None if interval is None else [[mean - interval[0]], [interval[1] - mean]]
-        ax.errorbar(place + 0.08, mean, yerr=spread, fmt="o", color="C0", capsize=3, zorder=3)
-    names = ["\n".join(each) if each != ALL_FOUR else "all\nfour" for each in GRN_SETS]
+        ax.errorbar(place + 0.08, mean, yerr=error_bar(mean, interval), fmt="o", color="C0", capsize=3, zorder=3)
+    names = ["\n".join(modalities) if modalities != ALL_FOUR else "all\nfour" for modalities in GRN_SETS]
     ax.set_xticks(range(len(GRN_SETS)), names)
     ax.set_xlim(-0.5, len(GRN_SETS) - 0.5)
     ax.set_ylim(0, 1)
     gap = f"\nspread of the means {max(means) - min(means):.2f}" if means else ""
     ax.set_title(LABELS[form] + gap, loc="left", fontsize="medium")
-    ax.spines[["top", "right"]].set_visible(False)
+    hide_spines(ax)
 
 
 def _explained_figures(result: Mapping[str, Any], data: Path, target: Path) -> None:
@@ -119,8 +116,7 @@ def confusion_figure(result: Mapping[str, Any], path: Path) -> None:
     ax = heatmap(
         shares, cmap="viridis", norm=Normalize(0, 1), colorbar="share of the group's cells", baseline=0, title=title
     )
-    show_or_save(ax.figure, show=False, save=path)
-    plt.close("all")
+    save_figure(ax.figure, path)
 
 
 def umap_figure(mdata: MuData, title: str, path: Path) -> None:
@@ -130,22 +126,13 @@ def umap_figure(mdata: MuData, title: str, path: Path) -> None:
     groups = mdata.obs[LABEL].astype(str).to_numpy()
     for place, group in enumerate(np.unique(groups)):
         for name, (marker, size) in MARKERS.items():
-            mine = (groups == group) & (part == name)
-            label = group if name == TRAINING else None
-            ax.scatter(
-                points[mine, 0],
-                points[mine, 1],
-                s=size,
-                marker=marker,
-                color=f"C{place % 10}",
-                label=label,
-                linewidths=0,
-            )
+            x, y = points[(groups == group) & (part == name)].T
+            label, color = group if name == TRAINING else None, f"C{place % 10}"
+            ax.scatter(x, y, s=size, marker=marker, color=color, label=label, linewidths=0)
     ax.legend(title=LABEL, frameon=False, loc="center left", bbox_to_anchor=(1, 0.5))
     ax.set_xticks([])
     ax.set_yticks([])
     ax.set_xlabel("UMAP 1")
     ax.set_ylabel("UMAP 2")
     ax.set_title(f"{title} (triangles: test cells)", loc="left", fontsize="medium")
-    show_or_save(figure, show=False, save=path)
-    plt.close(figure)
+    save_figure(figure, path)

@@ -27,8 +27,8 @@ class Form:
     epochs, batch_size
         None: the defaults.
     published
-        Whether it is trained as the published code trains: every decoder reads every modality's state after all have been
-        fused, losses are summed over all V² pairs, there is a clustering head, and no cell is kept for validation.
+        Whether it is trained as the published code trains: every decoder reads every modality's state after all have
+        been fused, losses are summed over all V² pairs, there is a clustering head, and no cell is kept for validation.
     """
 
     variant: Variant = Variant()
@@ -38,12 +38,12 @@ class Form:
 
     def changed(self, *, network: dict[str, Any] | None = None, training: dict[str, Any] | None = None) -> "Form":
         """The same with some settings replaced."""
-        mine = self.variant
-        variant = Variant(network=mine.network | (network or {}), training=mine.training | (training or {}))
+        old = self.variant
+        variant = Variant(network=old.network | (network or {}), training=old.training | (training or {}))
         return replace(self, variant=variant)
 
     def dense(self, *, equal: str) -> "Form":
-        """The same with one dense layer, as large as the experts that a token uses ("compute") or as all ("parameters")."""
+        """The same with one dense layer, as large as a token's experts ("compute") or as all ("parameters")."""
         config = NetworkConfig(**self.variant.network)
         size = config.expert_hidden * (config.top_k if equal == "compute" else config.n_experts)
         return self.changed(network={"n_experts": 1, "top_k": 1, "expert_hidden": size})
@@ -164,9 +164,9 @@ def train_form(
     training = dict(form.variant.training)
     if form.published:  # sums over pairs, where the objective takes means
         training |= {"own_weight": float(V), "cross_weight": float(V * (V - 1))}
-    epochs = [each for each in (form.epochs, max_epochs) if each is not None]
+    limits = [n_epochs for n_epochs in (form.epochs, max_epochs) if n_epochs is not None]
     model.train(
-        min(epochs, default=None),
+        min(limits, default=None),
         batch_size=form.batch_size,
         train_size=1.0 if form.published else 0.9,
         plan_kwargs=training,
@@ -177,6 +177,6 @@ def train_form(
     return training
 
 
-def described(form: Form) -> dict[str, Any]:
+def settings_of(form: Form) -> dict[str, Any]:
     """For the hash of a result."""
     return asdict(form)

@@ -28,7 +28,7 @@ Pairs = dict[tuple[int, int], NDArray[Any]]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Answer:
+class Prediction:
     """What a method says of test cells.
 
     Parameters
@@ -58,14 +58,15 @@ def fit_folds(mdata: MuData, task: Task) -> dict[str, Any]:
     rows = []
     for train, test in folds(mdata.n_obs, task):
         with meter:
-            answer = (
-                answered(mdata, train, test, task, n_clusters)
+            prediction = (
+                predict_cells(mdata, train, test, task, n_clusters)
                 if points is None
-                else Answer(points=(points[train], points[test]))
+                else Prediction(points=(points[train], points[test]))
             )
         held_out = subset(mdata, mdata.obs_names[test], list(task.modalities))
         values = [dense(held_out.mod[name].X) for name in task.modalities]
-        rows.append(scored(answer, values, truth[test], n_clusters) | {"n_train": len(train), "n_test": len(test)})
+        scores = score_prediction(prediction, values, truth[test], n_clusters)
+        rows.append(scores | {"n_train": len(train), "n_test": len(test)})
     return {"folds": rows, "cost": meter.cost()}
 
 
@@ -76,36 +77,39 @@ def folds(n_cells: int, task: Task) -> Iterator[tuple[NDArray[Any], NDArray[Any]
         yield cells
 
 
-def scored(answer: Answer, values: list[NDArray[Any]], truth: NDArray[Any], n_clusters: int) -> dict[str, Any]:
-    """Scores of an answer: of the method's own clusters, or else of k-means, and of k-means in any case."""
+def score_prediction(
+    prediction: Prediction, values: list[NDArray[Any]], truth: NDArray[Any], n_clusters: int
+) -> dict[str, Any]:
+    """Scores of a prediction: of the method's own clusters, or else of k-means, and of k-means in any case."""
     row: dict[str, Any] = {}
-    clusters = answer.clusters
-    if answer.points is not None:
-        near = kmeans_clusters(*answer.points, n_clusters)
+    clusters = prediction.clusters
+    if prediction.points is not None:
+        near = kmeans_clusters(*prediction.points, n_clusters)
         row |= {f"kmeans_{name}": value for name, value in group_scores(truth, near).items()}
         clusters = clusters or near
     if clusters:
-        row |= group_scores(truth, clusters) | {"n_used": float(np.mean([len(np.unique(each)) for each in clusters]))}
-    for name, predicted in (("honest", answer.honest), ("leaky", answer.leaky)):
+        n_used = np.mean([len(np.unique(clustering)) for clustering in clusters])
+        row |= group_scores(truth, clusters) | {"n_used": float(n_used)}
+    for name, predicted in (("honest", prediction.honest), ("leaky", prediction.leaky)):
         if predicted:
             row[name], row["n_dropped"] = r2_matrix(values, predicted)
     return row
 
 
-def answered(mdata: MuData, train: NDArray[Any], test: NDArray[Any], task: Task, n_clusters: int) -> Answer:
+def predict_cells(mdata: MuData, train: NDArray[Any], test: NDArray[Any], task: Task, n_clusters: int) -> Prediction:
     """What a method fitted to the training cells (positions) says of the test cells."""
     if task.method == PCA:
         points = pca_embedding(mdata, train, N_COMPONENTS, seed=task.seed)
-        return Answer(points=(points[train], points[test]))
+        return Prediction(points=(points[train], points[test]))
     known, new = (subset(mdata, mdata.obs_names[cells], list(task.modalities)) for cells in (train, test))
     if task.method == RIDGE:
-        return Answer(honest=ridge_pairs(known, new, task))
+        return Prediction(honest=ridge_pairs(known, new, task))
     if task.method == TOTALVI_R2:
-        return Answer(honest=totalvi_pair(known, new, task))
+        return Prediction(honest=totalvi_pair(known, new, task))
     form = FORMS[task.method]
     model = build(form, known, n_clusters, task.seed)
     train_form(model, form, task.max_epochs)
-    return form_answer(model, known, new)
+    return form_prediction(model, known, new)
 
 
 def ridge_pairs(train: MuData, test: MuData, task: Task) -> Pairs:
@@ -115,11 +119,11 @@ def ridge_pairs(train: MuData, test: MuData, task: Task) -> Pairs:
     return {(t, s): ridge_on_pca(known[s], known[t], new[s], seed=task.seed) for t, s in pairs}
 
 
-def form_answer(model: SCMOE, train: MuData, test: MuData) -> Answer:
+def form_prediction(model: SCMOE, train: MuData, test: MuData) -> Prediction:
     """What a form of scMoE says of test cells."""
     names = list(enumerate(model.modalities))
     honest = {(t, s): model.impute(source, target, test) for (t, target), (s, source) in permutations(names, 2)}
-    return Answer(
+    return Prediction(
         clusters=[np.asarray(model.predict_clusters(test))] if model.config.n_clusters else [],
         points=(model.get_latent_representation(train), model.get_latent_representation(test)),
         honest=honest,
@@ -131,12 +135,12 @@ def form_answer(model: SCMOE, train: MuData, test: MuData) -> Answer:
 def leaky_predictions(model: SCMOE, test: MuData) -> Pairs:
     """Every decoder on every state after all modalities have been fused, as the published code evaluates."""
     dataset, V = model._dataset(test), len(model.modalities)
-    found: dict[tuple[int, int], list[NDArray[Any]]] = {(t, s): [] for t in range(V) for s in range(V)}
+    parts_of: dict[tuple[int, int], list[NDArray[Any]]] = {(t, s): [] for t in range(V) for s in range(V)}
     for chunk in model._encode(dataset, np.arange(len(dataset))):
-        for t, s in found:
+        for t, s in parts_of:
             scores = model.module.decoders[t].scores(chunk.encoded.states[:, s], chunk.covariates, own=t == s)
-            found[t, s].append(to_numpy(decoded(model.module, scores, t)))
-    return {pair: np.concatenate(parts) for pair, parts in found.items()}
+            parts_of[t, s].append(to_numpy(decoded(model.module, scores, t)))
+    return {pair: np.concatenate(parts) for pair, parts in parts_of.items()}
 
 
 def transductive_points(mdata: MuData, task: Task) -> NDArray[Any]:

@@ -1,16 +1,14 @@
 """What the replication runs: one `Task` for each study, data, set of modalities, method and seed."""
 
-import hashlib
-import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from importlib.util import find_spec
 from itertools import combinations
+from typing import Any
 
-from scmoe._version import __version__
-from scmoe.benchmark._plan import model_code
+from scmoe.studies._run import Task as BaseTask
 from scmoe.studies.replicate._data import GRN, N_FOLDS, Source
-from scmoe.studies.replicate._forms import ABLATIONS, DENSE, FORMS, OURS, PAPER, REFERENCE, described
+from scmoe.studies.replicate._forms import ABLATIONS, DENSE, FORMS, OURS, PAPER, REFERENCE, settings_of
 
 FIT, CONFLICT, EXPLAIN = "fit", "conflict", "explain"
 ALL_FOUR = ("dna", "pre", "rna", "protein")
@@ -70,7 +68,7 @@ QUICK = Size(
 
 
 @dataclass(frozen=True, kw_only=True)
-class Task:
+class Task(BaseTask):
     """One unit of work, whose result is one file.
 
     Parameters
@@ -103,13 +101,9 @@ class Task:
         method = self.method.replace(":", "").replace(",", "").replace("=", "").split()
         return "-".join((self.study, self.source, "+".join(self.modalities), *method, f"seed{self.seed}"))
 
-    @property
-    def key(self) -> str:
-        """Hash of all that the result depends on: data, settings, the model's code and form, version."""
-        settings = {name: value for name, value in asdict(self).items() if name != "path"}
-        model = [model_code(), described(FORMS[self.method])] if self.method in FORMS else []
-        text = json.dumps([settings, model, __version__], sort_keys=True)
-        return hashlib.sha256(text.encode()).hexdigest()
+    def dependencies(self) -> list[Any]:
+        """The model's code and the form; nothing for other methods, whose results do not change with the model."""
+        return [*super().dependencies(), settings_of(FORMS[self.method])] if self.method in FORMS else []
 
 
 def sets_of(source: Source) -> list[tuple[str, ...]]:
@@ -148,8 +142,8 @@ def _is_run(
 ) -> bool:
     if method not in SLOW:
         return True
-    seeds = [each for other in sources if other.name == source.name for each in other.seeds]
-    return seed in seeds[: size.slow_seeds[method]] and (size.slow_sets is None or modalities in size.slow_sets)
+    all_seeds = [number for other in sources if other.name == source.name for number in other.seeds]
+    return seed in all_seeds[: size.slow_seeds[method]] and (size.slow_sets is None or modalities in size.slow_sets)
 
 
 def _task(

@@ -25,7 +25,7 @@ def group_scores(truth: ArrayLike, predicted: Sequence[ArrayLike]) -> dict[str, 
     ``ari``, ``nmi`` (geometric mean) and ``accuracy`` (after the best one-to-one naming of the clusters).
     """
     true = np.asarray(truth)
-    found = [
+    scores = [
         (
             adjusted_rand_score(true, clusters),
             normalized_mutual_info_score(true, clusters, average_method="geometric"),
@@ -33,7 +33,7 @@ def group_scores(truth: ArrayLike, predicted: Sequence[ArrayLike]) -> dict[str, 
         )
         for clusters in predicted
     ]
-    return dict(zip(GROUP_SCORES, np.mean(found, axis=0).tolist(), strict=True))
+    return dict(zip(GROUP_SCORES, np.mean(scores, axis=0).tolist(), strict=True))
 
 
 def kmeans_clusters(train: NDArray[Any], test: NDArray[Any], n_clusters: int) -> list[NDArray[Any]]:
@@ -45,7 +45,9 @@ def kmeans_clusters(train: NDArray[Any], test: NDArray[Any], n_clusters: int) ->
 def r2_matrix(
     truth: Sequence[NDArray[Any]], predicted: dict[tuple[int, int], NDArray[Any]]
 ) -> tuple[Matrix, list[int]]:
-    """R² of every target (row) from every source (column), mean over features, and how many constant features were dropped.
+    """R² of every target (row) from every source (column), mean over features.
+
+    Constant features are left out, and counted.
 
     Parameters
     ----------

@@ -41,8 +41,8 @@ def conflict_rows(mdata: MuData, task: Task) -> dict[str, Any]:
     models = {EXPERTS: form, COMPUTE: form.dense(equal="compute"), PARAMETERS: form.dense(equal="parameters")}
     rows: list[dict[str, Any]] = []
     batches: list[Any] = []
-    for name, each in models.items():
-        model = build(each, mdata, n_clusters, task.seed)
+    for name, form_of_layer in models.items():
+        model = build(form_of_layer, mdata, n_clusters, task.seed)
         if not batches:
             dataset, cells = model._dataset(None), np.arange(mdata.n_obs)
             graph = None if form.published else teacher(dataset, cells, model.config.n_programs, task.seed)
@@ -50,7 +50,7 @@ def conflict_rows(mdata: MuData, task: Task) -> dict[str, Any]:
                 training_batches(dataset, cells, graph, n_batches=N_BATCHES, batch_size=BATCH_SIZE, seed=task.seed)
             )
         meter = ConflictMeter(model.modalities, batches, task.epochs, task.seed)
-        train_form(model, each, max(task.epochs), [meter])
+        train_form(model, form_of_layer, max(task.epochs), [meter])
         rows += [{"model": name, "seed": task.seed, **row} for row in meter.rows]
     return {"rows": rows}
 
@@ -80,10 +80,10 @@ def explained(mdata: MuData, task: Task) -> tuple[MuData, dict[str, Any]]:
         else kmeans_clusters(points[train], points[test], n_clusters)[0]
     )
     accuracy, confusion = matched_accuracy(mdata.obs[LABEL].to_numpy(dtype=str)[test], clusters)
-    found = {
+    result = {
         "accuracy": accuracy,
         "groups": [str(name) for name in confusion.index],
         "clusters": [str(name) for name in confusion.columns],
         "confusion": confusion.to_numpy().tolist(),
     }
-    return mdata, found
+    return mdata, result

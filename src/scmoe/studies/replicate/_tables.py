@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from scmoe.studies._report import Results, markdown_table, plus_minus
 from scmoe.studies.replicate._data import GRN
 from scmoe.studies.replicate._forms import OURS, PAPER, REFERENCE
 from scmoe.studies.replicate._plan import ALL_FOUR, METHODS, MOFA, PCA, RIDGE, TOTALVI, TOTALVI_R2, TRANSDUCTIVE, WNN
@@ -38,108 +39,117 @@ REPORTED = {
 }
 """Tables 1 and 2 of the paper, by the sets of modalities of the simulation, on its own data."""
 GROUPS = {"ari": "ARI", "nmi": "NMI", "accuracy": "Hungarian accuracy"}
-Table = Mapping[str, Any]
+Modalities = tuple[str, ...]
 
 
-def groups_section(results: Sequence[Table], source: str) -> str:
+def groups_section(results: Results, source: str) -> str:
     """ARI, NMI and accuracy of all methods by set of modalities."""
-    sets = list(dict.fromkeys(tuple(each["modalities"]) for each in results))
+    sets = sets_of_results(results)
     parts = []
     for score, head in GROUPS.items():
-        lines = head_of(head, sets)
+        rows = []
         for method in METHODS:
             for label, name in ((LABELS[method], score), (KMEANS.get(method), f"kmeans_{score}")):
-                cells = [mean_and_sd(_means(results, method, each, name)) for each in sets]
+                cells = [mean_and_sd(_means(results, method, modalities, name)) for modalities in sets]
                 if label and any(cells):
-                    lines.append(f"| {label} | {' | '.join(cells)} |")
+                    rows.append([label, *cells])
         if source == GRN:
-            lines += [f"| *paper: {who}* | {' | '.join(row)} |" for who, row in REPORTED.get(score, {}).items()]
-        parts.append("\n".join(lines))
+            rows += _reported(score)
+        parts.append(markdown_table([head, *set_names(sets)], rows))
     marked = ", ".join(LABELS[name].removesuffix(" *") for name in TRANSDUCTIVE)
     parts.append(
-        "Test cells of the folds. As many clusters as there are true groups, which nobody knows in practice. Forms of scMoE with a "
-        "clustering head by that head; all others by k-means (mean of five runs) with centers of the training cells. "
-        f"\\* {marked} are fitted to all cells, test cells among them, without labels. Mean ± standard deviation over seeds, or over the "
-        "folds where there is one seed."
+        "Test cells of the folds. As many clusters as there are true groups, which nobody knows in practice. Forms of "
+        "scMoE with a clustering head by that head; all others by k-means (mean of five runs) with centers of the "
+        f"training cells. \\* {marked} are fitted to all cells, test cells among them, without labels. Mean ± standard "
+        "deviation over seeds, or over the folds where there is one seed."
     )
     return "\n\n".join(parts) + "\n"
 
 
-def r2_section(results: Sequence[Table], source: str) -> str:
+def r2_section(results: Results, source: str) -> str:
     """Cross-modal R², honest and leaky, upper triangle and all off the diagonal, and full matrices."""
-    sets = list(dict.fromkeys(tuple(each["modalities"]) for each in results))
+    sets = sets_of_results(results)
     parts = []
     for kind in ("honest", "leaky"):
         for upper in (True, False):
-            lines = head_of(f"{kind} R², {'upper triangle' if upper else 'all directions'}", sets)
+            rows = []
             for method in METHODS:
-                cells = [mean_and_sd(_r2_means(results, method, each, kind, upper=upper)) for each in sets]
+                cells = [mean_and_sd(_r2_means(results, method, names, kind, upper=upper)) for names in sets]
                 if any(cells):
-                    lines.append(f"| {LABELS[method]} | {' | '.join(cells)} |")
+                    rows.append([LABELS[method], *cells])
             if source == GRN and upper:
-                lines += [f"| *paper: {who}* | {' | '.join(row)} |" for who, row in REPORTED.get(kind, {}).items()]
-            parts.append("\n".join(lines))
-    parts += [
-        _matrix(results, each, method, kind) for each in sets[-1:] for method in METHODS for kind in ("honest", "leaky")
-    ]
-    dropped = [sum(fold["n_dropped"]) for each in results for fold in each["folds"] if "n_dropped" in fold]
+                rows += _reported(kind)
+            head = f"{kind} R², {'upper triangle' if upper else 'all directions'}"
+            parts.append(markdown_table([head, *set_names(sets)], rows))
+    for modalities in sets[-1:]:
+        parts += [_matrix(results, modalities, method, kind) for method in METHODS for kind in ("honest", "leaky")]
+    dropped = [sum(fold["n_dropped"]) for result in results for fold in result["folds"] if "n_dropped" in fold]
     parts.append(
-        "Honest: the target modality is absent from the input. Leaky, as in the paper: all modalities are fused first, so states "
-        "have seen what is decoded from them. Upper triangle, as in the paper: targets come before their source in the order of the "
-        "modalities, so the last one is never a target. R² is the mean over features; features that do not vary in the test cells "
-        f"were left out ({np.mean(dropped or [0]):.1f} of all modalities' features on average). How large it can be depends on the noise of the "
-        "data: the diagonal of our default's leaky matrix, a modality decoded from its own state, is a guide."
+        "Honest: the target modality is absent from the input. Leaky, as in the paper: all modalities are fused first, "
+        "so states have seen what is decoded from them. Upper triangle, as in the paper: targets come before their "
+        "source in the order of the modalities, so the last one is never a target. R² is the mean over features; "
+        f"features that do not vary in the test cells were left out ({np.mean(dropped or [0]):.1f} of all modalities' "
+        "features on average). How large it can be depends on the noise of the data: the diagonal of our default's "
+        "leaky matrix, a modality decoded from its own state, is a guide."
     )
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
-def _matrix(results: Sequence[Table], modalities: tuple[str, ...], method: str, kind: str) -> str:
-    found = [
-        fold[kind]
-        for each in results
-        if (each["method"], tuple(each["modalities"])) == (method, modalities)
-        for fold in each["folds"]
-        if kind in fold
-    ]
-    if not found:
+def sets_of_results(results: Results) -> list[Modalities]:
+    """Sets of modalities, in the order of the results."""
+    return list(dict.fromkeys(tuple(result["modalities"]) for result in results))
+
+
+def set_names(sets: Iterable[Modalities]) -> list[str]:
+    """Heads of columns."""
+    return [" + ".join(modalities) if len(modalities) < len(ALL_FOUR) else "all" for modalities in sets]
+
+
+def _reported(score: str) -> list[list[str]]:
+    """What the paper reports."""
+    return [[f"*paper: {method}*", *cells] for method, cells in REPORTED.get(score, {}).items()]
+
+
+def _folds(results: Results, method: str, modalities: Modalities) -> list[list[Mapping[str, Any]]]:
+    """The folds of each seed."""
+    case = method, modalities
+    return [result["folds"] for result in results if (result["method"], tuple(result["modalities"])) == case]
+
+
+def _matrix(results: Results, modalities: Modalities, method: str, kind: str) -> str:
+    """Mean matrix over folds and seeds; empty where there is none."""
+    matrices = [fold[kind] for folds in _folds(results, method, modalities) for fold in folds if kind in fold]
+    if not matrices:
         return ""
-    mean = np.mean(np.array(found, dtype=float), axis=0)
-    lines = [
-        f"| {LABELS[method]}, {kind}: target, from | {' | '.join(modalities)} |",
-        "|---|" + "---:|" * len(modalities),
+    mean = np.mean(np.array(matrices, dtype=float), axis=0)
+    rows = [
+        [target, *("" if np.isnan(value) else f"{value:.2f}" for value in row)]
+        for target, row in zip(modalities, mean, strict=True)
     ]
-    for target, row in zip(modalities, mean, strict=True):
-        lines.append(f"| {target} | " + " | ".join("" if np.isnan(value) else f"{value:.2f}" for value in row) + " |")
-    return "\n".join(lines)
+    return markdown_table([f"{LABELS[method]}, {kind}: target, from", *modalities], rows)
 
 
-def head_of(first: str, sets: Iterable[tuple[str, ...]]) -> list[str]:
-    names = [" + ".join(each) if len(each) < len(ALL_FOUR) else "all" for each in sets]
-    return [f"| {first} | {' | '.join(names)} |", "|---|" + "---:|" * len(names)]
+def _means(results: Results, method: str, modalities: Modalities, score: str) -> list[float]:
+    of_seeds = [[f[score] for f in folds if score in f] for folds in _folds(results, method, modalities)]
+    return _by_seed_or_fold([values for values in of_seeds if values])
 
 
-def _means(results: Sequence[Table], method: str, modalities: tuple[str, ...], score: str) -> list[float]:
-    mine = [each["folds"] for each in results if (each["method"], tuple(each["modalities"])) == (method, modalities)]
-    values = [[fold[score] for fold in folds if score in fold] for folds in mine]
-    return _by_seed_or_fold([each for each in values if each])
+def _r2_means(results: Results, method: str, modalities: Modalities, kind: str, *, upper: bool) -> list[float]:
+    of_seeds = [
+        [off_diagonal_mean(fold[kind], upper=upper) for fold in folds if kind in fold]
+        for folds in _folds(results, method, modalities)
+    ]
+    known = [[value for value in values if value is not None] for values in of_seeds]
+    return _by_seed_or_fold([values for values in known if values])
 
 
-def _r2_means(
-    results: Sequence[Table], method: str, modalities: tuple[str, ...], kind: str, *, upper: bool
-) -> list[float]:
-    mine = [each["folds"] for each in results if (each["method"], tuple(each["modalities"])) == (method, modalities)]
-    values = [[off_diagonal_mean(fold[kind], upper=upper) for fold in folds if kind in fold] for folds in mine]
-    known = [[value for value in each if value is not None] for each in values]
-    return _by_seed_or_fold([each for each in known if each])
-
-
-def _by_seed_or_fold(values: Sequence[Sequence[float]]) -> list[float]:
+def _by_seed_or_fold(of_seeds: Sequence[Sequence[float]]) -> list[float]:
     """Means of the seeds; the folds where there is one seed."""
-    return list(values[0]) if len(values) == 1 else [float(np.mean(each)) for each in values]
+    return list(of_seeds[0]) if len(of_seeds) == 1 else [float(np.mean(values)) for values in of_seeds]
 
 
 def mean_and_sd(values: Sequence[float]) -> str:
+    """As a cell of a table; empty without values."""
     if not values:
         return ""
-    spread = f"\u00a0±\u00a0{np.std(values, ddof=1):.2f}" if len(values) > 1 else ""
-    return f"{np.mean(values):.2f}{spread}"
+    return plus_minus(float(np.mean(values)), float(np.std(values, ddof=1)) if len(values) > 1 else None, 2)

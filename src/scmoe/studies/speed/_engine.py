@@ -59,7 +59,7 @@ def make_routing(n_tokens: int, n_experts: int, *, zipf: bool = False) -> Routin
 
 def step(layer: Callable[..., Tensor], parameters: list[Tensor], x: Tensor, *routing: Routing) -> Callable[[], None]:
     """Forward and backward pass of a layer on tokens (T, d), to the gradients of all that is learned."""
-    inputs = [x, *parameters, *(each.weight for each in routing)]
+    inputs = [x, *parameters, *(weights.weight for weights in routing)]
     upstream = torch.randn_like(x)
 
     def run() -> None:

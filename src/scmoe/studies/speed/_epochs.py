@@ -68,20 +68,20 @@ def measure_epochs(mdata: MuData, baseline: str, settings: Settings) -> list[Row
     for _ in range(settings.trainings):
         for name, model in models.items():
             clocks[name].append(_train(model, settings.epochs + 1))
-    epochs = {name: [s for clock in each for s in clock.epochs] for name, each in clocks.items()}
-    before = {name: [clock.before for clock in each] for name, each in clocks.items()}
+    epochs = {name: [s for clock in trainings for s in clock.epochs] for name, trainings in clocks.items()}
+    before = {name: [clock.before for clock in trainings] for name, trainings in clocks.items()}
     sizes = ", ".join(f"{adata.n_vars} {name}" for name, adata in mdata.mod.items())
     case = f"{mdata.n_obs} cells, {sizes}"
     bar = TOTALVI_BAR if baseline == "totalVI" else None
-    section, named = f"an epoch, {BATCH_SIZE} cells a batch", f"{baseline} (scvi-tools {scvi.__version__})"
+    section, title = f"an epoch, {BATCH_SIZE} cells a batch", f"{baseline} (scvi-tools {scvi.__version__})"
     return [
-        compare(section, case, epochs["scmoe"], epochs[baseline], named, unit="s", bar=bar),
+        compare(section, case, epochs["scmoe"], epochs[baseline], title, unit="s", bar=bar),
         compare(
             section,
             f"{case}: before the first epoch",
             before["scmoe"],
             before[baseline],
-            named,
+            title,
             measure="difference",
             unit="s",
         ),
@@ -119,13 +119,13 @@ def scvi_model(mdata: MuData, name: str) -> Trainable:
 def quiet() -> Iterator[None]:
     """Neither warnings nor chatter of scvi-tools and Lightning."""
     loggers = [logging.getLogger(name) for name in ("scvi", "lightning.pytorch")]
-    levels = [each.level for each in loggers]
+    levels = [logger.level for logger in loggers]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        for each in loggers:
-            each.setLevel(logging.ERROR)
+        for logger in loggers:
+            logger.setLevel(logging.ERROR)
         try:
             yield
         finally:
-            for each, level in zip(loggers, levels, strict=True):
-                each.setLevel(level)
+            for logger, level in zip(loggers, levels, strict=True):
+                logger.setLevel(level)

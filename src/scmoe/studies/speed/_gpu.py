@@ -33,7 +33,8 @@ def measure_gpu(settings: Settings) -> list[Row]:
 def _batch(n_cells: int, device: torch.device, rounds: int, flops: float, bandwidth: float) -> Iterator[Row]:
     """Forward and backward pass in both precisions; the results are bf16's share of the peaks, and fp32's time."""
     experts, T = make_experts(E).to(device), n_cells * TOKENS
-    routing = Routing(*(None if x is None else x.detach().to(device) for x in make_routing(T, E)))  # type: ignore[arg-type]
+    fields = (None if x is None else x.detach().to(device) for x in make_routing(T, E))
+    routing = Routing(*fields)  # type: ignore[arg-type]
     routing.weight.requires_grad_()
     x = torch.randn(T, WIDTH, device=device, requires_grad=True)
     run = step(experts, list(experts.parameters()), x, routing)
@@ -55,7 +56,8 @@ def _batch(n_cells: int, device: torch.device, rounds: int, flops: float, bandwi
         low=low / float(np.median(times[False])),
         high=high / float(np.median(times[False])),
         result_is="x",
-        note=f"{work / seconds / flops:.1%} of peak bf16, {moved / seconds / bandwidth:.1%} of peak bandwidth (least traffic)",
+        note=f"{work / seconds / flops:.1%} of peak bf16, "
+        f"{moved / seconds / bandwidth:.1%} of peak bandwidth (least traffic)",
     )
 
 

@@ -20,19 +20,19 @@ def measure_memory(settings: Settings) -> list[Row]:
     if not Path("/proc/self/statm").exists():
         return [Row(section="memory", case="training", note="skipped: only Linux tells the memory in use")]
     sizes = np.array(settings.memory_cells)
-    used = [_in_new_process(n) for n in settings.memory_cells]
-    beyond = np.array([each["peak"] - each["before"] for each in used])
+    usage = [_in_new_process(n) for n in settings.memory_cells]
+    beyond = np.array([mib["peak"] - mib["before"] for mib in usage])
     rows = [
         Row(
             section="memory",
             case=f"training on {n} cells x {GENES} genes, {DENSITY:.0%} filled",
             unit="MiB",
             scmoe=float(extra),
-            baseline=each["data"],
+            baseline=mib["data"],
             baseline_is="the data themselves",
-            note=f"{each['before']:.0f} MiB in use before, data and libraries",
+            note=f"{mib['before']:.0f} MiB in use before, data and libraries",
         )
-        for n, extra, each in zip(sizes, beyond, used, strict=True)
+        for n, extra, mib in zip(sizes, beyond, usage, strict=True)
     ]
     growth = float(np.polyfit(sizes / 1000, beyond, 1)[0])
     case = f"growth from {sizes[0]} to {sizes[-1]} cells"

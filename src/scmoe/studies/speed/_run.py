@@ -1,6 +1,5 @@
 """`run_speed`: all measurements, saved as a table."""
 
-import json
 import os
 import platform
 from collections.abc import Mapping
@@ -15,14 +14,16 @@ from mudata import MuData
 from scmoe._log import logger
 from scmoe._version import __version__
 from scmoe.datasets._read import read
-from scmoe.io._files import atomic_path, check_writable
+from scmoe.io._files import check_writable
 from scmoe.pp._prepare import prepare
+from scmoe.studies._report import markdown_table
+from scmoe.studies._run import processor, single_thread, write_result
 from scmoe.studies.speed._data import simulate
 from scmoe.studies.speed._engine import measure_engine
 from scmoe.studies.speed._epochs import measure_epochs
 from scmoe.studies.speed._gpu import measure_gpu
 from scmoe.studies.speed._memory import measure_memory
-from scmoe.studies.speed._timing import Row, Settings, single_thread
+from scmoe.studies.speed._timing import Row, Settings
 from scmoe.studies.speed._training import measure_loading, measure_overhead, measure_step, step_model
 
 QUICK = Settings(
@@ -78,9 +79,7 @@ def measure_speed(folder: Path, settings: Settings, data: str | Path | None = No
         "data": "simulated" if data is None else Path(data).name,
         "seconds": perf_counter() - start,
     }
-    for name, text in (("speed.json", json.dumps(result, indent=2) + "\n"), ("speed.md", to_markdown(result))):
-        with atomic_path(folder / name) as temporary:
-            temporary.write_text(text, encoding="utf-8")
+    write_result(folder, "speed", result, to_markdown(result), indent=2)
     return result
 
 
@@ -117,37 +116,29 @@ def _measure(cite: MuData, settings: Settings) -> list[Row]:
     return measure_engine(settings) + rows + measure_gpu(settings)
 
 
-def processor() -> str:
-    """Name of the processor, as far as the system tells."""
-    info = Path("/proc/cpuinfo")
-    if info.exists():
-        for line in info.read_text().splitlines():
-            if line.startswith("model name"):
-                return line.split(":", 1)[1].strip()
-    return platform.processor() or platform.machine()
-
-
 def to_markdown(result: Mapping[str, Any]) -> str:
     """One table a section, and how it was measured."""
     parts = []
     for section, rows in groupby(result["rows"], key=lambda row: row["section"]):
-        head = "| case | scmoe | baseline | result (quartiles) | bar | |\n|---|---:|---|---:|---:|---|"
-        parts.append(f"**{section[0].upper()}{section[1:]}**\n\n" + "\n".join([head, *map(_line, rows)]))
+        heads = ["case", "scmoe", "baseline", "result (quartiles)", "bar"]
+        table = markdown_table([*heads, ""], [_cells(row) for row in rows], text=(0, 2, 5))
+        parts.append(f"**{section[0].upper()}{section[1:]}**\n\n{table}")
     missed = sum(row["passed"] is False for row in result["rows"])
     machine, versions = result["machine"], result["versions"]
     parts.append(
-        f"Medians of {result['rounds']} interleaved rounds (fewer where one lasts seconds), CPU time of one thread; results are "
-        f"compared round by round. Bars missed: {missed}. {machine['processor']}, {machine['cores']} cores; "
-        f"scmoe {versions['scmoe']}, torch {versions['torch']}; CITE data: {result['data']}; {result['seconds']:.0f} s in total."
+        f"Medians of {result['rounds']} interleaved rounds (fewer where one lasts seconds), CPU time of one thread; "
+        f"results are compared round by round. Bars missed: {missed}. "
+        f"{machine['processor']}, {machine['cores']} cores; scmoe {versions['scmoe']}, torch {versions['torch']}; CITE "
+        f"data: {result['data']}; {result['seconds']:.0f} s in total."
     )
     return "\n\n".join(parts) + "\n"
 
 
-def _line(row: Mapping[str, Any]) -> str:
+def _cells(row: Mapping[str, Any]) -> list[str]:
     ours = "" if row["scmoe"] is None else f"{row['scmoe']:.3g} {row['unit']}"
     theirs = "" if row["baseline"] is None else f"{row['baseline']:.3g} {row['unit']}, {row['baseline_is']}"
     result = "" if row["result"] is None else f"{row['result']:.2f} {row['result_is']}"
     spread = "" if row["low"] is None else f" ({row['low']:.2f}–{row['high']:.2f})"
     bar = "" if row["bar"] is None else f"≤ {row['bar']:g}"
     verdict = {True: "met", False: "**missed**", None: row["note"]}[row["passed"]]
-    return f"| {row['case']} | {ours} | {theirs} | {result}{spread} | {bar} | {verdict} |"
+    return [row["case"], ours, theirs, f"{result}{spread}", bar, verdict]

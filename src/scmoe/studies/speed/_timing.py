@@ -4,13 +4,10 @@ import ctypes
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 import numpy as np
-
-from scmoe.nn._threads import threads_kept
 
 SAMPLE_SECONDS = 0.02
 """A sample repeats short functions until it lasts about this long."""
@@ -159,16 +156,11 @@ def compare(
     )
 
 
-def single_thread() -> AbstractContextManager[None]:
-    """One thread for torch, and afterwards as many as before."""
-    return threads_kept(1)
-
-
 def keep_freed_memory() -> None:
     """Have the GNU C library keep freed memory, for the rest of the process; without effect elsewhere.
 
-    By default it maps blocks of 32 MB and more anew each time, and finding their pages costs more than the arithmetic of a
-    layer that needs such blocks: a comparison would measure which side has them.
+    By default it maps blocks of 32 MB and more anew each time, and finding their pages costs more than the arithmetic
+    of a layer that needs such blocks: a comparison would measure which side has them.
     """
     if sys.platform != "linux":
         return

@@ -94,17 +94,17 @@ def step_loss(module: nn.Module, batch: GeneBatch) -> Tensor:
 def kept_mib(module: nn.Module, forward: Callable[[], Tensor]) -> float:
     """MiB that a forward pass keeps for the backward pass, besides weights; each block of memory once."""
     known = {parameter.untyped_storage().data_ptr() for parameter in module.parameters()}
-    kept: dict[int, int] = {}
+    sizes: dict[int, int] = {}
 
     def keep(tensor: Tensor) -> Tensor:
         storage = tensor.untyped_storage()
-        kept[storage.data_ptr()] = storage.nbytes()
+        sizes[storage.data_ptr()] = storage.nbytes()
         return tensor  # alive, so that nothing else takes its place
 
     with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
         result = forward()
     del result
-    return sum(size for place, size in kept.items() if place not in known) / MIB
+    return sum(size for place, size in sizes.items() if place not in known) / MIB
 
 
 class Case(NamedTuple):
@@ -139,8 +139,8 @@ def measure_steps(preset: str, plan: Plan, n_genes: int) -> list[dict[str, Any]]
     Returns
     -------
     list
-        A dict for each form and, where it depends on it, share of zeros: ``form``, ``zeros``, ``seconds`` (median), ``mib``, and
-        ``ratio``, ``low`` and ``high``, quartiles over the rounds of the time divided by the Performer's.
+        A dict for each form and, where it depends on it, share of zeros: ``form``, ``zeros``, ``seconds`` (median),
+        ``mib``, and ``ratio``, ``low`` and ``high``, quartiles over the rounds of the time divided by the Performer's.
     """
     cases = make_cases(preset, plan, n_genes)
     losses = [partial(step_loss, case.module, case.batch) for case in cases]
@@ -148,10 +148,10 @@ def measure_steps(preset: str, plan: Plan, n_genes: int) -> list[dict[str, Any]]
     times = interleaved(steps, plan.rounds)
     seconds = [np.array(times[str(i)]) / len(case.batch.gene) for i, case in enumerate(cases)]
     rows: list[dict[str, Any]] = []
-    for case, loss, mine in zip(cases, losses, seconds, strict=True):
-        low, ratio, high = np.quantile(mine / seconds[0], [0.25, 0.5, 0.75]).tolist()
+    for case, loss, of_case in zip(cases, losses, seconds, strict=True):
+        low, ratio, high = np.quantile(of_case / seconds[0], [0.25, 0.5, 0.75]).tolist()
         row = {"preset": preset, "n_genes": n_genes, "form": case.form, "zeros": case.zeros}
-        row |= {"seconds": float(np.median(mine)), "ratio": ratio, "low": low, "high": high}
+        row |= {"seconds": float(np.median(of_case)), "ratio": ratio, "low": low, "high": high}
         rows.append(row | {"mib": kept_mib(case.module, loss) / len(case.batch.gene)})
     return rows
 

@@ -1,6 +1,5 @@
 """`run_genes_cost`: what a training step of the gene network costs, beside networks that read every gene."""
 
-import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,10 +10,11 @@ import torch
 from tqdm.auto import tqdm
 
 from scmoe._version import __version__
-from scmoe.io._files import atomic_path, check_writable
+from scmoe.io._files import check_writable
 from scmoe.model.genes._pretraining import PRETRAIN_BATCH
 from scmoe.nn.genes._config import gene_config
 from scmoe.nn.genes._network import GeneNetwork
+from scmoe.studies._run import processor, single_thread, write_result
 from scmoe.studies.genes._flops import (
     TRAINING,
     Load,
@@ -25,7 +25,7 @@ from scmoe.studies.genes._flops import (
     published_decoder_flops,
     shortcut_performer_flops,
 )
-from scmoe.studies.genes._rivals import Size, n_parameters, rival_size
+from scmoe.studies.genes._rivals import RivalSize, n_parameters, rival_size
 from scmoe.studies.genes.cost._measure import (
     DENSE,
     OURS,
@@ -47,8 +47,7 @@ from scmoe.studies.genes.cost._report import (
     cost_markdown,
     scaling_figure,
 )
-from scmoe.studies.speed._run import processor
-from scmoe.studies.speed._timing import keep_freed_memory, single_thread
+from scmoe.studies.speed._timing import keep_freed_memory
 
 GENES, ZEROS = (1000, 2000, 5000, 10_000, 20_000), (0.8, 0.9, 0.95, 0.97)
 COUNTED = ("tiny", "3m", PAPER_PRESET)
@@ -68,9 +67,9 @@ DECODED = 500
 def run_genes_cost(output: str | Path, *, quick: bool = False) -> dict[str, Any]:
     """Measure what a training step of `scmoe.model.XTRIMOGENE` costs, beside networks that read every gene.
 
-    A Transformer and a Performer without a decoder, with as many parameters, and the published form of the asymmetric network (Gong
-    et al. 2023, Table 1), on simulated counts. Operations are counted from the sizes, times are CPU times of one thread of forward
-    and backward passes in turn, memory is what a forward pass keeps for the backward pass.
+    A Transformer and a Performer without a decoder, with as many parameters, and the published form of the asymmetric
+    network (Gong et al. 2023, Table 1), on simulated counts. Operations are counted from the sizes, times are CPU times
+    of one thread of forward and backward passes in turn, memory is what a forward pass keeps for the backward pass.
 
     Parameters
     ----------
@@ -81,8 +80,9 @@ def run_genes_cost(output: str | Path, *, quick: bool = False) -> dict[str, Any]
 
     Returns
     -------
-    The content of ``genes_cost.json``: ``operations``, GFLOPs of a training step for a cell, by preset, genes, zeros and form;
-    ``steps``, times and memory; ``encoder`` and ``decoder``, their cost alone at several sizes; ``parameters``; and ``settings``.
+    The content of ``genes_cost.json``: ``operations``, GFLOPs of a training step for a cell, by preset, genes, zeros
+    and form; ``steps``, times and memory; ``encoder`` and ``decoder``, their cost alone at several sizes;
+    ``parameters``; and ``settings``.
 
     Raises
     ------
@@ -101,7 +101,7 @@ def measure_cost(folder: Path, plans: Mapping[str, Plan], expressed: tuple[int, 
     first, plan = next(iter(plans.items()))
     with single_thread(), torch.random.fork_rng(devices=[]):
         torch.manual_seed(SEED)
-        sizes = [(preset, each, n) for preset, each in plans.items() for n in each.genes]
+        sizes = [(name, of_preset, n) for name, of_preset in plans.items() for n in of_preset.genes]
         steps = [row for size in tqdm(sizes, desc="training steps") for row in measure_steps(*size)]
         encoder = measure_encoder(first, plan, max(plan.genes), expressed)
         decoder = measure_decoder(first, plan, decoded)
@@ -114,7 +114,7 @@ def measure_cost(folder: Path, plans: Mapping[str, Plan], expressed: tuple[int, 
         "parameters": parameters,
         "settings": {
             "batches": list(BATCHES),
-            "rounds": {preset: each.rounds for preset, each in plans.items()},
+            "rounds": {name: of_preset.rounds for name, of_preset in plans.items()},
             "encoder_genes": max(plan.genes),
             "decoder_expressed": decoded,
             "scaling_preset": first,
@@ -127,12 +127,7 @@ def measure_cost(folder: Path, plans: Mapping[str, Plan], expressed: tuple[int, 
     }
     cost_figure(result, folder / "genes_cost.png")
     scaling_figure(result, folder / "genes_scaling.png")
-    for name, text in (
-        ("genes_cost.json", json.dumps(result, indent=1) + "\n"),
-        ("genes_cost.md", cost_markdown(result)),
-    ):
-        with atomic_path(folder / name) as temporary:
-            temporary.write_text(text, encoding="utf-8")
+    write_result(folder, "genes_cost", result, cost_markdown(result))
     return result
 
 
@@ -144,11 +139,12 @@ def count_operations() -> list[dict[str, Any]]:
         for n in (*GENES, PAPER_GENES):
             for zeros in ZEROS:
                 row = {"preset": preset, "n_genes": n, "zeros": zeros}
-                rows += [row | each for each in _operations(preset, size, expected_load(n, zeros, POLICY))]
+                counts = _operations(preset, size, expected_load(n, zeros, POLICY))
+                rows += [row | of_form for of_form in counts]
     return rows
 
 
-def _operations(preset: str, size: Size, load: Load) -> list[dict[str, Any]]:
+def _operations(preset: str, size: RivalSize, load: Load) -> list[dict[str, Any]]:
     config = gene_config(preset, {})
     encoder = encoder_flops(load, config)
     counts: dict[tuple[str, int | None], float] = {

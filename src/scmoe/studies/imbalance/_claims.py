@@ -1,19 +1,13 @@
 """The hypotheses of the study, and what was measured of them."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from itertools import chain
-from typing import Any
-
-import numpy as np
-from scipy.stats import wilcoxon
 
 from scmoe.losses._class_balance import DEFAULT_BALANCE
-from scmoe.studies.explain._conflict import mean_interval
-from scmoe.studies.genes._lookup import BySeed, differences
+from scmoe.studies._report import Results, Row, verdict_row
+from scmoe.studies._statistics import BySeed, differences, holm, mean_over
 from scmoe.studies.imbalance._plan import ANNOTATOR, NONE, OVER, STUDY, TOKENIZERS, UNDER_MIN, UNDER_T
-from scmoe.studies.replicate._verdicts import FAILS, HOLDS, OPEN, verdict
 
-Results = Sequence[Mapping[str, Any]]
 MARGIN = 0.02
 """Differences within it count as none."""
 BAR, COST = 0.03, 0.01
@@ -22,6 +16,7 @@ BASELINE, BELOW = "balanced logistic regression", 0.01
 MAIN = "main"
 MACRO, TAIL = "macro_f1", "tail_f1"
 Claim = tuple[str, str, str, bool, list[float]]
+"""Claim, comparison and score; whether the difference should be none, or else positive; and its value for each seed."""
 
 
 def of_study(results: Results, tokenizer: str, treatment: str, score: str, rho: float | str = MAIN) -> BySeed:
@@ -39,9 +34,7 @@ def of_study(results: Results, tokenizer: str, treatment: str, score: str, rho: 
 
 def over_tokenizers(results: Results, treatment: str, score: str) -> BySeed:
     """Mean over all tokenizers, of the seeds that all of them have."""
-    found = [of_study(results, name, treatment, score) for name in TOKENIZERS]
-    seeds = set.intersection(*(set(each) for each in found))
-    return {seed: float(np.mean([each[seed] for each in found])) for seed in sorted(seeds)}
+    return mean_over([of_study(results, name, treatment, score) for name in TOKENIZERS])
 
 
 def of_annotator(results: Results, case: str, method: str, score: str) -> BySeed:
@@ -57,20 +50,17 @@ def of_annotator(results: Results, case: str, method: str, score: str) -> BySeed
 
 def rhos_of(results: Results) -> list[float]:
     """The factors that every seed has."""
-    found = [{row["rho"] for row in result["rows"]} for result in results if result["kind"] == STUDY]
-    return sorted(set.intersection(*found)) if found else []
+    factors = [{row["rho"] for row in result["rows"]} for result in results if result["kind"] == STUDY]
+    return sorted(set.intersection(*factors)) if factors else []
 
 
-def find_verdicts(results: Results) -> list[dict[str, Any]]:
+def claims(results: Results) -> list[Row]:
     """A row for each comparison that there are results for, with p-values corrected for their number (Holm)."""
-    rows: list[dict[str, Any]] = []
-    for claim, what, score, equal, found in chain(hypotheses(results), annotator_claims(results)):
-        if found:
-            mean, interval = mean_interval(np.array(found))
-            said = equivalence(interval) if equal else verdict(found)
-            row = {"claim": claim, "comparison": what, "score": score, "difference": mean, "interval": interval}
-            p = float(wilcoxon(found).pvalue) if np.any(found) else 1.0
-            rows.append(row | {"p": p, "n_seeds": len(found), "verdict": said})
+    rows = []
+    for claim, comparison, score, is_equivalence, sample in chain(hypotheses(results), annotator_claims(results)):
+        if sample:
+            labels = {"claim": claim, "comparison": comparison, "score": score}
+            rows.append(verdict_row(labels, sample, margin=MARGIN if is_equivalence else None, test=True))
     for row, corrected in zip(rows, holm([row["p"] for row in rows]), strict=True):
         row["p_holm"] = corrected
     return rows
@@ -85,7 +75,7 @@ def hypotheses(results: Results) -> Iterator[Claim]:
         yield "H1: F1 of rare labels falls with imbalance", what, TAIL, False, differences(low, high)
     none = over_tokenizers(results, NONE, MACRO)
     for name in TOKENIZERS:
-        pair = (of_study(results, name, each, MACRO) for each in (OVER, NONE))
+        pair = (of_study(results, name, treatment, MACRO) for treatment in (OVER, NONE))
         yield "H2: oversampling helps", name, MACRO, False, differences(*pair)
     pairs = (
         ("H2: oversampling helps", OVER, False, 1),
@@ -93,14 +83,14 @@ def hypotheses(results: Results) -> Iterator[Claim]:
         ("H3: undersampling to T changes nothing", UNDER_T, True, 1),
     )
     for claim, treatment, equal, sign in pairs:
-        found = differences(over_tokenizers(results, treatment, MACRO), none)
-        yield claim, "mean over tokenizers", MACRO, equal, [sign * value for value in found]
-    weighted, copied = (over_tokenizers(results, each, MACRO) for each in ("inverse", OVER))
+        sample = differences(over_tokenizers(results, treatment, MACRO), none)
+        yield claim, "mean over tokenizers", MACRO, equal, [sign * value for value in sample]
+    weighted, copied = (over_tokenizers(results, treatment, MACRO) for treatment in ("inverse", OVER))
     claim = "H4: weights and copies do the same"
     yield claim, "inverse minus oversample, mean over tokenizers", MACRO, True, differences(weighted, copied)
     for name in TOKENIZERS:
         if name != "continuous":
-            pair = (of_study(results, each, "inverse", MACRO) for each in (name, "continuous"))
+            pair = (of_study(results, tokenizer, "inverse", MACRO) for tokenizer in (name, "continuous"))
             yield "H5: tokens do not matter", f"{name} minus continuous, weighted", MACRO, True, differences(*pair)
 
 
@@ -108,27 +98,9 @@ def annotator_claims(results: Results) -> Iterator[Claim]:
     """The default of SCMOE against labels that all count alike, and against balanced logistic regression."""
     for case in dict.fromkeys(result["case"] for result in results if result["kind"] == ANNOTATOR):
         for score, least in ((MACRO, BAR), ("tail_recall", BAR), ("accuracy", -COST)):
-            ours, plain = (of_annotator(results, case, each, score) for each in (DEFAULT_BALANCE, NONE))
+            ours, plain = (of_annotator(results, case, method, score) for method in (DEFAULT_BALANCE, NONE))
             claim = f"Balancing adds {least} or more" if least > 0 else f"Balancing costs at most {-least}"
             yield claim, case, score, False, [value - least for value in differences(ours, plain)]
-        ours, theirs = (of_annotator(results, case, each, MACRO) for each in (DEFAULT_BALANCE, BASELINE))
+        ours, theirs = (of_annotator(results, case, method, MACRO) for method in (DEFAULT_BALANCE, BASELINE))
         what = f"At most {BELOW} below {BASELINE}"
         yield what, case, MACRO, False, [value + BELOW for value in differences(ours, theirs)]
-
-
-def equivalence(interval: Sequence[float] | None) -> str:
-    """Whether the interval of a difference lies within the margin, or outside."""
-    if interval is None:
-        return OPEN
-    if -MARGIN < interval[0] and interval[1] < MARGIN:
-        return HOLDS
-    return FAILS if interval[0] > MARGIN or interval[1] < -MARGIN else OPEN
-
-
-def holm(p: Sequence[float]) -> list[float]:
-    """p-values that allow for their number (Holm 1979)."""
-    order, out, worst = np.argsort(p), np.ones(len(p)), 0.0
-    for rank, i in enumerate(order):
-        worst = max(worst, min((len(p) - rank) * p[i], 1.0))
-        out[i] = worst
-    return out.tolist()

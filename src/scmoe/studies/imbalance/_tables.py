@@ -1,21 +1,14 @@
 """Tables of the study of unequal labels."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from scmoe.losses._class_balance import DEFAULT_BALANCE
-from scmoe.studies.genes._lookup import differences, markdown_table, shown
+from scmoe.studies._report import Results, markdown_table, mean_cell
+from scmoe.studies._statistics import BySeed, differences, in_order
 from scmoe.studies.imbalance._annotator import BASELINES
+from scmoe.studies.imbalance._claims import MACRO, TAIL, of_annotator, of_study, over_tokenizers, rhos_of
 from scmoe.studies.imbalance._plan import ANNOTATED, ANNOTATOR, EVERYWHERE, NONE, STUDY, TOKENIZERS, TREATMENTS
-from scmoe.studies.imbalance._verdicts import (
-    MACRO,
-    TAIL,
-    Results,
-    of_annotator,
-    of_study,
-    over_tokenizers,
-    rhos_of,
-)
 
 HEADS = {
     "macro_f1": "macro-F1",
@@ -30,7 +23,7 @@ HEADS = {
 }
 
 
-def imbalance_sections(table: Mapping[str, Any]) -> dict[str, str]:
+def tables(table: Mapping[str, Any]) -> dict[str, str]:
     """Text of each table by name."""
     results = table["results"]
     sections = {"setting": setting(table["settings"], results)}
@@ -55,9 +48,10 @@ def setting(settings: Mapping[str, Any], results: Results) -> str:
     if studied:
         first = studied[0]
         lines.append(
-            f"Study: {first['n_labels']} labels in random order of frequency, {first['n_total']} labeled training cells (first seed) at every factor; "
-            f"{size['n_genes']} genes; networks pretrained for about {size['n_pretraining']} steps on all training cells without labels and fine-tuned for "
-            f"{size['n_steps']} steps, whatever the treatment; tested on {first['n_test']} cells with natural frequencies."
+            f"Study: {first['n_labels']} labels in random order of frequency, {first['n_total']} labeled training "
+            f"cells (first seed) at every factor; {size['n_genes']} genes; networks pretrained for about "
+            f"{size['n_pretraining']} steps on all training cells without labels and fine-tuned for {size['n_steps']} "
+            f"steps, whatever the treatment; tested on {first['n_test']} cells with natural frequencies."
         )
     lines += [f"Left out: {reason}." for reason in settings["skipped"]]
     return "\n".join(f"- {line}" for line in lines)
@@ -68,7 +62,7 @@ def factor_table(results: Results) -> str:
     rows = [
         [
             f"{rho:g}, {treatment}, {head}",
-            *(shown(_values(of_study(results, name, treatment, score, rho))) for name in TOKENIZERS),
+            *_mean_cells(of_study(results, name, treatment, score, rho) for name in TOKENIZERS),
         ]
         for score, head in ((TAIL, "tail F1"), (MACRO, "macro-F1"))
         for treatment in EVERYWHERE
@@ -80,23 +74,18 @@ def factor_table(results: Results) -> str:
 def treatment_table(results: Results) -> str:
     """Means over tokenizers for each treatment at the main factor."""
     none = over_tokenizers(results, NONE, MACRO)
-    rows = [
-        [
-            treatment,
-            *(shown(_values(over_tokenizers(results, treatment, score))) for score in HEADS),
-            ""
-            if treatment == NONE
-            else shown(differences(over_tokenizers(results, treatment, MACRO), none), sign=True),
-        ]
-        for treatment in TREATMENTS
-    ]
+    rows = []
+    for treatment in TREATMENTS:
+        minus_none = differences(over_tokenizers(results, treatment, MACRO), none)
+        cells = _mean_cells(over_tokenizers(results, treatment, score) for score in HEADS)
+        rows.append([treatment, *cells, "" if treatment == NONE else mean_cell(minus_none, sign=True)])
     return markdown_table(["treatment", *HEADS.values(), "macro-F1 minus none"], rows)
 
 
 def tokenizer_table(results: Results) -> str:
     """Macro-F1 of each treatment and tokenizer at the main factor."""
     rows = [
-        [treatment, *(shown(_values(of_study(results, name, treatment, MACRO))) for name in TOKENIZERS)]
+        [treatment, *_mean_cells(of_study(results, name, treatment, MACRO) for name in TOKENIZERS)]
         for treatment in TREATMENTS
     ]
     return markdown_table(["macro-F1", *TOKENIZERS], rows)
@@ -107,7 +96,7 @@ def annotator_table(results: Results, case: str) -> str:
     rows = []
     for method in (*ANNOTATED, *BASELINES):
         name = f"**{method}** (default)" if method == DEFAULT_BALANCE else method
-        rows.append([name, *(shown(_values(of_annotator(results, case, method, score))) for score in HEADS)])
+        rows.append([name, *_mean_cells(of_annotator(results, case, method, score) for score in HEADS)])
     return markdown_table(["class_balance", *HEADS.values()], rows)
 
 
@@ -122,5 +111,5 @@ def verdict_table(verdicts: list[dict[str, Any]]) -> str:
     return markdown_table(heads, rows)
 
 
-def _values(found: Mapping[int, float]) -> list[float]:
-    return [found[seed] for seed in sorted(found)]
+def _mean_cells(scores: Iterable[BySeed]) -> list[str]:
+    return [mean_cell(in_order(of_seeds)) for of_seeds in scores]

@@ -1,12 +1,10 @@
 """Whether the claims of the xTrimoGene paper, and our own, hold in what was measured."""
 
 from collections.abc import Iterator
-from typing import Any
 
-import numpy as np
-
-from scmoe.studies.explain._conflict import mean_interval
-from scmoe.studies.genes._lookup import BySeed, Results, by_seed, curves, differences, of_screen, of_variant
+from scmoe.studies._report import Results, Row, verdict_row
+from scmoe.studies._statistics import BySeed, differences
+from scmoe.studies.genes._lookup import at_zeros, by_seed, cell_conditions, of_screen, of_variant
 from scmoe.studies.genes._masked import EXPRESSED_MEAN, MASKED_MEAN, MEAN, RIDGE
 from scmoe.studies.genes._plan import (
     ANNOTATION,
@@ -27,7 +25,6 @@ from scmoe.studies.genes._plan import (
     VALUES,
 )
 from scmoe.studies.genes._tasks import PCA, PRETRAINED, REGRESSION, START, TUNED
-from scmoe.studies.replicate._verdicts import verdict
 
 F1, ACCURACY, ARI = "macro-F1", "accuracy", "k-means ARI"
 MSE, NONZERO = "MSE, all masked genes", "MSE, expressed genes"
@@ -45,23 +42,19 @@ MARGIN = 0.02
 SPARSE, HIGH = 0.96, 0.8
 """The paper: at so many zeros the correlation is still above this."""
 UNSEEN = "single"
-Row = dict[str, Any]
-
-
-def find_verdicts(results: Results) -> list[Row]:
-    """A row for each comparison that there are results for; every claim is a difference that should be positive."""
-    rows = []
-    makers = (pretraining_claims, annotation_claims, setting_claims, sparsity_claims, tokenizer_claims, screen_claims)
-    for make in makers:
-        for study, claim, what, score, found in make(results):
-            if found:
-                mean, interval = mean_interval(np.array(found))
-                row = {"study": study, "claim": claim, "comparison": what, "score": score, "difference": mean}
-                rows.append(row | {"interval": interval, "n_seeds": len(found), "verdict": verdict(found)})
-    return rows
-
-
 Claim = tuple[str, str, str, str, list[float]]
+"""Study, claim, comparison and score, and the difference that should be positive, of each seed."""
+
+
+def claims(results: Results) -> list[Row]:
+    """A row for each comparison that there are results for."""
+    makers = (pretraining_claims, annotation_claims, setting_claims, sparsity_claims, tokenizer_claims, screen_claims)
+    return [
+        verdict_row({"study": study, "claim": claim, "comparison": comparison, "score": score}, sample)
+        for make in makers
+        for study, claim, comparison, score, sample in make(results)
+        if sample
+    ]
 
 
 def pretraining_claims(results: Results) -> Iterator[Claim]:
@@ -69,7 +62,7 @@ def pretraining_claims(results: Results) -> Iterator[Claim]:
     claim = "Masked genes of held-out cells are predicted better than without a network"
     for reference in (MEAN, MASKED_MEAN, EXPRESSED_MEAN, RIDGE):
         for score, name in ((MSE, "mse"), (NONZERO, "mse_nonzero")):
-            own, other = (by_seed(results, HELD_OUT, "masked", each, name) for each in ("model", reference))
+            own, other = (by_seed(results, HELD_OUT, "masked", method, name) for method in ("model", reference))
             yield PRETRAINING, claim, f"{reference} minus model", score, differences(other, own)
 
 
@@ -83,54 +76,35 @@ def annotation_claims(results: Results) -> Iterator[Claim]:
         def f1(method: str, part: str = part, kind: str = kind, source: str = source) -> BySeed:
             return by_seed(results, kind, part, method, "macro_f1", source=source)
 
-        frozen = [each + MARGIN for each in differences(f1(PRETRAINED), f1(PCA))]
+        frozen = [difference + MARGIN for difference in differences(f1(PRETRAINED), f1(PCA))]
         yield ANNOTATION, f"The frozen embedding is at most {MARGIN} below PCA", where, F1, frozen
-        yield ANNOTATION, "Fine-tuning is above PCA", where, F1, differences(f1(tuned), f1(PCA))
-        yield (
-            ANNOTATION,
-            "Fine-tuning is above logistic regression on genes",
-            where,
-            F1,
-            differences(f1(tuned), f1(REGRESSION)),
-        )
-        yield (
-            ANNOTATION,
-            "Pretraining makes the embedding better than its start",
-            where,
-            F1,
-            differences(f1(PRETRAINED), f1(START)),
-        )
+        for claim, first, second in (
+            ("Fine-tuning is above PCA", tuned, PCA),
+            ("Fine-tuning is above logistic regression on genes", tuned, REGRESSION),
+            ("Pretraining makes the embedding better than its start", PRETRAINED, START),
+        ):
+            yield ANNOTATION, claim, where, F1, differences(f1(first), f1(second))
 
 
 def setting_claims(results: Results) -> Iterator[Claim]:
     """The default against the other settings, and experts against a dense layer."""
     auto = "Auto-discretization is better than other embeddings of a value"
     rate = "30 % of the expressed genes is the best rate of masking"
-    claims = dict.fromkeys(OF_STUDY[VALUES], (VALUES, auto)) | dict.fromkeys(OF_STUDY[MASKING], (MASKING, rate))
-    claims["classes"] = VALUES, "Regression is better than classification"
-    claims[NO_ZEROS] = MASKING, "Masking zeros helps"
-    for name, (study, claim) in claims.items():
+    of_setting = dict.fromkeys(OF_STUDY[VALUES], (VALUES, auto)) | dict.fromkeys(OF_STUDY[MASKING], (MASKING, rate))
+    of_setting["classes"] = VALUES, "Regression is better than classification"
+    of_setting[NO_ZEROS] = MASKING, "Masking zeros helps"
+    for name, (study, claim) in of_setting.items():
         for score, path in SWEPT.items() if name != BASE else ():
             yield study, claim, f"default against {name}", score, _better(results, BASE, name, score, path)
     for name in OF_STUDY[EXPERTS][1:]:
         for score, path in SWEPT.items():
-            found = _better(results, name, BASE, score, path)
-            yield EXPERTS, "Sparse experts help (our own step)", f"{name} against one", score, found
+            sample = _better(results, name, BASE, score, path)
+            yield EXPERTS, "Sparse experts help (our own step)", f"{name} against one", score, sample
 
 
 def _better(results: Results, first: str, second: str, score: str, path: tuple[str, ...]) -> list[float]:
     one, other = of_variant(results, first, *path), of_variant(results, second, *path)
     return differences(other, one) if score in LOWER else differences(one, other)
-
-
-def at_zeros(results: Results, kind: str, variant: str, method: str, target: str, zeros: float) -> BySeed:
-    """Correlation at the share of zeros nearest to the one given, by seed."""
-    found = {}
-    for result in results:
-        rows = curves(result, method) if (result["kind"], result["variant"]) == (kind, variant) else []
-        if rows:
-            found[result["seed"]] = float(min(rows, key=lambda row: abs(row["zeros"] - zeros))[target])
-    return found
 
 
 def sparsity_claims(results: Results) -> Iterator[Claim]:
@@ -140,13 +114,8 @@ def sparsity_claims(results: Results) -> Iterator[Claim]:
         own, depth = (at_zeros(results, SWEEP, name, "model", target, SPARSE) for name in (BASE, DEPTH))
         whole = at_zeros(results, SWEEP, BASE, "model", target, 0.0)
         ridge = at_zeros(results, BASELINES, BASE, RIDGE, target, SPARSE)
-        yield (
-            SPARSITY,
-            f"At {100 * SPARSE:.0f} % zeros the correlation is above {HIGH}",
-            "default",
-            score,
-            [each - HIGH for each in own.values()],
-        )
+        claim = f"At {100 * SPARSE:.0f} % zeros the correlation is above {HIGH}"
+        yield SPARSITY, claim, "default", score, [value - HIGH for value in own.values()]
         yield SPARSITY, "The correlation falls with sparsity", "own zeros minus 96 %", score, differences(whole, own)
         yield SPARSITY, "Depth tokens help in sparse cells", "with minus without, 96 %", score, differences(depth, own)
         yield SPARSITY, "The network is better than ridge in sparse cells", "96 %", score, differences(own, ridge)
@@ -154,15 +123,12 @@ def sparsity_claims(results: Results) -> Iterator[Claim]:
 
 def tokenizer_claims(results: Results) -> Iterator[Claim]:
     """Continuous tokens against codes, fine-tuned, in cells as they are and in thinned ones."""
-    conditions = next(
-        (list(r["sensitivity"][TUNED["all"]]) for r in results if "sensitivity" in r and r["kind"] == SWEEP), []
-    )
-    for condition in conditions:
+    for condition in cell_conditions(results, SWEEP, TUNED["all"]):
         path = "sensitivity", TUNED["all"], condition, "macro_f1"
         own = of_variant(results, BASE, *path)
         for name in OF_STUDY[TOKENIZERS][1:]:
-            found = differences(own, of_variant(results, name, *path))
-            yield TOKENIZERS, "Continuous tokens are the best", f"against {name}, {condition}", F1, found
+            sample = differences(own, of_variant(results, name, *path))
+            yield TOKENIZERS, "Continuous tokens are the best", f"against {name}, {condition}", F1, sample
         genes = by_seed(results, BASELINES, "sensitivity", REGRESSION, condition, "macro_f1")
         claim = "Fine-tuning is above logistic regression on genes"
         yield TOKENIZERS, claim, f"continuous tokens, {condition}", F1, differences(own, genes)
@@ -178,15 +144,16 @@ def screen_claims(results: Results) -> Iterator[Claim]:
     for name, others in pairs.items():
         for other in others:
             for score, head in (("mse_top", "MSE, top 20 genes"), ("mse", "MSE, all genes")):
-                own, its = (of_screen(results, f"ridge, {each}", UNSEEN, score) for each in (name, other))
-                yield PERTURBATION, claim, f"{name} against {other}", head, differences(its, own)
+                own, reference = (of_screen(results, f"ridge, {f}", UNSEEN, score) for f in (name, other))
+                yield PERTURBATION, claim, f"{name} against {other}", head, differences(reference, own)
 
 
-def said(rows: list[Row]) -> list[str]:
+def sentences(rows: list[Row]) -> list[str]:
     """A sentence for each claim: in how many comparisons it holds, does not, and is not decided."""
     lines = []
     for claim in dict.fromkeys(row["claim"] for row in rows):
-        mine = [row["verdict"] for row in rows if row["claim"] == claim]
-        counts = ", ".join(f"{name} in {mine.count(name)}" for name in dict.fromkeys(mine))
-        lines.append(f"- **{claim}**: {mine[0] if len(mine) == 1 else f'{counts} of {len(mine)} comparisons'}.")
+        verdicts = [row["verdict"] for row in rows if row["claim"] == claim]
+        counts = ", ".join(f"{name} in {verdicts.count(name)}" for name in dict.fromkeys(verdicts))
+        summary = verdicts[0] if len(verdicts) == 1 else f"{counts} of {len(verdicts)} comparisons"
+        lines.append(f"- **{claim}**: {summary}.")
     return lines
