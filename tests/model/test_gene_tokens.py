@@ -12,6 +12,7 @@ from scipy import sparse
 import scmoe
 from scmoe.io._quiet import quiet_mudata
 from scmoe.model._gene_tokens import check_scale
+from scmoe.model.genes._inference import pool_cells
 from scmoe.nn._tokenizer import ProgramTokenizer
 from scmoe.nn.genes._tokenizer import GeneTokenizer
 
@@ -74,7 +75,7 @@ def test_pretrained_states_are_those_of_the_gene_model(folder, pretrained, genes
     x = torch.from_numpy(same_genes["rna"].X.toarray())
     with torch.no_grad():
         found = tokenizer.pooled(x, x > 0).numpy()
-    np.testing.assert_allclose(found, pretrained._pooled(pretrained.setup.read(genes), "joint"), atol=1e-5)
+    np.testing.assert_allclose(found, pool_cells(pretrained, pretrained.setup.read(genes), "joint"), atol=1e-5)
 
 
 def test_pretrained_states_do_not_depend_on_the_order_of_genes(folder, same_genes, tiny):

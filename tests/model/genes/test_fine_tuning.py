@@ -7,6 +7,7 @@ import torch
 from sklearn.linear_model import LogisticRegression
 
 from scmoe.model import XTRIMOGENE
+from scmoe.model.genes._encoding import select_cells
 from scmoe.model.genes._inference import pool_cells
 from scmoe.nn.genes._classifier import POOLING
 from scmoe.readout._axes import Axes
@@ -72,7 +73,7 @@ def test_only_what_is_trainable_changes(fit_genes, genes, trainable):
 
 def test_the_start_is_a_logistic_regression(pretrained, genes):
     tuned = pretrained.fine_tune("cell_type", trainable="head", class_balance="none", plan_kwargs={"lr": 1e-12}, **FAST)
-    cells = pretrained._select(genes, None)
+    cells = select_cells(pretrained, genes, None)
     pooled = pool_cells(pretrained, cells, POOLING)
     classifier = tuned.classifier
     white = (pooled - classifier.mean.numpy()) @ classifier.whiten.numpy()
@@ -87,7 +88,7 @@ def test_two_labels_start_at_a_logistic_regression_too(pretrained, genes):
     tuned = pretrained.fine_tune(
         "is_b", genes, trainable="head", class_balance="none", plan_kwargs={"lr": 1e-12}, **FAST
     )
-    classifier, pooled = tuned.classifier, pool_cells(pretrained, pretrained._select(genes, None), POOLING)
+    classifier, pooled = tuned.classifier, pool_cells(pretrained, select_cells(pretrained, genes, None), POOLING)
     white = (pooled - classifier.mean.numpy()) @ classifier.whiten.numpy()
     # Two slopes bear half the penalty of the one that stands for both.
     expected = LogisticRegression(C=2, max_iter=1000).fit(white, genes.obs["is_b"]).predict_proba(white)

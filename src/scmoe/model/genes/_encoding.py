@@ -65,50 +65,54 @@ class GeneModel(BaseModel):
         """Names of the vocabulary's genes, in the model's order."""
         return list(self.setup.names)
 
-    def _read(self, adata: AnnData | None) -> Cells:
-        """The model's own data or a query's; nothing is written to either."""
-        if adata is None:
-            adata = self.adata
-        if adata is None:
-            raise ValueError("This model was loaded without data. Pass the AnnData: adata=adata.")
-        cells = self.setup.read(adata)
-        limit = getattr(self.tokenizer, "limit", None)
-        if limit is not None and (n_longer := int((np.diff(cells.counts.indptr) > limit).sum())):
-            logger.warning(
-                "%d cells express more than %d genes; the %s tokenizer leaves the others out, and they count as zero",
-                *(n_longer, limit, self.tokenizer.kind),
-            )
-        return cells
 
-    def _check_trained(self) -> None:
-        if not self.is_trained_:
-            raise RuntimeError("This model is not trained yet. Call model.train() first.")
-
-    def _select(self, adata: AnnData | None, indices: Sequence[int] | None) -> Cells:
-        """The cells asked for."""
-        self._check_trained()
-        cells = self._read(adata)
-        if indices is None:
-            return cells
-        return rows_of(cells, positions(indices, len(cells.totals)))
-
-    def _cell_names(self, adata: AnnData | None, indices: Sequence[int] | None) -> pd.Index:
-        """Their names."""
-        names = (self.adata if adata is None else adata).obs_names
-        return names if indices is None else names[positions(indices, len(names))]
-
-    def _encode(self, cells: Cells, batch_size: int, depth: str | None = None) -> Iterator[GeneChunk]:
-        """Batches of cells of like length, encoded without masks; rows say which cells these are."""
-        if depth is not None and not self.config.depth_tokens:
-            raise ValueError("depth= is for models with depth tokens, which this one has none of. Leave it out.")
-        dataset = GeneDataset(
-            cells, self.tokenizer, depth=(depth or DEFAULT_DEPTH) if self.config.depth_tokens else None
+def read_cells(model: GeneModel, adata: AnnData | None) -> Cells:
+    """The model's own data or a query's; nothing is written to either."""
+    if adata is None:
+        adata = model.adata
+    if adata is None:
+        raise ValueError("This model was loaded without data. Pass the AnnData: adata=adata.")
+    cells = model.setup.read(adata)
+    limit = getattr(model.tokenizer, "limit", None)
+    if limit is not None and (n_longer := int((np.diff(cells.counts.indptr) > limit).sum())):
+        logger.warning(
+            "%d cells express more than %d genes; the %s tokenizer leaves the others out, and they count as zero",
+            *(n_longer, limit, model.tokenizer.kind),
         )
-        network = self.module.eval()
-        with threads_for(self.config.encoder_width):
-            for rows in in_order(dataset.n_expressed, batch_size):
-                batch = move_data_to_device(dataset[Draw(rows, None)], network.device)
-                yield GeneChunk(rows, batch, network.encode(batch.gene, batch.value, batch.seen))
+    return cells
+
+
+def check_trained(model: GeneModel) -> None:
+    """Raise for a model without training."""
+    if not model.is_trained_:
+        raise RuntimeError("This model is not trained yet. Call model.train() first.")
+
+
+def select_cells(model: GeneModel, adata: AnnData | None, indices: Sequence[int] | None) -> Cells:
+    """The cells asked for."""
+    check_trained(model)
+    cells = read_cells(model, adata)
+    if indices is None:
+        return cells
+    return rows_of(cells, positions(indices, len(cells.totals)))
+
+
+def cell_names(model: GeneModel, adata: AnnData | None, indices: Sequence[int] | None) -> pd.Index:
+    """Names of the cells asked for."""
+    names = (model.adata if adata is None else adata).obs_names
+    return names if indices is None else names[positions(indices, len(names))]
+
+
+def encode(model: GeneModel, cells: Cells, batch_size: int, depth: str | None = None) -> Iterator[GeneChunk]:
+    """Batches of cells of like length, encoded without masks; rows say which cells these are."""
+    if depth is not None and not model.config.depth_tokens:
+        raise ValueError("depth= is for models with depth tokens, which this one has none of. Leave it out.")
+    dataset = GeneDataset(cells, model.tokenizer, depth=(depth or DEFAULT_DEPTH) if model.config.depth_tokens else None)
+    network = model.module.eval()
+    with threads_for(model.config.encoder_width):
+        for rows in in_order(dataset.n_expressed, batch_size):
+            batch = move_data_to_device(dataset[Draw(rows, None)], network.device)
+            yield GeneChunk(rows, batch, network.encode(batch.gene, batch.value, batch.seen))
 
 
 def positions(indices: Sequence[int], n_cells: int) -> np.ndarray:

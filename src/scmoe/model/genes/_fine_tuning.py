@@ -23,7 +23,7 @@ from scmoe.losses._class_balance import (
 )
 from scmoe.model._copies import check_balanced_once, check_parts
 from scmoe.model._training import check_train_arguments
-from scmoe.model.genes._encoding import BATCH_SIZE, GeneModel, positions, rows_of
+from scmoe.model.genes._encoding import BATCH_SIZE, GeneModel, cell_names, encode, positions, rows_of, select_cells
 from scmoe.model.genes._inference import axes_of, fit_axes_of, pool_cells
 from scmoe.model.genes._pretraining import PRETRAIN_BATCH
 from scmoe.nn._config import from_keywords
@@ -111,7 +111,7 @@ def fine_tune(
     check_balance(class_balance)
     config = from_keywords(FineTuneConfig, plan_kwargs or {})
     check_train_arguments(config, max_epochs, batch_size, trainer_kwargs, max_steps=max_steps)
-    cells, labels = self._select(adata, indices), labels_of(self, adata, indices, labels_key, unlabeled_category)
+    cells, labels = select_cells(self, adata, indices), labels_of(self, adata, indices, labels_key, unlabeled_category)
     names = labels[labels.notna()].unique()
     if len(names) < 2:
         raise ValueError(f"adata.obs[{labels_key!r}] must hold at least two labels; found {list(names) or 'none'}.")
@@ -186,14 +186,14 @@ def predict(
     """
     if self.classifier is None:
         raise ValueError("This model has not learned labels. Call tuned = model.fine_tune(labels_key) first.")
-    cells = self._select(adata, indices)
+    cells = select_cells(self, adata, indices)
     out = np.empty((len(cells.totals), len(self.labels)), np.float32)
     classifier = self.classifier.to(self.module.device)  # `to_device` moves the network only
-    for chunk in self._encode(cells, batch_size):
+    for chunk in encode(self, cells, batch_size):
         out[chunk.rows] = classifier.classify(chunk.encoded).softmax(1).cpu().numpy()
     if not soft:
         return np.array(self.labels)[out.argmax(1)]
-    return pd.DataFrame(out, index=self._cell_names(adata, indices), columns=self.labels)
+    return pd.DataFrame(out, index=cell_names(self, adata, indices), columns=self.labels)
 
 
 def labels_of(

@@ -8,7 +8,15 @@ import pandas as pd
 import torch
 from anndata import AnnData
 
-from scmoe.model.genes._encoding import BATCH_SIZE, GeneChunk, GeneModel
+from scmoe.model.genes._encoding import (
+    BATCH_SIZE,
+    GeneChunk,
+    GeneModel,
+    cell_names,
+    check_trained,
+    encode,
+    select_cells,
+)
 from scmoe.nn.genes._classifier import N_AXES
 from scmoe.nn.genes._encoder import pool
 from scmoe.readout._axes import Axes, fit_axes
@@ -64,7 +72,7 @@ def get_latent_representation(
         raise ValueError(f"pooling must be one of {', '.join(map(repr, POOLINGS))}; found {pooling!r}.")
     if pooling == "depth" and not self.config.depth_tokens:
         raise ValueError('This model has no depth tokens. Train one with depth_tokens=True, or pool by "mean".')
-    cells = self._select(adata, indices)
+    cells = select_cells(self, adata, indices)
     return self.axes[pooling].turn(pool_cells(self, cells, pooling, batch_size, depth))
 
 
@@ -75,7 +83,7 @@ def pool_cells(
     """Pooled states of cells as the network makes them."""
     width = model.config.encoder_width * (2 if pooling in ("joint", "depth") else 1)
     out = np.empty((len(cells.totals), width), np.float32)
-    for chunk in model._encode(cells, batch_size, depth):
+    for chunk in encode(model, cells, batch_size, depth):
         out[chunk.rows] = pool(chunk.encoded, pooling).float().cpu().numpy()
     return out
 
@@ -96,7 +104,7 @@ def get_gene_embeddings(self: GeneModel) -> pd.DataFrame:
         (genes, width). Those of genes that the training data lack say nothing. They started at random, and the
         decoder has read them as unknown genes at most.
     """
-    self._check_trained()
+    check_trained(self)
     identities = self.module.gene[: len(self.genes)].detach().cpu().numpy()
     return pd.DataFrame(identities, index=self.genes)
 
@@ -129,7 +137,7 @@ def get_gene_context(
     MemoryError
         More than 4 GB would be returned: choose fewer cells.
     """
-    cells = self._select(adata, indices)
+    cells = select_cells(self, adata, indices)
     shape = (len(cells.totals), len(self.genes), self.config.decoder_width)
     if 4 * np.prod(shape, dtype=float) > MAX_MEMORY:
         raise MemoryError(
@@ -138,7 +146,7 @@ def get_gene_context(
             "some at a time."
         )
     out = np.empty(shape, np.float32)
-    for chunk in self._encode(cells, batch_size):
+    for chunk in encode(self, cells, batch_size):
         states = self.module.contexts(chunk.encoded, chunk.batch.gene, chunk.batch.unknown)
         out[chunk.rows] = states[:, : shape[1]].cpu().numpy()
     return out
@@ -183,7 +191,7 @@ def impute(
     KeyError
         A gene that the vocabulary does not have.
     """
-    cells = self._select(adata, indices)
+    cells = select_cells(self, adata, indices)
     names = self.genes if genes is None else [genes] if isinstance(genes, str) else list(genes)
     position = self.setup.vocabulary.positions(names)
     if (position < 0).any():
@@ -195,7 +203,7 @@ def impute(
     for fold in (fold for fold in folds if len(fold)):
         for rows, values in predict_hidden(self, cells, gene[fold], batch_size, depth):
             out[np.ix_(rows, fold)] = values
-    return pd.DataFrame(out[:, place], index=self._cell_names(adata, indices), columns=names)
+    return pd.DataFrame(out[:, place], index=cell_names(self, adata, indices), columns=names)
 
 
 def predict_hidden(
@@ -207,7 +215,7 @@ def predict_hidden(
     visible = cells.counts.multiply(mask).tocsr()
     visible.eliminate_zeros()
     query = torch.from_numpy(gene).to(model.module.device)
-    for chunk in model._encode(Cells(visible, cells.totals, cells.match), batch_size, depth):
+    for chunk in encode(model, Cells(visible, cells.totals, cells.match), batch_size, depth):
         yield chunk.rows, predict_genes(model, chunk, query.expand(len(chunk.rows), -1))
 
 

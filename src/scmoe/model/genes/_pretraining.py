@@ -15,7 +15,7 @@ from scmoe.data.genes._dataset import DEFAULT_DEPTH, GeneDataset
 from scmoe.model._base import TrainingRecord
 from scmoe.model._copies import check_parts
 from scmoe.model._training import check_train_arguments, split_of
-from scmoe.model.genes._encoding import GeneModel, rows_of
+from scmoe.model.genes._encoding import GeneModel, read_cells, rows_of
 from scmoe.model.genes._inference import fit_axes_of
 from scmoe.model.genes._start import start
 from scmoe.nn._config import from_keywords
@@ -93,7 +93,7 @@ def train(
     """
     config = from_keywords(PretrainConfig, plan_kwargs or {})
     check_train_arguments(config, max_epochs, batch_size, trainer_kwargs)
-    cells = self._read(None)
+    cells = read_cells(self, None)
     check_cells(self, cells)
     train, validation, test = split_of(self, len(cells.totals), train_size, validation_size)
     check_parts(self.adata.obs, (train, validation, test))

@@ -13,7 +13,7 @@ from scmoe._version import __version__
 from scmoe.benchmark._tasks import TRAIN_SIZE
 from scmoe.benchmark.methods._scmoe import ALWAYS
 from scmoe.data._datamodule import split_cells
-from scmoe.data._dataset import Batch
+from scmoe.data._dataset import Batch, MosaicDataset
 from scmoe.explain._conflict import conflict_table, cosines, pairs_of
 from scmoe.io._files import check_writable
 from scmoe.model._scmoe import SCMOE
@@ -156,7 +156,7 @@ def measure_models(mdata: MuData, seed: int, epochs: Sequence[int]) -> list[dict
         SCMOE.setup_mudata(mdata)
         model = SCMOE(mdata, seed=seed, **network)
         if not batches:
-            dataset = model._dataset(None)
+            dataset = MosaicDataset(mdata, model.setup)
             cells, _, _ = split_cells(len(dataset), TRAIN_SIZE, None, seed)
             graph = teacher(dataset, cells, model.config.n_programs, seed)
             batches = list(

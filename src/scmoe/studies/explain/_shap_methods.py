@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from scmoe._keys import TCAV
 from scmoe.explain._attribution import deletion_table
 from scmoe.model._features import to_numpy
-from scmoe.model._fitted import Reading
+from scmoe.model._fitted import Reading, query
 from scmoe.model.explain._attribution import Method
 from scmoe.model.explain._deletion import SHARES, without_top
 from scmoe.nn._network import Encoded, Network
@@ -76,13 +76,13 @@ class Question:
 
     def read(self, cells: np.ndarray) -> Reading:
         """Cells as the encoder sees them, all at once."""
-        dataset, _ = self.model._query(self.mdata, None)
-        (reading,) = self.model._read(dataset, cells, len(cells), None)
+        fitted, dataset, _ = query(self.model, self.mdata, None)
+        (reading,) = fitted.read(dataset, cells, len(cells))
         return reading
 
     def values(self, reading: Reading) -> Tensor:
         """The log-odds of the label (n,)."""
-        return self.model.label_target(self.label).values(self.model._encode_reading(reading))
+        return self.model.label_target(self.label).values(self.model.fitted.encode_reading(reading))
 
     def by_modality(self, features: np.ndarray) -> np.ndarray:
         """Mean over cells of the summed sizes of what a modality's features add, (V,)."""

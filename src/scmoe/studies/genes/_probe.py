@@ -14,8 +14,9 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from scmoe.benchmark._scores_held_out import class_scores
-from scmoe.model.genes._encoding import rows_of
-from scmoe.model.genes._pretraining import PRETRAIN_BATCH
+from scmoe.model.genes._encoding import read_cells, rows_of
+from scmoe.model.genes._inference import fit_axes_of
+from scmoe.model.genes._pretraining import PRETRAIN_BATCH, start_network
 from scmoe.model.genes._xtrimogene import XTRIMOGENE
 from scmoe.studies.genes._data import LABEL, labels_of, log_values, thinned
 from scmoe.studies.genes._plan import Size, Variant
@@ -46,9 +47,9 @@ def untrained(adata: AnnData, seed: int) -> XTRIMOGENE:
     """The model as its training starts: principal components as identities, random layers."""
     XTRIMOGENE.setup_anndata(adata)
     model = XTRIMOGENE(adata, seed=seed)
-    cells = model._read(None)
-    model._start(cells, np.arange(adata.n_obs), PretrainConfig())
-    model.axes = model._fit_axes(rows_of(cells, np.arange(adata.n_obs)))
+    cells = read_cells(model, None)
+    start_network(model, cells, np.arange(adata.n_obs), PretrainConfig())
+    model.axes = fit_axes_of(model, rows_of(cells, np.arange(adata.n_obs)))
     model.is_trained_ = True
     return model
 

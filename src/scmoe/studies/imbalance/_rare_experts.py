@@ -17,6 +17,7 @@ from scmoe.explain.experts._rare import rare_usage_table
 from scmoe.io._files import check_writable
 from scmoe.metrics._classification import classification_scores
 from scmoe.model._features import label_views, to_numpy
+from scmoe.model._fitted import query
 from scmoe.model._scmoe import SCMOE
 from scmoe.pp._prepare import prepare
 from scmoe.readout._annotator import fit_annotator
@@ -125,8 +126,9 @@ def train_and_score(
 @torch.no_grad()
 def views_of(model: SCMOE, mdata: MuData | None = None) -> list[NDArray[np.floating]]:
     """What labels are read from, of all cells of the model or of a query; the joint state last."""
-    dataset, seen = model._dataset(mdata), tuple(range(len(model.modalities)))
-    parts = [label_views(model.module, chunk, seen) for chunk in model._encode(dataset, np.arange(len(dataset)))]
+    fitted, dataset, cells = query(model, mdata, None)
+    every = tuple(range(len(model.modalities)))
+    parts = [label_views(fitted.network, chunk, every) for chunk in fitted.encode(dataset, cells)]
     return [np.concatenate([to_numpy(part) for part in view]) for view in zip(*parts, strict=True)]
 
 

@@ -17,6 +17,7 @@ from scmoe.benchmark._timing import Meter
 from scmoe.benchmark.methods._embed import N_COMPONENTS, mofa, wnn
 from scmoe.benchmark.methods._scvi import modality_of_kind, totalvi_embed, totalvi_predict
 from scmoe.model._features import decoded, to_numpy
+from scmoe.model._fitted import query
 from scmoe.model._scmoe import SCMOE
 from scmoe.studies.replicate._data import LABEL, N_FOLDS
 from scmoe.studies.replicate._forms import FORMS, build, train_form
@@ -134,9 +135,9 @@ def form_prediction(model: SCMOE, train: MuData, test: MuData) -> Prediction:
 @torch.no_grad()
 def leaky_predictions(model: SCMOE, test: MuData) -> Pairs:
     """Every decoder on every state after all modalities have been fused, as the published code evaluates."""
-    dataset, V = model._dataset(test), len(model.modalities)
+    V, (fitted, dataset, cells) = len(model.modalities), query(model, test, None)
     parts_of: dict[tuple[int, int], list[NDArray[Any]]] = {(t, s): [] for t in range(V) for s in range(V)}
-    for chunk in model._encode(dataset, np.arange(len(dataset))):
+    for chunk in fitted.encode(dataset, cells):
         for t, s in parts_of:
             scores = model.module.decoders[t].scores(chunk.encoded.states[:, s], chunk.covariates, own=t == s)
             parts_of[t, s].append(to_numpy(decoded(model.module, scores, t)))

@@ -7,6 +7,7 @@ from mudata import MuData
 
 from scmoe._keys import DEFAULT_KEY, Keys
 from scmoe.benchmark._cells import subset
+from scmoe.data._dataset import MosaicDataset
 from scmoe.metrics._clusters import matched_accuracy
 from scmoe.model.explain._conflict import teacher, training_batches
 from scmoe.studies.explain._conflict import BATCH_SIZE, COMPUTE, EXPERTS, PARAMETERS, ConflictMeter
@@ -44,7 +45,7 @@ def conflict_rows(mdata: MuData, task: Task) -> dict[str, Any]:
     for name, form_of_layer in models.items():
         model = build(form_of_layer, mdata, n_clusters, task.seed)
         if not batches:
-            dataset, cells = model._dataset(None), np.arange(mdata.n_obs)
+            dataset, cells = MosaicDataset(mdata, model.setup), np.arange(mdata.n_obs)
             graph = None if form.published else teacher(dataset, cells, model.config.n_programs, task.seed)
             batches = list(
                 training_batches(dataset, cells, graph, n_batches=N_BATCHES, batch_size=BATCH_SIZE, seed=task.seed)
