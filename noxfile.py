@@ -86,7 +86,10 @@ def _execute_notebooks(session: nox.Session, jupyter: str) -> None:
 
 @nox.session(venv_backend="none")
 def newest(session: nox.Session) -> None:
-    """README's commands, tests, pages and notebooks on the newest libraries; `-- quick`: the demo and the fast tests."""
+    """README's commands, tests, pages and notebooks on the newest libraries.
+
+    `-- quick`: the demo and the fast tests.
+    """
     python = _newest_python()
     if python is None:
         session.warn("NOT DONE: no CPython 3.12 or newer was found (PATH, pyenv); nothing ran on the newest libraries.")

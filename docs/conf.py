@@ -37,8 +37,13 @@ extensions = [
 
 needs_sphinx = "8.1"
 nitpicky = True
-nitpick_ignore = [("py:exc", name) for name in ("WriteError", "scmoe._io.WriteError")]  # private; users catch OSError
-nitpick_ignore_regex = [("py:class", r"scmoe\.(nn|data|readout|model|explain)\._.*")]  # types of attributes; internal
+# Private: users catch OSError.
+nitpick_ignore = [
+    ("py:exc", name) for name in ("WriteError", "scmoe.io._files.WriteError")
+]
+nitpick_ignore_regex = [
+    ("py:class", r"scmoe\.(nn|data|readout|model|explain)\.(\w+\.)*_.*")
+]
 default_role = "literal"
 templates_path = ["_templates"]
 exclude_patterns = ["_build", "Thumbs.db", "**.ipynb_checkpoints"]
@@ -66,7 +71,8 @@ for notebook in sorted((HERE.parent / "tutorials").glob("*.ipynb")):
     shutil.copy(notebook, HERE / "tutorials")
 
 # Classes appear under the public module that offers them, not under the private file that defines them, and without the
-# members that they inherit from other libraries (but for these) and the fields that the class docstring lists as parameters.
+# members that they inherit from other libraries (but for these) and the fields that the class docstring lists as
+# parameters.
 INHERITED = {"history", "is_trained", "train_indices", "validation_indices", "test_indices"}
 hidden_members = {}
 for package in scmoe._subpackages:

@@ -1,4 +1,5 @@
-"""Queries and questions that a trained model cannot answer: the message says where and what to do, and nothing is written."""
+"""Queries and questions that a trained model cannot answer: the message says where and what to do, and nothing is
+written."""
 
 import anndata as ad
 import numpy as np

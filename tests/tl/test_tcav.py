@@ -17,7 +17,8 @@ ARGUMENTS = {"n_random": 10, "n_permutations": 499, "n_matched": 499}
 
 @pytest.fixture(scope="module")
 def driven(fit_model):
-    """Cells with two independent programs of genes: the first makes a cell an A, else the second a B; proteins are noise."""
+    """Cells with two independent programs of genes: the first makes a cell an A, else the second a B; proteins are
+    noise."""
     rng = np.random.default_rng(0)
     program = rng.normal(size=(N_CELLS, 2))
     rate = np.tile(rng.uniform(0.3, 3, N_GENES), (N_CELLS, 1))

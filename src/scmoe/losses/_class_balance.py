@@ -88,7 +88,10 @@ class Balance:
         return torch.from_numpy(self.class_weights()).to(logits)[label] * losses
 
     def class_weights(self) -> NDArray[np.float64] | None:
-        """Weight (C,) of the cross-entropy of each class; None for options whose loss is another, or sees other logits."""
+        """Weight (C,) of the cross-entropy of each class.
+
+        None for options whose loss is another, or sees other logits.
+        """
         if self.option in ("focal", "ldam", "logit_adjusted"):
             return None
         if self.option not in WEIGHTS:

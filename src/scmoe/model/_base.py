@@ -49,7 +49,7 @@ def _instead(name: str, remedy: str) -> Callable[..., Any]:
     def method(*args: Any, **kwargs: Any) -> Any:
         raise NotImplementedError(f"{name} does not exist for the models of scmoe. {remedy}")
 
-    method.__name__, method.__doc__ = name, DOC.format(remedy)
+    method.__name__, method.__qualname__, method.__doc__ = name, f"BaseModel.{name}", DOC.format(remedy)
     return method
 
 

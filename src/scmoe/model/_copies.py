@@ -18,7 +18,7 @@ def check_parts(obs: pd.DataFrame, parts: Sequence[np.ndarray]) -> None:
 
 
 def check_copies(obs: pd.DataFrame, parts: Sequence[np.ndarray]) -> None:
-    """Raise if a copied or made cell is in another part than a cell that it comes from, or than another one of its copies."""
+    """Raise if a copied or made cell is in another part than a cell that it comes from, or than another of its copies."""
     for key in (COPY_OF, MIXED_WITH):
         if key not in obs:
             continue
@@ -27,8 +27,10 @@ def check_copies(obs: pd.DataFrame, parts: Sequence[np.ndarray]) -> None:
         apart = part.groupby(origins(obs, key)[cells]).nunique() > 1
         if apart.any():
             raise ValueError(
-                f"The cells that come from {apart.idxmax()!r} (obs[{key!r}]) are in different parts, as are those of {int(apart.sum()) - 1} "
-                "other cells, so that copies of training cells would judge the training. Split first, resample the training part alone, "
+                f"The cells that come from {apart.idxmax()!r} (obs[{key!r}]) are in different parts, as are those of "
+                f"{int(apart.sum()) - 1} "
+                "other cells, so that copies of training cells would judge the training. Split first, resample the "
+                "training part alone, "
                 "and train on it without held-out cells (train_size=1, validation_size=0); or leave the copies out."
             )
 
@@ -46,13 +48,17 @@ def warn_of_test_cells(obs: pd.DataFrame, train: np.ndarray) -> None:
 
 
 def check_balanced_once(obs: pd.DataFrame, class_balance: ClassBalance) -> None:
-    """Raise if cells to learn from are copies or made of others, which balances them, and are to be balanced once more."""
+    """Raise if cells to learn from are copies or made of others, which balances them.
+
+    And are to be balanced once more.
+    """
     if class_balance == "none" or COPY_OF not in obs:
         return
     new = origins(obs) != obs.index.astype(object)
     if new.any():
         raise ValueError(
-            f"{int(new.sum())} of the {len(new)} training cells are copied or made, such as {obs.index[new][0]!r} (obs[{COPY_OF!r}]), "
+            f"{int(new.sum())} of the {len(new)} training cells are copied or made, such as {obs.index[new][0]!r} "
+            f"(obs[{COPY_OF!r}]), "
             f"which balances the labels; class_balance={class_balance!r} would do so again, in favor of the rare ones. "
             "Pass class_balance='none', or train on the original cells."
         )

@@ -39,7 +39,7 @@ def program_scores(network: Network, chunk: Chunk, modality: int) -> Tensor:
 
 
 def linear_inputs(network: Network, chunk: Chunk, sources: Subset, covariates: Tensor) -> Tensor:
-    """Inputs (B, p) of the linear member of a prediction: corrected scores of the sources' programs, and covariates if any.
+    """Inputs (B, p) of the linear member of a prediction: corrected scores of the sources' programs, and covariates.
 
     `covariates` are those that the prediction is made for; the scores are corrected for the cells' own.
     """
@@ -101,7 +101,10 @@ def as_batch(covariates: Tensor, n_batches: int, batch: int | None) -> Tensor:
 
 
 def cross_scores(network: Network, chunk: Chunk, sources: Sequence[int], target: int, covariates: Tensor) -> Tensor:
-    """The network's prediction of the target's program scores (B, K): the mean of what the sources that a cell has say."""
+    """The network's prediction of the target's program scores (B, K).
+
+    The mean of what the sources that a cell has say.
+    """
     scores = network.decoders[target].scores(
         torch.stack([chunk.encoded.states[:, v] for v in sources]), covariates, own=False
     )

@@ -31,9 +31,9 @@ def fit_readouts(
 ) -> Readouts:
     """Fit all readouts of a trained network; nothing is changed.
 
-    Held-out cells decide what is decided by cells that nothing was learned from (weights of mixtures, widths of intervals,
-    distances of the mapping score); embeddings of incomplete cells and labels are learned from training and validation cells
-    together. The network reads each set of modalities once.
+    Held-out cells decide what is decided by cells that nothing was learned from (weights of mixtures, widths of
+    intervals, distances of the mapping score); embeddings of incomplete cells and labels are learned from training and
+    validation cells together. The network reads each set of modalities once.
 
     Parameters
     ----------

@@ -161,8 +161,9 @@ class Fitted:
 class FittedModel(BaseModel):
     """A model of which a trained network can be asked about cells.
 
-    Its methods are functions in the files of their topics, which `scmoe.model.SCMOE` lists. In all of them `adata` is a MuData
-    (None: the model's own), which stays unchanged; `indices` are positions of cells (None: all); n is their number.
+    Its methods are functions in the files of their topics, which `scmoe.model.SCMOE` lists. In all of them `adata` is a
+    MuData (None: the model's own), which stays unchanged; `indices` are positions of cells (None: all); n is their
+    number.
     """
 
     module: Network

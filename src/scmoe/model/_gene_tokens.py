@@ -29,14 +29,18 @@ def rna_positions(setup: Setup) -> list[int]:
     if not found:
         kinds = ", ".join(f"{name!r}: {setup.kinds.get(name, 'not prepared')}" for name in setup.modalities)
         raise ValueError(
-            f"tokenizer='genes' needs a modality of the kind {' or '.join(map(repr, RNA_KINDS))}; found {kinds}. Say which one is "
+            f"tokenizer='genes' needs a modality of the kind {' or '.join(map(repr, RNA_KINDS))}; found {kinds}. Say "
+            "which one is "
             "RNA with scmoe.pp.prepare(mdata, kinds={...: 'rna'}), or leave tokenizer out."
         )
     return found
 
 
 def start_encoders(network: Network, dataset: MosaicDataset, train: np.ndarray, seed: int) -> None:
-    """Start gene encoders that are not pretrained from the training cells, and find the axes of the pooled states of all."""
+    """Start gene encoders that are not pretrained from the training cells.
+
+    And find the axes of the pooled states of all.
+    """
     for v, tokenizer in enumerate(network.tokenizers):
         if not isinstance(tokenizer, GeneTokenizer):
             continue

@@ -103,7 +103,8 @@ def impute(
     names = " or ".join(fitted.modalities[v] for v in sources)
     if spread_of(fitted, sources, t) is None:
         raise ValueError(
-            f"No training cell had {target!r} together with {names}, so the model cannot have learned to predict one from the "
+            f"No training cell had {target!r} together with {names}, so the model cannot have learned to predict one "
+            "from the "
             "other. Train with cells that have both."
         )
     if return_sd and part != "mixture":
@@ -210,7 +211,8 @@ def check_linear(fitted: Fitted, part: str, sources: Subset, target: int) -> Non
     """Raise if the linear member is wanted where there is none."""
     if part == "linear" and mixture_of(fitted, sources, target) is None:
         raise ValueError(
-            f"There is no linear member for {fitted.modalities[target]!r}: it needs a Gaussian likelihood and program tokens."
+            f"There is no linear member for {fitted.modalities[target]!r}: it needs a Gaussian likelihood and "
+            "program tokens."
         )
 
 

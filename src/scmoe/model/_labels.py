@@ -87,8 +87,9 @@ def get_annotation(
     batch_size
         Cells at once.
     coverage
-        Share of cells of known types that are to keep their label: those whose trust is above 1 - coverage. The accuracy expected
-        of them is that of labeled training cells, each held out from the fit of the labels; see `scmoe.metrics.coverage_accuracy`.
+        Share of cells of known types that are to keep their label: those whose trust is above 1 - coverage. The
+        accuracy expected of them is that of labeled training cells, each held out from the fit of the labels; see
+        `scmoe.metrics.coverage_accuracy`.
 
     Returns
     -------
@@ -112,10 +113,10 @@ def get_unknown_score(
 ) -> np.ndarray:
     """How unlike the labeled types cells are: the score of types that the model has never seen.
 
-    In the leading 20 axes of the joint embedding, the squared Mahalanobis distance to the nearest type (one covariance within
-    all types) plus that to all labeled cells; then its rank among labeled training cells, each held out from the fit. 0.95: 95 %
-    of the cells of known types are nearer, so one in twenty of these is above it. It does not look at the probabilities of labels,
-    which can be high in new types.
+    In the leading 20 axes of the joint embedding, the squared Mahalanobis distance to the nearest type (one covariance
+    within all types) plus that to all labeled cells; then its rank among labeled training cells, each held out from the
+    fit. 0.95: 95 % of the cells of known types are nearer, so one in twenty of these is above it. It does not look at
+    the probabilities of labels, which can be high in new types.
 
     Parameters
     ----------

@@ -166,7 +166,8 @@ def read_folder(cls: type, path: Path) -> tuple[dict[str, Any], dict]:
         raise ValueError(f"{path} holds a {kind} model, not {cls.__name__}. Load it with scmoe.model.{kind}.load.")
     if form < FORMAT:
         raise ValueError(
-            f"{path} was written by scmoe {settings['versions']['scmoe']}, before the format of model folders changed. Train "
+            f"{path} was written by scmoe {settings['versions']['scmoe']}, before the format of model folders "
+            "changed. Train "
             "the model again, or use that version."
         )
     if form > FORMAT:

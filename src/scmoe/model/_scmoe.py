@@ -50,8 +50,8 @@ class SCMOE(FittedModel):
     registry
         In place of data: the registry of a saved model. Used by `load`.
     pretrained
-        With ``tokenizer="genes"``: folder of a `scmoe.model.XTRIMOGENE` that was saved, whose encoder is taken over, in its size. The
-        log says how many genes it knows; the folder is not needed later.
+        With ``tokenizer="genes"``: folder of a `scmoe.model.XTRIMOGENE` that was saved, whose encoder is taken over, in
+        its size. The log says how many genes it knows; the folder is not needed later.
     seed
         Seed of the initial weights and of the training; on a CPU the same seed gives the same model bit by bit.
     **network_kwargs
@@ -62,7 +62,8 @@ class SCMOE(FittedModel):
     TypeError
         A keyword that `scmoe.model.NetworkConfig` does not have.
     ValueError
-        Settings that contradict each other, gene tokens without a modality of RNA, or a pretrained encoder that does not fit.
+        Settings that contradict each other, gene tokens without a modality of RNA, or a pretrained encoder that does
+        not fit.
 
     Examples
     --------
@@ -139,10 +140,11 @@ class SCMOE(FittedModel):
         """Whether the training went well; empty before training. The user guide explains each entry.
 
         ``n_epochs``, ``n_steps`` and, of these, ``n_skipped_steps``, whose loss or gradient was not finite;
-        ``watched_loss`` (``"validation"``, or ``"training"`` without validation cells) and ``final_loss``; ``late_fall``
-        and ``rise``, shares of the loss's fall that came in the last quarter of the epochs and that were lost again;
-        ``dead_experts`` and ``expert_load_entropy`` of each block; ``posterior_drift``, how far the embedding moved in the
-        last tenth of the epochs, relative to its spread; ``verdict``, sentences on what to do, none if all is well.
+        ``watched_loss`` (``"validation"``, or ``"training"`` without validation cells) and ``final_loss``;
+        ``late_fall`` and ``rise``, shares of the loss's fall that came in the last quarter of the epochs and that were
+        lost again; ``dead_experts`` and ``expert_load_entropy`` of each block; ``posterior_drift``, how far the
+        embedding moved in the last tenth of the epochs, relative to its spread; ``verdict``, sentences on what to do,
+        none if all is well.
         """
         return self.record.diagnostics
 
@@ -150,10 +152,10 @@ class SCMOE(FittedModel):
     def layers(self) -> list[str]:
         """Names of the layers, from the input on.
 
-        ``"input"``: standardized features of all modalities; ``"tokens"``; of each block ``"block0.attended"``, the tokens
-        after attention, which experts read, and ``"block0"``, its output; ``"states"``: states of the modalities, whose mean is
-        the joint state. Labels, clusters and linear members of predictions read gene programs of the input as well, which
-        only ``"input"`` sees.
+        ``"input"``: standardized features of all modalities; ``"tokens"``; of each block ``"block0.attended"``, the
+        tokens after attention, which experts read, and ``"block0"``, its output; ``"states"``: states of the
+        modalities, whose mean is the joint state. Labels, clusters and linear members of predictions read gene programs
+        of the input as well, which only ``"input"`` sees.
         """
         return layers_of(self.config)
 
@@ -246,9 +248,10 @@ class SCMOE(FittedModel):
     def adapt(self, mdata: MuData) -> "SCMOE":
         """A copy of the model that knows the batches of a query, so that their effects are taken out of the embedding.
 
-        In closed form: the kinds of cells that the model knows stay where they are, and the query's cells of each kind are
-        shifted to them. Nothing is trained; cells of the model's own batches are embedded as before. Cells of a kind that
-        the model does not know are shifted with the nearest kind it knows: look at their mapping score before adapting.
+        In closed form: the kinds of cells that the model knows stay where they are, and the query's cells of each kind
+        are shifted to them. Nothing is trained; cells of the model's own batches are embedded as before. Cells of a
+        kind that the model does not know are shifted with the nearest kind it knows: look at their mapping score before
+        adapting.
 
         Parameters
         ----------
@@ -274,8 +277,9 @@ class SCMOE(FittedModel):
     def save(self, dir_path: str | Path, *, overwrite: bool = False) -> None:
         """Write the model to a folder: ``weights.safetensors`` and ``settings.json``, all or nothing.
 
-        The settings hold configuration, modalities, feature names, categories, seed, history, diagnostics, the split and the versions
-        in use; scaling and programs are among the weights. Neither file can run code when it is loaded.
+        The settings hold configuration, modalities, feature names, categories, seed, history, diagnostics, the split
+        and the versions in use; scaling and programs are among the weights. Neither file can run code when it is
+        loaded.
 
         Parameters
         ----------

@@ -14,7 +14,8 @@ from scmoe.readout._subsets import Subset, nearest_subset
 MAX_CELLS = 20_000
 """That a readout is fitted to; of more, a random subset."""
 OF_EACH_LABEL = 50
-"""Cells that each label keeps in such a subset at least, if it has as many: a random one may have none of a rare label."""
+"""Cells that each label keeps in such a subset at least, if it has as many: a random one may have none of a rare
+label."""
 
 
 @dataclass(frozen=True)
@@ -117,7 +118,8 @@ def run_subset(
     fitted, dataset, cells
         The network, its data, and the cells.
     subset
-        The modalities that it sees; with the empty one, all that a cell has, and labels are read from the joint state alone.
+        The modalities that it sees; with the empty one, all that a cell has, and labels are read from the joint state
+        alone.
     needed
         Which cells, ascending; and of each other modality, for which of them it is predicted.
     """

@@ -61,8 +61,8 @@ def train(
     network; they weigh the members of predictions and set the width of intervals, and the readouts learn from them
     as well. Test cells (`test_indices`) are not looked at at all. No label shapes the network.
 
-    A second call goes on from the first one's weights, with its statistics and its split. If training fails, the model is
-    as it was before.
+    A second call goes on from the first one's weights, with its statistics and its split. If training fails, the model
+    is as it was before.
 
     Parameters
     ----------
@@ -79,8 +79,8 @@ def train(
     early_stopping
         Whether to stop when the validation loss has not improved for ten epochs.
     class_balance
-        How the classifier of labels treats those with few cells; the network does not see labels. ``"none"``: each cell counts the
-        same; ``"inverse"``: each label does; for the others see the user guide on rare types.
+        How the classifier of labels treats those with few cells; the network does not see labels. ``"none"``: each cell
+        counts the same; ``"inverse"``: each label does; for the others see the user guide on rare types.
     checkpoint_dir
         Folder for ``last.ckpt``, the state of the training after each epoch.
     resume
@@ -97,8 +97,8 @@ def train(
     Raises
     ------
     ValueError
-        Settings that contradict each other or the data; copies of a cell (``obs["copy_of"]``, see `scmoe.pp.oversample`) that are not
-        in the same part, or that would be balanced a second time.
+        Settings that contradict each other or the data; copies of a cell (``obs["copy_of"]``, see
+        `scmoe.pp.oversample`) that are not in the same part, or that would be balanced a second time.
     FloatingPointError
         In more than half of an epoch's steps loss or gradient was not finite. Fewer such steps are skipped.
     """

@@ -36,15 +36,16 @@ def annotate(
     model
         A model trained with ``labels_key``.
     coverage
-        Share of cells of known types that are to keep their label. Below 1, cells whose label is unsure, or that are unlike all known
-        types, get `reject_label`: a cell is trusted as much as the smaller of two shares, that of held-out training cells whose
-        label is no surer and that of those at least as strange, and the limit is where held-out training cells have this coverage. The
-        query does not move it: of a query with new types, fewer cells keep a label.
+        Share of cells of known types that are to keep their label. Below 1, cells whose label is unsure, or that are
+        unlike all known types, get `reject_label`: a cell is trusted as much as the smaller of two shares, that of
+        held-out training cells whose label is no surer and that of those at least as strange, and the limit is where
+        held-out training cells have this coverage. The query does not move it: of a query with new types, fewer cells
+        keep a label.
     reject_label
         Name for cells without a label.
     hierarchy
-        Parent of each label, and of parents, such as ``{"CD4 naive": "T", "CD8 naive": "T", "T": "lymphocyte"}``. Probabilities are
-        summed to parents.
+        Parent of each label, and of parents, such as ``{"CD4 naive": "T", "CD8 naive": "T", "T": "lymphocyte"}``.
+        Probabilities are summed to parents.
     rollup_confidence
         With `hierarchy`: the probability that a name must have. Above 0.5.
     key_added
@@ -53,20 +54,23 @@ def annotate(
     Returns
     -------
     None
-        Removes what an earlier call wrote, then writes to ``mdata.obs`` ``"{key_added}_label"`` (categorical), ``"{key_added}_label_confidence"`` (the
-        probability of the most probable label, which is not shown where it was declined), ``"{key_added}_label_second"`` and
-        ``"{key_added}_label_second_confidence"`` (the second most probable), ``"{key_added}_unknown_score"`` (see
-        `scmoe.model.SCMOE.get_unknown_score`), and with `hierarchy` ``"{key_added}_label_rollup"`` (the lowest label or parent that reaches
-        `rollup_confidence`; `reject_label` where not even a root does) and ``"{key_added}_label_rollup_confidence"``; to ``mdata.obsm``
-        ``"{key_added}_label_probability"`` (a frame, cells x labels; ``/`` in a label becomes ``_``); and to ``mdata.uns[key_added]["annotation"]``
-        ``"coverage"``, ``"threshold"`` (of the trust, 1 - coverage), ``"achieved_coverage"`` (share of these cells that have a label),
-        ``"expected_accuracy"`` (of cells that have one, from held-out training cells at this coverage) and ``"reject_label"``.
+        Removes what an earlier call wrote, then writes to ``mdata.obs`` ``"{key_added}_label"`` (categorical),
+        ``"{key_added}_label_confidence"`` (the probability of the most probable label, which is not shown where it was
+        declined), ``"{key_added}_label_second"`` and ``"{key_added}_label_second_confidence"`` (the second most
+        probable), ``"{key_added}_unknown_score"`` (see `scmoe.model.SCMOE.get_unknown_score`), and with `hierarchy`
+        ``"{key_added}_label_rollup"`` (the lowest label or parent that reaches `rollup_confidence`; `reject_label`
+        where not even a root does) and ``"{key_added}_label_rollup_confidence"``; to ``mdata.obsm``
+        ``"{key_added}_label_probability"`` (a frame, cells x labels; ``/`` in a label becomes ``_``); and to
+        ``mdata.uns[key_added]["annotation"]`` ``"coverage"``, ``"threshold"`` (of the trust, 1 - coverage),
+        ``"achieved_coverage"`` (share of these cells that have a label), ``"expected_accuracy"`` (of cells that have
+        one, from held-out training cells at this coverage) and ``"reject_label"``.
 
     Raises
     ------
     ValueError
-        The model was trained without labels, the data do not fit it, `coverage` or `rollup_confidence` is out of range, `reject_label` is a label,
-        `hierarchy` names labels that the model does not know or goes in a circle, or no label has two training cells to fix a coverage with.
+        The model was trained without labels, the data do not fit it, `coverage` or `rollup_confidence` is out of range,
+        `reject_label` is a label, `hierarchy` names labels that the model does not know or goes in a circle, or no
+        label has two training cells to fix a coverage with.
     """
     check_reject_label(model.setup.labels, reject_label, hierarchy)
     annotation = model.get_annotation(mdata, coverage=coverage)
@@ -106,7 +110,8 @@ def write_annotation(
     keys = Keys(name=key_added)
     if coverage < 1 and np.isnan(annotation.trust).any():
         raise ValueError(
-            "A coverage below 1 needs labels with at least two training cells, to be held out; found none for some cells. Leave coverage out."
+            "A coverage below 1 needs labels with at least two training cells, to be held out; found none for some "
+            "cells. Leave coverage out."
         )
     kept = ~(annotation.trust <= 1 - coverage)
     columns = _labels_of(annotation.probability, kept, labels, reject_label, keys)

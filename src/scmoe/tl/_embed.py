@@ -28,9 +28,9 @@ def embed(mdata: MuData, model: "SCMOE", *, key_added: str = DEFAULT_KEY) -> Non
     -------
     None
         Writes ``mdata.obsm["X_{key_added}"]`` (cells x n_hidden, float32) and, for each modality,
-        ``mdata.mod[m].obsm["X_{key_added}"]`` (its cells x n_hidden). No label has shaped these. A model with labels also
-        writes ``mdata.obsm["X_{key_added}_labeled"]``, cells x (n_hidden + labels), in which what the labels say shapes the
-        neighborhoods (see `scmoe.model.SCMOE.get_latent_representation`).
+        ``mdata.mod[m].obsm["X_{key_added}"]`` (its cells x n_hidden). No label has shaped these. A model with labels
+        also writes ``mdata.obsm["X_{key_added}_labeled"]``, cells x (n_hidden + labels), in which what the labels say
+        shapes the neighborhoods (see `scmoe.model.SCMOE.get_latent_representation`).
 
     Raises
     ------

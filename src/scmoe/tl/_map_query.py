@@ -26,8 +26,8 @@ LOW_SCORE = 0.05
 def map_query(mdata: MuData, model: "SCMOE", *, adapt: bool = False, key_added: str = DEFAULT_KEY) -> "SCMOE":
     """Map new cells with a trained model; nothing is trained.
 
-    The cells may lack modalities and features, have features that the model does not know, and come from new batches. One
-    line of the log gives the median mapping score and the share of cells below 0.05.
+    The cells may lack modalities and features, have features that the model does not know, and come from new batches.
+    One line of the log gives the median mapping score and the share of cells below 0.05.
 
     Parameters
     ----------
@@ -44,8 +44,9 @@ def map_query(mdata: MuData, model: "SCMOE", *, adapt: bool = False, key_added: 
     Returns
     -------
     SCMOE
-        The model that was used: `model` itself, or adapted to the new batches. The mapping score is that of `model`; NaN
-        for a model with patch tokens, which has none. Removes earlier results under `key_added`, then writes what `scmoe.tl.embed` and, if the model has labels, `scmoe.tl.annotate` write;
+        The model that was used: `model` itself, or adapted to the new batches. The mapping score is that of `model`;
+        NaN for a model with patch tokens, which has none. Removes earlier results under `key_added`, then writes what
+        `scmoe.tl.embed` and, if the model has labels, `scmoe.tl.annotate` write;
         ``mdata.obs["{key_added}_mapping_score"]`` (see `scmoe.model.SCMOE.get_mapping_score`); and
         ``mdata.uns[key_added]["query"]`` with ``"features"``, a frame with the columns ``modality``, ``n_found`` and
         ``n_model`` (features of the model that the query has, and all), ``"absent_modalities"`` and ``"new_batches"``.

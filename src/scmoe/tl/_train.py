@@ -62,10 +62,11 @@ def train(
     Returns
     -------
     SCMOE
-        The trained model. Removes earlier results under `key_added`, then writes what `scmoe.tl.embed` and `scmoe.tl.cluster` (exactly `n_clusters` clusters where
-        that is given; else Leiden) and, with `labels_key`, `scmoe.tl.annotate` write, and to
-        ``mdata.uns[key_added]`` ``"history"`` (losses by epoch), ``"diagnostics"`` (whether the training went well, see
-        `scmoe.model.SCMOE.diagnostics`) and ``"params"`` (settings, seed, versions, seconds).
+        The trained model. Removes earlier results under `key_added`, then writes what `scmoe.tl.embed` and
+        `scmoe.tl.cluster` (exactly `n_clusters` clusters where that is given; else Leiden) and, with `labels_key`,
+        `scmoe.tl.annotate` write, and to ``mdata.uns[key_added]`` ``"history"`` (losses by epoch), ``"diagnostics"``
+        (whether the training went well, see `scmoe.model.SCMOE.diagnostics`) and ``"params"`` (settings, seed,
+        versions, seconds).
 
     Raises
     ------

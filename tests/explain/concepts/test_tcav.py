@@ -64,7 +64,8 @@ def test_null_concepts_are_rarely_found(shift):
 
 
 def test_permutations_against_refits_of_shuffled_labels(planted):
-    """The closed form on components is the ridge solution in the original space, for shuffled labels as for the true ones."""
+    """The closed form on components is the ridge solution in the original space, for shuffled labels as for the true
+    ones."""
     positives, pool, grads = planted
     gradient = grads["elsewhere"]
     observed = effect(positives, pool[:N], gradient)

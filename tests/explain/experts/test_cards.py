@@ -29,7 +29,8 @@ def cards(usage, features, groups=GROUPS, n_permutations=99, **kwargs) -> pd.Dat
 
 
 def planted() -> pd.DataFrame:
-    """Expert 0 is used by "rna" alone, expert 1 by T cells alone; gene 3 drives expert 0 in all cells, T cells have gene 5."""
+    """Expert 0 is used by "rna" alone, expert 1 by T cells alone; gene 3 drives expert 0 in all cells, T cells have
+    gene 5."""
     usage, features = draw(0)
     is_t = (GROUPS == "T").to_numpy()
     features["rna"][:, 5] += 5 * is_t

@@ -198,7 +198,8 @@ def test_losses_of_different_experts_are_orthogonal():
 
 
 def test_planted_conflict_is_found_and_random_cells_have_none():
-    """Of a cell's two tokens, the one of the first modality should become a linear map, that of the second its opposite."""
+    """Of a cell's two tokens, the one of the first modality should become a linear map, that of the second its
+    opposite."""
     modality, wanted = torch.arange(256) % 2, torch.randn(8, 8)
     found, random = [], []
     for _ in range(50):

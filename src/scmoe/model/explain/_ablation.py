@@ -106,7 +106,8 @@ def get_ablation(
     losses[:, np.isnan(losses).any(0)] = np.nan
     if np.isnan(losses).all():
         raise ValueError(
-            f"how='permute' needs two cells of a batch that have the same modality; the {len(cells)} cells have none. Use more "
+            f"how='permute' needs two cells of a batch that have the same modality; the {len(cells)} cells have "
+            "none. Use more "
             "cells, or how='hide'."
         )
     return Ablated(outcomes, *losses)

@@ -34,13 +34,15 @@ class MeanAttributions(NamedTuple):
     absolute: dict[str, np.ndarray]
     """Of each modality (D,): mean size of the attribution."""
     slope: dict[str, np.ndarray]
-    """Of each modality (D,): Σ a z / Σ z² over the cells, the target's change for one standard deviation more of a feature."""
+    """Of each modality (D,): Σ a z / Σ z² over the cells, the target's change for one standard deviation more of a
+    feature."""
     value: float
     """Mean value of the target."""
     baseline: float
     """Mean value of the target in the mean cell."""
     explained: float
-    """Share of the cells' differences from the mean cell that their attributions add up to: Σ (Σ_j a_j) Δ / Σ Δ² over cells."""
+    """Share of the cells' differences from the mean cell that their attributions add up to: Σ (Σ_j a_j) Δ / Σ Δ² over
+    cells."""
     n_cells: int
 
 
@@ -57,9 +59,9 @@ def get_attributions(
     r"""What each feature of each cell adds to a target.
 
     Integrated gradients (Sundararajan et al. 2017, equation 1) from the mean of the training cells, which is 0 in
-    standardized features z, to the cell: :math:`a_j = z_j \\int_0^1 \\partial f(αz)/\\partial z_j \\, dα` by the midpoint rule. Where
-    the choice of experts changes on the way f jumps, which no gradient sees: the sum over features is then not
-    all of f(z) - f(0), and `get_mean_attributions` gives both for comparison.
+    standardized features z, to the cell: :math:`a_j = z_j \\int_0^1 \\partial f(αz)/\\partial z_j \\, dα` by the
+    midpoint rule. Where the choice of experts changes on the way f jumps, which no gradient sees: the sum over features
+    is then not all of f(z) - f(0), and `get_mean_attributions` gives both for comparison.
 
     Parameters
     ----------
@@ -89,7 +91,8 @@ def get_attributions(
     size = FLOAT * len(cells) * sum(map(len, fitted.feature_names.values()))
     if size > max_memory:
         raise ValueError(
-            f"Attributions of {len(cells)} cells take {size / 1e9:.1f} GB, more than max_memory={max_memory / 1e9:g} GB. Ask for "
+            f"Attributions of {len(cells)} cells take {size / 1e9:.1f} GB, more than max_memory={max_memory / 1e9:g} "
+            "GB. Ask for "
             "fewer cells, for their mean (get_mean_attributions, scmoe.tl.attribute), or for more memory."
         )
     out = {name: np.full((len(cells), len(names)), np.nan, np.float32) for name, names in fitted.feature_names.items()}
@@ -121,9 +124,9 @@ def get_mean_attributions(
     Returns
     -------
     MeanAttributions
-        ``signed`` and ``absolute`` means of each modality's features, and their ``slope``; ``value`` and ``baseline``, the
-        target's means over the cells and over mean cells; ``explained``, how much of the difference the attributions
-        add up to (1 but for jumps where the choice of experts changes); ``n_cells``.
+        ``signed`` and ``absolute`` means of each modality's features, and their ``slope``; ``value`` and ``baseline``,
+        the target's means over the cells and over mean cells; ``explained``, how much of the difference the
+        attributions add up to (1 but for jumps where the choice of experts changes); ``n_cells``.
 
     Raises
     ------
@@ -201,7 +204,8 @@ def cells_within(fitted: Fitted, max_memory: float) -> int:
     cell = FLOAT * (features + genes + c.n_layers * n_tokens * block)
     if cell > max_memory:
         raise ValueError(
-            f"One cell takes about {cell / 1e6:.0f} MB, more than max_memory={max_memory / 1e6:.0f} MB allows. Raise it."
+            f"One cell takes about {cell / 1e6:.0f} MB, more than max_memory={max_memory / 1e6:.0f} MB allows. Raise "
+            "it."
         )
     return int(max_memory // cell)
 

@@ -43,8 +43,8 @@ def get_gradient_conflict(
     definition
         What a gradient belongs to, see `scmoe.tl.gradient_conflict`.
     n_batches
-        Batches, made as in the training: cells in random order, each with a similar cell. Where there are fewer cells, they
-        come again in another order.
+        Batches, made as in the training: cells in random order, each with a similar cell. Where there are fewer cells,
+        they come again in another order.
     batch_size
         Cells a batch, without the similar cells.
     seed
@@ -56,8 +56,8 @@ def get_gradient_conflict(
     Returns
     -------
     GradientGrams
-        ``names`` (K), ``gram`` (n_batches, layers, experts, K, K), ``reference``, the same of random groups of cells, and
-        ``loss`` (n_batches). `scmoe.explain.conflict_table` makes cosines of them.
+        ``names`` (K), ``gram`` (n_batches, layers, experts, K, K), ``reference``, the same of random groups of cells,
+        and ``loss`` (n_batches). `scmoe.explain.conflict_table` makes cosines of them.
 
     Raises
     ------

@@ -39,7 +39,8 @@ class Pass(NamedTuple):
     """A forward pass and the parts of its loss."""
 
     pairs: Tensor
-    """(V, V): weighted loss of decoding each target (row) from each source (column); from its own state on the diagonal."""
+    """(V, V): weighted loss of decoding each target (row) from each source (column); from its own state on the
+    diagonal."""
     tasks: dict[str, Tensor]
     """Weighted losses; their sum is the training loss."""
     calls: list[Call]
@@ -66,7 +67,7 @@ class GradientGrams(NamedTuple):
 
 
 def weighted_pairs(losses: Tensor, told: Tensor, config: TrainConfig) -> Tensor:
-    """Losses of pairs (V targets, V sources) with weights that make their sum the decoding part of the training loss."""
+    """Losses of pairs (V targets, V sources) with weights that make their sum the decoding part of the whole loss."""
     V = len(losses)
     own = torch.eye(V, dtype=torch.bool, device=losses.device)
     cross = told & ~own
@@ -74,7 +75,10 @@ def weighted_pairs(losses: Tensor, told: Tensor, config: TrainConfig) -> Tensor:
 
 
 def forward(network: Network, batch: Batch, config: TrainConfig, group: Tensor) -> Pass:
-    """The training loss of a batch with these attention groups (B, V), both on the host, and what the experts were called with."""
+    """The training loss of a batch with these attention groups (B, V), both on the host.
+
+    And what the experts were called with.
+    """
     batch, group = move_data_to_device(batch, network.device), group.to(network.device)
     calls: list[Call] = []
 
@@ -200,10 +204,12 @@ def gradients_of(done: Pass, definition: Definition) -> list[Tensor]:
 def random_gradients(
     network: Network, batch: Batch, config: TrainConfig, group: Tensor, definition: Definition, n_groups: int
 ) -> list[Tensor]:
-    """Gradients, of each block (G, E, parameters), of G random groups of cells: of the loss that the definition takes apart.
+    """Gradients of each block (G, E, parameters), of G random groups of cells.
 
-    Every group is a batch of its own. To split the gradient of the whole batch by cell would not do: a loss that compares
-    cells, as that of the graph does, pushes them in opposite directions, whatever they are.
+    They are of the loss that the definition takes apart.
+
+    Every group is a batch of its own. To split the gradient of the whole batch by cell would not do: a loss that
+    compares cells, as that of the graph does, pushes them in opposite directions, whatever they are.
     """
     parts = []
     for cells in torch.randperm(len(group)).tensor_split(n_groups):

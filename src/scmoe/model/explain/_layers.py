@@ -22,9 +22,9 @@ def layers_of(config: NetworkConfig) -> list[str]:
     """Names of the layers, from the input on.
 
     ``"input"``: standardized features of all modalities; ``"tokens"``; of each block ``"block0.attended"``, the tokens
-    after attention, which experts read, and ``"block0"``, its output; ``"states"``: states of the modalities, whose mean is
-    the joint state. Labels, clusters and linear members of predictions read gene programs of the input as well, which
-    only ``"input"`` sees.
+    after attention, which experts read, and ``"block0"``, its output; ``"states"``: states of the modalities, whose
+    mean is the joint state. Labels, clusters and linear members of predictions read gene programs of the input as well,
+    which only ``"input"`` sees.
     """
     blocks = [name for i in range(config.n_layers) for name in (f"block{i}.attended", f"block{i}")]
     return [INPUT, TOKENS, *blocks, STATES]
@@ -52,8 +52,9 @@ def get_activations(
     Returns
     -------
     numpy.ndarray
-        (n, F) float32. Input: the features of all modalities side by side, in standard deviations of the training cells; tokens: token
-        by token, modality by modality, each of the network's width. 0 for modalities that a cell lacks.
+        (n, F) float32. Input: the features of all modalities side by side, in standard deviations of the training
+        cells; tokens: token by token, modality by modality, each of the network's width. 0 for modalities that a cell
+        lacks.
 
     Raises
     ------

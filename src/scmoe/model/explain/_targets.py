@@ -44,8 +44,8 @@ class Target:
     shown
         Modalities that the model may look at, by position; None: all that a cell has.
     agreement
-        Share of the group's own cells for which its log-odds are above those of any other group; 1 where the model itself
-        defines the target.
+        Share of the group's own cells for which its log-odds are above those of any other group; 1 where the model
+        itself defines the target.
     """
 
     name: str
@@ -183,7 +183,9 @@ def label_log_odds(fitted: Fitted, chunk: Chunk) -> Tensor:
 
 
 def log_odds(annotator: Annotator, views: Sequence[Tensor]) -> Tensor:
-    """The log-odds, log p - log(1 - p), of what `Annotator.predict` gives, (B, labels), as tensors; -inf for labels it does not know.
+    """The log-odds (B, labels), log p - log(1 - p), of what `Annotator.predict` gives, as tensors.
+
+    They are -inf for labels that it does not know.
 
     All in logarithms, so that gradients stay exact where p is 0 or 1 to the last digit.
     """

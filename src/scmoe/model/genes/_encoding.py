@@ -39,8 +39,9 @@ class GeneChunk(NamedTuple):
 class GeneModel(BaseModel):
     """A gene network with what was fitted to it.
 
-    Its methods are functions in the files of their topics, which `scmoe.model.XTRIMOGENE` lists. In all of them `adata` is an
-    AnnData (None: the model's own), which stays unchanged; `indices` are positions of cells (None: all); n is their number.
+    Its methods are functions in the files of their topics, which `scmoe.model.XTRIMOGENE` lists. In all of them `adata`
+    is an AnnData (None: the model's own), which stays unchanged; `indices` are positions of cells (None: all); n is
+    their number.
     """
 
     module: GeneNetwork
