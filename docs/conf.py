@@ -38,12 +38,8 @@ extensions = [
 needs_sphinx = "8.1"
 nitpicky = True
 # Private: users catch OSError.
-nitpick_ignore = [
-    ("py:exc", name) for name in ("WriteError", "scmoe.io._files.WriteError")
-]
-nitpick_ignore_regex = [
-    ("py:class", r"scmoe\.(nn|data|readout|model|explain)\.(\w+\.)*_.*")
-]
+nitpick_ignore = [("py:exc", name) for name in ("WriteError", "scmoe.io._files.WriteError")]
+nitpick_ignore_regex = [("py:class", r"scmoe\.(nn|data|readout|model|explain)\.(\w+\.)*_.*")]
 default_role = "literal"
 templates_path = ["_templates"]
 exclude_patterns = ["_build", "Thumbs.db", "**.ipynb_checkpoints"]

@@ -18,7 +18,7 @@ def check_parts(obs: pd.DataFrame, parts: Sequence[np.ndarray]) -> None:
 
 
 def check_copies(obs: pd.DataFrame, parts: Sequence[np.ndarray]) -> None:
-    """Raise if a copied or made cell is in another part than a cell that it comes from, or than another of its copies."""
+    """Raise if a copied or made cell is in another part than one that it comes from, or another of its copies."""
     for key in (COPY_OF, MIXED_WITH):
         if key not in obs:
             continue
