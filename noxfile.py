@@ -199,3 +199,24 @@ def seeds(session: nox.Session) -> None:
     _install(session)
     for seed in "012":
         session.run("scmoe", "demo", "--seed", seed, "-o", f"bench/seed{seed}", *session.posargs, env=ENV)
+
+
+@nox.session
+def unchanged(session: nox.Session) -> None:
+    """Outputs and CPU time beside those of an earlier commit, f6ec5a7 or the one given."""
+    _install(session)
+    commit = (session.posargs or ["f6ec5a7"])[0]
+    folder = Path(session.create_tmp()).resolve()
+    shutil.rmtree(folder / "former", ignore_errors=True)
+    session.run("git", "worktree", "prune", external=True)
+    session.run("git", "worktree", "add", "--detach", "--force", str(folder / "former"), commit, external=True)
+    script, sources = (
+        "tests/model/unchanged.py",
+        {"former": folder / "former" / "src", "present": Path("src").resolve()},
+    )
+    for name, source in sources.items():
+        env = ENV | {"PYTHONPATH": str(source)}
+        session.run("python", script, "write", str(folder / f"{name}.npz"), env=env)
+        session.log(f"CPU seconds, {name} code")
+        session.run("python", script, "time", env=env)
+    session.run("python", script, "compare", *(str(folder / f"{name}.npz") for name in sources))
