@@ -1,7 +1,7 @@
 """Whether the code still gives what an earlier commit gave, and how much faster it is; ``nox -s unchanged`` runs it.
 
-``python tests/model/unchanged.py write FILE`` trains small models and the demo's with the scmoe on the path, and writes all
-that they say; ``... compare OLD NEW`` lists what differs; ``... time`` prints CPU seconds of what is called most.
+``python tests/model/unchanged.py write FILE`` trains small models and the demo's with the scmoe on the path, and writes
+all that they say; ``... compare OLD NEW`` lists what differs; ``... time`` prints CPU seconds of what is called most.
 """
 
 import logging
@@ -89,7 +89,9 @@ def everything() -> dict[str, np.ndarray]:
     for seed in SEEDS:
         mdata = scmoe.datasets.bmmc_cite()
         scmoe.pp.prepare(mdata)
-        model = scmoe.tl.train(mdata, batch_key="batch", seed=seed, train_kwargs={"train_size": 0.8})
+        model = scmoe.tl.train(
+            mdata, batch_key="batch", seed=seed, train_kwargs={"train_size": 0.8, "enable_progress_bar": False}
+        )
         out |= {f"demo {seed}: {name}": each for name, each in outputs(model, mdata).items()}
     return out
 
