@@ -9,8 +9,9 @@ from anndata import AnnData
 from scipy import sparse
 
 from scmoe.datasets._write import write
+from scmoe.explain.concepts._adjust import holm
 from scmoe.losses._class_balance import OPTIONS
-from scmoe.studies._statistics import FAILS, HOLDS, OPEN, equivalence, holm
+from scmoe.studies._statistics import FAILS, HOLDS, OPEN, equivalence
 from scmoe.studies.genes._data import LABEL
 from scmoe.studies.imbalance import _study
 from scmoe.studies.imbalance._annotator import folds_of, shared_by_donors
@@ -153,8 +154,8 @@ def test_no_difference_is_claimed_only_within_the_margin(interval, expected):
 
 
 def test_p_values_allow_for_their_number():
-    assert holm([0.01, 0.04, 0.03]) == pytest.approx([0.03, 0.06, 0.06])  # worked by hand
-    assert holm([0.6, 0.7]) == [1.0, 1.0]
+    assert holm(np.array([0.01, 0.04, 0.03])) == pytest.approx([0.03, 0.06, 0.06])  # worked by hand
+    assert holm(np.array([0.6, 0.7])).tolist() == [1.0, 1.0]
 
 
 def row(treatment, rho, main, value):

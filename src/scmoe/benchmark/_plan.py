@@ -26,7 +26,7 @@ from scmoe.benchmark.methods._method import Method
 from scmoe.benchmark.methods._registry import METHODS, method_of, methods_of
 from scmoe.benchmark.methods._scmoe import GROUPS
 
-MODEL_FOLDERS = ("pp", "data", "tokens", "nn", "losses", "train", "readout", "model")
+MODEL_FOLDERS = ("io", "pp", "data", "tokens", "nn", "losses", "train", "readout", "model")
 MANY_CELLS = 5000
 """With more, methods that take minutes have the first seed only."""
 

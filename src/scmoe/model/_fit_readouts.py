@@ -10,7 +10,7 @@ from scmoe.model._embed import embedding_of
 from scmoe.model._features import decoded, to_numpy
 from scmoe.model._fitted import Fitted, nan_where_absent
 from scmoe.model._labels import label_probabilities
-from scmoe.model._subset_passes import Cells, SubsetPass, read_ideal_scores, run_subset
+from scmoe.model._subset_passes import FittingCells, SubsetPass, read_ideal_scores, run_subset
 from scmoe.readout._annotator import Annotator, fit_annotator
 from scmoe.readout._linear import Linear, Mixture, fit_linear, fit_mixture, fit_projection
 from scmoe.readout._mapping_score import MappingScore, fit_mapping_score
@@ -46,7 +46,7 @@ def fit_readouts(
     class_balance
         How labels with few cells are treated.
     """
-    cells = Cells.in_random_order(dataset, train, validation, fitted.seed)
+    cells = FittingCells.in_random_order(dataset, train, validation, fitted.seed)
     n = len(fitted.modalities)
     passes = {
         subset: run_subset(fitted, dataset, cells, subset, _rows_of_subset(fitted, cells, subset))
@@ -75,8 +75,8 @@ def directions(n_modalities: int) -> list[Direction]:
     return [(subset, t) for subset in fitted_subsets(n_modalities) for t in targets if t not in subset]
 
 
-def _rows_of_subset(fitted: Fitted, cells: Cells, subset: Subset) -> tuple[np.ndarray, dict[int, np.ndarray]]:
-    """Cells whose outputs from this subset some readout needs; and of each target, those whose prediction it needs."""
+def _rows_of_subset(fitted: Fitted, cells: FittingCells, subset: Subset) -> tuple[np.ndarray, dict[int, np.ndarray]]:
+    """FittingCells whose outputs from this subset some readout needs; and of each target, those whose prediction it needs."""
     n = len(fitted.modalities)
     whole = tuple(range(n))
     predicted = {t: _predicted_rows(fitted, cells, subset, t) for t in whole if t not in subset}
@@ -88,7 +88,7 @@ def _rows_of_subset(fitted: Fitted, cells: Cells, subset: Subset) -> tuple[np.nd
     return np.unique(np.concatenate(needed)), predicted
 
 
-def _predicted_rows(fitted: Fitted, cells: Cells, sources: Subset, target: int) -> np.ndarray:
+def _predicted_rows(fitted: Fitted, cells: FittingCells, sources: Subset, target: int) -> np.ndarray:
     rows = _spread_rows(fitted, cells, sources, target)
     if _has_mixture(fitted, target):
         rows = np.union1d(rows, cells.having((*sources, target)))
@@ -101,7 +101,7 @@ def _has_mixture(fitted: Fitted, target: int) -> bool:
     return decoder.likelihood.may_bypass and decoder.has_components
 
 
-def _fit_mixtures(fitted: Fitted, dataset: MosaicDataset, cells: Cells, passes: Passes) -> dict[Direction, Mixture]:
+def _fit_mixtures(fitted: Fitted, dataset: MosaicDataset, cells: FittingCells, passes: Passes) -> dict[Direction, Mixture]:
     """The mixtures of all directions that may have one."""
     mixtures: dict[Direction, Mixture] = {}
     for target in range(len(fitted.modalities)):
@@ -125,8 +125,8 @@ def _fit_mixtures(fitted: Fitted, dataset: MosaicDataset, cells: Cells, passes: 
     return {key: mixtures[key] for key in directions(len(fitted.modalities)) if key in mixtures}
 
 
-def _spread_rows(fitted: Fitted, cells: Cells, sources: Subset, target: int) -> np.ndarray:
-    """Cells whose errors are looked at: half of them held out, as far as there are some."""
+def _spread_rows(fitted: Fitted, cells: FittingCells, sources: Subset, target: int) -> np.ndarray:
+    """FittingCells whose errors are looked at: half of them held out, as far as there are some."""
     rows = cells.having((*sources, target))
     n_features = len(fitted.feature_names[fitted.modalities[target]])
     n = max(SPREAD_ENTRIES // n_features, 100)
@@ -137,7 +137,7 @@ def _spread_rows(fitted: Fitted, cells: Cells, sources: Subset, target: int) -> 
 def _fit_spread(
     fitted: Fitted,
     dataset: MosaicDataset,
-    cells: Cells,
+    cells: FittingCells,
     passes: Passes,
     mixtures: dict[Direction, Mixture],
     sources: Subset,
@@ -164,7 +164,7 @@ def observed_values(fitted: Fitted, dataset: MosaicDataset, index: np.ndarray, t
     return to_numpy(values if observed is None else nan_where_absent(observed, values))
 
 
-def _fit_embeddings(fitted: Fitted, cells: Cells, passes: Passes) -> dict[Subset, Linear]:
+def _fit_embeddings(fitted: Fitted, cells: FittingCells, passes: Passes) -> dict[Subset, Linear]:
     """The embedding of cells that have all modalities, and what to expect of it when others are hidden."""
     n, width = len(fitted.modalities), fitted.config.n_hidden
     whole = tuple(range(n))
@@ -191,7 +191,7 @@ def _fit_embeddings(fitted: Fitted, cells: Cells, passes: Passes) -> dict[Subset
     return embeddings
 
 
-def _fit_mapping_scores(fitted: Fitted, cells: Cells, passes: Passes) -> dict[Subset, MappingScore]:
+def _fit_mapping_scores(fitted: Fitted, cells: FittingCells, passes: Passes) -> dict[Subset, MappingScore]:
     """Of each modality, where its training cells are."""
     distances: dict[Subset, MappingScore] = {}
     for v in range(len(fitted.modalities)):
@@ -203,7 +203,7 @@ def _fit_mapping_scores(fitted: Fitted, cells: Cells, passes: Passes) -> dict[Su
 
 
 def _fit_labels(
-    fitted: Fitted, dataset: MosaicDataset, cells: Cells, passes: Passes, class_balance: ClassBalance
+    fitted: Fitted, dataset: MosaicDataset, cells: FittingCells, passes: Passes, class_balance: ClassBalance
 ) -> Readouts:
     """The readouts with annotators and novelties of all subsets, and the scale of labels in the labeled embedding."""
     n, labels, readouts = len(fitted.modalities), fitted.setup.labels, fitted.readouts

@@ -211,8 +211,8 @@ def check_linear(fitted: Fitted, part: str, sources: Subset, target: int) -> Non
     """Raise if the linear member is wanted where there is none."""
     if part == "linear" and mixture_of(fitted, sources, target) is None:
         raise ValueError(
-            f"There is no linear member for {fitted.modalities[target]!r}: it needs a Gaussian likelihood and "
-            "program tokens."
+            f"There is no linear member for {fitted.modalities[target]!r}: it needs a likelihood of "
+            "measured values and program tokens."
         )
 
 

@@ -14,12 +14,12 @@ from scmoe.readout._subsets import Subset, nearest_subset
 MAX_CELLS = 20_000
 """That a readout is fitted to; of more, a random subset."""
 OF_EACH_LABEL = 50
-"""Cells that each label keeps in such a subset at least, if it has as many: a random one may have none of a rare
+"""FittingCells that each label keeps in such a subset at least, if it has as many: a random one may have none of a rare
 label."""
 
 
 @dataclass(frozen=True)
-class Cells:
+class FittingCells:
     """Training and validation cells in random order, so that the first of them are a sample."""
 
     at: np.ndarray
@@ -32,7 +32,7 @@ class Cells:
     """Their labels; -1: none."""
 
     @classmethod
-    def in_random_order(cls, dataset: MosaicDataset, train: np.ndarray, validation: np.ndarray, seed: int) -> "Cells":
+    def in_random_order(cls, dataset: MosaicDataset, train: np.ndarray, validation: np.ndarray, seed: int) -> "FittingCells":
         """Both, shuffled."""
         index = np.concatenate([train, validation])
         held_out = np.arange(len(index)) >= len(train)
@@ -58,7 +58,7 @@ class SubsetPass:
 
     subset: Subset
     rows: np.ndarray
-    """Which of the `Cells`, ascending."""
+    """Which of the `FittingCells`, ascending."""
     programs: dict[int, np.ndarray]
     """Of each modality of the subset, program scores (n, K)."""
     states: dict[int, np.ndarray]
@@ -107,7 +107,7 @@ class SubsetPass:
 def run_subset(
     fitted: Fitted,
     dataset: MosaicDataset,
-    cells: Cells,
+    cells: FittingCells,
     subset: Subset,
     needed: tuple[np.ndarray, dict[int, np.ndarray]],
 ) -> SubsetPass:
@@ -172,7 +172,7 @@ def _or_empty(scores: np.ndarray | None, width: int) -> np.ndarray:
 
 
 def read_ideal_scores(
-    fitted: Fitted, dataset: MosaicDataset, cells: Cells, rows: np.ndarray, target: int
+    fitted: Fitted, dataset: MosaicDataset, cells: FittingCells, rows: np.ndarray, target: int
 ) -> np.ndarray:
     """Program scores (n, K) that come nearest to the cells' own values of a modality; the network is not run."""
     decoder = fitted.network.decoders[target]

@@ -1,6 +1,6 @@
 """Tables in Markdown, rows of verdicts, and figures, in the one form that all studies give them."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure, SubFigure
 
 from scmoe.pl._save import show_or_save
-from scmoe.studies._statistics import equivalence, mean_interval, paired_p, verdict
+from scmoe.studies._statistics import BySeed, equivalence, in_order, mean_interval, paired_p, verdict
 
 Results = Sequence[Mapping[str, Any]]
 Row = dict[str, Any]
@@ -41,6 +41,11 @@ def mean_cell(values: Sequence[float], decimals: int = 3, *, sign: bool = False)
     mean, interval = mean_interval(values)
     half = None if interval is None else (interval[1] - interval[0]) / 2
     return plus_minus(mean, half, decimals, sign=sign)
+
+
+def mean_cells(scores: Iterable[BySeed]) -> list[str]:
+    """A cell for each method or variant, whose scores are given by seed."""
+    return [mean_cell(in_order(of_seeds)) for of_seeds in scores]
 
 
 def difference_cell(row: Mapping[str, Any]) -> str:

@@ -61,12 +61,3 @@ def equivalence(interval: Sequence[float] | None, margin: float) -> str:
 def paired_p(sample: Sequence[float]) -> float:
     """p-value of Wilcoxon's signed-rank test that differences are symmetric around 0; 1 if all are 0."""
     return float(stats.wilcoxon(sample).pvalue) if np.any(sample) else 1.0
-
-
-def holm(p: Sequence[float]) -> list[float]:
-    """p-values that allow for their number (Holm 1979)."""
-    order, adjusted, largest = np.argsort(p), np.ones(len(p)), 0.0
-    for rank, i in enumerate(order):
-        largest = max(largest, min((len(p) - rank) * p[i], 1.0))
-        adjusted[i] = largest
-    return adjusted.tolist()

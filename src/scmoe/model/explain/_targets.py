@@ -171,7 +171,7 @@ def embedded(fitted: Fitted, dataset: MosaicDataset, cells: np.ndarray) -> np.nd
 
 
 def label_log_odds(fitted: Fitted, chunk: Chunk) -> Tensor:
-    """(B, labels), differentiable; those of `_label_probabilities`."""
+    """(B, labels), differentiable; those of `label_probabilities`."""
     out = chunk.encoded.joint.new_zeros(len(chunk.covariates), len(fitted.setup.labels))
     for seen, positions in chunk.groups():
         known = nearest_subset(seen, fitted.readouts.annotators)

@@ -1,4 +1,4 @@
-"""Markdown and figure of `scmoe.benchmark.run_conflict`."""
+"""Markdown and figure of `scmoe.studies.run_conflict`."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path

@@ -35,7 +35,7 @@ def figures(table: Mapping[str, Any], folder: Path) -> None:
     Parameters
     ----------
     table
-        What `scmoe.benchmark.run_genes` returns.
+        What `scmoe.studies.run_genes` returns.
     folder
         Where to.
     """

@@ -1,8 +1,6 @@
 """Tables of the pretraining studies."""
 
-from collections.abc import Iterable
-
-from scmoe.studies._report import Results, markdown_table, mean_cell
+from scmoe.studies._report import Results, markdown_table, mean_cell, mean_cells
 from scmoe.studies._statistics import BySeed, differences, in_order
 from scmoe.studies.genes._lookup import by_seed, cell_conditions, levels_of, of_screen, of_variant
 from scmoe.studies.genes._masked import EXPRESSED_MEAN, REFERENCES, RIDGE
@@ -42,16 +40,12 @@ def pretraining_table(results: Results) -> str:
             continue
         own = {score: by_seed(results, HELD_OUT, "masked", MODEL, score) for score in ERRORS}
         explained = ["", "", ""] if name == MODEL else [mean_cell(_explained(own[s], scores[s]), 2) for s in ERRORS]
-        rows.append([name, KNOWS[name], *_mean_cells(scores.values()), *explained])
+        rows.append([name, KNOWS[name], *mean_cells(scores.values()), *explained])
     return markdown_table(heads, rows) if rows else ""
 
 
 def _explained(own: BySeed, other: BySeed) -> list[float]:
     return [1 - own[seed] / other[seed] for seed in sorted(own.keys() & other.keys()) if other[seed]]
-
-
-def _mean_cells(scores: Iterable[BySeed]) -> list[str]:
-    return [mean_cell(in_order(of_seeds)) for of_seeds in scores]
 
 
 def annotation_table(results: Results) -> str:
@@ -77,7 +71,7 @@ def _label_row(results: Results, kind: str, part: str, name: str) -> list[str]:
     accuracy = by_seed(results, kind, part, name, "accuracy")
     clusters = [by_seed(results, kind, "clusters", name, score) for score in ("kmeans_ari", "leiden_ari")]
     minus_pca = "" if name == PCA else mean_cell(differences(f1, pca), sign=True)
-    return [name, *_mean_cells([f1, accuracy]), minus_pca, *_mean_cells(clusters)]
+    return [name, *mean_cells([f1, accuracy]), minus_pca, *mean_cells(clusters)]
 
 
 def _seeds(results: Results) -> str:
@@ -106,7 +100,7 @@ def settings_table(results: Results, study: str) -> str:
 
 def _reference_row(results: Results, name: str) -> list[str]:
     # The method stands in the second place of each path; there are no seconds.
-    *masked, f1, accuracy, kmeans, leiden = _mean_cells(
+    *masked, f1, accuracy, kmeans, leiden = mean_cells(
         by_seed(results, BASELINES, path[0], name, path[2]) for path in SETTING_PATHS[:-1]
     )
     return [f"*{name}*", *masked, f1, "", accuracy, kmeans, "", leiden, ""]
@@ -146,7 +140,7 @@ def tokenizers_table(results: Results) -> str:
             for condition in conditions
         ]
         if any(scores):
-            rows.append([title, *_mean_cells(scores)])
+            rows.append([title, *mean_cells(scores)])
     return markdown_table(["macro-F1", *conditions], rows) if rows else ""
 
 
@@ -170,8 +164,7 @@ def perturbation_table_of(results: Results) -> str:
     for setting in sorted({row["setting"] for r in screens for row in r["rows"]}, reverse=True):
         methods = list(dict.fromkeys(row["method"] for r in screens for row in r["rows"] if row["setting"] == setting))
         rows = [
-            [name, *_mean_cells(of_screen(results, name, setting, score) for score in SCREEN_SCORES)]
-            for name in methods
+            [name, *mean_cells(of_screen(results, name, setting, score) for score in SCREEN_SCORES)] for name in methods
         ]
         parts.append(markdown_table([setting, *SCREEN_SCORES.values()], rows))
     return "\n\n".join(parts)

@@ -3,9 +3,12 @@
 from collections.abc import Iterator
 from itertools import chain
 
+import numpy as np
+
+from scmoe.explain.concepts._adjust import holm
 from scmoe.losses._class_balance import DEFAULT_BALANCE
 from scmoe.studies._report import Results, Row, verdict_row
-from scmoe.studies._statistics import BySeed, differences, holm, mean_over
+from scmoe.studies._statistics import BySeed, differences, mean_over
 from scmoe.studies.imbalance._plan import ANNOTATOR, NONE, OVER, STUDY, TOKENIZERS, UNDER_MIN, UNDER_T
 
 MARGIN = 0.02
@@ -61,7 +64,7 @@ def claims(results: Results) -> list[Row]:
         if sample:
             labels = {"claim": claim, "comparison": comparison, "score": score}
             rows.append(verdict_row(labels, sample, margin=MARGIN if is_equivalence else None, test=True))
-    for row, corrected in zip(rows, holm([row["p"] for row in rows]), strict=True):
+    for row, corrected in zip(rows, holm(np.array([row["p"] for row in rows])).tolist(), strict=True):
         row["p_holm"] = corrected
     return rows
 

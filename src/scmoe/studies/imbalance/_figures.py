@@ -24,7 +24,7 @@ def figures(table: Mapping[str, Any], folder: Path) -> None:
     Parameters
     ----------
     table
-        What `scmoe.benchmark.run_imbalance` returns.
+        What `scmoe.studies.run_imbalance` returns.
     folder
         Where to.
     """

@@ -1,11 +1,11 @@
 """Tables of the study of unequal labels."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from scmoe.losses._class_balance import DEFAULT_BALANCE
-from scmoe.studies._report import Results, markdown_table, mean_cell
-from scmoe.studies._statistics import BySeed, differences, in_order
+from scmoe.studies._report import Results, markdown_table, mean_cell, mean_cells
+from scmoe.studies._statistics import differences
 from scmoe.studies.imbalance._annotator import BASELINES
 from scmoe.studies.imbalance._claims import MACRO, TAIL, of_annotator, of_study, over_tokenizers, rhos_of
 from scmoe.studies.imbalance._plan import ANNOTATED, ANNOTATOR, EVERYWHERE, NONE, STUDY, TOKENIZERS, TREATMENTS
@@ -62,7 +62,7 @@ def factor_table(results: Results) -> str:
     rows = [
         [
             f"{rho:g}, {treatment}, {head}",
-            *_mean_cells(of_study(results, name, treatment, score, rho) for name in TOKENIZERS),
+            *mean_cells(of_study(results, name, treatment, score, rho) for name in TOKENIZERS),
         ]
         for score, head in ((TAIL, "tail F1"), (MACRO, "macro-F1"))
         for treatment in EVERYWHERE
@@ -77,7 +77,7 @@ def treatment_table(results: Results) -> str:
     rows = []
     for treatment in TREATMENTS:
         minus_none = differences(over_tokenizers(results, treatment, MACRO), none)
-        cells = _mean_cells(over_tokenizers(results, treatment, score) for score in HEADS)
+        cells = mean_cells(over_tokenizers(results, treatment, score) for score in HEADS)
         rows.append([treatment, *cells, "" if treatment == NONE else mean_cell(minus_none, sign=True)])
     return markdown_table(["treatment", *HEADS.values(), "macro-F1 minus none"], rows)
 
@@ -85,7 +85,7 @@ def treatment_table(results: Results) -> str:
 def tokenizer_table(results: Results) -> str:
     """Macro-F1 of each treatment and tokenizer at the main factor."""
     rows = [
-        [treatment, *_mean_cells(of_study(results, name, treatment, MACRO) for name in TOKENIZERS)]
+        [treatment, *mean_cells(of_study(results, name, treatment, MACRO) for name in TOKENIZERS)]
         for treatment in TREATMENTS
     ]
     return markdown_table(["macro-F1", *TOKENIZERS], rows)
@@ -96,7 +96,7 @@ def annotator_table(results: Results, case: str) -> str:
     rows = []
     for method in (*ANNOTATED, *BASELINES):
         name = f"**{method}** (default)" if method == DEFAULT_BALANCE else method
-        rows.append([name, *_mean_cells(of_annotator(results, case, method, score) for score in HEADS)])
+        rows.append([name, *mean_cells(of_annotator(results, case, method, score) for score in HEADS)])
     return markdown_table(["class_balance", *HEADS.values()], rows)
 
 
@@ -109,7 +109,3 @@ def verdict_table(verdicts: list[dict[str, Any]]) -> str:
         rows.append([row["claim"], row["comparison"], score, f"{row['difference']:+.3f}", interval, p, row["verdict"]])
     heads = ["hypothesis", "comparison", "score", "difference", "95 % interval", "p (Holm)", "verdict"]
     return markdown_table(heads, rows)
-
-
-def _mean_cells(scores: Iterable[BySeed]) -> list[str]:
-    return [mean_cell(in_order(of_seeds)) for of_seeds in scores]

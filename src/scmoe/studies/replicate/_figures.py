@@ -41,7 +41,7 @@ def figures(table: Mapping[str, Any], data: Path, folder: Path) -> None:
     Parameters
     ----------
     table
-        What `scmoe.benchmark.run_replicate` returns.
+        What `scmoe.studies.run_replicate` returns.
     data
         Folder with the stored cells.
     folder

@@ -35,7 +35,7 @@ def conflict_rows(mdata: MuData, task: Task) -> dict[str, Any]:
 
     Returns
     -------
-    ``rows`` as those of `scmoe.benchmark.run_conflict`.
+    ``rows`` as those of `scmoe.studies.run_conflict`.
     """
     mdata = subset(mdata, mdata.obs_names, list(task.modalities))
     form, n_clusters = FORMS[task.method], int(mdata.obs[LABEL].nunique())

@@ -1,4 +1,4 @@
-"""Markdown and figures of `scmoe.benchmark.run_genes_cost`."""
+"""Markdown and figures of `scmoe.studies.run_genes_cost`."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
