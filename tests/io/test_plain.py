@@ -61,6 +61,15 @@ def test_numbers_stay_what_they_are(values: list, dtype: str) -> None:
     pd.testing.assert_series_equal(plain_frame(column.to_frame("a"))["a"], column, check_names=False)
 
 
+@pytest.mark.parametrize(
+    ("values", "dtype"), [([True, None, False], "boolean"), ([1, None, 3], "Int64"), ([1.5, None, 2], "float64")]
+)
+def test_numbers_that_are_objects_because_of_a_gap_become_numbers(values: list, dtype: str) -> None:
+    column = plain_frame(pd.Series(values, dtype=object).to_frame("a"))["a"]
+    assert column.dtype == dtype
+    assert [None if pd.isna(value) else value for value in column] == values
+
+
 def test_nullable_decimals_become_ordinary_ones() -> None:
     np.testing.assert_array_equal(plain_column(pd.array([1.5, None], dtype="Float64")), [1.5, np.nan])
 

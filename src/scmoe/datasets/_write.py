@@ -47,6 +47,8 @@ def write(data: MuData | AnnData, path: str | os.PathLike[str]) -> None:
     600
     """
     path = check_suffix(Path(path).expanduser(), ".h5mu" if isinstance(data, MuData) else ".h5ad")
+    if path.suffix == ".zarr":  # which takes mixtures of types for text
+        refuse_unstorable(data, path.suffix)
     try:
         _write(data, path)
     except WriteError:

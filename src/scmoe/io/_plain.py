@@ -47,6 +47,8 @@ def plain_column(values: Any) -> Any:
         return values.rename_categories(plain_index(values.categories))
     if isinstance(values.dtype, (pd.Float32Dtype, pd.Float64Dtype)):
         return values.to_numpy(dtype=values.dtype.numpy_dtype, na_value=np.nan)
+    if values.dtype == object and (number := _as_numbers(values)) is not None:
+        return number
     missing = pd.isna(values)
     if not is_text(values) and not (values.dtype == object and missing.all()):
         return values
@@ -54,6 +56,17 @@ def plain_column(values: Any) -> Any:
     if missing.any():
         return pd.Categorical([None if gap else value for gap, value in zip(missing, text, strict=True)])
     return text
+
+
+def _as_numbers(values: Any) -> Any:
+    """Numbers and booleans that are objects because of a gap, in a type of their own; None for anything else.
+
+    zarr would write them as text.
+    """
+    kind = pd.api.types.infer_dtype(values, skipna=True)
+    if kind in ("boolean", "integer"):
+        return pd.array(values, dtype="boolean" if kind == "boolean" else "Int64")
+    return np.asarray(values, dtype=np.float64) if kind in ("floating", "mixed-integer-float") else None
 
 
 def is_text(values: Any) -> bool:

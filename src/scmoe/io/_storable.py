@@ -13,7 +13,7 @@ from scipy import sparse
 
 from scmoe._log import logger
 from scmoe.io._files import WriteError
-from scmoe.io._plain import plain
+from scmoe.io._plain import is_text, plain
 from scmoe.io._quiet import quiet_mudata
 from scmoe.io._versions import installed
 
@@ -61,6 +61,10 @@ def _unstorable_parts(data: Any, owner: str, suffix: str) -> Iterator[str]:
         frame = getattr(data, part)
         yield from _unstorable(frame.iloc[:, :0], f"{owner}.{part}.index", suffix, "Make the names text")
         for column in frame:
+            if (problem := _mixture(frame[column])) is not None:
+                place = f"{owner}.{part}[{column!r}]"
+                yield f"{place} cannot be written as it is: {problem}. {_column_remedy(owner, part, column)}."
+                continue
             table = frame[[column]] if frame.columns.is_unique else frame
             yield from _unstorable(table, f"{owner}.{part}[{column!r}]", suffix, _column_remedy(owner, part, column))
     mappings = {part: getattr(data, part) for part in ARRAYS if getattr(data, part, None) is not None}
@@ -75,6 +79,14 @@ def _unstorable_parts(data: Any, owner: str, suffix: str) -> Iterator[str]:
                 yield from _unstorable({key: _first_row(value)}, f"{owner}.{part}[{key!r}]", suffix, remedy)
     if isinstance(data, AnnData) and data.X is not None:
         yield from _unstorable({"X": _first_row(data.X)}, f"{owner}.X", suffix, "")
+
+
+def _mixture(column: pd.Series | pd.DataFrame) -> str | None:
+    """What is wrong with a column of several types, which HDF5 refuses and zarr turns into text; None if nothing is."""
+    if isinstance(column, pd.DataFrame) or column.dtype != object or is_text(column):
+        return None
+    kinds = sorted({type(value).__name__ for value in column.dropna()})
+    return f"it mixes {' and '.join(kinds)}" if len(kinds) > 1 else None
 
 
 def _column_remedy(owner: str, part: str, column: Any) -> str:

@@ -76,7 +76,7 @@ def directions(n_modalities: int) -> list[Direction]:
 
 
 def _rows_of_subset(fitted: Fitted, cells: FittingCells, subset: Subset) -> tuple[np.ndarray, dict[int, np.ndarray]]:
-    """FittingCells whose outputs from this subset some readout needs; and of each target, those whose prediction it needs."""
+    """Cells whose outputs from this subset some readout needs; and of each target, those that it is predicted in."""
     n = len(fitted.modalities)
     whole = tuple(range(n))
     predicted = {t: _predicted_rows(fitted, cells, subset, t) for t in whole if t not in subset}
@@ -101,7 +101,9 @@ def _has_mixture(fitted: Fitted, target: int) -> bool:
     return decoder.likelihood.may_bypass and decoder.has_components
 
 
-def _fit_mixtures(fitted: Fitted, dataset: MosaicDataset, cells: FittingCells, passes: Passes) -> dict[Direction, Mixture]:
+def _fit_mixtures(
+    fitted: Fitted, dataset: MosaicDataset, cells: FittingCells, passes: Passes
+) -> dict[Direction, Mixture]:
     """The mixtures of all directions that may have one."""
     mixtures: dict[Direction, Mixture] = {}
     for target in range(len(fitted.modalities)):
@@ -126,7 +128,7 @@ def _fit_mixtures(fitted: Fitted, dataset: MosaicDataset, cells: FittingCells, p
 
 
 def _spread_rows(fitted: Fitted, cells: FittingCells, sources: Subset, target: int) -> np.ndarray:
-    """FittingCells whose errors are looked at: half of them held out, as far as there are some."""
+    """Cells whose errors are looked at: half of them held out, as far as there are some."""
     rows = cells.having((*sources, target))
     n_features = len(fitted.feature_names[fitted.modalities[target]])
     n = max(SPREAD_ENTRIES // n_features, 100)

@@ -32,7 +32,9 @@ class FittingCells:
     """Their labels; -1: none."""
 
     @classmethod
-    def in_random_order(cls, dataset: MosaicDataset, train: np.ndarray, validation: np.ndarray, seed: int) -> "FittingCells":
+    def in_random_order(
+        cls, dataset: MosaicDataset, train: np.ndarray, validation: np.ndarray, seed: int
+    ) -> "FittingCells":
         """Both, shuffled."""
         index = np.concatenate([train, validation])
         held_out = np.arange(len(index)) >= len(train)
