@@ -2,7 +2,7 @@
 # mudata 0.4.1: a MuData that was read from .h5mu cannot be written to zarr, while a new one with the same content can. The axis is
 # read as NumPy's integer, which the JSON of zarr's attributes refuses; by then half of the store is written, and stays.
 set -euo pipefail
-source "$(dirname "$0")/_environment.sh"
+source "$(dirname "$0")/environment.bash"
 environment 3.12 mudata==0.4.1 anndata==0.13.4
 "$python" -W ignore - <<'PY'
 from importlib.metadata import version

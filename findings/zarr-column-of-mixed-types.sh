@@ -3,7 +3,7 @@
 # .h5ad, and writes it to zarr as text, without a word. True comes back as "True", the gap as "nan". Seen with 0.12.19 and 0.13.4.
 # Guess before: the two formats refuse the same things, for they share their table of writers.
 set -euo pipefail
-source "$(dirname "$0")/_environment.sh"
+source "$(dirname "$0")/environment.bash"
 for pins in "3.11 anndata==0.12.19 pandas<3 zarr<3.2" "3.12 anndata==0.13.4"; do
   (
     read -r -a words <<< "$pins"

@@ -2,7 +2,7 @@
 # mudata 0.3.10 writes the `.raw` of a modality to a zarr store and does not read it back; the same data come back whole from .h5mu.
 # Guess before: both formats are read by the same code. They are not: the reader of zarr builds each AnnData part by part.
 set -euo pipefail
-source "$(dirname "$0")/_environment.sh"
+source "$(dirname "$0")/environment.bash"
 environment 3.11 mudata==0.3.10 anndata==0.12.19 "zarr<3.2" "pandas<3"
 "$python" -W ignore - <<'PY'
 from pathlib import Path

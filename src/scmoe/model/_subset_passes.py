@@ -14,7 +14,7 @@ from scmoe.readout._subsets import Subset, nearest_subset
 MAX_CELLS = 20_000
 """That a readout is fitted to; of more, a random subset."""
 OF_EACH_LABEL = 50
-"""FittingCells that each label keeps in such a subset at least, if it has as many: a random one may have none of a rare
+"""Cells that each label keeps in such a subset at least, if it has as many: a random one may have none of a rare
 label."""
 
 
