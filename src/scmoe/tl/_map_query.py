@@ -8,7 +8,6 @@ from mudata import MuData
 
 from scmoe._keys import DEFAULT_KEY, QUERY, Keys
 from scmoe._log import logger
-from scmoe.data._match import check_covariates
 from scmoe.data._setup import Setup
 from scmoe.tl._annotate import write_annotation
 from scmoe.tl._embed import write_embedding
@@ -84,9 +83,8 @@ def map_query(mdata: MuData, model: "SCMOE", *, adapt: bool = False, key_added: 
 
 def batches_unknown_to(setup: Setup, mdata: MuData) -> list[str]:
     """Batches of a query that the model was not trained on."""
-    if setup.batch_key is None:
-        return []
-    check_covariates(mdata, setup)
+    if setup.batch_key is None or setup.batch_key not in mdata.obs:
+        return []  # reading the data says what is wrong with them
     return sorted(set(mdata.obs[setup.batch_key].dropna().astype(str)) - set(setup.batches))
 
 
