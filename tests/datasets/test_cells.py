@@ -1,8 +1,12 @@
+import anndata as ad
+import mudata
 import numpy as np
 import pandas as pd
 import pytest
 
-from scmoe.datasets._cells import check_cells, class_sizes, column_of, origins, split_columns, take
+from scmoe.datasets._cells import all_obs, check_cells, class_sizes, column_of, origins, split_columns, take
+from scmoe.io._quiet import quiet_mudata
+from scmoe.pp import split
 
 CELLS = np.array([5, 5, 0, 90])
 NAMES = pd.Index(["a", "b", "c", "d"])
@@ -79,3 +83,17 @@ def test_a_cell_without_an_origin_is_its_own(dtype):
     obs.index = ["a", "b", "c"]
     assert origins(obs).tolist() == ["a", "b", "a"]
     assert origins(obs, "mixed_with").tolist() == ["a", "b", "c"]
+
+
+def test_columns_of_a_modality_count_where_the_mudata_has_none() -> None:
+    rna = ad.AnnData(np.ones((4, 2)), obs=pd.DataFrame({"copy_of": list("aacc")}, index=list("abcd")))
+    rna.obs["part"] = ["train", "train", "test", "test"]
+    adt = ad.AnnData(np.ones((2, 1)), obs=pd.DataFrame(index=["c", "e"]))
+    with quiet_mudata():
+        mdata = mudata.MuData({"rna": rna, "adt": adt})
+    assert "copy_of" not in mdata.obs
+    obs = all_obs(mdata)
+    assert split_columns(obs) == ["rna:part"]
+    assert dict(zip(obs.index, origins(obs), strict=True)) == dict(zip("abcde", "aacce", strict=True))
+    with pytest.raises(ValueError, match="2 cells come from others"):
+        split(mdata)

@@ -131,3 +131,23 @@ def test_axis_is_an_integer_of_python(mdata: mudata.MuData) -> None:
     with quiet_mudata():
         odd = mudata.MuData(dict(mdata.mod.items()), axis=np.int64(0))
         assert type(plain(odd).axis) is int
+
+
+def test_named_cells_with_a_table_come_back() -> None:
+    """mudata before 0.4 cannot join them to modalities whose names have another title."""
+    with quiet_mudata():
+        mdata = mudata.MuData({"rna": ad.AnnData(np.ones((3, 2))), "adt": ad.AnnData(np.ones((3, 1)))})
+    mdata.obs = pd.DataFrame({"age": [1.0, 2.0, np.nan]}, index=mdata.obs_names.rename("barcode"))
+    mdata.obsm["whole"] = np.arange(6).reshape(3, 2)
+    again = plain(mdata)
+    assert again.obs["age"].dtype == np.float64
+    assert again.obs.index.name == "barcode"
+    np.testing.assert_array_equal(again.obsm["whole"], mdata[again.obs_names].obsm["whole"])
+
+
+@pytest.mark.parametrize(
+    ("values", "dtype"),
+    [([1.5, pd.NA], "float64"), ([1, pd.NA], "Int64"), ([True, None], "boolean"), ([2**70, 1], "object")],
+)
+def test_numbers_that_are_objects_get_a_type_that_holds_them(values: list[object], dtype: str) -> None:
+    assert plain_frame(pd.DataFrame({"a": pd.Series(values, dtype=object)}))["a"].dtype == dtype

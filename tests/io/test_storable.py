@@ -1,13 +1,16 @@
 """What could not be written is named beforehand, and nothing else is."""
 
 from importlib.metadata import version
+from pathlib import Path
 
 import anndata as ad
 import mudata
 import numpy as np
 import pandas as pd
 import pytest
+from scipy import sparse
 
+from scmoe.datasets import read, write
 from scmoe.io._files import WriteError
 from scmoe.io._quiet import quiet_mudata
 from scmoe.io._storable import refuse_unstorable, unstorable
@@ -71,3 +74,37 @@ def test_nothing_is_changed(paired: mudata.MuData, contents) -> None:
     with quiet_mudata():
         list(unstorable(paired, ".zarr"))
     assert contents(paired) == before
+
+
+def test_raw_counts_too() -> None:
+    adata = ad.AnnData(np.ones((2, 2)))
+    adata.var["mixed"] = [1, "a"]
+    adata.raw = adata.copy()
+    adata.var = adata.var[[]]
+    assert [problem.split(" ")[0] for problem in unstorable(adata, ".h5ad")] == ["adata.raw.var['mixed']"]
+
+
+def test_sparse_matrix_of_another_kind_is_named(paired: mudata.MuData) -> None:
+    paired["rna"].uns["graph"] = sparse.coo_matrix(np.eye(2))
+    assert "uns['graph']" in next(unstorable(paired, ".h5mu"))
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_name_of_a_modality_that_files_cannot_hold_is_refused(paired: mudata.MuData, suffix: str) -> None:
+    with quiet_mudata():
+        mdata = mudata.MuData({"rna/a": paired["rna"]})
+    with pytest.raises(WriteError, match="name of a modality.*'rna/a'"):
+        refuse_unstorable(mdata, suffix)
+
+
+def test_shared_features_do_not_survive_zarr(paired: mudata.MuData, tmp_path: Path) -> None:
+    rna = paired["rna"]
+    other = rna.copy()
+    other.obs_names = [f"other-{name}" for name in rna.obs_names]
+    with quiet_mudata():
+        mdata = mudata.MuData({"a": rna, "b": other}, axis=1)
+        with pytest.raises(WriteError, match="axis 1.*Write it as .h5mu"):
+            write(mdata, tmp_path / "a.zarr")
+        mdata.write_zarr(tmp_path / "a.zarr")
+    with pytest.raises(ValueError, match="expected modalities that share cells.*axis 1"):
+        read(tmp_path / "a.zarr")

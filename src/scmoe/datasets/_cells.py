@@ -12,7 +12,7 @@ from mudata import MuData
 from numpy.typing import NDArray
 
 from scmoe._check import check_mdata
-from scmoe._keys import COPY_OF, PARTS, UNKNOWN_LABEL
+from scmoe._keys import COPY_OF, MIXED_WITH, PARTS, UNKNOWN_LABEL
 from scmoe.io._plain import is_text
 from scmoe.io._quiet import quiet_mudata
 
@@ -57,6 +57,26 @@ def column_of(data: AnnData | MuData, key: str, argument: str) -> pd.Series:
             f"{data.obs_names[int(column.isna().argmax())]!r}. Leave these cells out, or call them {UNKNOWN_LABEL!r}."
         )
     return column.astype(str)
+
+
+def all_obs(data: AnnData | MuData) -> pd.DataFrame:
+    """``obs``, and of a MuData the columns that only a modality has, named as in ``"rna:split"``.
+
+    mudata before 0.4 copies the columns of modalities to ``mdata.obs``; later versions do not. Where cells come from is
+    known by its own name, whichever table says it.
+    """
+    if isinstance(data, AnnData):
+        return data.obs
+    columns = {key: data.obs[key] for key in data.obs}
+    for name, adata in data.mod.items():
+        for key in adata.obs:
+            if key not in columns and f"{name}:{key}" not in columns:
+                columns[f"{name}:{key}"] = adata.obs[key].reindex(data.obs_names)
+    for key in (COPY_OF, MIXED_WITH):
+        owner = next((each for each in columns if str(each).endswith(f":{key}")), None)
+        if owner is not None:
+            columns.setdefault(key, columns[owner])
+    return pd.DataFrame(columns, index=data.obs_names)
 
 
 def split_columns(obs: pd.DataFrame) -> list[str]:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import anndata
 import mudata
+import zarr
 from anndata import AnnData
 from mudata import MuData
 
@@ -28,6 +29,10 @@ FEATURE_TYPES = {
 
 UNKNOWN_ENCODING = re.compile(r"encoding_type='([^']*)', encoding_version='([^']*)'")
 """How anndata names what it has no reader for."""
+
+
+class AxisError(ValueError):
+    """The modalities of a store share features, not cells."""
 
 
 def read(path: str | os.PathLike[str], *, modality: str = "rna") -> MuData:
@@ -76,7 +81,7 @@ def read(path: str | os.PathLike[str], *, modality: str = "rna") -> MuData:
             # Gene symbols repeat in 10x files; they are made unique, or refused with a message where they are used.
             warnings.filterwarnings("ignore", message=".* names are not unique")
             return plain(reader(path))
-    except MemoryError:
+    except (MemoryError, AxisError):
         raise
     except Exception as error:  # the readers raise about every kind of error on damaged files
         raise ValueError(f"Cannot read {path} as {path.suffix}: {_reason(path, error)}") from error
@@ -102,6 +107,11 @@ def _reason(path: Path, error: Exception) -> str:
 
 def _read_zarr(path: Path, modality: str) -> MuData:
     """A store of a MuData, or of one AnnData."""
+    if axis := zarr.open_group(path, mode="r").attrs.get("axis", 0):  # which mudata reads as 0
+        raise AxisError(
+            f"Cannot read {path}: expected modalities that share cells (MuData axis 0), found axis {axis}, which "
+            f"{installed()} lose on the way from .zarr. Write it as .h5mu."
+        )
     data = mudata.read_zarr(path)
     if isinstance(data, AnnData):
         return _split(data, modality)

@@ -64,9 +64,14 @@ def _as_numbers(values: Any) -> Any:
     zarr would write them as text.
     """
     kind = pd.api.types.infer_dtype(values, skipna=True)
-    if kind in ("boolean", "integer"):
-        return pd.array(values, dtype="boolean" if kind == "boolean" else "Int64")
-    return np.asarray(values, dtype=np.float64) if kind in ("floating", "mixed-integer-float") else None
+    types = {"boolean": "boolean", "integer": "Int64", "floating": "Float64", "mixed-integer-float": "Float64"}
+    if kind not in types:
+        return None
+    try:
+        numbers = pd.array(values, dtype=types[kind])
+    except (OverflowError, TypeError, ValueError):  # a whole number of more than 64 bits, for one
+        return None
+    return numbers.to_numpy(dtype=np.float64, na_value=np.nan) if types[kind] == "Float64" else numbers
 
 
 def is_text(values: Any) -> bool:
@@ -75,18 +80,23 @@ def is_text(values: Any) -> bool:
 
 
 def _plain_mdata(mdata: MuData) -> MuData:
+    obs, var = plain_frame(mdata.obs), plain_frame(mdata.var)
     with quiet_mudata():
-        return MuData(
+        plainer = MuData(
             {name: plain(adata) for name, adata in mdata.mod.items()},
-            obs=plain_frame(mdata.obs),
-            var=plain_frame(mdata.var),
+            # mudata before 0.4 cannot join a table to modalities whose names have another title.
+            obs=obs.rename_axis(index=None),
+            var=var.rename_axis(index=None),
             uns=plain_uns(mdata.uns),
             axis=int(mdata.axis),  # mudata 0.4 reads NumPy's integer, which zarr's JSON cannot hold
-            **{
-                part: _plain_arrays(getattr(mdata, part))
-                for part in ("obsm", "varm", "obsp", "varp", "obsmap", "varmap")
-            },
+            obsmap=_plain_arrays(mdata.obsmap),
+            varmap=_plain_arrays(mdata.varmap),
         )
+        # Set once the modalities are joined: mudata before 0.4 cannot join arrays of whole numbers.
+        for part in ("obsm", "varm", "obsp", "varp"):
+            getattr(plainer, part).update(_plain_arrays(getattr(mdata, part)))
+        plainer.obs, plainer.var = obs, var  # without the types that mudata chooses
+    return plainer
 
 
 def _plain_adata(adata: AnnData) -> AnnData:

@@ -49,6 +49,11 @@ def unstorable(data: AnnData | MuData, suffix: str) -> Iterator[str]:
     with quiet_mudata():
         plainer = plain(data)
         if isinstance(plainer, MuData):
+            if suffix == ".zarr" and plainer.axis != 0:
+                yield (
+                    f"A MuData of axis {plainer.axis} comes back from .zarr as one of axis 0, with {installed()}. "
+                    "Write it as .h5mu."
+                )
             yield from _unstorable_parts(plainer, "mdata", suffix)
             for name, adata in plainer.mod.items():
                 yield from _unstorable_parts(adata, f"mdata[{name!r}]", suffix)
@@ -67,6 +72,13 @@ def _unstorable_parts(data: Any, owner: str, suffix: str) -> Iterator[str]:
                 continue
             table = frame[[column]] if frame.columns.is_unique else frame
             yield from _unstorable(table, f"{owner}.{part}[{column!r}]", suffix, _column_remedy(owner, part, column))
+    if isinstance(data, MuData):
+        for name in data.mod:
+            if not name or "/" in name:
+                yield (
+                    f"The name of a modality cannot hold '/' or be empty in a file: {name!r}. Name it anew: "
+                    f"mudata.MuData({{{_free(name) or 'rna'!r}: mdata[{name!r}], ...}})."
+                )
     mappings = {part: getattr(data, part) for part in ARRAYS if getattr(data, part, None) is not None}
     for part, mapping in {**mappings, "uns": data.uns}.items():
         for key, value in mapping.items():
@@ -77,6 +89,8 @@ def _unstorable_parts(data: Any, owner: str, suffix: str) -> Iterator[str]:
                     else ""
                 )
                 yield from _unstorable({key: _first_row(value)}, f"{owner}.{part}[{key!r}]", suffix, remedy)
+    if isinstance(data, AnnData) and data.raw is not None:
+        yield from _unstorable_parts(data.raw.to_adata(), f"{owner}.raw", suffix)
     if isinstance(data, AnnData) and data.X is not None:
         yield from _unstorable({"X": _first_row(data.X)}, f"{owner}.X", suffix, "")
 
@@ -105,6 +119,8 @@ def _first_row(value: Any) -> Any:
         return value
     if sparse.issparse(value) and value.format in ("csr", "csc"):
         return value[:1]
+    if sparse.issparse(value):
+        return value
     return value[:1] if getattr(value, "ndim", 0) > 1 else value
 
 

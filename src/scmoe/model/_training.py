@@ -16,6 +16,7 @@ from scmoe.data._dataset import MosaicDataset
 from scmoe.data._graph import NeighborGraph
 from scmoe.data._setup import Setup
 from scmoe.data._statistics import Scale, Statistics, fit_scale, fit_statistics
+from scmoe.datasets._cells import all_obs
 from scmoe.losses._class_balance import DEFAULT_BALANCE, ClassBalance, check_balance
 from scmoe.model._base import BaseModel, TrainingRecord
 from scmoe.model._copies import check_balanced_once, check_parts
@@ -107,7 +108,7 @@ def train(
     check_train_arguments(config, max_epochs, batch_size, trainer_kwargs)
     dataset = self._dataset(None)
     train, validation, test = split_of(self, len(dataset), train_size, validation_size)
-    obs = self.adata.obs
+    obs = all_obs(self.adata)
     check_parts(obs, (train, validation, test))
     if self.setup.labels:
         check_balanced_once(obs.iloc[train], class_balance)

@@ -12,7 +12,7 @@ from scipy import sparse
 from scmoe._check import Matrix, check_array, check_counts
 from scmoe._keys import COPY_OF, COUNTS_LAYER, MIXED_WITH
 from scmoe._log import logger
-from scmoe.datasets._cells import ONLY, Data, assemble, modalities_of, origins
+from scmoe.datasets._cells import ONLY, Data, all_obs, assemble, modalities_of, origins
 from scmoe.pp._classes import check_threshold, draw_more, names_of_new, trainable_labels
 from scmoe.pp._kind import COUNT_KINDS, decide_kind
 from scmoe.pp._normalize import clr, log_normalize
@@ -118,10 +118,10 @@ def augment(
         parts[name] = _extended(name, adata, matrix, data.obs_names[first], new)
     cells = np.concatenate([np.arange(data.n_obs), first])
     out = assemble(data, parts, cells, data.obs_names.append(new))
-    out.obs[COPY_OF] = origins(data.obs)[cells]
+    out.obs[COPY_OF] = origins(all_obs(data))[cells]
     if method == "mix":
         other = np.where(second == NO_PARTNER, first, second)
-        out.obs[MIXED_WITH] = origins(data.obs)[np.concatenate([np.arange(data.n_obs), other])]
+        out.obs[MIXED_WITH] = origins(all_obs(data))[np.concatenate([np.arange(data.n_obs), other])]
     _report(sizes, target, labels.iloc[first[second == NO_PARTNER]] if method == "mix" else None)
     return out
 

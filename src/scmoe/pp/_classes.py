@@ -7,7 +7,7 @@ from imblearn.over_sampling import RandomOverSampler
 from mudata import MuData
 from numpy.typing import NDArray
 
-from scmoe.datasets._cells import check_cells, class_sizes, column_of, split_columns
+from scmoe.datasets._cells import all_obs, check_cells, class_sizes, column_of, split_columns
 
 
 def trainable_labels(data: AnnData | MuData, labels_key: str) -> tuple[pd.Series, pd.Series]:
@@ -19,8 +19,9 @@ def trainable_labels(data: AnnData | MuData, labels_key: str) -> tuple[pd.Series
         There are cells of several parts, or of a single type.
     """
     check_cells(data)
-    for key in split_columns(data.obs):
-        parts = data.obs[key].astype(str).unique()
+    obs = all_obs(data)
+    for key in split_columns(obs):
+        parts = obs[key].dropna().astype(str).unique()
         raise ValueError(
             f"obs[{key!r}] has cells of {len(parts)} parts ({', '.join(parts)}). Resampling before the division puts "
             f"copies of test cells into training; resample data[data.obs[{key!r}] == 'train']."

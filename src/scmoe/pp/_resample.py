@@ -5,7 +5,7 @@ from imblearn.under_sampling import RandomUnderSampler
 
 from scmoe._keys import COPY_OF
 from scmoe._log import logger
-from scmoe.datasets._cells import Data, origins, take
+from scmoe.datasets._cells import Data, all_obs, origins, take
 from scmoe.pp._classes import check_threshold, draw_more, names_of_new, trainable_labels
 
 
@@ -55,7 +55,7 @@ def oversample(data: Data, labels_key: str, *, threshold: int | None = None, see
     added = draw_more(labels, sizes, target, seed)
     cells = np.concatenate([np.arange(data.n_obs), added])
     out = take(data, cells, data.obs_names.append(names_of_new(data, added, "copy")))
-    out.obs[COPY_OF] = origins(data.obs)[cells]
+    out.obs[COPY_OF] = origins(all_obs(data))[cells]
     n_raised = int((sizes < target).sum())
     logger.info("oversample: %d copies; %d of %d types raised to %d cells", len(added), n_raised, len(sizes), target)
     return out

@@ -14,7 +14,7 @@ from scipy.sparse.csgraph import connected_components
 from scmoe._check import check_array
 from scmoe._keys import COPY_OF, COUNTS_LAYER, PARTS, SPLIT, UNKNOWN_LABEL
 from scmoe._log import logger
-from scmoe.datasets._cells import check_cells, column_of, modalities_of, origins
+from scmoe.datasets._cells import all_obs, check_cells, column_of, modalities_of, origins
 from scmoe.pp._allot import allot_groups, allot_labels
 
 FRACTIONS = (0.6, 0.2, 0.2)
@@ -117,14 +117,13 @@ def _check_fractions(fractions: Sequence[float]) -> NDArray[np.float64]:
 
 
 def _refuse_copies(data: AnnData | MuData) -> None:
-    if COPY_OF not in data.obs:
-        return
-    copies = origins(data.obs) != data.obs_names.astype(object)
+    sources = origins(all_obs(data))
+    copies = sources != data.obs_names.astype(object)
     if copies.any():
         cell = int(copies.argmax())
         raise ValueError(
             f"{int(copies.sum())} cells come from others (obs[{COPY_OF!r}]), the first is {data.obs_names[cell]!r} "
-            f"from {data.obs[COPY_OF].iloc[cell]!r}. Split first and resample the training part, or leave these "
+            f"from {sources[cell]!r}. Split first and resample the training part, or leave these "
             f"cells out: data[data.obs[{COPY_OF!r}] == data.obs_names].copy()."
         )
 
