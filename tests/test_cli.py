@@ -129,6 +129,13 @@ def test_results_are_not_overwritten_by_accident(trained, data):
     assert (trained / "result.h5mu").stat().st_mtime_ns == before
 
 
+def test_folder_in_place_of_the_result_is_found_before_training(data, tmp_path):
+    (tmp_path / "result.h5mu").mkdir()
+    result = run("train", data, "-o", tmp_path, "--epochs", 1, "--overwrite")
+    assert result.exit_code == 1
+    assert "a folder has this name" in result.stderr and "Training:" not in result.stderr
+
+
 @pytest.mark.parametrize(
     ("name", "words"), [("model/notes.txt", "notes.txt"), ("figures", "figures"), ("checkpoints", "checkpoints")]
 )

@@ -132,3 +132,29 @@ def test_what_cannot_be_read_is_named(tmp_path: Path, name: str, make, error, ma
     make(tmp_path / name)
     with pytest.raises(error, match=match):
         read(tmp_path / name)
+
+
+@pytest.mark.parametrize(
+    ("error", "match"),
+    [
+        (PermissionError(13, "Permission denied"), "ask its owner"),
+        (BlockingIOError(11, "unable to lock file"), "another program has it open"),
+        (OSError("Can't synchronously read data (can't open directory (/usr/lib/plugin))"), "hdf5plugin"),
+    ],
+)
+def test_a_whole_file_is_not_called_damaged(tmp_path: Path, monkeypatch, error: Exception, match: str) -> None:
+    def refuse(path: Path) -> None:
+        raise error
+
+    (tmp_path / "a.h5mu").write_text("x")
+    monkeypatch.setattr(mudata, "read_h5mu", refuse)
+    with pytest.raises(ValueError, match=f"The file may be fine; .*{match}"):
+        read(tmp_path / "a.h5mu")
+
+
+def test_mudata_by_the_name_of_an_anndata_is_recognized(tmp_path: Path) -> None:
+    with quiet_mudata():
+        mudata.MuData({"rna": annotated()}).write_h5mu(tmp_path / "a.h5mu")
+    (tmp_path / "a.h5mu").rename(tmp_path / "a.h5ad")
+    with pytest.raises(ValueError, match="it is a MuData, and its name should end in .h5mu"):
+        read(tmp_path / "a.h5ad")

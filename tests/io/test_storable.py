@@ -55,7 +55,7 @@ def test_slash_in_a_key_is_found_where_it_cannot_be_written(paired: mudata.MuDat
     values = {"obs": 1.0, "uns": 1.0, "layers": adata.X.copy(), "obsm": np.ones((adata.n_obs, 1))}
     getattr(adata, part)["CD4/CD8"] = values[part]
     problems = list(unstorable(paired, suffix))
-    if NEW or suffix == ".zarr":
+    if NEW or suffix == ".zarr" or part in ("layers", "obsm"):  # older anndata writes these, and cannot read them
         assert len(problems) == 1
         assert f"mdata['rna'].{part}['CD4/CD8']" in problems[0]
         assert "Rename it" in problems[0]
@@ -108,3 +108,10 @@ def test_shared_features_do_not_survive_zarr(paired: mudata.MuData, tmp_path: Pa
         mdata.write_zarr(tmp_path / "a.zarr")
     with pytest.raises(ValueError, match="expected modalities that share cells.*axis 1"):
         read(tmp_path / "a.zarr")
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_key_that_could_not_be_read_again_is_refused(paired: mudata.MuData, suffix: str, tmp_path: Path) -> None:
+    paired["rna"].obsm["X/umap"] = np.ones((paired["rna"].n_obs, 2))
+    with pytest.raises(WriteError, match=r"obsm\['X/umap'\] cannot be written.*obsm\['X_umap'\] = "):
+        write(paired, tmp_path / f"a{suffix}")

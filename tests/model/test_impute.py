@@ -178,7 +178,12 @@ QUESTIONS = {
         ValueError,
         "part must be one of 'mixture', 'network', 'linear'; found 'ridge'",
     ),
-    "linear counts": ("counted", {"part": "linear"}, ValueError, "no linear member for 'rna': it needs a Gaussian"),
+    "linear counts": (
+        "counted",
+        {"part": "linear"},
+        ValueError,
+        "no linear member for 'rna': it needs a likelihood of measured values",
+    ),
 }
 
 

@@ -33,6 +33,7 @@ def _parse_kinds(kinds: list[str] | None) -> dict[str, str]:
 
 def check_output(folder: Path, overwrite: bool, resume: bool, *, result: str) -> Path:
     """Refuse before the training what would fail after it; returns the file for checkpoints."""
+    from scmoe.datasets._write import check_suffix
     from scmoe.io._files import check_replaceable, check_writable
     from scmoe.model._base import SETTINGS, WEIGHTS
     from scmoe.train._fit import CHECKPOINT
@@ -48,6 +49,7 @@ def check_output(folder: Path, overwrite: bool, resume: bool, *, result: str) ->
             f"{folder} already holds results ({', '.join(existing)}). Pass --overwrite to replace them, "
             "or choose another folder."
         )
+    check_suffix(folder / result, Path(result).suffix)
     check_replaceable(folder / "model", (WEIGHTS, SETTINGS))
     if resume and not checkpoint.parent.is_dir():
         raise ValueError(f"There is no interrupted training in {folder} to resume. Run without --resume.")

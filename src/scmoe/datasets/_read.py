@@ -30,6 +30,15 @@ FEATURE_TYPES = {
 UNKNOWN_ENCODING = re.compile(r"encoding_type='([^']*)', encoding_version='([^']*)'")
 """How anndata names what it has no reader for."""
 
+REMEDIES = {
+    r"^PermissionError": "ask its owner for the permission to read it",
+    r"^BlockingIOError": "another program has it open. Close it there and try again",
+    r"/plugin": "it needs a filter of HDF5 that is not installed. Try pip install hdf5plugin, and import it first",
+    r"^UnknownCodec": "it needs a codec that this zarr does not have. Install the codec, or ask for a file without",
+    r"encoding_type='MuData'": "it is a MuData, and its name should end in .h5mu (or .zarr)",
+}
+"""What to do about files that cannot be read and are not damaged, by a pattern of the error."""
+
 
 class AxisError(ValueError):
     """The modalities of a store share features, not cells."""
@@ -51,7 +60,8 @@ def read(path: str | os.PathLike[str], *, modality: str = "rna") -> MuData:
     -------
     MuData
         All in memory, and the same whichever versions of anndata and mudata wrote the file. Text is what the installed
-        pandas takes strings for; text with gaps is categorical. The columns of ``obs`` of an AnnData are in
+        pandas takes strings for; text with gaps is categorical. A column of ``mdata.obs`` whose numbers are whole may
+        be ``Int64``, as mudata makes it. The columns of ``obs`` of an AnnData are in
         ``mdata.obs`` too. When features are split, names that repeat within a modality (gene symbols do) get a suffix.
 
     Raises
@@ -90,6 +100,11 @@ def read(path: str | os.PathLike[str], *, modality: str = "rna") -> MuData:
 def _reason(path: Path, error: Exception) -> str:
     """What is wrong: the file, or the libraries that are to read it."""
     message = f"{type(error).__name__}: {_first_line(error)}"
+    remedy = next(
+        (remedy for sign, remedy in REMEDIES.items() if re.search(sign, f"{type(error).__name__}: {error}")), None
+    )
+    if remedy is not None:
+        return f"{message}. The file may be fine; {remedy}."
     if unknown := UNKNOWN_ENCODING.search(str(error)):
         writer = written_by(path)
         return (

@@ -47,15 +47,8 @@ def write(data: MuData | AnnData, path: str | os.PathLike[str]) -> None:
     600
     """
     path = check_suffix(Path(path).expanduser(), ".h5mu" if isinstance(data, MuData) else ".h5ad")
-    if path.suffix == ".zarr":  # which takes mixtures of types for text
-        refuse_unstorable(data, path.suffix)
-    try:
-        _write(data, path)
-    except WriteError:
-        raise
-    except Exception:  # the writers raise about every kind of error; it is explained where it can be
-        refuse_unstorable(data, path.suffix)
-        raise
+    refuse_unstorable(data, path.suffix)  # writers take some of it for something else, without a word
+    _write(data, path)
 
 
 def check_suffix(path: Path, own: str) -> Path:
@@ -68,6 +61,8 @@ def check_suffix(path: Path, own: str) -> Path:
     """
     if path.suffix not in (own, ".zarr"):
         raise WriteError(f"The output must end in {own} or .zarr; found {path}.")
+    if path.suffix == own and path.is_dir():
+        raise WriteError(f"Cannot write the file {path}: a folder has this name. Choose another name.")
     if path.suffix == ".zarr" and path.is_dir() and any(path.iterdir()):
         if not any((path / name).is_file() for name in ZARR_FILES):
             raise WriteError(f"Cannot write {path}: a folder with other files has this name. Choose another name.")

@@ -88,7 +88,11 @@ def _unstorable_parts(data: Any, owner: str, suffix: str) -> Iterator[str]:
                     if _free(key) != key
                     else ""
                 )
-                yield from _unstorable({key: _first_row(value)}, f"{owner}.{part}[{key!r}]", suffix, remedy)
+                place = f"{owner}.{part}[{key!r}]"
+                if part != "uns" and remedy:  # which anndata before 0.13 writes to HDF5, and cannot read
+                    yield f"{place} cannot be written: the key has a '/'. {remedy}."
+                else:
+                    yield from _unstorable({key: _first_row(value)}, place, suffix, remedy)
     if isinstance(data, AnnData) and data.raw is not None:
         yield from _unstorable_parts(data.raw.to_adata(), f"{owner}.raw", suffix)
     if isinstance(data, AnnData) and data.X is not None:
