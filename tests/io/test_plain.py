@@ -1,5 +1,7 @@
 """The plain form: one type of text, whichever library wrote it, and no value changed."""
 
+import itertools
+
 import anndata as ad
 import mudata
 import numpy as np
@@ -133,15 +135,18 @@ def test_axis_is_an_integer_of_python(mdata: mudata.MuData) -> None:
         assert type(plain(odd).axis) is int
 
 
-def test_named_cells_with_a_table_come_back() -> None:
+@pytest.mark.parametrize("titles", itertools.product([None, "barcode"], [None, "cell", "barcode"]))
+def test_named_cells_with_a_table_come_back(titles: tuple[str | None, str | None]) -> None:
     """mudata before 0.4 cannot join them to modalities whose names have another title."""
     with quiet_mudata():
         mdata = mudata.MuData({"rna": ad.AnnData(np.ones((3, 2))), "adt": ad.AnnData(np.ones((3, 1)))})
-    mdata.obs = pd.DataFrame({"age": [1.0, 2.0, np.nan]}, index=mdata.obs_names.rename("barcode"))
+        for adata in mdata.mod.values():
+            adata.obs.index.name = titles[1]
+    mdata.obs = pd.DataFrame({"age": [1.0, 2.0, np.nan]}, index=mdata.obs_names.rename(titles[0]))
     mdata.obsm["whole"] = np.arange(6).reshape(3, 2)
     again = plain(mdata)
     assert again.obs["age"].dtype == np.float64
-    assert again.obs.index.name == "barcode"
+    assert (again.obs.index.name, again["rna"].obs.index.name) == titles
     np.testing.assert_array_equal(again.obsm["whole"], mdata[again.obs_names].obsm["whole"])
 
 

@@ -81,10 +81,13 @@ def is_text(values: Any) -> bool:
 
 def _plain_mdata(mdata: MuData) -> MuData:
     obs, var = plain_frame(mdata.obs), plain_frame(mdata.var)
+    mods = {name: plain(adata) for name, adata in mdata.mod.items()}
+    titles = {name: (each.obs.index.name, each.var.index.name) for name, each in mods.items()}
+    for each in mods.values():  # mudata before 0.4 cannot join tables whose names have different titles
+        each.obs, each.var = each.obs.rename_axis(index=None), each.var.rename_axis(index=None)
     with quiet_mudata():
         plainer = MuData(
-            {name: plain(adata) for name, adata in mdata.mod.items()},
-            # mudata before 0.4 cannot join a table to modalities whose names have another title.
+            mods,
             obs=obs.rename_axis(index=None),
             var=var.rename_axis(index=None),
             uns=plain_uns(mdata.uns),
@@ -95,6 +98,8 @@ def _plain_mdata(mdata: MuData) -> MuData:
         # Set once the modalities are joined: mudata before 0.4 cannot join arrays of whole numbers.
         for part in ("obsm", "varm", "obsp", "varp"):
             getattr(plainer, part).update(_plain_arrays(getattr(mdata, part)))
+        for name, each in mods.items():
+            each.obs.index.name, each.var.index.name = titles[name]
         plainer.obs, plainer.var = obs, var  # without the types that mudata chooses
     return plainer
 
