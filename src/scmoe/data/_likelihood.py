@@ -157,12 +157,29 @@ class CountLikelihood(Likelihood):
         return parameters["bias"] + parameters["scale"] * features
 
 
+class RateLikelihood(CountLikelihood):
+    """Of counts with mean ℓ exp(η), ℓ the cell's total count."""
+
+    expects_counts = True
+
+    def expected(self, predictor: Tensor, library: Tensor) -> Tensor:
+        """The expected count."""
+        return capped_rate(predictor) * library
+
+    def observed(self, values: Tensor, library: Tensor) -> Tensor:
+        """Counts, scaled to one total."""
+        return scaled_to(values, library)
+
+    def start_bias(self, sums: CountSums) -> NDArray[np.floating]:
+        """Log of the share of all counts."""
+        return log_share(sums)
+
+
 @final
-class NegativeBinomial(CountLikelihood):
+class NegativeBinomial(RateLikelihood):
     """Mean ℓ exp(η), ℓ the cell's total count; inverse dispersion θ (D) learned."""
 
     name = "nb"
-    expects_counts = True
 
     def initial_parameters(self, n_features: int) -> dict[str, Tensor]:
         """Bias, scale and log θ."""
@@ -172,25 +189,12 @@ class NegativeBinomial(CountLikelihood):
         """See `nb_nll`."""
         return nb_nll(target, predictor + log_library(target), parameters["log_theta"])
 
-    def expected(self, predictor: Tensor, library: Tensor) -> Tensor:
-        """The expected count."""
-        return capped_rate(predictor) * library
-
-    def observed(self, values: Tensor, library: Tensor) -> Tensor:
-        """Counts, scaled to one total."""
-        return scaled_to(values, library)
-
-    def start_bias(self, sums: CountSums) -> NDArray[np.floating]:
-        """Log of the share of all counts."""
-        return log_share(sums)
-
 
 @final
-class Poisson(CountLikelihood):
+class Poisson(RateLikelihood):
     """Mean ℓ exp(η), ℓ the cell's total count."""
 
     name = "poisson"
-    expects_counts = True
 
     def initial_parameters(self, n_features: int) -> dict[str, Tensor]:
         """Bias and scale."""
@@ -199,18 +203,6 @@ class Poisson(CountLikelihood):
     def loss(self, target: Tensor, predictor: Tensor, parameters: Mapping[str, Tensor]) -> Tensor:
         """See `poisson_nll`."""
         return poisson_nll(target, predictor + log_library(target))
-
-    def expected(self, predictor: Tensor, library: Tensor) -> Tensor:
-        """The expected count."""
-        return capped_rate(predictor) * library
-
-    def observed(self, values: Tensor, library: Tensor) -> Tensor:
-        """Counts, scaled to one total."""
-        return scaled_to(values, library)
-
-    def start_bias(self, sums: CountSums) -> NDArray[np.floating]:
-        """Log of the share of all counts."""
-        return log_share(sums)
 
 
 @final

@@ -121,9 +121,7 @@ def _free(key: Any) -> str:
 def _first_row(value: Any) -> Any:
     if isinstance(value, (pd.DataFrame, Mapping)):
         return value
-    if sparse.issparse(value) and value.format in ("csr", "csc"):
-        return value[:1]
-    if sparse.issparse(value):
+    if sparse.issparse(value) and value.format not in ("csr", "csc"):  # which have no rows to take
         return value
     return value[:1] if getattr(value, "ndim", 0) > 1 else value
 

@@ -118,10 +118,11 @@ def augment(
         parts[name] = _extended(name, adata, matrix, data.obs_names[first], new)
     cells = np.concatenate([np.arange(data.n_obs), first])
     out = assemble(data, parts, cells, data.obs_names.append(new))
-    out.obs[COPY_OF] = origins(all_obs(data))[cells]
+    sources = origins(all_obs(data))
+    out.obs[COPY_OF] = sources[cells]
     if method == "mix":
         other = np.where(second == NO_PARTNER, first, second)
-        out.obs[MIXED_WITH] = origins(all_obs(data))[np.concatenate([np.arange(data.n_obs), other])]
+        out.obs[MIXED_WITH] = sources[np.concatenate([np.arange(data.n_obs), other])]
     _report(sizes, target, labels.iloc[first[second == NO_PARTNER]] if method == "mix" else None)
     return out
 
