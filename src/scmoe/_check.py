@@ -11,6 +11,11 @@ from scipy import sparse
 Matrix = Any
 """A dense `numpy.ndarray` or any SciPy sparse matrix, cells x features."""
 
+WHOLE_ROUNDING = 1e-5
+"""Relative difference from a whole number that rounding of float32 leaves, as in ``expm1(log1p(6))``."""
+MAX_ROUNDING = 0.05
+"""Largest difference that counts as one of rounding."""
+
 
 def check_mdata(mdata: Any, modalities: Sequence[str] | None = None) -> list[str]:
     """Check that the cells and modalities of a MuData can be used.
@@ -172,14 +177,22 @@ def check_values(
 
 
 def check_counts(
-    matrix: Matrix, modality: str | None, where: str, obs_names: Iterable[Hashable], var_names: Iterable[Hashable]
+    matrix: Matrix,
+    modality: str | None,
+    where: str,
+    obs_names: Iterable[Hashable],
+    var_names: Iterable[Hashable],
+    *,
+    allow_missing: bool = False,
 ) -> None:
-    """Check that values are raw counts: non-negative whole numbers.
+    """Check that values are raw counts: non-negative whole numbers, but for rounding (``expm1(log1p(6))``).
 
     Parameters
     ----------
     matrix, modality, where, obs_names, var_names
         As in `check_values`; without a modality the values are those of an AnnData.
+    allow_missing
+        Whether values may be NaN: not measured.
 
     Raises
     ------
@@ -187,7 +200,10 @@ def check_counts(
         The first negative, fractional, infinite or NaN value, with its cell and feature.
     """
     check_array(matrix, modality, where)
-    wrong = ~_is_count(_stored(matrix))
+    stored = _stored(matrix)
+    wrong = ~_is_count(stored)
+    if allow_missing and stored.dtype.kind == "f":
+        wrong &= ~np.isnan(stored)
     if wrong.any():
         row, column, value = _first(matrix, wrong)
         raise ValueError(
@@ -201,7 +217,7 @@ def check_counts(
 def looks_like_counts(matrix: Matrix) -> bool:
     """Tell whether all values are non-negative whole numbers and some exceed 1 (so that 0/1 data are not counts)."""
     values = _stored(matrix)
-    return bool(values.size and _is_count(values).all() and values.max() > 1)
+    return bool(values.size and _is_count(values).all() and values.max() > 1 + MAX_ROUNDING)
 
 
 def check_array(matrix: Matrix, modality: str | None, where: str) -> None:
@@ -235,7 +251,9 @@ def _stored(matrix: Matrix) -> np.ndarray:
 def _is_count(values: np.ndarray) -> np.ndarray:
     if values.dtype.kind in ("b", "u", "i"):
         return values >= 0
-    return np.isfinite(values) & (values >= 0) & (values == np.floor(values))
+    with np.errstate(invalid="ignore"):
+        tolerance = np.minimum(WHOLE_ROUNDING * (1 + np.abs(values)), MAX_ROUNDING)
+        return np.isfinite(values) & (values >= 0) & (np.abs(values - np.round(values)) <= tolerance)
 
 
 def _positions(matrix: Matrix, mask: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -60,7 +60,7 @@ def typed(kind: str) -> ad.AnnData:
         ("rna", np.log1p(counts()), "lognormalized", "fractional values from 0 to"),
         ("adt", np.log1p(counts()), "lognormalized", "name says so"),
         ("adt", clr(counts()), "continuous", "some values are negative"),
-        ("rna", counts() * 1000.5, "continuous", "neither raw counts nor their logarithms"),
+        ("rna", counts() * 1000.5, "ambient", "neither are whole nor share a total"),
         ("rna", counts() * 0, "continuous", "all values are zero"),
         ("rna", counts() > 2, "continuous", "none above 1"),
         ("x", counts() * 0.5, "continuous", "no name says"),

@@ -4,15 +4,21 @@ import re
 from typing import Literal, NamedTuple, get_args
 
 import numpy as np
+import pandas as pd
 from anndata import AnnData
 from scipy import sparse
 
 from scmoe._check import Matrix, looks_like_counts
+from scmoe.pp._values import MAX_LOG_VALUE, Origin, judge
 
-Kind = Literal["rna", "protein", "peaks", "continuous", "lognormalized"]
+Kind = Literal[
+    "rna", "ambient", "protein", "peaks", "continuous", "lognormalized", "tags", "guides", "controls", "custom"
+]
 KINDS: tuple[str, ...] = get_args(Kind)
-COUNT_KINDS = ("rna", "protein", "peaks")
-"""Kinds whose values are raw counts before `scmoe.pp.prepare`."""
+COUNT_KINDS = ("rna", "ambient", "protein", "peaks")
+"""Kinds whose values are counts before `scmoe.pp.prepare`."""
+SET_ASIDE_KINDS = ("tags", "guides", "controls", "custom")
+"""Kinds that are no biology of the cell: no model reads them unless it is told to."""
 
 FEATURE_TYPE_KIND = {
     "gene expression": "rna",
@@ -21,8 +27,20 @@ FEATURE_TYPE_KIND = {
     "adt": "protein",
     "peaks": "peaks",
     "atac": "peaks",
+    "multiplexing capture": "tags",
+    "crispr guide capture": "guides",
+    "custom": "custom",
+    "negative control probe": "controls",
+    "negative control codeword": "controls",
+    "unassigned codeword": "controls",
+    "deprecated codeword": "controls",
+    "blank codeword": "controls",
 }
 NAME_KIND = {
+    "tags": ("hto", "hashtag", "tag", "multiplex", "cmo", "lmo"),
+    "guides": ("guide", "sgrna", "grna", "crispr", "gdo"),
+    "controls": ("control", "blank", "unassigned", "deprecated"),
+    "custom": ("custom",),
     "rna": ("rna", "mrna", "scrna", "snrna", "gex", "gene", "transcr", "express"),
     "protein": ("adt", "prot", "antibod", "surface"),
     "peaks": ("atac", "scatac", "snatac", "peak", "access", "chromatin"),
@@ -34,8 +52,12 @@ MAX_PROTEINS = 500
 MIN_PROTEIN_DENSITY = 0.5
 MIN_WHOLE = 0.9
 """Share of whole numbers among the values above zero from which the others count as mistakes."""
-MAX_LOG_VALUE = 20.0
-"""log1p of any count of one molecule in one cell stays below this; larger values are not logarithms."""
+MAX_PEAK_DENSITY = 0.9
+"""Peaks are open in some cells and closed in others; a table with fewer zeros may hold something else."""
+MAX_PEAK_COUNT = 1000
+"""No peak of one cell has as many fragments."""
+MIN_MEASURED_AS_GENES = 50
+"""Features, most of them zero, from which whole numbers are counts although the modality's name says coordinates."""
 
 
 class Decision(NamedTuple):
@@ -43,38 +65,80 @@ class Decision(NamedTuple):
 
     kind: str
     reason: str
+    is_doubtful: bool = False
+    """Whether the values leave it open, so that the user should look."""
 
 
 def decide_kind(name: str, adata: AnnData, matrix: Matrix) -> Decision:
     """Decide what a modality holds.
 
-    Names come first (``var["feature_types"]``, the modality's name, features named like ``chr1:100-200``), then the
-    values: a dense count table with few features is taken for proteins, other counts for RNA.
+    Names come first (``var["feature_types"]``, the modality's name, features named like ``chr1:100-200``), as far as
+    the values can be what they say. Without a name, a dense count table with few features is taken for proteins, other
+    counts for RNA.
 
     Parameters
     ----------
     name, adata
         The modality.
     matrix
-        Its values, cells x features; raw counts if there are any.
+        Its values, cells x features; raw counts if there are any. Missing values (NaN) are not looked at.
     """
     hint = _from_names(name, adata)
-    if looks_like_counts(matrix):
-        return Decision(hint.kind, f"whole numbers, and {hint.reason}") if hint else _from_shape(matrix)
     values = np.asarray(matrix.data if sparse.issparse(matrix) else matrix)
-    if hint and hint.kind == "peaks" and _is_binary(values):
-        return Decision("peaks", f"open or closed, 0 or 1, and {hint.reason}")
-    if hint and hint.kind in COUNT_KINDS and _nearly_counts(values):
+    is_missing = bool(values.dtype.kind == "f" and np.isnan(values).any())
+    values = values[~np.isnan(values)] if is_missing else values
+    if hint and hint.kind in SET_ASIDE_KINDS:
         return hint
-    problem = _not_logarithms(values)
-    if hint and hint.kind in COUNT_KINDS and not problem:
-        return Decision("lognormalized", f"fractional values from 0 to {values.max():.4g}, and {hint.reason}")
-    return Decision("continuous", problem or "fractional values, and no name says that they come from counts")
+    if looks_like_counts(values) and (hint or not is_missing):
+        return _of_counts(hint, matrix, values)
+    if hint and hint.kind == "peaks" and _is_binary(values) and _density(matrix) <= MAX_PEAK_DENSITY:
+        return Decision("peaks", f"open or closed, 0 or 1, and {hint.reason}")
+    if hint and hint.kind in COUNT_KINDS and nearly_counts(values):
+        return hint
+    if problem := _no_logarithms_nor_counts(values, is_missing and hint is None):
+        return Decision("continuous", problem)
+    return _of_fractions(hint, matrix)
+
+
+def _of_counts(hint: Decision | None, matrix: Matrix, values: np.ndarray) -> Decision:
+    """What whole numbers are."""
+    density = _density(matrix)
+    if hint is None:
+        return _from_shape(matrix)
+    if hint.kind == "peaks" and density > MAX_PEAK_DENSITY and values.max() > MAX_PEAK_COUNT:
+        reason = f"whole numbers up to {values.max():.6g} and hardly a zero, which counts of peaks have"
+        return Decision("continuous", reason)
+    if hint.kind == "continuous" and matrix.shape[1] >= MIN_MEASURED_AS_GENES and density < MIN_PROTEIN_DENSITY:
+        return _from_shape(matrix)
+    return Decision(hint.kind, f"whole numbers, and {hint.reason}")
+
+
+def _of_fractions(hint: Decision | None, matrix: Matrix) -> Decision:
+    """What fractional values are, none of them negative."""
+    origin = judge(matrix)
+    if hint is None or hint.kind == "continuous":
+        if origin.name == "logarithms" and hint is None:
+            return Decision("lognormalized", origin.reason)
+        return Decision("continuous", "fractional values, and no name says that they come from counts")
+    if origin.name == "logarithms":
+        return Decision("lognormalized", f"{origin.reason}, and {hint.reason}")
+    if hint.kind == "peaks" and _density(matrix) > MAX_PEAK_DENSITY:
+        return Decision("continuous", "fractional values and hardly a zero, which counts of peaks have")
+    if origin.name == "scaled":
+        return Decision(hint.kind, f"{origin.reason}, and {hint.reason}")
+    return _of_unknown(hint, origin)
+
+
+def _of_unknown(hint: Decision, origin: Origin) -> Decision:
+    if origin.uneven:
+        kind = "ambient" if hint.kind == "rna" else hint.kind
+        return Decision(kind, f"{origin.reason}: counts without ambient molecules? And {hint.reason}", True)
+    return Decision("lognormalized", f"{origin.reason}: logarithms? And {hint.reason}", True)
 
 
 def _from_names(name: str, adata: AnnData) -> Decision | None:
     if "feature_types" in adata.var:
-        types = adata.var["feature_types"].astype(str).str.lower().unique()
+        types = pd.Series(adata.var["feature_types"]).dropna().astype(str).str.lower().unique()
         if len(types) == 1 and types[0] in FEATURE_TYPE_KIND:
             return Decision(FEATURE_TYPE_KIND[types[0]], f"var['feature_types'] is {types[0]!r}")
     words = re.split(r"[^a-z]+", name.lower())
@@ -86,15 +150,20 @@ def _from_names(name: str, adata: AnnData) -> Decision | None:
     return None
 
 
-def _from_shape(matrix: Matrix) -> Decision:
+def _density(matrix: Matrix) -> float:
+    """Share of values that are not zero."""
     stored = matrix.count_nonzero() if sparse.issparse(matrix) else np.count_nonzero(matrix)
-    density = stored / (matrix.shape[0] * matrix.shape[1])
+    return float(stored / (matrix.shape[0] * matrix.shape[1]))
+
+
+def _from_shape(matrix: Matrix) -> Decision:
+    density = _density(matrix)
     shape = f"raw counts, {matrix.shape[1]} features, {density:.0%} of the values above zero"
     few = matrix.shape[1] <= MAX_PROTEINS and density >= MIN_PROTEIN_DENSITY
     return Decision("protein" if few else "rna", shape)
 
 
-def _nearly_counts(values: np.ndarray) -> bool:
+def nearly_counts(values: np.ndarray) -> bool:
     """Tell whether nearly all values are whole: damaged counts, which the check of counts will refuse by name."""
     values = values[values != 0]
     with np.errstate(invalid="ignore"):
@@ -106,14 +175,14 @@ def _is_binary(values: np.ndarray) -> bool:
     return bool(np.isin(values, (0, 1)).all())
 
 
-def _not_logarithms(values: np.ndarray) -> str:
-    """Say why values cannot be logarithms of counts; empty if they can."""
+def _no_logarithms_nor_counts(values: np.ndarray, has_gaps: bool) -> str:
+    """Say why values are neither counts nor logarithms of counts; empty if they may be."""
     if not values.size or not values.any():
         return "all values are zero"
-    if values.dtype.kind == "f" and np.isnan(values).any():
+    if has_gaps:
         return "some values are missing"
     if values.min() < 0:
         return "some values are negative"
-    if values.max() > MAX_LOG_VALUE:
-        return f"fractional values up to {values.max():.4g}, neither raw counts nor their logarithms"
+    if not np.isfinite(values).all():
+        return f"some values are infinite, neither counts nor their logarithms (at most {MAX_LOG_VALUE:.0f})"
     return "whole numbers, none above 1" if _is_binary(values) else ""

@@ -1,83 +1,110 @@
 """Normalize each modality by defaults that are chosen from the data, stated and overridable."""
 
-from collections.abc import Mapping
-from typing import Any, NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
 
-from anndata import AnnData
+import pandas as pd
 from mudata import MuData
-from scipy import sparse
 
-from scmoe._check import Matrix, check_array, check_counts, check_mdata, check_values
-from scmoe._keys import COUNTS_LAYER, MADE_BY_NICHE, PREPARE, UNS_ROOT
+from scmoe._check import check_mdata
+from scmoe._keys import COUNTS_LAYER, HIGHLY_VARIABLE, MADE_BY_NICHE, MISSING, PANEL, PREPARE, SET_ASIDE, UNS_ROOT
 from scmoe._log import logger
+from scmoe.datasets._cells import all_obs, column_of
 from scmoe.io._quiet import quiet_mudata
 from scmoe.io._uns import to_uns
-from scmoe.pp._kind import COUNT_KINDS, KINDS, Decision, decide_kind
-from scmoe.pp._normalize import clr, log_normalize
-
-STEPS = {
-    "rna": ["total 10000 per cell", "log1p"],
-    "peaks": ["total 10000 per cell", "log1p"],
-    "protein": ["log1p", "minus the cell's mean"],
-    "continuous": [],
-    "lognormalized": [],
-}
+from scmoe.pp._kind import KINDS, SET_ASIDE_KINDS
+from scmoe.pp._missing import check_missing
+from scmoe.pp._modality import Prepared, Settings, prepare_modality
+from scmoe.pp._set_aside import check_set_aside
+from scmoe.pp._variable import check_n_top
 
 
-class _Prepared(NamedTuple):
-    """All that is to be written into one modality."""
-
-    adata: AnnData
-    counts: Matrix | None
-    values: Matrix
-    record: dict[str, Any]
-
-
-def prepare(mdata: MuData, *, kinds: Mapping[str, str] | None = None, copy: bool = False) -> MuData | None:
+def prepare(
+    mdata: MuData,
+    *,
+    kinds: Mapping[str, str] | None = None,
+    batch_key: str | None = None,
+    missing: Literal["auto", "never"] | Mapping[str, Any] = "auto",
+    set_aside: Literal["auto", "never"] | Mapping[str, Sequence[str]] = "auto",
+    n_top_features: int | Literal["auto"] | None = "auto",
+    copy: bool = False,
+) -> MuData | None:
     """Normalize every modality, keep its raw counts, and state what it was taken for.
 
-    Each modality is taken for one of five kinds, by its names first and its values second:
+    Each modality is taken for one of these kinds, by its names first, as far as its values agree:
 
     =================  ===========================================================  ===========================
     kind               taken when                                                   what happens to ``X``
     =================  ===========================================================  ===========================
     ``rna``            raw counts, named like RNA, or many or sparse features       total 10 000, log1p (CSR)
+    ``ambient``        fractional counts, as after the removal of ambient RNA       total 10 000, log1p (CSR)
     ``protein``        raw counts, named like proteins, or few and dense features   CLR per cell (dense)
     ``peaks``          raw or 0/1 counts, named like ATAC or ``chr1:100-200``       total 10 000, log1p (CSR)
-    ``lognormalized``  fractional values up to 20, named like one of these          nothing
-    ``continuous``     anything else; only here may values be missing (NaN)         nothing
+    ``lognormalized``  logarithms of counts, whatever total they were scaled to     nothing
+    ``continuous``     anything else                                                nothing
+    ``tags``           hashtags, Multiplexing Capture                               nothing, not read by models
+    ``guides``         CRISPR Guide Capture                                         nothing, not read by models
+    ``controls``       negative control probes, blank codewords                     nothing, not read by models
+    ``custom``         features of the type ``Custom``                              nothing, not read by models
     =================  ===========================================================  ===========================
 
-    CLR per cell is ``log1p(count)`` minus the cell's mean over the proteins. Every step looks at one cell only:
-    nothing is learned across cells, so preparing before a split leaks nothing from test to training cells.
+    CLR per cell is ``log1p(count)`` minus the cell's mean over the proteins it has; one or two proteins are not
+    centered. Values that were scaled but not taken to logarithms count as counts. Normalization looks at one cell
+    only: no value is learned across cells, so preparing before a split leaks nothing from test to training cells.
+
+    **Not measured is not zero.** A feature that is zero in a whole batch against all odds, by its rate in the other
+    batches, was not measured there (another panel, an outer join). Single genes that a batch lacks are left as they
+    are, for a donor may have none (XIST, HLA-DRB5). A cell without any count of a modality was not measured in it.
+    Models mask all of these, and NaN.
+
+    **What is no biology is set aside**: hashtags and sample tags among proteins, isotype controls, blank probes, ERCC
+    spike-ins, and the last four kinds. It stays in the file, and `scmoe.pp.assign_tags` makes columns of it.
 
     Parameters
     ----------
     mdata
-        Modalities with raw counts or continuous features in ``X``, or raw counts in ``layers["counts"]``, which are
+        Modalities with counts or continuous features in ``X``, or raw counts in ``layers["counts"]``, which are
         then the source. So a second call gives the same result, and what `scmoe.pp.niche` added stays as it is.
     kinds
-        The kind of some modalities, e.g. ``{"rna": "protein"}``; the others are chosen as above.
+        The kind of some modalities, e.g. ``{"rna": "protein"}``; the others are chosen as above. A kind of counts is
+        accepted for fractional values too.
+    batch_key
+        Column of ``mdata.obs`` with batches, in each of which other features may have been measured. None: columns
+        that are called like one (batch, donor, sample, lane ...) are looked through.
+    missing
+        ``"auto"``: as above. ``"never"``: zeros are values. A mapping gives, for some modalities, an array or frame of
+        cells x features that is True where a value was not measured.
+    set_aside
+        ``"auto"``: as above. ``"never"``: models read all features. A mapping lists the features for some modalities.
+    n_top_features
+        How many variable features models read, where ``var["highly_variable"]`` does not say so already. ``"auto"``:
+        4000 genes of more than 10 000, 20 000 peaks of more than 50 000; otherwise all. None: all. Totals are of all
+        features. With ``obs["split"]`` (see `scmoe.pp.split`) the training cells choose; else all cells do.
     copy
         Return a prepared copy instead of changing `mdata`.
 
     Returns
     -------
     MuData or None
-        The copy, if asked for. Written per modality: ``X`` (normalized, float32), ``layers["counts"]`` (raw counts,
-        for the first three kinds; CSR if sparse), and ``mdata.uns["scmoe"]["prepare"][modality]`` with ``kind``,
-        ``reason``, ``steps``, ``source``, ``n_cells`` and ``n_features``. One line per modality is logged.
+        The copy, if asked for. Written per modality: ``X`` (normalized, float32; NaN where a protein was not measured),
+        ``layers["counts"]`` (the counts, for the first four kinds; CSR if sparse), ``var["scmoe_set_aside"]`` (the
+        reason, or ``""``) where features are set aside, ``var["highly_variable"]`` if it was chosen,
+        ``obs["scmoe_panel"]`` for a mask, and ``mdata.uns["scmoe"]["prepare"][modality]`` with ``kind``, ``reason``,
+        ``steps``, ``source``, ``n_cells``, ``n_features`` and, for counts, ``missing`` and ``set_aside``. What was not
+        measured is listed in ``mdata.uns["scmoe"]["missing"]``: a frame with the columns ``modality``, ``column`` of
+        ``obs`` (``""``: all cells), ``category`` and ``feature``. The log has a line for each choice.
 
     Raises
     ------
     TypeError
-        `kinds` is not a mapping.
+        `kinds`, `missing` or `set_aside` is of another type.
     KeyError
-        `kinds` names a modality that does not exist.
+        A modality, feature or column that does not exist.
     ValueError
-        A kind is unknown, or the values do not suit it (negative, fractional or missing counts; infinite values; a
-        cell or feature that is NaN throughout): the message names modality, cell and feature. Also for everything
-        that makes the MuData unusable (duplicate names, empty modalities ...), a backed one, and a view.
+        A kind is unknown, or the values cannot be of it (negative counts, a few fractions among whole numbers,
+        infinite values, logarithms given for counts): the message names modality, cell and feature. Also for a mask of
+        another shape, for a modality of which every feature is set aside or no value was measured, for everything that
+        makes the MuData unusable (duplicate names, empty modalities ...), a backed one, and a view.
         On any error `mdata` is unchanged.
 
     Examples
@@ -89,7 +116,10 @@ def prepare(mdata: MuData, *, kinds: Mapping[str, str] | None = None, copy: bool
     'protein'
     """
     names = check_mdata(mdata)
-    overrides = _check_kinds(kinds or {}, names)
+    settings = Settings(_check_kinds(kinds or {}, names), batch_key, missing, set_aside, n_top_features)
+    check_missing(missing, names)
+    check_set_aside(set_aside, names)
+    check_n_top(n_top_features)
     if mdata.isbacked:
         raise ValueError("The MuData is backed by a file. Read it without backed=, then prepare it.")
     if mdata.is_view and not copy:
@@ -97,19 +127,28 @@ def prepare(mdata: MuData, *, kinds: Mapping[str, str] | None = None, copy: bool
     root = mdata.uns.get(UNS_ROOT, {})
     if not isinstance(root, Mapping):
         raise ValueError(f"mdata.uns[{UNS_ROOT!r}] must be a mapping, found {type(root).__name__}. Remove it.")
+    obs = all_obs(mdata)
+    if batch_key is not None:
+        column_of(mdata, batch_key, "batch_key")
     with quiet_mudata():
         target = mdata.copy() if copy else mdata
-        prepared = {name: _prepare_modality(name, target.mod[name], overrides.get(name)) for name in names}
+        prepared = {
+            name: prepare_modality(name, target.mod[name], obs.loc[target.mod[name].obs_names], settings)
+            for name in names
+        }
         for name, result in prepared.items():
             _write(target, name, result)
-    niches = _made_by_niche(root, overrides)
+    niches = _made_by_niche(root, settings.kinds)
     records = {
         name: niches[name] if name in niches and result.counts is None else result.record
         for name, result in prepared.items()
     }
-    target.uns[UNS_ROOT] = {**root, PREPARE: to_uns(records)}
+    rest = {key: value for key, value in root.items() if key != MISSING}
+    table = pd.concat([result.missing for result in prepared.values()], ignore_index=True)
+    target.uns[UNS_ROOT] = {**rest, PREPARE: to_uns(records)} | ({MISSING: to_uns(table)} if len(table) else {})
     for name, record in records.items():
-        steps = ", ".join(map(str, record["steps"])) or "left as it is"
+        unread = "set aside: models do not read it" if record["kind"] in SET_ASIDE_KINDS else "left as it is"
+        steps = ", ".join(map(str, record["steps"])) or unread
         logger.info("%s is taken for %s (%s): %s", name, record["kind"], record["reason"], steps)
     return target if copy else None
 
@@ -135,43 +174,16 @@ def _made_by_niche(root: Mapping[str, Any], kinds: Mapping[str, str]) -> dict[st
     }
 
 
-def _prepare_modality(name: str, adata: AnnData, kind: str | None) -> _Prepared:
-    """Compute what is to be written into a modality, without writing."""
-    adata = adata.copy() if adata.is_view else adata
-    has_counts = COUNTS_LAYER in adata.layers
-    where, matrix = (f"layers['{COUNTS_LAYER}']", adata.layers[COUNTS_LAYER]) if has_counts else ("X", adata.X)
-    place = (name, where, adata.obs_names, adata.var_names)
-    check_array(matrix, name, where)
-    if kind is None:
-        if has_counts:
-            check_counts(matrix, *place)
-        decision = decide_kind(name, adata, matrix)
-    else:
-        decision = Decision(kind, "given by kinds")
-    if decision.kind not in COUNT_KINDS:
-        # These kinds have no raw counts: what a user put into X is what counts.
-        where, matrix = "X", adata.X
-        place = (name, where, adata.obs_names, adata.var_names)
-    check_values(matrix, *place, allow_missing=decision.kind == "continuous")
-    record = {
-        "kind": decision.kind,
-        "reason": decision.reason,
-        "steps": STEPS[decision.kind],
-        "source": where,
-        "n_cells": adata.n_obs,
-        "n_features": adata.n_vars,
-    }
-    if decision.kind in COUNT_KINDS:
-        check_counts(matrix, *place)
-        counts = matrix.tocsr() if sparse.issparse(matrix) else matrix
-        values = clr(counts) if decision.kind == "protein" else log_normalize(counts)
-        return _Prepared(adata, counts, values, record)
-    return _Prepared(adata, None, matrix, record)
-
-
-def _write(mdata: MuData, name: str, result: _Prepared) -> None:
-    if result.adata is not mdata.mod[name]:
-        mdata.mod[name] = result.adata
+def _write(mdata: MuData, name: str, result: Prepared) -> None:
+    adata = result.adata
+    if adata is not mdata.mod[name]:
+        mdata.mod[name] = adata
     if result.counts is not None:
-        result.adata.layers[COUNTS_LAYER] = result.counts
-        result.adata.X = result.values
+        adata.layers[COUNTS_LAYER] = result.counts
+        adata.X = result.values
+    if result.set_aside or SET_ASIDE in adata.var:
+        adata.var[SET_ASIDE] = [result.set_aside.get(feature, "") for feature in adata.var_names.astype(str)]
+    if result.variable is not None:
+        adata.var[HIGHLY_VARIABLE] = result.variable
+    if result.panel is not None:
+        adata.obs[PANEL] = pd.Categorical(result.panel)
