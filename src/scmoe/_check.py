@@ -140,7 +140,7 @@ def check_values(
     obs_names, var_names
         Names of the rows and columns, for the message.
     allow_missing, allow_empty
-        Whether single values may be NaN, and a whole feature: a query lacks it then.
+        Whether single values may be NaN, and a whole feature or cell: what a query lacks, or was not measured.
 
     Raises
     ------
@@ -166,7 +166,7 @@ def check_values(
         ("Feature", var_names, np.bincount(columns, minlength=n_vars), n_obs),
         ("Cell", obs_names, np.bincount(rows, minlength=n_obs), n_vars),
     ):
-        if (counts == full).any() and not (allow_empty and axis == "Feature"):
+        if (counts == full).any() and not allow_empty:
             name = _name(names, int(np.argmax(counts == full)))
             raise ValueError(f"{axis} {name} of {place} is NaN throughout. Remove it from mdata[{modality!r}].")
     if not allow_missing:

@@ -81,10 +81,23 @@ def test_counts_come_raw_and_log_normalized(paired):
     assert batch.counts[1] is None
 
 
-def test_a_cell_without_counts_is_zero(paired):
+def test_a_cell_without_counts_was_not_measured(paired):
     paired["rna"].layers["counts"] = paired["rna"].layers["counts"].toarray()
     paired["rna"].layers["counts"][5] = 0
     batch = everything(dataset_of(paired, likelihoods={"rna": "nb"}))
+    assert not batch.presence.mask[5, 0]
+    assert batch.presence.mask[:, 0].sum() == paired.n_obs - 1
+    assert len(batch.values[0]) == paired.n_obs - 1
+
+
+def test_a_cell_without_counts_in_any_modality_keeps_them(paired):
+    for name, layer in (("rna", "counts"), ("adt", None)):
+        matrix = paired[name].layers["counts"].toarray() if layer else paired[name].X
+        matrix[paired[name].obs_names.get_loc(paired.obs_names[5])] = 0
+        if layer:
+            paired[name].layers[layer] = matrix
+    batch = everything(dataset_of(paired, likelihoods={"rna": "nb"}))
+    assert batch.presence.mask[5].all()
     assert not batch.values[0][5].any()
 
 

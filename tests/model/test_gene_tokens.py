@@ -161,6 +161,8 @@ def test_no_rna(paired, tiny):
 
 def test_data_that_were_not_prepared(paired, tiny):
     del paired.uns["scmoe"]
+    for adata in paired.mod.values():
+        del adata.layers["counts"]
     with pytest.raises(ValueError, match="found 'rna': not prepared, 'adt': not prepared"):
         untrained(paired, tiny)
 

@@ -6,16 +6,16 @@ from typing import NamedTuple
 import numpy as np
 import torch
 from mudata import MuData
-from scipy import sparse
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from scmoe._check import Matrix, check_mdata
+from scmoe._check import check_mdata
 from scmoe.data._covariates import encode, read_covariates
 from scmoe.data._fingerprint import fingerprint
-from scmoe.data._match import check_covariates, check_preparation, find_features, known_modalities
+from scmoe.data._match import check_covariates, check_preparation, known_modalities
 from scmoe.data._presence import Presence, locate
-from scmoe.data._setup import Setup, check_modality, values_of
+from scmoe.data._setup import Setup, check_modality
+from scmoe.data._source import Source, open_source
 from scmoe.pp._normalize import log_normalize
 
 
@@ -49,17 +49,6 @@ class Batch(NamedTuple):
         )
 
 
-class Source(NamedTuple):
-    """Where the values of a modality are."""
-
-    matrix: np.ndarray | sparse.csr_matrix
-    """Cells x features, as the MuData holds it."""
-    columns: np.ndarray | None
-    """(D,) column of each of the model's features, -1: not there; None: all are there, in order."""
-    has_missing: bool
-    """Whether a value or a feature is missing."""
-
-
 class MosaicDataset(Dataset[Batch]):
     """The cells of a MuData as a model reads them.
 
@@ -71,7 +60,8 @@ class MosaicDataset(Dataset[Batch]):
     mdata
         Training or query data. A query may lack modalities as a whole, some features, and the labels; its features may
         come in another order, and its batches may be new. Features that it lacks are missing values of all its cells,
-        and a line of the log says so; features that the model does not know are not read.
+        and a line of the log says so; features that the model does not know are not read. Cells of which no value was
+        measured count as cells that lack the modality.
     setup
         What the model expects.
 
@@ -99,11 +89,11 @@ class MosaicDataset(Dataset[Batch]):
         for name in here:
             check_modality(mdata, name, setup.layers[name], setup.likelihoods[name], allow_empty=True)
             check_preparation(mdata, name, setup)
-            columns = find_features(mdata, name, setup)
             v = setup.modalities.index(name)
-            self.n_found[name] = int((columns >= 0).sum())
-            self._sources[v] = open_source(values_of(mdata, name, setup.layers[name]), columns)
+            self._sources[v] = source = open_source(mdata, name, setup)
+            self.n_found[name] = source.n_found
             self._rows[v] = mdata.mod[name].obs_names.get_indexer(mdata.obs_names)
+        self._drop_empty()
         self.present = (self._rows >= 0).T
         check_covariates(mdata, setup)
         self.covariates = read_covariates(mdata, setup)
@@ -111,12 +101,21 @@ class MosaicDataset(Dataset[Batch]):
         labels = mdata.obs.get(setup.labels_key)
         self.label = np.full(mdata.n_obs, -1) if labels is None else encode(labels.astype(str), setup.labels)
 
+    def _drop_empty(self) -> None:
+        """Take cells without any value of a modality for cells that lack it, unless they would have none at all."""
+        rows = self._rows.copy()
+        for v, source in enumerate(self._sources):
+            if source is not None and source.is_empty.any():
+                rows[v, (rows[v] >= 0) & source.is_empty[rows[v]]] = -1
+        has_none = (rows < 0).all(0)
+        self._rows = np.where(has_none, self._rows, rows)
+
     def __len__(self) -> int:
         return len(self.obs_names)
 
     def fingerprint(self) -> int:
         """A number that other cells, features, values or covariates do not have."""
-        sources = [part for source in filter(None, self._sources) for part in source[:2] if part is not None]
+        sources = [part for source in filter(None, self._sources) for part in source.arrays()]
         names = [name for modality in self.setup.modalities for name in self.setup.feature_names[modality]]
         return fingerprint(*sources, self._rows, self.covariates, names=names)
 
@@ -144,30 +143,6 @@ class MosaicDataset(Dataset[Batch]):
     def _read(self, v: int, cells: np.ndarray) -> np.ndarray:
         """(n_v, D) float32 of modality `v`: the cells that have it; NaN where a value or a feature is missing."""
         source, rows = self._sources[v], self._rows[v, cells]
-        n_features = len(self.setup.feature_names[self.setup.modalities[v]])
         if source is None:
-            return np.zeros((0, n_features), np.float32)
-        block = source.matrix[rows[rows >= 0]]
-        if source.columns is None:
-            return to_dense(block)
-        is_present = source.columns >= 0
-        out = np.full((block.shape[0], n_features), np.nan, np.float32)
-        out[:, is_present] = to_dense(block[:, source.columns[is_present]])
-        return out
-
-
-def open_source(matrix: np.ndarray | sparse.spmatrix, columns: np.ndarray) -> Source:
-    """Where a batch finds the features of a modality; `columns` as `find_features` gives them."""
-    matrix = sparse.csr_matrix(matrix) if sparse.issparse(matrix) else matrix  # no copy of what is CSR already
-    in_order = np.array_equal(columns, np.arange(matrix.shape[1]))
-    return Source(matrix, None if in_order else columns, has_nan(matrix) or bool((columns < 0).any()))
-
-
-def has_nan(matrix: np.ndarray | sparse.csr_matrix) -> bool:
-    """Whether any stored value is missing."""
-    return bool(np.isnan(matrix.data if sparse.issparse(matrix) else matrix).any())
-
-
-def to_dense(block: Matrix) -> np.ndarray:
-    """A new float32 array."""
-    return block.toarray().astype(np.float32, copy=False) if sparse.issparse(block) else block.astype(np.float32)
+            return np.zeros((0, len(self.setup.feature_names[self.setup.modalities[v]])), np.float32)
+        return source.read(rows[rows >= 0])

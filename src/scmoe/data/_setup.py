@@ -10,8 +10,12 @@ from mudata import MuData
 from scipy.sparse import spmatrix
 
 from scmoe._check import check_array, check_counts, check_mdata, check_values, layer_names, looks_like_counts
-from scmoe._keys import COUNTS_LAYER, PREPARE, UNKNOWN_LABEL, UNS_ROOT
+from scmoe._keys import COUNTS_LAYER, HIGHLY_VARIABLE, UNKNOWN_LABEL
+from scmoe.data._choice import check_use_var, readable_modalities
 from scmoe.data._likelihood import LIKELIHOODS, Gaussian, Likelihood
+from scmoe.data._panels import prepare_records
+from scmoe.data._profile import profile_of
+from scmoe.pp._kind import COUNT_KINDS, decide_kind
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,6 +34,12 @@ class Setup:
         Features of each modality, in the model's order.
     kinds
         What `scmoe.pp.prepare` took each modality for; absent where the modality was not prepared by it.
+    total_features, totals
+        The features that the normalization of a modality ranges over, and their total (0: a mean), see `Reference`;
+        absent where cells have none in common.
+    detection
+        Share of the cells in which each feature is above zero, of those where it was measured; absent where zero is a
+        value like others.
     batch_key, batches
         Column of ``mdata.obs`` with the batch, and its categories; None and one nameless batch without it.
     categorical, continuous
@@ -43,6 +53,9 @@ class Setup:
     likelihoods: dict[str, str]
     feature_names: dict[str, list[str]]
     kinds: dict[str, str]
+    total_features: dict[str, list[str]] = field(default_factory=dict)
+    totals: dict[str, float] = field(default_factory=dict)
+    detection: dict[str, list[float]] = field(default_factory=dict)
     batch_key: str | None = None
     batches: list[str]
     categorical: dict[str, list[str]] = field(default_factory=dict)
@@ -64,9 +77,12 @@ class Setup:
         continuous_covariate_keys: Sequence[str] = (),
         labels_key: str | None = None,
         unlabeled_category: str = UNKNOWN_LABEL,
+        use_var: str | None = HIGHLY_VARIABLE,
     ) -> "Setup":
         """Check `mdata` and describe it; changes nothing. See `scmoe.model.SCMOE.setup_mudata` for the arguments."""
-        names = check_mdata(mdata, modalities)
+        check_mdata(mdata, modalities)
+        names = check_mdata(mdata, readable_modalities(mdata) if modalities is None else modalities)
+        check_use_var(mdata, names, use_var)
         layers, likelihoods = dict(layers or {}), dict(likelihoods or {})
         for argument, mapping in (("layers", layers), ("likelihoods", likelihoods)):
             if unknown := set(mapping) - set(names):
@@ -75,8 +91,11 @@ class Setup:
         layers = {
             name: layers[name] if name in layers else default_layer(mdata, name, likelihoods[name]) for name in names
         }
+        was_prepared = prepared_kinds(mdata, names)
         for name in names:
-            check_modality(mdata, name, layers[name], likelihoods[name])
+            # What a count was not measured of, prepare has said; elsewhere a feature without any value is a mistake.
+            is_prepared = was_prepared.get(name) in COUNT_KINDS
+            check_modality(mdata, name, layers[name], likelihoods[name], allow_empty=is_prepared)
         labels = [c for c in categories(mdata, labels_key, "labels_key") if c != unlabeled_category]
         if labels_key is not None and len(labels) < 2:
             raise ValueError(
@@ -85,14 +104,24 @@ class Setup:
             )
         for key in as_list(continuous_covariate_keys, "continuous_covariate_keys"):
             numbers_of(mdata, key)
+        batches = categories(mdata, batch_key, "batch_key") or [""]
+        kinds = known_kinds(mdata, names)
+        profiles = {
+            name: profile_of(mdata, name, values_of(mdata, name, layers[name]), kinds.get(name), use_var, batch_key)
+            for name in names
+        }
+        references = {name: profile.reference for name, profile in profiles.items() if profile.reference is not None}
         return cls(
             modalities=names,
             layers=layers,
             likelihoods=likelihoods,
-            feature_names={name: mdata.mod[name].var_names.astype(str).tolist() for name in names},
-            kinds=prepared_kinds(mdata, names),
+            feature_names={name: profile.features for name, profile in profiles.items()},
+            kinds=kinds,
+            total_features={name: reference.features for name, reference in references.items()},
+            totals={name: reference.total for name, reference in references.items()},
+            detection={name: profile.rates for name, profile in profiles.items() if profile.rates is not None},
             batch_key=batch_key,
-            batches=categories(mdata, batch_key, "batch_key") or [""],
+            batches=batches,
             categorical={
                 key: categories(mdata, key, "categorical_covariate_keys")
                 for key in as_list(categorical_covariate_keys, "categorical_covariate_keys")
@@ -132,9 +161,20 @@ def describe_layer(layer: str | None) -> str:
 
 def prepared_kinds(mdata: MuData, modalities: Sequence[str]) -> dict[str, str]:
     """What `scmoe.pp.prepare` took the modalities for, as far as it was run."""
-    root = mdata.uns.get(UNS_ROOT, {})
-    record = root.get(PREPARE, {}) if isinstance(root, Mapping) else {}
-    return {name: str(record[name]["kind"]) for name in modalities if name in record}
+    records = prepare_records(mdata)
+    return {name: str(records[name]["kind"]) for name in modalities if name in records}
+
+
+def known_kinds(mdata: MuData, modalities: Sequence[str]) -> dict[str, str]:
+    """The same, and where the record was lost (joining data drops it) what the counts in their layer say."""
+    kinds = prepared_kinds(mdata, modalities)
+    for name in modalities:
+        adata = mdata.mod[name]
+        if name not in kinds and COUNTS_LAYER in adata.layers:
+            decision = decide_kind(name, adata, adata.layers[COUNTS_LAYER])
+            if decision.kind in COUNT_KINDS and not decision.is_doubtful:
+                kinds[name] = decision.kind
+    return kinds
 
 
 def choose_likelihood(mdata: MuData, modality: str, layer: str | None, likelihood: str | None) -> str:
@@ -142,7 +182,7 @@ def choose_likelihood(mdata: MuData, modality: str, layer: str | None, likelihoo
     if likelihood is None:
         matrix = values_of(mdata, modality, layer)
         check_array(matrix, modality, describe_layer(layer))
-        if looks_like_counts(matrix):
+        if looks_like_counts(matrix) and prepared_kinds(mdata, [modality]).get(modality) != "continuous":
             raise ValueError(
                 f"mdata[{modality!r}].{describe_layer(layer)} holds raw counts, which the default Gaussian likelihood "
                 f"does not fit. Run scmoe.pp.prepare(mdata) first, or pass likelihoods={{{modality!r}: 'nb'}} to model "
@@ -164,11 +204,11 @@ def default_layer(mdata: MuData, modality: str, likelihood: str) -> str | None:
 def check_modality(
     mdata: MuData, modality: str, layer: str | None, likelihood: str, *, allow_empty: bool = False
 ) -> None:
-    """Raise if the values of a modality cannot be modeled; with `allow_empty`, a feature may be NaN throughout."""
+    """Raise if the values of a modality cannot be modeled; with `allow_empty`, a cell or feature may be all NaN."""
     adata, matrix = mdata.mod[modality], values_of(mdata, modality, layer)
     place = (modality, describe_layer(layer), adata.obs_names, adata.var_names)
     if LIKELIHOODS[likelihood].reads_counts:
-        check_counts(matrix, *place)
+        check_counts(matrix, *place, allow_missing=True)
     else:
         check_values(matrix, *place, allow_empty=allow_empty)
 

@@ -11,10 +11,8 @@ from scmoe.data._correction import Correction, fit_correction, offset
 from scmoe.data._dataset import MosaicDataset
 from scmoe.data._likelihood import CountLikelihood, CountSums, Likelihood
 from scmoe.data._transform import CLIP, fill_missing
-from scmoe.pp._kind import COUNT_KINDS
+from scmoe.pp._kind import COMPARABLE_KINDS
 
-COMPARABLE_KINDS = (*COUNT_KINDS, "lognormalized")
-"""Kinds of modality (see `scmoe.pp.prepare`) whose features share a unit, so that their variances say what matters."""
 MIN_NOISE = 1e-3
 """Smallest variance outside the components, of features whose variance is 1."""
 MAX_CORRECTED = 20_000

@@ -9,7 +9,7 @@ import torch
 from mudata import MuData
 
 from scmoe._check import check_mdata
-from scmoe._keys import UNKNOWN_LABEL
+from scmoe._keys import HIGHLY_VARIABLE, UNKNOWN_LABEL
 from scmoe.data._covariates import n_covariates
 from scmoe.data._manager import MosaicManager, SetupField, setup_table
 from scmoe.data._setup import Setup
@@ -172,6 +172,7 @@ class SCMOE(FittedModel):
         continuous_covariate_keys: Sequence[str] = (),
         labels_key: str | None = None,
         unlabeled_category: str = UNKNOWN_LABEL,
+        use_var: str | None = HIGHLY_VARIABLE,
     ) -> None:
         """Tell scmoe where the data are.
 
@@ -183,7 +184,7 @@ class SCMOE(FittedModel):
         mdata
             Multi-modal data; cells may lack modalities, and values may be NaN (except in counts).
         modalities
-            Names of the modalities to use, in this order; None: all.
+            Names of the modalities to use, in this order; None: all but those that `scmoe.pp.prepare` set aside.
         layers
             Layer with the values of a modality; ``X`` for those left out, or the raw counts in ``layers["counts"]``
             where the likelihood is one of counts.
@@ -198,6 +199,9 @@ class SCMOE(FittedModel):
             Column of ``mdata.obs`` with labels to learn.
         unlabeled_category
             The label of cells that have none.
+        use_var
+            Boolean column of ``var`` with the features to read, of those modalities that have it; the others are read
+            in full. None: all features are read. Features that `scmoe.pp.prepare` set aside never are.
 
         Raises
         ------
@@ -217,6 +221,7 @@ class SCMOE(FittedModel):
             "continuous_covariate_keys": continuous_covariate_keys,
             "labels_key": labels_key,
             "unlabeled_category": unlabeled_category,
+            "use_var": use_var,
         }
         check_mdata(mdata, modalities)
         if mdata.is_view:

@@ -17,6 +17,8 @@ Kind = Literal[
 KINDS: tuple[str, ...] = get_args(Kind)
 COUNT_KINDS = ("rna", "ambient", "protein", "peaks")
 """Kinds whose values are counts before `scmoe.pp.prepare`."""
+COMPARABLE_KINDS = (*COUNT_KINDS, "lognormalized")
+"""Kinds whose features share a unit, so that their variances say what matters, and in which zero means no count."""
 SET_ASIDE_KINDS = ("tags", "guides", "controls", "custom")
 """Kinds that are no biology of the cell: no model reads them unless it is told to."""
 

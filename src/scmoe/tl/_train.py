@@ -6,13 +6,16 @@ from typing import TYPE_CHECKING, Any
 
 from mudata import MuData
 
-from scmoe._keys import DEFAULT_KEY, DIAGNOSTICS, HISTORY, PARAMS, UNKNOWN_LABEL
+from scmoe._keys import DEFAULT_KEY, DIAGNOSTICS, HIGHLY_VARIABLE, HISTORY, PARAMS, UNKNOWN_LABEL
 from scmoe.io._storable import warn_of_unstorable
 from scmoe.losses._class_balance import DEFAULT_BALANCE, ClassBalance
 from scmoe.tl._annotate import write_annotation
 from scmoe.tl._cluster import cluster
 from scmoe.tl._embed import write_embedding
 from scmoe.tl._tables import check_results, drop_results, uns_kept_on_error, write_uns
+
+LISTS_OF_FEATURES = ("feature_names", "total_features", "detection")
+"""Entries of a setup that have as many items as there are features; a model's file keeps them."""
 
 if TYPE_CHECKING:
     from scmoe.model._scmoe import SCMOE
@@ -29,6 +32,7 @@ def train(
     continuous_covariate_keys: Sequence[str] = (),
     labels_key: str | None = None,
     unlabeled_category: str = UNKNOWN_LABEL,
+    use_var: str | None = HIGHLY_VARIABLE,
     class_balance: ClassBalance = DEFAULT_BALANCE,
     max_epochs: int | None = None,
     seed: int = 0,
@@ -44,7 +48,7 @@ def train(
         Prepared data (see `scmoe.pp.prepare`).
     modalities, layers, likelihoods, batch_key, categorical_covariate_keys, continuous_covariate_keys
         See `scmoe.model.SCMOE.setup_mudata`.
-    labels_key, unlabeled_category
+    labels_key, unlabeled_category, use_var
         See `scmoe.model.SCMOE.setup_mudata`.
     class_balance
         How labels with few cells are treated, see `scmoe.model.SCMOE.train`.
@@ -89,6 +93,7 @@ def train(
             continuous_covariate_keys=continuous_covariate_keys,
             labels_key=labels_key,
             unlabeled_category=unlabeled_category,
+            use_var=use_var,
         )
         model = SCMOE(mdata, seed=seed, **model_kwargs)
         model.train(max_epochs, class_balance=class_balance, **(train_kwargs or {}))
@@ -98,7 +103,7 @@ def train(
     cluster(mdata, n_clusters=model.config.n_clusters, seed=seed, key_added=key_added)
     if results.annotation is not None:
         write_annotation(mdata, results.annotation, model.setup.labels, key_added=key_added)
-    setup = {name: value for name, value in model.setup.to_dict().items() if name != "feature_names"}
+    setup = {name: value for name, value in model.setup.to_dict().items() if name not in LISTS_OF_FEATURES}
     params = {
         "network": asdict(model.config),
         "setup": setup,

@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from scmoe._check import Matrix
-from scmoe.data._dataset import to_dense
 from scmoe.data._match import shorten
 from scmoe.data._setup import Setup, values_of
+from scmoe.data._source import to_dense
 from scmoe.explain.concepts._cells import REST_SHARE, TOP_SHARE, ScoreConcept
 from scmoe.explain.concepts._raised import RaisedConcept
 from scmoe.model.explain._targets import nearest

@@ -1,0 +1,105 @@
+"""Which values of a modality were not measured, as `scmoe.pp.prepare` or the values say."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+from mudata import MuData
+from scipy import sparse
+
+from scmoe._check import Matrix
+from scmoe._keys import MISSING, PREPARE, UNS_ROOT
+from scmoe.datasets._cells import all_obs
+from scmoe.pp._missing import detect, never_measured
+from scmoe.pp._normalize import MIN_CENTERED
+
+ALL = ""
+"""Column of the table of what is missing, where that holds for all cells."""
+
+
+class Measured(NamedTuple):
+    """Of n cells of a modality."""
+
+    codes: np.ndarray
+    """(n,) panel of each cell."""
+    features: np.ndarray
+    """(panels, D) which features a panel holds."""
+
+    def of(self, rows: np.ndarray) -> np.ndarray:
+        """(len(rows), D) which values were measured."""
+        return self.features[self.codes[rows]]
+
+
+def prepare_records(mdata: MuData) -> Mapping[str, Any]:
+    """What `scmoe.pp.prepare` wrote down of each modality; empty where it was not run."""
+    root = mdata.uns.get(UNS_ROOT, {})
+    records = root.get(PREPARE, {}) if isinstance(root, Mapping) else {}
+    return records if isinstance(records, Mapping) else {}
+
+
+def takes_zeros_for_values(mdata: MuData, name: str) -> bool:
+    """Whether the user said that zeros are values, or which are not."""
+    record = prepare_records(mdata).get(name, {})
+    return str(record.get("missing", "auto")) != "auto"
+
+
+def measured_by_table(mdata: MuData, name: str, features: Sequence[str]) -> Measured | None:
+    """What ``mdata.uns["scmoe"]["missing"]`` says of a modality; None: nothing is missing."""
+    root = mdata.uns.get(UNS_ROOT, {})
+    table = root.get(MISSING) if isinstance(root, Mapping) else None
+    if not isinstance(table, pd.DataFrame):
+        return None
+    table = table[(table["modality"].astype(str) == name) & table["feature"].astype(str).isin(list(features))]
+    if not len(table):
+        return None
+    column = str(table["column"].iloc[0])
+    n_cells, index = mdata.mod[name].n_obs, pd.Index(features)
+    names = pd.Index(table["category"].astype(str).unique())
+    holds = np.ones((len(names) + 1, len(features)), bool)
+    holds[names.get_indexer(table["category"].astype(str)), index.get_indexer(table["feature"].astype(str))] = False
+    if column == ALL:
+        return Measured(np.zeros(n_cells, int), holds[:1])
+    obs = all_obs(mdata)
+    if column not in obs:
+        return None  # without the column, values say what they can
+    return Measured(names.get_indexer(obs[column].loc[mdata.mod[name].obs_names].astype(str)), holds)
+
+
+def measured_by_values(
+    matrix: Matrix, codes: np.ndarray, n_batches: int, rates: np.ndarray, *, is_protein: bool
+) -> Measured | None:
+    """Which features of (n, D) values are zero in whole batches against all odds; None: none.
+
+    Parameters
+    ----------
+    matrix
+        Values of which zero means no count.
+    codes, n_batches
+        Batch of each cell.
+    rates
+        (D,) share of the training cells in which a feature is above zero.
+    is_protein
+        Whether these are proteins.
+    """
+    missing = never_measured(detect(matrix, codes, n_batches), rates, is_protein=is_protein)
+    return Measured(codes, ~missing) if missing.any() else None
+
+
+def both(first: Measured | None, second: Measured | None) -> Measured | None:
+    """What both hold."""
+    if first is None or second is None:
+        return first or second
+    pairs, codes = np.unique(np.stack([first.codes, second.codes]), axis=1, return_inverse=True)
+    return Measured(codes.ravel(), first.features[pairs[0]] & second.features[pairs[1]])
+
+
+def empty_cells(matrix: Matrix) -> np.ndarray:
+    """(n,) cells of which every value is zero or missing; none where there are too few features to tell."""
+    if matrix.shape[1] < MIN_CENTERED:
+        return np.zeros(matrix.shape[0], bool)
+    if sparse.issparse(matrix):
+        csr = matrix.tocsr()
+        counts = sparse.csr_matrix((np.nan_to_num(csr.data) != 0, csr.indices, csr.indptr), shape=csr.shape)
+        return np.asarray(counts.sum(1)).ravel() == 0
+    return ~(np.nan_to_num(matrix) != 0).any(1)

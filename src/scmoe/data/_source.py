@@ -1,0 +1,136 @@
+"""Where a data set finds the values of a modality, and which of them were measured."""
+
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+from mudata import MuData
+from scipy import sparse
+
+from scmoe._check import Matrix
+from scmoe.data._match import find_features
+from scmoe.data._panels import (
+    Measured,
+    both,
+    empty_cells,
+    measured_by_table,
+    measured_by_values,
+    prepare_records,
+    takes_zeros_for_values,
+)
+from scmoe.data._reference import Reference, to_reference
+from scmoe.data._setup import Setup, values_of
+from scmoe.pp._kind import COMPARABLE_KINDS
+
+
+class Source(NamedTuple):
+    """The values of one modality."""
+
+    matrix: np.ndarray | sparse.csr_matrix
+    """Cells x features."""
+    columns: np.ndarray | None
+    """(D,) column of each of the model's features, -1: not there; None: all are there, in order."""
+    measured: Measured | None
+    """Which of the model's features were measured; None: all that are there."""
+    is_empty: np.ndarray
+    """(n,) cells without any value, which were not measured at all."""
+    has_missing: bool
+    """Whether a value or a feature is missing."""
+
+    @property
+    def n_found(self) -> int:
+        """How many of the model's features are there."""
+        return self.matrix.shape[1] if self.columns is None else int((self.columns >= 0).sum())
+
+    def read(self, rows: np.ndarray) -> np.ndarray:
+        """(len(rows), D) float32; NaN where a value or a feature is missing."""
+        block = self.matrix[rows]
+        if self.columns is None:
+            out = to_dense(block)
+        else:
+            is_present = self.columns >= 0
+            out = np.full((block.shape[0], len(self.columns)), np.nan, np.float32)
+            out[:, is_present] = to_dense(block[:, self.columns[is_present]])
+        if self.measured is not None:
+            out[~self.measured.of(rows)] = np.nan
+        return out
+
+    def arrays(self) -> list[Matrix]:
+        """All that the values depend on."""
+        measured = [] if self.measured is None else list(self.measured)
+        return [part for part in (self.matrix, self.columns, *measured) if part is not None]
+
+
+def open_source(mdata: MuData, name: str, setup: Setup) -> Source:
+    """Where a batch finds the features of a modality, checked before."""
+    features = list(mdata.mod[name].var_names.astype(str))
+    matrix = values_of(mdata, name, setup.layers[name])
+    is_empty = np.zeros(matrix.shape[0], bool)
+    if has_nan(matrix):
+        is_empty |= all_missing(matrix)
+    if setup.kinds.get(name) in COMPARABLE_KINDS and not takes_zeros_for_values(mdata, name):
+        is_empty |= empty_cells(matrix)
+    if may_have_another_total(mdata, name, setup, features):
+        reference = Reference(setup.total_features[name], setup.totals[name])
+        matrix = to_reference(matrix, features, reference, name)
+    columns = find_features(mdata, name, setup)
+    matrix = sparse.csr_matrix(matrix) if sparse.issparse(matrix) else matrix  # no copy of what is CSR already
+    here = columns >= 0
+    if sparse.issparse(matrix) and here.sum() < matrix.shape[1]:
+        matrix = matrix[:, columns[here]]  # once, for columns of each batch would take far longer
+        columns = np.where(here, np.cumsum(here) - 1, -1)
+    measured = measured_features(mdata, name, setup, matrix, columns)
+    in_order = np.array_equal(columns, np.arange(matrix.shape[1]))
+    has_missing = measured is not None or has_nan(matrix) or not here.all()
+    return Source(matrix, None if in_order else columns, measured, is_empty, has_missing)
+
+
+def may_have_another_total(mdata: MuData, name: str, setup: Setup, features: list[str]) -> bool:
+    """Whether values may be normalized over more features than those of the training data, or nobody knows how.
+
+    Values that `scmoe.pp.prepare` normalized over the same features are as they should be; what was changed since, as
+    in a perturbation, the user wants so.
+    """
+    if name not in setup.totals or setup.likelihood(name).reads_counts:
+        return False
+    return name not in prepare_records(mdata) or not set(features) <= set(setup.total_features[name])
+
+
+def measured_features(mdata: MuData, name: str, setup: Setup, matrix: Matrix, columns: np.ndarray) -> Measured | None:
+    """Which of the model's features were measured in which cells; None: all that are there."""
+    table = measured_by_table(mdata, name, setup.feature_names[name])
+    if name not in setup.detection or takes_zeros_for_values(mdata, name):
+        return table
+    codes, n_batches = np.zeros(matrix.shape[0], int), 1
+    if setup.batch_key is not None and setup.batch_key in mdata.obs:
+        cells = mdata.mod[name].obs_names
+        codes, batches = pd.factorize(mdata.obs[setup.batch_key].loc[cells].astype(str))
+        n_batches = len(batches)
+    here = columns >= 0
+    rates = np.asarray(setup.detection[name])
+    found = measured_by_values(matrix[:, columns[here]], codes, n_batches, rates[here], is_protein=False)
+    if found is None:
+        return table
+    holds = np.ones((len(found.features), len(columns)), bool)
+    holds[:, here] = found.features
+    return both(table, Measured(found.codes, holds))
+
+
+def has_nan(matrix: Matrix) -> bool:
+    """Whether any stored value is missing."""
+    values = matrix.data if sparse.issparse(matrix) else matrix
+    return bool(values.dtype.kind == "f" and np.isnan(values).any())
+
+
+def all_missing(matrix: Matrix) -> np.ndarray:
+    """(n,) cells of which every value is missing."""
+    if sparse.issparse(matrix):
+        csr = matrix.tocsr()
+        gaps = sparse.csr_matrix((np.isnan(csr.data).astype(int), csr.indices, csr.indptr), shape=csr.shape)
+        return np.asarray(gaps.sum(1)).ravel() == matrix.shape[1]
+    return np.isnan(matrix).all(1)
+
+
+def to_dense(block: Matrix) -> np.ndarray:
+    """A new float32 array."""
+    return block.toarray().astype(np.float32, copy=False) if sparse.issparse(block) else block.astype(np.float32)
