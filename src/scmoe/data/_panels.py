@@ -26,6 +26,10 @@ class Measured(NamedTuple):
     features: np.ndarray
     """(panels, D) which features a panel holds."""
 
+    def groups(self) -> tuple[np.ndarray, int]:
+        """Panel of each cell, none of them negative, and their number."""
+        return self.codes % len(self.features), len(self.features)
+
     def of(self, rows: np.ndarray) -> np.ndarray:
         """(len(rows), D) which values were measured."""
         return self.features[self.codes[rows]]
@@ -66,9 +70,16 @@ def measured_by_table(mdata: MuData, name: str, features: Sequence[str]) -> Meas
     return Measured(names.get_indexer(obs[column].loc[mdata.mod[name].obs_names].astype(str)), holds)
 
 
-def measured_by_values(
-    matrix: Matrix, codes: np.ndarray, n_batches: int, rates: np.ndarray, *, is_protein: bool
-) -> Measured | None:
+def batches_of(mdata: MuData, name: str, batch_key: str | None) -> tuple[np.ndarray, int]:
+    """Batch of each cell of a modality, and their number; one without a column."""
+    cells = mdata.mod[name].obs_names
+    if batch_key is None or batch_key not in mdata.obs:
+        return np.zeros(len(cells), int), 1
+    codes, batches = pd.factorize(mdata.obs[batch_key].loc[cells].astype(str))
+    return codes, len(batches)
+
+
+def measured_by_values(matrix: Matrix, codes: np.ndarray, n_batches: int, rates: np.ndarray) -> Measured | None:
     """Which features of (n, D) values are zero in whole batches against all odds; None: none.
 
     Parameters
@@ -79,10 +90,8 @@ def measured_by_values(
         Batch of each cell.
     rates
         (D,) share of the training cells in which a feature is above zero.
-    is_protein
-        Whether these are proteins.
     """
-    missing = never_measured(detect(matrix, codes, n_batches), rates, is_protein=is_protein)
+    missing = never_measured(detect(matrix, codes, n_batches), rates, is_protein=False)
     return Measured(codes, ~missing) if missing.any() else None
 
 

@@ -5,14 +5,18 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 from mudata import MuData
+from scipy import sparse
 
 from scmoe._check import Matrix
 from scmoe._keys import SET_ASIDE
 from scmoe.data._choice import chosen_features
-from scmoe.data._panels import measured_by_table
+from scmoe.data._panels import batches_of, both, measured_by_table, measured_by_values, takes_zeros_for_values
 from scmoe.data._reference import Reference, fit_reference
 from scmoe.pp._kind import COMPARABLE_KINDS
 from scmoe.pp._missing import detect
+
+MAX_GAPS = 0.01
+"""Share of the cells that may lack a feature that all panels hold."""
 
 
 class Profile(NamedTuple):
@@ -32,24 +36,33 @@ def profile_of(
     """Describe a modality, whose values `matrix` are."""
     adata = mdata.mod[name]
     names = list(adata.var_names.astype(str))
-    table = measured_by_table(mdata, name, names)
-    ever = np.ones(len(names), bool) if table is None else table.features[np.unique(table.codes)].any(0)
-    everywhere = ever if table is None else table.features[np.unique(table.codes)].all(0)
-    measured = {each for each, yes in zip(names, ever, strict=True) if yes}
-    features = [each for each in chosen_features(mdata, name, use_var) if each in measured]
-    if not features:
-        raise ValueError(f"No value of mdata[{name!r}] was measured, so there is nothing to learn from. Remove it.")
+    measured, rates = measured_by_table(mdata, name, names), None
+    if kind in COMPARABLE_KINDS and kind != "protein":
+        batches = batches_of(mdata, name, batch_key)
+        groups = batches if measured is None else measured.groups()
+        rates = detect(matrix, *groups).rates()
+        if not takes_zeros_for_values(mdata, name):
+            measured = both(measured, measured_by_values(matrix, *batches, rates))
+    ever, shared = ~gaps(matrix, 1.0), ~gaps(matrix, MAX_GAPS)
+    if measured is not None:
+        holds = measured.features[np.unique(measured.codes)]
+        ever, shared = ever & holds.any(0), shared & holds.all(0)
     is_used = np.ones(len(names), bool)
     if SET_ASIDE in adata.var:
         is_used = (adata.var[SET_ASIDE].astype(str) == "").to_numpy()
-    reference = fit_reference(matrix, kind, names, [is_used & everywhere, is_used & ever])
-    if kind not in COMPARABLE_KINDS or kind == "protein":
-        return Profile(features, reference, None)
-    codes, n_batches = np.zeros(adata.n_obs, int), 1
-    if table is not None:
-        codes, n_batches = table.codes % len(table.features), len(table.features)
-    elif batch_key is not None:
-        codes, batches = pd.factorize(mdata.obs[batch_key].loc[adata.obs_names].astype(str))
-        n_batches = len(batches)
-    rates = detect(matrix, codes, n_batches).rates()[pd.Index(names).get_indexer(features)]
-    return Profile(features, reference, np.round(rates, 4).tolist())
+    known = {each for each, yes in zip(names, ever, strict=True) if yes}
+    features = [each for each in chosen_features(mdata, name, use_var) if each in known]
+    if not features:
+        raise ValueError(f"No value of mdata[{name!r}] was measured, so there is nothing to learn from. Remove it.")
+    reference = fit_reference(matrix, kind, names, is_used & ever, shared)
+    at = pd.Index(names).get_indexer(features)
+    return Profile(features, reference, None if rates is None else np.round(rates[at], 4).tolist())
+
+
+def gaps(matrix: Matrix, share: float) -> np.ndarray:
+    """(features,) which are missing (NaN) in at least this share of the cells that have any."""
+    if sparse.issparse(matrix) or matrix.dtype.kind != "f":
+        return np.zeros(matrix.shape[1], bool)
+    missing = np.isnan(matrix)
+    some = ~missing.all(1)
+    return missing[some].mean(0) >= share if some.any() else missing.all(0)

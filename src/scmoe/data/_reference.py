@@ -8,20 +8,23 @@ from scipy import sparse
 from scmoe._check import Matrix
 from scmoe._log import logger
 from scmoe.pp._kind import COMPARABLE_KINDS
-from scmoe.pp._normalize import totals
+from scmoe.pp._modality import MIN_SHARED
+from scmoe.pp._normalize import MIN_CENTERED, totals
 
 TOLERANCE = 1e-3
 """How far, relative to the total, cells may be from a common one (in a mean: absolutely)."""
 FAR = 1e-2
-"""The same of the median cell, from which values of a query with more features are brought to the training total."""
+"""The same, of the cells that are farthest, from which values are brought to the total of the training data."""
 VERY_FAR = 0.2
-"""The same where it has no other features: what was changed in a few of them, as in a perturbation, stays."""
+"""The same where there are no other features: what was changed in a few of them, as in a perturbation, stays."""
+FARTHEST = 0.9
+"""Quantile of the cells that is looked at: a few odd ones do not count."""
 MIN_CELLS = 2
 """Cells with counts that a common total needs."""
 
 
 class Reference(NamedTuple):
-    """What all cells of the training data have in common, of one modality."""
+    """What makes the cells of the training data comparable, of one modality."""
 
     features: list[str]
     """Names of the features."""
@@ -29,34 +32,43 @@ class Reference(NamedTuple):
     """Total of ``expm1(values)`` over them; 0: they are proteins, whose mean is 0."""
 
 
-def fit_reference(matrix: Matrix, kind: str | None, names: list[str], candidates: list[np.ndarray]) -> Reference | None:
-    """The features over which each cell has the same total or, of proteins, the mean 0; None if there are none.
+def fit_reference(
+    matrix: Matrix, kind: str | None, names: list[str], is_used: np.ndarray, is_shared: np.ndarray
+) -> Reference | None:
+    """The features whose total, or of proteins whose mean, makes cells comparable; None if that is not known.
 
-    Without any, features were chosen after the normalization: its total is of more than is here.
+    Where panels differ, these are the features that all cells have: a mean over other proteins is another mean. Where
+    they do not, all features, if they have the same total in each cell. If not, features were chosen after the
+    normalization, whose total is of more than is here.
 
     Parameters
     ----------
     matrix
-        Values of the training data, cells x features.
+        Values of the training data, cells x features; NaN or 0 where not measured.
     kind
         What `scmoe.pp.prepare` took the modality for.
     names
         Of the features.
-    candidates
-        (features,) sets of features, one of which it may be; the first that fits.
+    is_used
+        (features,) which are no tags or controls.
+    is_shared
+        (features,) which were measured in all cells.
     """
     if kind not in COMPARABLE_KINDS:
         return None
-    for over in candidates:
-        total = np.zeros(1) if kind == "protein" else _totals(matrix, over)
-        if kind == "protein":
-            fits = over.any() and np.abs(_means(matrix, over)).max() < TOLERANCE
-        else:
-            total = total[total > 0]
-            fits = len(total) >= MIN_CELLS and np.ptp(total) <= TOLERANCE * total.mean()
-        if fits:
-            return Reference([name for name, used in zip(names, over, strict=True) if used], float(total.mean()))
-    return None
+    shared = is_used & is_shared
+    differ = MIN_CENTERED <= shared.sum() < is_used.sum() and shared.sum() >= MIN_SHARED * is_used.sum()
+    over = shared if differ else is_used
+    total = np.zeros(1)
+    if kind == "protein":
+        fits = differ or (over.sum() >= MIN_CENTERED and np.abs(_means(matrix, over)).max() < TOLERANCE)
+    else:
+        total = _totals(matrix, over)
+        total = total[total > 0]
+        fits = len(total) >= MIN_CELLS and (differ or np.ptp(total) <= TOLERANCE * total.mean())
+    if not fits:
+        return None
+    return Reference([name for name, used in zip(names, over, strict=True) if used], float(np.median(total)))
 
 
 def to_reference(matrix: Matrix, names: list[str], reference: Reference, modality: str) -> Matrix:
@@ -77,7 +89,7 @@ def to_reference(matrix: Matrix, names: list[str], reference: Reference, modalit
     over = np.array([name in wanted for name in names])
     if reference.total == 0:
         mean = _means(matrix, over)
-        if over.all() or np.median(np.abs(mean)) < FAR:
+        if over.all() or np.quantile(np.abs(mean), FARTHEST) < FAR:
             return matrix
         dense = matrix.toarray() if sparse.issparse(matrix) else np.asarray(matrix)
         logger.info("%s: centered on the mean of the %d proteins of the training data", modality, int(over.sum()))
@@ -87,7 +99,7 @@ def to_reference(matrix: Matrix, names: list[str], reference: Reference, modalit
     total = _totals(matrix, over)
     some = total > 0
     limit = VERY_FAR if over.all() else FAR
-    if not some.any() or np.median(np.abs(total[some] / reference.total - 1)) < limit:
+    if not some.any() or np.quantile(np.abs(total[some] / reference.total - 1), FARTHEST) < limit:
         return matrix
     logger.info(
         "%s: scaled to a total of %.5g over the %d features that the training data were scaled by",

@@ -3,7 +3,6 @@
 from typing import NamedTuple
 
 import numpy as np
-import pandas as pd
 from mudata import MuData
 from scipy import sparse
 
@@ -11,6 +10,7 @@ from scmoe._check import Matrix
 from scmoe.data._match import find_features
 from scmoe.data._panels import (
     Measured,
+    batches_of,
     both,
     empty_cells,
     measured_by_table,
@@ -101,19 +101,14 @@ def measured_features(mdata: MuData, name: str, setup: Setup, matrix: Matrix, co
     table = measured_by_table(mdata, name, setup.feature_names[name])
     if name not in setup.detection or takes_zeros_for_values(mdata, name):
         return table
-    codes, n_batches = np.zeros(matrix.shape[0], int), 1
-    if setup.batch_key is not None and setup.batch_key in mdata.obs:
-        cells = mdata.mod[name].obs_names
-        codes, batches = pd.factorize(mdata.obs[setup.batch_key].loc[cells].astype(str))
-        n_batches = len(batches)
     here = columns >= 0
     rates = np.asarray(setup.detection[name])
-    found = measured_by_values(matrix[:, columns[here]], codes, n_batches, rates[here], is_protein=False)
-    if found is None:
+    by_values = measured_by_values(matrix[:, columns[here]], *batches_of(mdata, name, setup.batch_key), rates[here])
+    if by_values is None:
         return table
-    holds = np.ones((len(found.features), len(columns)), bool)
-    holds[:, here] = found.features
-    return both(table, Measured(found.codes, holds))
+    holds = np.ones((len(by_values.features), len(columns)), bool)
+    holds[:, here] = by_values.features
+    return both(table, Measured(by_values.codes, holds))
 
 
 def has_nan(matrix: Matrix) -> bool:

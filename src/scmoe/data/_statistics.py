@@ -12,11 +12,18 @@ from scmoe.data._dataset import MosaicDataset
 from scmoe.data._likelihood import CountLikelihood, CountSums, Likelihood
 from scmoe.data._transform import CLIP, fill_missing
 from scmoe.pp._kind import COMPARABLE_KINDS
+from scmoe.pp._normalize import MIN_CENTERED
 
 MIN_NOISE = 1e-3
 """Smallest variance outside the components, of features whose variance is 1."""
 MAX_CORRECTED = 20_000
 """Training cells that a correction is fitted on; of more, a random subset."""
+MIN_SHARE_OF_CELLS = 0.99
+"""Share of the cells that must have a feature for it to be one that all panels hold."""
+MIN_COMMON = 0.1
+"""Share of the features that all panels must hold for these alone to be read."""
+N_FILLINGS = 5
+"""Of gaps, each followed by a fit of the components."""
 CHUNK = 2048
 """Cells that are dense at once."""
 SVD_ENTRIES = 25_000_000
@@ -105,11 +112,12 @@ def fit_statistics(
             f"No training cell has the modality {name!r}, so nothing can be learned about it. "
             "Raise train_size, or leave the modality out with modalities=."
         )
-    mean, std = _moments(dataset, cells, modality)
-    z = _sample(dataset, cells, modality, mean, std, n_components, seed)
-    decode = _components(z, np.ones_like(std), n_components, seed)
+    mean, std, share = _moments(dataset, cells, modality)
+    z, seen = _sample(dataset, cells, modality, mean, std, n_components, seed)
+    decode, z = _components_with_gaps(z, seen, n_components, seed)
     comparable = dataset.setup.kinds.get(name) in COMPARABLE_KINDS or likelihood_of(dataset, modality).reads_counts
-    read = _components(z, std / np.sqrt(np.square(std).mean()), n_components, seed) if comparable else decode
+    weight = std / np.sqrt(np.square(std).mean()) * read_features(share)
+    read = _components(z, weight.astype(np.float32), n_components, seed) if comparable else decode
     bias, library = _offsets(dataset, cells, modality)
     statistics = Statistics(mean, std, read, decode, None, bias, library)
     if dataset.setup.batch_key is None and dataset.covariates.shape[1] == 1:
@@ -168,7 +176,18 @@ def _chunks(
         )
 
 
-def _moments(dataset: MosaicDataset, cells: np.ndarray, modality: int) -> tuple[np.ndarray, np.ndarray]:
+def read_features(share: np.ndarray) -> np.ndarray:
+    """(D,) features that are read, of a modality whose panels differ: those that (nearly) all cells have.
+
+    What is filled in has less noise than what was measured. Cells of another panel would be told apart by that, so what
+    they lack is predicted but not read. With too few features in common, all are read.
+    """
+    common = share >= MIN_SHARE_OF_CELLS
+    return common if common.sum() >= max(MIN_COMMON * len(share), MIN_CENTERED) else np.ones_like(common)
+
+
+def _moments(dataset: MosaicDataset, cells: np.ndarray, modality: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Mean and standard deviation of each feature, and the share of the cells that have it."""
     n, total, square = 0, 0, 0
     for values, observed, _ in _chunks(dataset, cells, modality):
         n = n + observed.sum(0)
@@ -177,7 +196,8 @@ def _moments(dataset: MosaicDataset, cells: np.ndarray, modality: int) -> tuple[
     for values, observed, _ in _chunks(dataset, cells, modality):
         square = square + (((values - mean) * observed) ** 2).sum(0)
     std = np.sqrt(square / np.maximum(n, 1))
-    return mean.astype(np.float32), one_if_constant(std, mean).astype(np.float32)
+    share = np.asarray(n, dtype=np.float64) / len(cells)
+    return mean.astype(np.float32), one_if_constant(std, mean).astype(np.float32), share
 
 
 def one_if_constant(std: np.ndarray, mean: np.ndarray) -> np.ndarray:
@@ -193,16 +213,43 @@ def _sample(
     std: np.ndarray,
     n_components: int,
     seed: int,
-) -> np.ndarray:
-    """Standardized values of the cells, or of as many as components are computed from."""
+) -> tuple[np.ndarray, np.ndarray | None]:
+    """Standardized values of the cells, or of as many as components are computed from, and which were measured."""
     rng = np.random.default_rng(seed)
     limit = max(SVD_ENTRIES // len(mean), n_components + 1)
     if len(cells) > limit:
         cells = np.sort(rng.choice(cells, limit, replace=False))
     z = np.empty((len(cells), len(mean)), np.float32)
+    observed = np.empty(z.shape, bool)
     for i, (x, seen, _) in enumerate(_chunks(dataset, cells, modality)):
-        z[i * CHUNK : (i + 1) * CHUNK] = np.clip((x - mean) / std, -CLIP, CLIP) * seen
-    return z
+        rows = slice(i * CHUNK, (i + 1) * CHUNK)
+        observed[rows] = seen
+        z[rows] = np.clip((x - mean) / std, -CLIP, CLIP) * seen
+    return z, None if observed.all() else observed
+
+
+def _components_with_gaps(
+    z: np.ndarray, seen: np.ndarray | None, n_components: int, seed: int
+) -> tuple[Components, np.ndarray]:
+    """Components of standardized values, and these without gaps: filled in with the components, which are fitted again.
+
+    As in the EM algorithm for PCA with missing values (Roweis 1998).
+    """
+    equal = np.ones(z.shape[1], np.float32)
+    components = _components(z, equal, n_components, seed)
+    if seen is None:
+        return components, z
+    for _ in range(N_FILLINGS):
+        loadings, penalty = torch.from_numpy(components.loadings), torch.from_numpy(components.penalty)
+        parts = [slice(start, start + CHUNK) for start in range(0, len(z), CHUNK)]
+        z = np.concatenate(
+            [
+                fill_missing(torch.from_numpy(z[p] * seen[p]), torch.from_numpy(seen[p]), loadings, penalty)
+                for p in parts
+            ]
+        )
+        components = _components(z, equal, n_components, seed)
+    return components, z
 
 
 def _components(z: np.ndarray, weight: np.ndarray, n_components: int, seed: int) -> Components:

@@ -105,7 +105,9 @@ class ProgramTokenizer(nn.Module):
 
     def forward(self, z_BD: Tensor, offset_BK: Tensor | float = 0.0) -> Tensor:
         """Standardized features (B, D) to tokens (B, P, d)."""
-        score_BK = (z_BD @ self.loadings - offset_BK) / self.unit
+        # Features that were not read at the start, for other cells lack them, are not learned to be read either.
+        is_read = (self.fixed_loadings != 0).any(1, keepdim=True)
+        score_BK = (z_BD @ (self.loadings * is_read) - offset_BK) / self.unit
         return torch.einsum("bk,pkd->bpd", score_BK, self.weight) + self.position
 
 
