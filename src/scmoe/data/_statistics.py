@@ -114,9 +114,12 @@ def fit_statistics(
         )
     mean, std, share = _moments(dataset, cells, modality)
     z, seen = _sample(dataset, cells, modality, mean, std, n_components, seed)
-    decode, z = _components_with_gaps(z, seen, n_components, seed)
     comparable = dataset.setup.kinds.get(name) in COMPARABLE_KINDS or likelihood_of(dataset, modality).reads_counts
-    weight = std / np.sqrt(np.square(std).mean()) * read_features(share)
+    is_read = read_features(share) if comparable else np.ones(len(mean), bool)
+    if not is_read.all() and seen is not None:
+        z = _filled(z, seen, n_components, seed)
+    decode = _components(z, np.ones_like(std), n_components, seed)
+    weight = std / np.sqrt(np.square(std).mean()) * is_read
     read = _components(z, weight.astype(np.float32), n_components, seed) if comparable else decode
     bias, library = _offsets(dataset, cells, modality)
     statistics = Statistics(mean, std, read, decode, None, bias, library)
@@ -228,28 +231,19 @@ def _sample(
     return z, None if observed.all() else observed
 
 
-def _components_with_gaps(
-    z: np.ndarray, seen: np.ndarray | None, n_components: int, seed: int
-) -> tuple[Components, np.ndarray]:
-    """Components of standardized values, and these without gaps: filled in with the components, which are fitted again.
+def _filled(z: np.ndarray, seen: np.ndarray, n_components: int, seed: int) -> np.ndarray:
+    """Standardized values without gaps: filled in with the components, which are fitted to that, and so on.
 
-    As in the EM algorithm for PCA with missing values (Roweis 1998).
+    The EM algorithm for PCA with missing values (Roweis 1998).
     """
-    equal = np.ones(z.shape[1], np.float32)
-    components = _components(z, equal, n_components, seed)
-    if seen is None:
-        return components, z
     for _ in range(N_FILLINGS):
+        components = _components(z, np.ones(z.shape[1], np.float32), n_components, seed)
         loadings, penalty = torch.from_numpy(components.loadings), torch.from_numpy(components.penalty)
-        parts = [slice(start, start + CHUNK) for start in range(0, len(z), CHUNK)]
-        z = np.concatenate(
-            [
-                fill_missing(torch.from_numpy(z[p] * seen[p]), torch.from_numpy(seen[p]), loadings, penalty)
-                for p in parts
-            ]
-        )
-        components = _components(z, equal, n_components, seed)
-    return components, z
+        for start in range(0, len(z), CHUNK):
+            rows = slice(start, start + CHUNK)
+            observed = torch.from_numpy(seen[rows])
+            z[rows] = fill_missing(torch.from_numpy(z[rows]) * observed, observed, loadings, penalty).numpy()
+    return z
 
 
 def _components(z: np.ndarray, weight: np.ndarray, n_components: int, seed: int) -> Components:
