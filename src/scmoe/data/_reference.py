@@ -95,7 +95,12 @@ def to_reference(matrix: Matrix, names: list[str], reference: Reference, modalit
         logger.info("%s: centered on the mean of the %d proteins of the training data", modality, int(over.sum()))
         return (dense - mean[:, None]).astype(np.float32)
     if over.sum() < len(wanted):
-        return matrix  # the total of what is not there is not known
+        logger.info(
+            "%s: %d of the %d features that the training data were scaled over are not here, so values are taken as "
+            "they are",
+            *(modality, len(wanted) - int(over.sum()), len(wanted)),
+        )
+        return matrix
     total = _totals(matrix, over)
     some = total > 0
     limit = VERY_FAR if over.all() else FAR

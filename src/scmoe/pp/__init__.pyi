@@ -1,7 +1,8 @@
+from ._assign_tags import assign_tags
 from ._augment import augment
 from ._niche import niche
 from ._prepare import prepare
 from ._resample import oversample, undersample
 from ._split import split
 
-__all__ = ["augment", "niche", "oversample", "prepare", "split", "undersample"]
+__all__ = ["assign_tags", "augment", "niche", "oversample", "prepare", "split", "undersample"]

@@ -1,5 +1,6 @@
 """New cells of rare types, made from the counts of real ones."""
 
+from collections.abc import Mapping
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
@@ -10,7 +11,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from scmoe._check import Matrix, check_array, check_counts
-from scmoe._keys import COPY_OF, COUNTS_LAYER, MIXED_WITH
+from scmoe._keys import COPY_OF, COUNTS_LAYER, MISSING, MIXED_WITH, SET_ASIDE, UNS_ROOT
 from scmoe._log import logger
 from scmoe.datasets._cells import ONLY, Data, all_obs, assemble, modalities_of, origins
 from scmoe.pp._classes import check_threshold, draw_more, names_of_new, trainable_labels
@@ -113,9 +114,11 @@ def augment(
     parents = _Parents(first, second, rng.uniform(*SHARES, size=len(first)))
     new = names_of_new(data, first, "new")
     parts = {}
+    root = data.uns.get(UNS_ROOT, {})
+    missing = root.get(MISSING) if isinstance(root, Mapping) else None
     for name, adata in modalities_of(data).items():
         matrix = _new_counts(data, adata, counts.get(name), parents, rng)
-        parts[name] = _extended(name, adata, matrix, data.obs_names[first], new)
+        parts[name] = _extended(name, adata, matrix, data.obs_names[first], new, missing)
     cells = np.concatenate([np.arange(data.n_obs), first])
     out = assemble(data, parts, cells, data.obs_names.append(new))
     sources = origins(all_obs(data))
@@ -193,13 +196,16 @@ def _new_counts(
     return new_counts + thinned(counts[np.where(mixed, row[second], first)], np.where(mixed, 1 - share, 0.0), rng)
 
 
-def _extended(name: str, adata: AnnData, counts: Matrix | None, first: pd.Index, new: pd.Index) -> AnnData:
+def _extended(
+    name: str, adata: AnnData, counts: Matrix | None, first: pd.Index, new: pd.Index, missing: Any
+) -> AnnData:
     """The modality with rows for the new cells, without what was computed from the former cells."""
     layers = {key: value for key, value in adata.layers.items() if key == COUNTS_LAYER}
     if counts is None:
         return AnnData(adata.X.copy(), obs=adata.obs.copy(), var=adata.var.copy(), uns=dict(adata.uns))
     here = first.isin(adata.obs_names)
-    values = _values(name, adata, counts) if layers else counts
+    parents = adata.obs_names.get_indexer(first[here])
+    values = _values(name, adata, counts, parents, missing) if layers else counts
     obs = pd.concat([adata.obs, adata.obs.loc[first[here]].set_axis(new[here])])
     return AnnData(
         _stacked(adata.X, values),
@@ -210,17 +216,43 @@ def _extended(name: str, adata: AnnData, counts: Matrix | None, first: pd.Index,
     )
 
 
-def _values(name: str, adata: AnnData, new: Matrix) -> Matrix:
-    """``X`` of new cells, beside counts in a layer; the first cells show how it was made."""
+def _values(name: str, adata: AnnData, new: Matrix, parents: NDArray[np.integer], missing: Any) -> Matrix:
+    """``X`` of new cells, beside counts in a layer; the first cells show how it was made.
+
+    Parameters
+    ----------
+    name, adata
+        The modality.
+    new
+        Counts of the new cells.
+    parents
+        Row of the first parent of each, which a new cell shares the gaps of.
+    missing
+        The table of what was not measured, or None.
+    """
     few = adata[:N_LOOKED_AT]
     counts, values = few.layers[COUNTS_LAYER], _dense(few.X)
-    for function in (lambda matrix: matrix, log_normalize, clr):
-        if np.allclose(_dense(function(counts)), values, atol=ROUNDING):
-            return function(new)
+    gaps = np.isnan(_dense(adata.X[parents])) if np.isnan(values).any() else None
+    for over in _normalized_over(name, adata, missing):
+        for function in (lambda matrix, _: matrix, log_normalize, clr):
+            known = np.where(np.isnan(values), np.nan, _dense(counts)) if gaps is not None else counts
+            if np.allclose(_dense(function(known, over)), values, atol=ROUNDING, equal_nan=True):
+                return function(new if gaps is None else np.where(gaps, np.nan, _dense(new)), over)
     raise ValueError(
         f"mdata[{name!r}].X was not made from layers[{COUNTS_LAYER!r}] by scmoe.pp.prepare, so that of new cells is "
         "not known. Put the raw counts into X, augment, and normalize after that."
     )
+
+
+def _normalized_over(name: str, adata: AnnData, missing: Any) -> list[NDArray[np.bool_]]:
+    """Features that totals and means of `scmoe.pp.prepare` may range over."""
+    used = np.ones(adata.n_vars, bool)
+    if SET_ASIDE in adata.var:
+        used = (adata.var[SET_ASIDE].astype(str) == "").to_numpy()
+    if not isinstance(missing, pd.DataFrame):
+        return [used]
+    absent = missing["feature"][missing["modality"].astype(str) == name].astype(str)
+    return [used, used & ~adata.var_names.astype(str).isin(absent)]
 
 
 def _stacked(old: Matrix, new: Matrix) -> Matrix:
