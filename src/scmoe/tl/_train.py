@@ -12,7 +12,8 @@ from scmoe.losses._class_balance import DEFAULT_BALANCE, ClassBalance
 from scmoe.tl._annotate import write_annotation
 from scmoe.tl._cluster import cluster
 from scmoe.tl._embed import write_embedding
-from scmoe.tl._tables import check_results, drop_results, uns_kept_on_error, write_uns
+from scmoe.tl._tables import check_results, uns_kept_on_error, write_uns
+from scmoe.tl._write import drop_results
 
 if TYPE_CHECKING:
     from scmoe.model._scmoe import SCMOE
