@@ -9,6 +9,7 @@ from mudata import MuData
 from scmoe._keys import DEFAULT_KEY, QUERY, Keys
 from scmoe._log import logger
 from scmoe.data._setup import Setup
+from scmoe.datasets._anndata import takes_anndata
 from scmoe.tl._annotate import write_annotation
 from scmoe.tl._embed import write_embedding
 from scmoe.tl._tables import check_results, write_uns
@@ -23,6 +24,7 @@ LOW_SCORE = 0.05
 """Mapping scores below this are counted in the log."""
 
 
+@takes_anndata
 def map_query(mdata: MuData, model: "SCMOE", *, adapt: bool = False, key_added: str = DEFAULT_KEY) -> "SCMOE":
     """Map new cells with a trained model; nothing is trained.
 
