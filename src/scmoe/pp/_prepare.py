@@ -10,6 +10,7 @@ from scipy import sparse
 from scmoe._check import Matrix, check_array, check_counts, check_mdata, check_values
 from scmoe._keys import COUNTS_LAYER, MADE_BY_NICHE, PREPARE, UNS_ROOT
 from scmoe._log import logger
+from scmoe.datasets._anndata import takes_anndata
 from scmoe.io._quiet import quiet_mudata
 from scmoe.io._uns import to_uns
 from scmoe.pp._kind import COUNT_KINDS, KINDS, Decision, decide_kind
@@ -33,6 +34,7 @@ class _Prepared(NamedTuple):
     record: dict[str, Any]
 
 
+@takes_anndata
 def prepare(mdata: MuData, *, kinds: Mapping[str, str] | None = None, copy: bool = False) -> MuData | None:
     """Normalize every modality, keep its raw counts, and state what it was taken for.
 
