@@ -320,6 +320,36 @@ def test_an_error_leaves_an_anndata_as_it_was(pair, contents):
     assert contents(adata) == before
 
 
+@pytest.mark.parametrize("name", sorted(WRITERS.keys() | FIGURES.keys()))
+@pytest.mark.parametrize("data", [None, "cells.h5ad", np.zeros((3, 2))], ids=["nothing", "a path", "an array"])
+def test_what_is_neither_is_refused(trained, name, data):
+    package, verb = name.split(".")
+    arguments = {"cell_type"} if verb in ("augment", "oversample", "undersample") else ()
+    with pytest.raises(TypeError, match=f"Expected a MuData.*, found {type(data).__name__}. Read one"):
+        getattr(getattr(scmoe, package), verb)(data, *arguments)
+
+
+def test_errors_say_what_mdata_is(pair):
+    _, adata = pair
+    with pytest.raises(KeyError) as error:
+        scmoe.tl.umap(adata)
+    assert error.value.__notes__[0].startswith("mdata['rna'] is the AnnData that you passed.")
+
+
+@pytest.mark.parametrize("suffix", ["h5ad", "zarr"])
+def test_files_of_an_anndata_with_results(pair, of_niches, tmp_path, contents, suffix):
+    _, adata = pair
+    scmoe.pp.niche(adata)
+    scmoe.tl.map_query(adata, of_niches)
+    expected = adata.obsm["X_scmoe"].copy()
+    getattr(adata, f"write_{suffix}")(tmp_path / f"a.{suffix}")
+    again = getattr(ad, f"read_{suffix}")(tmp_path / f"a.{suffix}")
+    del again.obsm["X_scmoe"]
+    scmoe.tl.map_query(again, of_niches)
+    np.testing.assert_array_equal(again.obsm["X_scmoe"], expected)
+    assert set(again.obsm) == set(adata.obsm) and set(again.obs) == set(adata.obs)
+
+
 def test_names_as_keywords(pair, trained):
     _, adata = pair
     scmoe.tl.embed(mdata=adata, model=trained)

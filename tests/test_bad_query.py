@@ -64,7 +64,7 @@ QUERIES = {
     ),
     "no batch": (without_batch, KeyError, "trained with batch_key='batch', but mdata.obs has no such column"),
     "infinite value": (infinite, ValueError, "found inf for feature 'protein2'"),
-    "a table": (lambda m: m.obs, TypeError, "Expected a MuData, found DataFrame"),
+    "a table": (lambda m: m.obs, TypeError, "Expected a MuData( or AnnData)?, found DataFrame"),
 }
 
 

@@ -97,7 +97,8 @@ def shared(data: Any, model: Any = None) -> Iterator[Any]:
     if data.is_view:
         raise ValueError("adata is a view of another AnnData. Call adata = adata.copy() first.")
     before = _contents(mdata, data)
-    yield mdata
+    with _errors_noted(mdata):
+        yield mdata
     _write_back(mdata, before, data)
 
 
@@ -121,9 +122,26 @@ def reads_anndata(verb: Callable[Concatenate[MuData, P], R]) -> Callable[Concate
     """Let a verb that reads a MuData, its first argument, take an AnnData as well."""
 
     def call(adata: AnnData, *args: Any, **kwargs: Any) -> Any:
-        return verb(as_mudata(adata, _model_of(args, kwargs)), *args, **kwargs)
+        mdata = as_mudata(adata, _model_of(args, kwargs))
+        with _errors_noted(mdata):
+            return verb(mdata, *args, **kwargs)
 
     return _dispatched(verb, call)
+
+
+@contextmanager
+def _errors_noted(mdata: MuData) -> Iterator[None]:
+    """Say below an error that speaks of ``mdata`` what that is."""
+    try:
+        yield
+    except Exception as error:
+        if "mdata" in str(error):
+            name = next(iter(mdata.mod))
+            error.add_note(
+                f"mdata[{name!r}] is the AnnData that you passed. mdata, around it, has its obs, obsm and uns; "
+                "mdata.update() is not needed."
+            )
+        raise
 
 
 def _dispatched(verb: Callable[..., Any], call: Callable[..., Any]) -> Callable[..., Any]:
@@ -135,6 +153,11 @@ def _dispatched(verb: Callable[..., Any], call: Callable[..., Any]) -> Callable[
     def dispatch(*args: Any, **kwargs: Any) -> Any:
         data, rest = (args[0], args[1:]) if args else (kwargs.get(first.name), ())
         if not isinstance(data, AnnData):
+            if (args or first.name in kwargs) and not isinstance(data, MuData):
+                raise TypeError(
+                    f"Expected a MuData or AnnData, found {type(data).__name__}. Read one with "
+                    "scmoe.datasets.read(path)."
+                )
             return verb(*args, **kwargs)
         return call(data, *rest, **{name: value for name, value in kwargs.items() if name != first.name})
 
@@ -229,7 +252,7 @@ def _is_current(wrapper: MuData, mods: Mapping[str, AnnData]) -> bool:
         list(wrapper.mod) == list(mods)
         and wrapper.obs_names.equals(next(iter(mods.values())).obs_names)
         and list(wrapper.var_names) == [feature for adata in mods.values() for feature in adata.var_names]
-        and all(wrapper.mod[name].X is adata.X for name, adata in mods.items())
+        and all(wrapper.mod[name] is adata or wrapper.mod[name].X is adata.X for name, adata in mods.items())
     )
 
 
