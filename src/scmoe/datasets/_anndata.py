@@ -88,7 +88,7 @@ def as_mudata(data: Any, model: Any = None) -> Any:
 
 
 @contextmanager
-def shared(data: Any, model: Any = None) -> Iterator[Any]:
+def writable(data: Any, model: Any = None) -> Iterator[Any]:
     """As `as_mudata`; at the end, what was written to the MuData is written to the AnnData."""
     mdata = as_mudata(data, model)
     if mdata is data:
@@ -111,7 +111,7 @@ def takes_anndata(verb: Callable[Concatenate[MuData, P], R]) -> Callable[Concate
     def call(adata: AnnData, *args: Any, **kwargs: Any) -> Any:
         copy = kwargs.pop("copy", False)
         adata = adata.copy() if copy else adata
-        with shared(adata, _model_of(args, kwargs)) as mdata:
+        with writable(adata, _model_of(args, kwargs)) as mdata:
             result = verb(mdata, *args, **kwargs)
         return adata if copy else result
 
@@ -131,11 +131,11 @@ def reads_anndata(verb: Callable[Concatenate[MuData, P], R]) -> Callable[Concate
 
 @contextmanager
 def _errors_noted(mdata: MuData) -> Iterator[None]:
-    """Say below an error that speaks of ``mdata`` what that is."""
+    """Say below an error that speaks of a MuData what that is."""
     try:
         yield
     except Exception as error:
-        if "mdata" in str(error):
+        if "mdata" in str(error) or "MuData" in str(error):
             name = next(iter(mdata.mod))
             error.add_note(
                 f"mdata[{name!r}] is the AnnData that you passed. mdata, around it, has its obs, obsm and uns; "

@@ -14,7 +14,7 @@ from scmoe._keys import UNKNOWN_LABEL
 from scmoe.data._covariates import n_covariates
 from scmoe.data._manager import MosaicManager, SetupField, setup_table
 from scmoe.data._setup import Setup
-from scmoe.datasets._anndata import as_mudata, shared
+from scmoe.datasets._anndata import as_mudata, writable
 from scmoe.model._adapt import adapt
 from scmoe.model._base import checked_seed
 from scmoe.model._embed import get_latent_representation
@@ -221,7 +221,7 @@ class SCMOE(FittedModel):
             "labels_key": labels_key,
             "unlabeled_category": unlabeled_category,
         }
-        with shared(mdata) as data:
+        with writable(mdata) as data:
             check_mdata(data, modalities)
             if data.is_view:
                 raise ValueError("mdata is a view of another MuData. Call mdata = mdata.copy() first.")
