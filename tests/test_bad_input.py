@@ -102,7 +102,7 @@ def occupied_uns(mdata: MuData) -> MuData:
 
 
 CASES = {
-    "an AnnData": Case(lambda m: m["rna"], {}, TypeError, r"Wrap it: mudata\.MuData"),
+    "a table": Case(lambda m: m.obs, {}, TypeError, r"Expected a MuData( or AnnData)?, found DataFrame\. Read one"),
     "no modality": Case(without_modalities, {}, ValueError, "at least one modality, found none"),
     "no modality asked for": Case(same, {"modalities": []}, ValueError, "at least one modality in modalities"),
     "unknown modality": Case(same, {"modalities": ["rna", "atac"]}, KeyError, "no modality 'atac'; the MuData has"),

@@ -64,7 +64,7 @@ QUERIES = {
     ),
     "no batch": (without_batch, KeyError, "trained with batch_key='batch', but mdata.obs has no such column"),
     "infinite value": (infinite, ValueError, "found inf for feature 'protein2'"),
-    "an AnnData": (lambda m: m["rna"], TypeError, "Wrap it"),
+    "a table": (lambda m: m.obs, TypeError, "Expected a MuData( or AnnData)?, found DataFrame"),
 }
 
 
@@ -195,11 +195,6 @@ def test_an_untrained_model_says_so(paired, tiny):
 def test_labels_from_a_model_without_labels(mosaic, trained_mosaic):
     with pytest.raises(ValueError, match="trained without labels"):
         scmoe.tl.annotate(mosaic, trained_mosaic)
-
-
-def test_an_anndata_cannot_be_set_up(paired):
-    with pytest.raises(TypeError, match=r"Wrap the AnnData as mudata\.MuData"):
-        scmoe.model.SCMOE.setup_anndata(paired["rna"])
 
 
 def test_the_same_feature_name_in_two_modalities_is_normal(paired, fit_model):

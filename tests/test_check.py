@@ -65,7 +65,7 @@ def stale() -> mudata.MuData:
 @pytest.mark.parametrize(
     ("make", "modalities", "error", "match"),
     [
-        (lambda: modality(CELLS, GENES), None, TypeError, r'MuData\(\{"rna": adata\}\)'),
+        (lambda: modality(CELLS, GENES), None, TypeError, r"from_anndata\(adata\)"),
         (lambda: "file.h5mu", None, TypeError, "found str"),
         (lambda: mudata.MuData({}), None, ValueError, "at least one modality, found none"),
         (mosaic, [], ValueError, "at least one modality in modalities"),

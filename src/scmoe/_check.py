@@ -43,7 +43,7 @@ def check_mdata(mdata: Any, modalities: Sequence[str] | None = None) -> list[str
         occurs twice in a modality; a cell is in none of the modalities.
     """
     if isinstance(mdata, AnnData):
-        raise TypeError('Expected a MuData, found an AnnData. Wrap it: mudata.MuData({"rna": adata}).')
+        raise TypeError("Expected a MuData, found an AnnData. Make one: scmoe.datasets.from_anndata(adata).")
     if not isinstance(mdata, MuData):
         raise TypeError(f"Expected a MuData, found {type(mdata).__name__}. Read one with scmoe.datasets.read(path).")
     if mdata.axis != 0:

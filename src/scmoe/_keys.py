@@ -11,6 +11,8 @@ PRETRAIN_KEY = "xtrimogene"
 """Default name of the results of `scmoe.tl.pretrain`."""
 COUNTS_LAYER = "counts"
 """Layer of a modality that keeps the raw counts (written by `scmoe.pp.prepare`)."""
+ORIGINAL_LAYER = "X_before_prepare"
+"""Layer of a modality that keeps the ``X`` that `scmoe.pp.prepare` replaced, where it was not the source."""
 UNS_ROOT = "scmoe"
 """Entry of ``mdata.uns`` that holds what belongs to the data rather than to one model."""
 PREPARE = "prepare"
@@ -68,12 +70,17 @@ class Keys:
 
     @property
     def embedding(self) -> str:
-        """``mdata.obsm`` and ``mdata.mod[m].obsm``: joint and per-modality states, cells x width."""
+        """``mdata.obsm``, and ``mdata.mod[m].obsm`` for the modality's cells: joint embedding, cells x width."""
         return f"X_{self.name}"
 
     @property
+    def state(self) -> str:
+        """``mdata.mod[m].obsm``: the modality's own state, its cells x width."""
+        return f"{self.name}_state"
+
+    @property
     def labeled_embedding(self) -> str:
-        """``mdata.obsm``: the joint embedding beside the probabilities of the labels, cells x (width + labels)."""
+        """As `embedding`: the joint embedding beside the probabilities of the labels, cells x (width + labels)."""
         return f"X_{self.name}_labeled"
 
     @property
@@ -199,4 +206,6 @@ DELETION_SUMMARY = "deletion_summary"
 GRADIENT_CONFLICT = "gradient_conflict"
 """``mdata.uns[key_added]["gradient_conflict"]``: tidy frame, see `scmoe.tl.gradient_conflict`."""
 UMAP = "X_umap"
-"""``mdata.obsm``: where `scanpy.pl.umap` looks for coordinates."""
+"""``mdata.obsm`` and ``mdata.mod[m].obsm``: where `scanpy.pl.umap` looks for coordinates."""
+UMAP_BEFORE = "X_umap_before"
+"""``mdata.mod[m].obsm``: a map that the modality had before `scmoe.tl.umap` wrote its own."""

@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 
 import scmoe
+from scmoe.tl._write import drop_results
 
 ARCHIVES = sorted((Path(__file__).parent / "files").glob("*.tar.xz"))
 FILES = ("cells.h5mu", "cells.zarr", "rna.h5ad", "rna.zarr")
@@ -62,6 +63,17 @@ def test_results_are_used_as_if_they_were_made_here(folder: Path, name: str) -> 
     assert mdata.obs["scmoe_cluster"].nunique() == 3
     scmoe.pp.prepare(mdata)
     assert mdata.uns["scmoe"]["prepare"]["adt"]["kind"] == "protein"
+
+
+@pytest.mark.parametrize("name", ["cells.h5mu", "cells.zarr"])
+def test_results_of_the_version_that_wrote_them_are_removed(folder: Path, name: str) -> None:
+    """There a modality's own state was called as the joint embedding is."""
+    mdata = scmoe.datasets.read(folder / name)
+    assert "X_scmoe" in mdata["rna"].obsm
+    drop_results(mdata, "scmoe")
+    for data in (mdata, *mdata.mod.values()):
+        assert not [key for key in (*data.obs, *data.obsm) if "scmoe" in key]
+    assert mdata.uns["scmoe"].keys() == {"prepare"} and "stage" in mdata.obs
 
 
 def from_the_future(path: Path) -> None:

@@ -6,6 +6,8 @@ import pytest
 import scmoe
 from scmoe.io._quiet import quiet_mudata
 
+PARTS = ("", "mod/rna/", "mod/adt/")
+
 
 def test_writes_label_confidence_and_probabilities(paired, trained, contents, written):
     before = contents(paired)
@@ -13,8 +15,8 @@ def test_writes_label_confidence_and_probabilities(paired, trained, contents, wr
     record = ("achieved_coverage", "coverage", "expected_accuracy", "reject_label", "threshold")
     columns = ("label", "label_confidence", "label_second", "label_second_confidence", "unknown_score")
     assert written(before, paired) == {
-        "obsm/a_label_probability",
-        *(f"obs/a_{name}" for name in columns),
+        *(f"{part}obsm/a_label_probability" for part in PARTS),
+        *(f"{part}obs/a_{name}" for name in columns for part in PARTS),
         *(f"uns/a/annotation/{name}" for name in record),
     }
 

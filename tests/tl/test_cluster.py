@@ -13,10 +13,10 @@ def embedded(paired, trained):
 
 
 @pytest.mark.parametrize("arguments", [{}, {"n_clusters": 3}], ids=["leiden", "kmeans"])
-def test_writes_one_column(embedded, contents, written, arguments):
+def test_writes_one_column_to_each_table(embedded, contents, written, arguments):
     before = contents(embedded)
     scmoe.tl.cluster(embedded, **arguments)
-    assert written(before, embedded) == {"obs/scmoe_cluster"}
+    assert written(before, embedded) == {f"{part}obs/scmoe_cluster" for part in ("", "mod/rna/", "mod/adt/")}
 
 
 @pytest.mark.parametrize("n_clusters", [1, 2, 3, 7, 120])

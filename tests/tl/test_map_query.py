@@ -19,23 +19,17 @@ def without_first_genes(mdata: MuData, n_genes: int) -> MuData:
 def test_writes_embedding_labels_score_and_what_was_found(paired, trained, contents, written):
     before = contents(paired)
     scmoe.tl.map_query(paired, trained, key_added="a")
+    names = ("label", "label_confidence", "label_second", "label_second_confidence", "unknown_score", "mapping_score")
+    of_cells = [*(f"obs/a_{name}" for name in names), "obsm/X_a", "obsm/X_a_labeled", "obsm/a_label_probability"]
     assert written(before, paired) == {
-        "obsm/X_a",
-        "obsm/X_a_labeled",
-        "mod/rna/obsm/X_a",
-        "mod/adt/obsm/X_a",
-        "obs/a_label",
-        "obs/a_label_confidence",
-        "obs/a_label_second",
-        "obs/a_label_second_confidence",
-        "obs/a_unknown_score",
-        "obsm/a_label_probability",
+        *(part + path for part in ("", "mod/rna/", "mod/adt/") for path in of_cells),
+        "mod/rna/obsm/a_state",
+        "mod/adt/obsm/a_state",
         "uns/a/annotation/coverage",
         "uns/a/annotation/threshold",
         "uns/a/annotation/achieved_coverage",
         "uns/a/annotation/expected_accuracy",
         "uns/a/annotation/reject_label",
-        "obs/a_mapping_score",
         "uns/a/query/features",
         "uns/a/query/absent_modalities",
         "uns/a/query/new_batches",

@@ -10,15 +10,21 @@ from scmoe._check import layer_names
 from scmoe.datasets._write import write
 from scmoe.io._quiet import quiet_mudata
 
-EMBEDDED = {"obsm/X_scmoe", "mod/rna/obsm/X_scmoe", "mod/adt/obsm/X_scmoe", "obs/scmoe_cluster"}
+PARTS = ("", "mod/rna/", "mod/adt/")
+STATES = {f"mod/{name}/obsm/scmoe_state" for name in ("rna", "adt")}
+EMBEDDED = {part + path for part in PARTS for path in ("obsm/X_scmoe", "obs/scmoe_cluster")} | STATES
 LABELED = {
-    "obsm/X_scmoe_labeled",
-    "obs/scmoe_label",
-    "obs/scmoe_label_confidence",
-    "obs/scmoe_label_second",
-    "obs/scmoe_label_second_confidence",
-    "obs/scmoe_unknown_score",
-    "obsm/scmoe_label_probability",
+    part + path
+    for part in PARTS
+    for path in (
+        "obsm/X_scmoe_labeled",
+        "obs/scmoe_label",
+        "obs/scmoe_label_confidence",
+        "obs/scmoe_label_second",
+        "obs/scmoe_label_second_confidence",
+        "obs/scmoe_unknown_score",
+        "obsm/scmoe_label_probability",
+    )
 }
 
 
@@ -133,7 +139,8 @@ def test_nothing_stale_stays_beside_new_results(paired, tl_train):
     assert set(paired.uns["scmoe"]) == {"prepare", "history", "diagnostics", "params"}
     assert {name for name in paired.obs if name.startswith("scmoe")} == {"scmoe_cluster", "scmoe_mine"}
     assert {name for name in paired.obsm if "scmoe" in name} == {"X_scmoe"}
-    assert all("scmoe_router" not in adata.obsm for adata in paired.mod.values())
+    for adata in paired.mod.values():
+        assert set(adata.obsm) == {"X_scmoe", "scmoe_state"} and set(adata.obs) == {"scmoe_cluster"}
     assert all(layer_names(adata) == ["counts"] for adata in paired.mod.values())
 
 

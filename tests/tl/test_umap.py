@@ -43,3 +43,14 @@ def test_bad_input():
         umap(make(10), key_added="other")
     with pytest.raises(ValueError, match="at least 4 cells; found 3"):
         umap(make(3))
+
+
+def test_a_map_that_somebody_else_made_is_kept(capsys):
+    mdata = make(20)
+    own = np.arange(40.0).reshape(20, 2)
+    mdata["rna"].obsm["X_umap"] = own
+    umap(mdata)
+    umap(mdata, seed=1)  # replaces scmoe's own map, and keeps nothing of it
+    np.testing.assert_array_equal(mdata["rna"].obsm["X_umap_before"], own)
+    np.testing.assert_array_equal(mdata["rna"].obsm["X_umap"], mdata.obsm["X_umap"])
+    assert capsys.readouterr().err.count("X_umap_before") == 1

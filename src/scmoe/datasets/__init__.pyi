@@ -1,3 +1,4 @@
+from ._anndata import from_anndata
 from ._bundled import bmmc_cite
 from ._download import pbmc10k_cite, pbmc10k_multiome
 from ._imbalance import imbalance, imbalance_total
@@ -10,6 +11,7 @@ from .grn._cells import simulate_grn
 
 __all__ = [
     "bmmc_cite",
+    "from_anndata",
     "imbalance",
     "imbalance_total",
     "patchseq_m1",

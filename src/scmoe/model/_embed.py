@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
+from anndata import AnnData
 from mudata import MuData
 
 from scmoe.model._features import embedding, linear_embedding, to_numpy
@@ -14,7 +15,7 @@ from scmoe.model._labels import scaled_labels
 @torch.no_grad()
 def get_latent_representation(
     self: FittedModel,
-    adata: MuData | None = None,
+    adata: MuData | AnnData | None = None,
     indices: Sequence[int] | None = None,
     batch_size: int = BATCH_SIZE,
     modality: str | None = None,

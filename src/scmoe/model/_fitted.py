@@ -2,15 +2,17 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal, NamedTuple, get_args
+from typing import Any, Literal, NamedTuple, get_args
 
 import numpy as np
+from anndata import AnnData
 from lightning.fabric.utilities import move_data_to_device
 from mudata import MuData
 from torch import Tensor
 
 from scmoe.data._dataset import Batch, MosaicDataset
 from scmoe.data._setup import Setup
+from scmoe.datasets._anndata import as_mudata
 from scmoe.model._base import BaseModel
 from scmoe.nn._config import NetworkConfig
 from scmoe.nn._network import Encoded, Network
@@ -162,8 +164,8 @@ class FittedModel(BaseModel):
     """A model of which a trained network can be asked about cells.
 
     Its methods are functions in the files of their topics, which `scmoe.model.SCMOE` lists. In all of them `adata` is a
-    MuData (None: the model's own), which stays unchanged; `indices` are positions of cells (None: all); n is their
-    number.
+    MuData or AnnData (None: the model's own), which stays unchanged; `indices` are positions of cells (None: all); n is
+    their number.
     """
 
     module: Network
@@ -192,12 +194,29 @@ class FittedModel(BaseModel):
             raise RuntimeError("This model is not trained yet. Call model.train() first.")
         return Fitted(self.module, self.setup, self.readouts, self.seed)
 
-    def _dataset(self, mdata: MuData | None) -> MosaicDataset:
+    def _dataset(self, mdata: MuData | AnnData | None) -> MosaicDataset:
         """The model's own data or a query's; nothing is written to either."""
-        mdata = self.adata if mdata is None else mdata
+        mdata = as_mudata(self.adata if mdata is None else mdata, self)
         if mdata is None:
             raise ValueError("This model was loaded without data. Pass the MuData: adata=mdata.")
         return MosaicDataset(mdata, self.setup)
+
+    def get_anndata_manager(self, adata: MuData | AnnData, required: bool = False) -> Any:
+        """As in scvi-tools, which looks for the MuData of an AnnData.
+
+        Parameters
+        ----------
+        adata
+            Data that were set up.
+        required
+            Whether it is an error if they were not.
+
+        Returns
+        -------
+        scvi.data.AnnDataManager
+            What scvi-tools knows of the data, or None.
+        """
+        return super().get_anndata_manager(as_mudata(adata, self), required)
 
 
 class Query(NamedTuple):
@@ -209,7 +228,7 @@ class Query(NamedTuple):
     """Positions in the data set."""
 
 
-def query(model: FittedModel, adata: MuData | None, indices: Sequence[int] | None) -> Query:
+def query(model: FittedModel, adata: MuData | AnnData | None, indices: Sequence[int] | None) -> Query:
     """A trained model, the data set of the model's own data or another's, and the cells asked for."""
     fitted, dataset = model.fitted, model._dataset(adata)
     cells = np.arange(len(dataset))

@@ -5,6 +5,7 @@ from typing import Literal, overload
 
 import numpy as np
 import torch
+from anndata import AnnData
 from mudata import MuData
 from torch import Tensor
 
@@ -19,7 +20,7 @@ def impute(
     self: FittedModel,
     source: str | Sequence[str],
     target: str,
-    adata: MuData | None = ...,
+    adata: MuData | AnnData | None = ...,
     indices: Sequence[int] | None = ...,
     batch_size: int = ...,
     *,
@@ -34,7 +35,7 @@ def impute(
     self: FittedModel,
     source: str | Sequence[str],
     target: str,
-    adata: MuData | None = ...,
+    adata: MuData | AnnData | None = ...,
     indices: Sequence[int] | None = ...,
     batch_size: int = ...,
     *,
@@ -49,7 +50,7 @@ def impute(
     self: FittedModel,
     source: str | Sequence[str],
     target: str,
-    adata: MuData | None = None,
+    adata: MuData | AnnData | None = None,
     indices: Sequence[int] | None = None,
     batch_size: int = BATCH_SIZE,
     *,
@@ -132,7 +133,7 @@ def impute(
 def get_normalized(
     self: FittedModel,
     modality: str,
-    adata: MuData | None = None,
+    adata: MuData | AnnData | None = None,
     indices: Sequence[int] | None = None,
     batch_size: int = BATCH_SIZE,
     *,

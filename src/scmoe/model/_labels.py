@@ -7,6 +7,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 import torch
+from anndata import AnnData
 from mudata import MuData
 
 from scmoe.metrics._calibration import coverage_accuracy
@@ -32,7 +33,7 @@ class Annotation(NamedTuple):
 @torch.no_grad()
 def predict(
     self: FittedModel,
-    adata: MuData | None = None,
+    adata: MuData | AnnData | None = None,
     indices: Sequence[int] | None = None,
     soft: bool = False,
     batch_size: int = BATCH_SIZE,
@@ -72,7 +73,7 @@ def predict(
 @torch.no_grad()
 def get_annotation(
     self: FittedModel,
-    adata: MuData | None = None,
+    adata: MuData | AnnData | None = None,
     indices: Sequence[int] | None = None,
     batch_size: int = BATCH_SIZE,
     *,
@@ -109,7 +110,10 @@ def get_annotation(
 
 
 def get_unknown_score(
-    self: FittedModel, adata: MuData | None = None, indices: Sequence[int] | None = None, batch_size: int = BATCH_SIZE
+    self: FittedModel,
+    adata: MuData | AnnData | None = None,
+    indices: Sequence[int] | None = None,
+    batch_size: int = BATCH_SIZE,
 ) -> np.ndarray:
     """How unlike the labeled types cells are: the score of types that the model has never seen.
 
@@ -146,7 +150,7 @@ def get_unknown_score(
 @torch.no_grad()
 def predict_clusters(
     self: FittedModel,
-    adata: MuData | None = None,
+    adata: MuData | AnnData | None = None,
     indices: Sequence[int] | None = None,
     soft: bool = False,
     batch_size: int = BATCH_SIZE,

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
+from anndata import AnnData
 from mudata import MuData
 
 from scmoe.model._features import program_scores, to_numpy
@@ -12,7 +13,10 @@ from scmoe.model._fitted import BATCH_SIZE, Chunk, Fitted, FittedModel, query
 
 @torch.no_grad()
 def get_mapping_score(
-    self: FittedModel, adata: MuData | None = None, indices: Sequence[int] | None = None, batch_size: int = BATCH_SIZE
+    self: FittedModel,
+    adata: MuData | AnnData | None = None,
+    indices: Sequence[int] | None = None,
+    batch_size: int = BATCH_SIZE,
 ) -> np.ndarray:
     """How well cells fit those that the model was trained on.
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from anndata import AnnData
 from mudata import MuData
 
 from scmoe.model._embed import embedding_of, state_of
@@ -54,7 +55,7 @@ class Results:
 @torch.no_grad()
 def get_results(
     self: FittedModel,
-    adata: MuData | None = None,
+    adata: MuData | AnnData | None = None,
     indices: Sequence[int] | None = None,
     batch_size: int = BATCH_SIZE,
     *,

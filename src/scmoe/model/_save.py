@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 import numpy as np
 import pandas as pd
 import torch
+from anndata import AnnData
 from mudata import MuData
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
@@ -20,6 +21,7 @@ from torch import Tensor
 from scmoe.data._dataset import MosaicDataset
 from scmoe.data._manager import SetupField
 from scmoe.data._setup import Setup
+from scmoe.datasets._anndata import as_mudata
 from scmoe.io._files import atomic_dir
 from scmoe.model._base import SETTINGS, WEIGHTS, BaseModel, TrainingRecord
 from scmoe.model._fitted import FittedModel
@@ -80,7 +82,7 @@ def write_folder(
         (folder / SETTINGS).write_text(json.dumps(content, indent=1))
 
 
-def load_model(cls: type[M], path: Path, adata: MuData | None) -> M:
+def load_model(cls: type[M], path: Path, adata: MuData | AnnData | None) -> M:
     """See `scmoe.model.SCMOE.load`."""
     path = path.expanduser()
     settings, state = read_folder(cls, path)
@@ -96,8 +98,9 @@ def load_model(cls: type[M], path: Path, adata: MuData | None) -> M:
         model.readouts = Readouts.from_arrays({name: array.numpy() for name, array in arrays.items()})
     model.record, model.is_trained_ = record, True
     if adata is not None:
-        MosaicDataset(adata, model.setup)  # raises if the data do not fit
-        model._adata = adata
+        mdata = as_mudata(adata, model)
+        MosaicDataset(mdata, model.setup)  # raises if the data do not fit
+        model._adata = mdata
     return model
 
 

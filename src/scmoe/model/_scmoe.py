@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from anndata import AnnData
 from mudata import MuData
 
 from scmoe._check import check_mdata
@@ -13,6 +14,7 @@ from scmoe._keys import HIGHLY_VARIABLE, UNKNOWN_LABEL
 from scmoe.data._covariates import n_covariates
 from scmoe.data._manager import MosaicManager, SetupField, setup_table
 from scmoe.data._setup import Setup
+from scmoe.datasets._anndata import as_mudata, writable
 from scmoe.model._adapt import adapt
 from scmoe.model._base import checked_seed
 from scmoe.model._embed import get_latent_representation
@@ -46,7 +48,7 @@ class SCMOE(FittedModel):
     Parameters
     ----------
     adata
-        A MuData set up with `setup_mudata`.
+        A MuData or AnnData set up with `setup_mudata`.
     registry
         In place of data: the registry of a saved model. Used by `load`.
     pretrained
@@ -81,7 +83,7 @@ class SCMOE(FittedModel):
 
     def __init__(
         self,
-        adata: MuData | None = None,
+        adata: MuData | AnnData | None = None,
         registry: dict | None = None,
         *,
         pretrained: str | Path | None = None,
@@ -93,7 +95,7 @@ class SCMOE(FittedModel):
             network_kwargs["gene_encoder"] = asdict(encoder.config)
         self.config = from_keywords(NetworkConfig, network_kwargs)
         seed = checked_seed(seed)
-        super().__init__(adata, registry)
+        super().__init__(as_mudata(adata), registry)
         state = self.registry["field_registries"][SetupField.registry_key]["state_registry"]
         self.setup, self.seed = Setup(**state), seed
         with torch.random.fork_rng(devices=[]):
@@ -162,7 +164,7 @@ class SCMOE(FittedModel):
     @classmethod
     def setup_mudata(
         cls,
-        mdata: MuData,
+        mdata: MuData | AnnData,
         *,
         modalities: Sequence[str] | None = None,
         layers: Mapping[str, str | None] | None = None,
@@ -182,7 +184,8 @@ class SCMOE(FittedModel):
         Parameters
         ----------
         mdata
-            Multi-modal data; cells may lack modalities, and values may be NaN (except in counts).
+            Multi-modal data; cells may lack modalities, and values may be NaN (except in counts). Or an AnnData, which
+            is one modality.
         modalities
             Names of the modalities to use, in this order; None: all but those that `scmoe.pp.prepare` set aside.
         layers
@@ -206,7 +209,7 @@ class SCMOE(FittedModel):
         Raises
         ------
         TypeError
-            Not a MuData.
+            Neither a MuData nor an AnnData.
         KeyError
             A modality, layer or column that does not exist.
         ValueError
@@ -223,34 +226,30 @@ class SCMOE(FittedModel):
             "unlabeled_category": unlabeled_category,
             "use_var": use_var,
         }
-        check_mdata(mdata, modalities)
-        if mdata.is_view:
-            raise ValueError("mdata is a view of another MuData. Call mdata = mdata.copy() first.")
-        manager = MosaicManager([SetupField(arguments)], cls._get_setup_method_args(cls=cls, mdata=mdata, **arguments))
-        manager.register_fields(mdata)
-        cls.register_manager(manager)
+        with writable(mdata) as data:
+            check_mdata(data, modalities)
+            if data.is_view:
+                raise ValueError("mdata is a view of another MuData. Call mdata = mdata.copy() first.")
+            manager = MosaicManager(
+                [SetupField(arguments)], cls._get_setup_method_args(cls=cls, mdata=data, **arguments)
+            )
+            manager.register_fields(data)
+            cls.register_manager(manager)
 
     @classmethod
-    def setup_anndata(cls, adata: Any, **kwargs: Any) -> None:
-        """Refuse an AnnData: use `setup_mudata`, with ``mudata.MuData({"rna": adata})`` for a single modality.
+    def setup_anndata(cls, adata: AnnData, **kwargs: Any) -> None:
+        """Tell scmoe where the data are, as `setup_mudata`, which takes an AnnData too.
 
         Parameters
         ----------
         adata
-            Single-modality data.
+            Data of one modality, named by the type of its features (``var["feature_types"]``), or ``"rna"``.
         **kwargs
-            Ignored.
-
-        Raises
-        ------
-        TypeError
-            Always.
+            As in `setup_mudata`.
         """
-        raise TypeError(
-            'SCMOE reads a MuData. Wrap the AnnData as mudata.MuData({"rna": adata}) and call setup_mudata.'
-        )
+        cls.setup_mudata(adata, **kwargs)
 
-    def adapt(self, mdata: MuData) -> "SCMOE":
+    def adapt(self, mdata: MuData | AnnData) -> "SCMOE":
         """A copy of the model that knows the batches of a query, so that their effects are taken out of the embedding.
 
         In closed form: the kinds of cells that the model knows stay where they are, and the query's cells of each kind
@@ -273,7 +272,7 @@ class SCMOE(FittedModel):
         ValueError
             The model was trained without a `batch_key`, the query has no new batch, or too few cells of one.
         """
-        fitted = adapt(self.fitted, mdata)
+        fitted = adapt(self.fitted, as_mudata(mdata, self))
         model = type(self)(registry=registry_of(fitted.setup), seed=self.seed, **asdict(self.config))
         model.module, model.readouts = fitted.network, fitted.readouts
         model.record, model.is_trained_ = self.record, True
@@ -301,7 +300,7 @@ class SCMOE(FittedModel):
         save_model(self, Path(dir_path), overwrite=overwrite)
 
     @classmethod
-    def load(cls, dir_path: str | Path, adata: MuData | None = None) -> "SCMOE":
+    def load(cls, dir_path: str | Path, adata: MuData | AnnData | None = None) -> "SCMOE":
         """Read a model that `save` wrote.
 
         Parameters

@@ -10,6 +10,7 @@ from matplotlib.ticker import StrMethodFormatter
 from mudata import MuData
 
 from scmoe._keys import ABLATION, DEFAULT_KEY
+from scmoe.datasets._anndata import reads_anndata
 from scmoe.explain._groups import ALL_CELLS
 from scmoe.pl._heatmap import heatmap
 from scmoe.pl._save import finish
@@ -22,6 +23,7 @@ CHANCE = 2.0
 HOW_LABELS = {"hide": "absent", "permute": "of another cell"}
 
 
+@reads_anndata
 def ablation(
     mdata: MuData,
     *,

@@ -12,6 +12,7 @@ from matplotlib.patches import Patch
 from mudata import MuData
 
 from scmoe._keys import ATTRIBUTION, ATTRIBUTION_SUMMARY, DEFAULT_KEY
+from scmoe.datasets._anndata import reads_anndata
 from scmoe.pl._axes import grid_shape
 from scmoe.pl._save import finish
 from scmoe.pl._tables import check_in_table, stored_table
@@ -21,6 +22,7 @@ LOG_ODDS = "log-odds"
 MAX_TARGETS, N_COLUMNS = 6, 3
 
 
+@reads_anndata
 def attribution(
     mdata: MuData,
     targets: str | Sequence[str] | None = None,

@@ -6,6 +6,7 @@ from matplotlib.axes import Axes
 from mudata import MuData
 
 from scmoe._keys import DEFAULT_KEY, DELETION, DELETION_SUMMARY
+from scmoe.datasets._anndata import reads_anndata
 from scmoe.pl._axes import axes_or_new, legend_beside
 from scmoe.pl._save import finish
 from scmoe.pl._tables import check_in_table, stored_table
@@ -14,6 +15,7 @@ FUNCTION = "scmoe.tl.deletion"
 COLORS = {"attribution": "C3", "correlation": "C0", "random": "0.5"}
 
 
+@reads_anndata
 def deletion(
     mdata: MuData,
     target: str | None = None,

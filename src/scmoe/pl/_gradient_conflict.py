@@ -11,6 +11,7 @@ from matplotlib.colors import Normalize
 from mudata import MuData
 
 from scmoe._keys import DEFAULT_KEY, GRADIENT_CONFLICT
+from scmoe.datasets._anndata import reads_anndata
 from scmoe.pl._axes import axes_or_new, legend_beside
 from scmoe.pl._heatmap import heatmap
 from scmoe.pl._save import finish
@@ -25,6 +26,7 @@ DEFINITION_LABELS = {
 }
 
 
+@reads_anndata
 def gradient_conflict(
     mdata: MuData,
     *,

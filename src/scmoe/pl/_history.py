@@ -8,6 +8,7 @@ from matplotlib.ticker import MaxNLocator
 from mudata import MuData
 
 from scmoe._keys import DEFAULT_KEY, HISTORY
+from scmoe.datasets._anndata import reads_anndata
 from scmoe.pl._axes import axes_or_new
 from scmoe.pl._save import finish
 from scmoe.pl._tables import stored_table
@@ -19,6 +20,7 @@ TOTAL_LOSSES = {
 """Their labels: the two are sums of different terms, so their levels cannot be compared."""
 
 
+@reads_anndata
 def history(
     mdata: MuData,
     *,

@@ -16,11 +16,13 @@ from scipy.sparse import issparse
 
 from scmoe._check import layer_names
 from scmoe._keys import DEFAULT_KEY, Keys, column_name
+from scmoe.datasets._anndata import reads_anndata
 from scmoe.metrics._features import feature_scores
 from scmoe.pl._axes import grid_shape
 from scmoe.pl._save import finish
 
 
+@reads_anndata
 def imputed(
     mdata: MuData,
     *,

@@ -12,9 +12,11 @@ from scipy import sparse
 from scmoe._check import check_counts, check_mdata
 from scmoe._keys import COUNTS_LAYER, SET_ASIDE
 from scmoe._log import logger
+from scmoe.datasets._anndata import takes_anndata
 from scmoe.pp._kind import decide_kind
 
 NEGATIVE, DOUBLET, SEVERAL = "Negative", "Doublet", "Several"
+TAG_KINDS = ("tags", "guides")
 ASSIGNABLE = ("hashtag", "tag", "guide")
 """Reasons in ``var["scmoe_set_aside"]`` of features that say something of a cell."""
 MIN_GUIDE_COUNT = 3
@@ -23,8 +25,13 @@ MIN_GUIDE_SHARE = 0.8
 """Share of the molecules of all guides that the guide of a cell with one guide has at least."""
 
 
+@takes_anndata
 def assign_tags(
-    mdata: MuData, modality: str, *, features: Sequence[str] | None = None, key_added: str | None = None
+    mdata: MuData,
+    modality: str | None = None,
+    *,
+    features: Sequence[str] | None = None,
+    key_added: str | None = None,
 ) -> None:
     """Write which hashtag (or guide) a cell has.
 
@@ -36,12 +43,12 @@ def assign_tags(
     mdata
         Data with the counts of the tags.
     modality
-        Where these are.
+        Where these are. None: the only modality, or the only one that `scmoe.pp.prepare` takes for tags or guides.
     features
         Their names. None: those that `scmoe.pp.prepare` set aside as hashtags or guides, or all of a modality that
         holds nothing else.
     key_added
-        Name of the column; `modality` by default.
+        Name of the column; that of the modality by default.
 
     Returns
     -------
@@ -63,9 +70,7 @@ def assign_tags(
     >>> mdata = scmoe.datasets.read("sample.h5")  # doctest: +SKIP
     >>> scmoe.pp.assign_tags(mdata, "hto", key_added="sample")  # doctest: +SKIP
     """
-    names = check_mdata(mdata)
-    if modality not in names:
-        raise KeyError(f"There is no modality {modality!r}; the MuData has {', '.join(names)}.")
+    modality = _modality(mdata, modality)
     key = modality if key_added is None else key_added
     if key in mdata.obs:
         raise ValueError(f"mdata.obs has a column {key!r} already. Choose another key_added, or delete the column.")
@@ -83,6 +88,19 @@ def assign_tags(
     logger.info("%s: %s", key, ", ".join(f"{name} {n}" for name, n in sizes.items()))
 
 
+def _modality(mdata: MuData, modality: str | None) -> str:
+    """The modality asked for, or the one that there is."""
+    names = check_mdata(mdata)
+    if modality is None:
+        tagged = [name for name in names if decide_kind(name, mdata.mod[name], mdata.mod[name].X).kind in TAG_KINDS]
+        if len(tagged or names) != 1:
+            raise ValueError(f"Name the modality that holds the tags; the MuData has {', '.join(tagged or names)}.")
+        return (tagged or names)[0]
+    if modality not in names:
+        raise KeyError(f"There is no modality {modality!r}; the MuData has {', '.join(names)}.")
+    return modality
+
+
 def _tags_of(modality: str, adata: AnnData, features: Sequence[str] | None) -> tuple[list[str], bool]:
     """Names of the tags, and whether they are guides."""
     kind = decide_kind(modality, adata, adata.X).kind
@@ -91,7 +109,7 @@ def _tags_of(modality: str, adata: AnnData, features: Sequence[str] | None) -> t
         if unknown := [name for name in features if name not in names]:
             raise KeyError(f"mdata[{modality!r}] has no feature {unknown[0]!r}; found {', '.join(names[:5])}, ...")
         chosen, is_guide = list(features), kind == "guides"
-    elif kind in ("tags", "guides"):
+    elif kind in TAG_KINDS:
         chosen, is_guide = list(names), kind == "guides"
     else:
         reason = adata.var[SET_ASIDE].astype(str) if SET_ASIDE in adata.var else pd.Series("", index=adata.var_names)

@@ -15,6 +15,7 @@ from scmoe.pp._kind import COUNT_KINDS, SET_ASIDE_KINDS, Decision, decide_kind, 
 from scmoe.pp._missing import Panels, find_panels, panels_of_mask
 from scmoe.pp._normalize import MIN_CENTERED, clr, log_normalize, totals
 from scmoe.pp._set_aside import choose_set_aside
+from scmoe.pp._source import RAW, Source, find_source
 from scmoe.pp._values import judge
 from scmoe.pp._variable import choose_variable
 
@@ -36,6 +37,8 @@ class Prepared(NamedTuple):
     """All that is to be written into one modality."""
 
     adata: AnnData
+    source: Source
+    """Where the values come from."""
     counts: Matrix | None
     values: Matrix
     set_aside: dict[str, str]
@@ -62,15 +65,17 @@ def prepare_modality(name: str, adata: AnnData, obs: pd.DataFrame, settings: Set
         What the user says.
     """
     adata = adata.copy() if adata.is_view else adata
-    has_counts = COUNTS_LAYER in adata.layers
-    where, matrix = (f"layers['{COUNTS_LAYER}']", adata.layers[COUNTS_LAYER]) if has_counts else ("X", adata.X)
+    source = find_source(name, adata)
+    where, matrix = source.where, source.matrix
     check_array(matrix, name, where)
     decision = _decide(name, adata, matrix, where, settings.kinds.get(name))
     if decision.kind not in COUNT_KINDS:
-        if has_counts and name not in settings.kinds:
+        if not source.is_x and name not in settings.kinds:
             check_counts(matrix, name, where, adata.obs_names, adata.var_names)
         # These kinds have no raw counts: what a user put into X is what counts.
         where, matrix = "X", adata.X
+    elif where != f"layers[{COUNTS_LAYER!r}]" and source.counts_are_in:
+        logger.info(source.counts_are_in)
     place = (name, where, adata.obs_names, adata.var_names)
     record = {
         "kind": decision.kind,
@@ -80,7 +85,7 @@ def prepare_modality(name: str, adata: AnnData, obs: pd.DataFrame, settings: Set
         "n_cells": adata.n_obs,
         "n_features": adata.n_vars,
     }
-    nothing = Prepared(adata, None, matrix, {}, pd.DataFrame(), None, None, record)
+    nothing = Prepared(adata, source, None, matrix, {}, pd.DataFrame(), None, None, record)
     if decision.kind in SET_ASIDE_KINDS:
         check_array(matrix, *place[:2])
         return nothing
@@ -162,7 +167,8 @@ def _normalized(prepared: Prepared, name: str, obs: pd.DataFrame, settings: Sett
     else:
         shared = is_used & ~panels.missing.any(0)
         over = shared if shared.sum() >= MIN_SHARED * adata.n_vars else is_used
-        values = log_normalize(counts, None if over.all() else over)
+        total = totals(adata.raw.X) if prepared.source.where == RAW and adata.raw.n_vars > adata.n_vars else None
+        values = log_normalize(counts, None if over.all() else over, total)
         steps = ["total 10000 per cell" + ("" if over.all() else f" over {int(over.sum())} features"), "log1p"]
     n_empty = int((totals(counts) == 0).sum())
     how = settings.missing if isinstance(settings.missing, str) else ("mask" if name in settings.missing else "auto")

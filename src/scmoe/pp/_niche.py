@@ -11,11 +11,13 @@ from scipy import sparse
 from scmoe._check import check_array, check_mdata
 from scmoe._keys import MADE_BY_NICHE, PREPARE, SPATIAL, UNS_ROOT
 from scmoe._log import logger
+from scmoe.datasets._anndata import takes_anndata
 from scmoe.io._quiet import quiet_mudata
 from scmoe.io._uns import to_uns
 from scmoe.pp._spatial import batches_of, coordinates_of, weights_within
 
 
+@takes_anndata
 def niche(
     mdata: MuData,
     *,

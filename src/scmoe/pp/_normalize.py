@@ -10,7 +10,7 @@ MIN_CENTERED = 3
 """Proteins from which a cell is centered on their mean; of fewer, the mean is mostly the signal itself."""
 
 
-def log_normalize(counts: Matrix, over: np.ndarray | None = None) -> Matrix:
+def log_normalize(counts: Matrix, over: np.ndarray | None = None, total: np.ndarray | None = None) -> Matrix:
     """Scale each cell to a total of 10 000 and take log1p; a cell without counts stays at 0.
 
     Parameters
@@ -19,12 +19,14 @@ def log_normalize(counts: Matrix, over: np.ndarray | None = None) -> Matrix:
         Cells x features, dense or CSR; NaN where missing; not changed.
     over
         (features,) which the total ranges over; None: all.
+    total
+        (cells,) the totals, where they range over features that are not here; None: as above.
 
     Returns
     -------
     Same shape, float32, dense or CSR as given; NaN where missing.
     """
-    total = totals(counts, over)
+    total = totals(counts, over) if total is None else total
     scale = np.divide(TARGET_TOTAL, total, out=np.zeros_like(total), where=total > 0)
     if not sparse.issparse(counts):
         return np.log1p(counts * scale[:, None]).astype(np.float32)

@@ -9,6 +9,7 @@ from mudata import MuData
 from scmoe._check import check_mdata
 from scmoe._keys import COUNTS_LAYER, HIGHLY_VARIABLE, MADE_BY_NICHE, MISSING, PANEL, PREPARE, SET_ASIDE, UNS_ROOT
 from scmoe._log import logger
+from scmoe.datasets._anndata import takes_anndata
 from scmoe.datasets._cells import all_obs, column_of
 from scmoe.io._quiet import quiet_mudata
 from scmoe.io._uns import to_uns
@@ -16,9 +17,11 @@ from scmoe.pp._kind import KINDS, SET_ASIDE_KINDS
 from scmoe.pp._missing import check_missing
 from scmoe.pp._modality import Prepared, Settings, prepare_modality
 from scmoe.pp._set_aside import check_set_aside
+from scmoe.pp._source import keep_original
 from scmoe.pp._variable import check_n_top
 
 
+@takes_anndata
 def prepare(
     mdata: MuData,
     *,
@@ -179,6 +182,7 @@ def _write(mdata: MuData, name: str, result: Prepared) -> None:
     if adata is not mdata.mod[name]:
         mdata.mod[name] = adata
     if result.counts is not None:
+        keep_original(name, adata, result.source, result.values)
         adata.layers[COUNTS_LAYER] = result.counts
         adata.X = result.values
     if result.set_aside or SET_ASIDE in adata.var:

@@ -7,6 +7,7 @@ import numpy as np
 from mudata import MuData
 
 from scmoe._keys import ABLATION, DEFAULT_KEY
+from scmoe.datasets._anndata import takes_anndata
 from scmoe.explain._ablation import ablation_table
 from scmoe.tl._tables import groups_of, knows_split, write_uns
 
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from scmoe.model._scmoe import SCMOE
 
 
+@takes_anndata
 def ablation(
     mdata: MuData,
     model: "SCMOE",

@@ -9,14 +9,17 @@ from mudata import MuData
 
 from scmoe._keys import ANNOTATION, DEFAULT_KEY, UNKNOWN_LABEL, Keys
 from scmoe._log import logger
+from scmoe.datasets._anndata import takes_anndata
 from scmoe.readout._hierarchy import roll_up
-from scmoe.tl._tables import drop_columns, storable_frame, write_uns
+from scmoe.tl._tables import storable_frame, write_uns
+from scmoe.tl._write import drop_columns, write_obs, write_obsm
 
 if TYPE_CHECKING:
     from scmoe.model._labels import Annotation
     from scmoe.model._scmoe import SCMOE
 
 
+@takes_anndata
 def annotate(
     mdata: MuData,
     model: "SCMOE",
@@ -54,12 +57,13 @@ def annotate(
     Returns
     -------
     None
-        Removes what an earlier call wrote, then writes to ``mdata.obs`` ``"{key_added}_label"`` (categorical),
+        Removes what an earlier call wrote, then writes to ``obs`` of `mdata` and of each modality
+        ``"{key_added}_label"`` (categorical),
         ``"{key_added}_label_confidence"`` (the probability of the most probable label, which is not shown where it was
         declined), ``"{key_added}_label_second"`` and ``"{key_added}_label_second_confidence"`` (the second most
         probable), ``"{key_added}_unknown_score"`` (see `scmoe.model.SCMOE.get_unknown_score`), and with `hierarchy`
         ``"{key_added}_label_rollup"`` (the lowest label or parent that reaches `rollup_confidence`; `reject_label`
-        where not even a root does) and ``"{key_added}_label_rollup_confidence"``; to ``mdata.obsm``
+        where not even a root does) and ``"{key_added}_label_rollup_confidence"``; to ``obsm`` of both
         ``"{key_added}_label_probability"`` (a frame, cells x labels; ``/`` in a label becomes ``_``); and to
         ``mdata.uns[key_added]["annotation"]`` ``"coverage"``, ``"threshold"`` (of the trust, 1 - coverage),
         ``"achieved_coverage"`` (share of these cells that have a label), ``"expected_accuracy"`` (of cells that have
@@ -121,9 +125,8 @@ def write_annotation(
         columns[keys.label_rollup] = _categorical(chosen, names, reject_label)
         columns[keys.label_rollup_confidence] = confidence
     drop_columns(mdata, keys.of_labels())
-    for name, column in columns.items():
-        mdata.obs[name] = column
-    mdata.obsm[keys.label_probability] = storable_frame(annotation.probability, mdata, labels)
+    write_obs(mdata, columns)
+    write_obsm(mdata, keys.label_probability, storable_frame(annotation.probability, mdata, labels))
     accuracy = float(annotation.expected_accuracy[kept].mean()) if kept.any() else float("nan")
     record = {
         "coverage": coverage,

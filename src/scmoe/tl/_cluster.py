@@ -9,12 +9,15 @@ from mudata import MuData
 from sklearn.cluster import KMeans
 
 from scmoe._keys import DEFAULT_KEY, Keys
+from scmoe.datasets._anndata import takes_anndata
 from scmoe.tl._neighbors import neighbor_graph, stored_embedding
+from scmoe.tl._write import write_obs
 
 if TYPE_CHECKING:
     from scmoe.model._scmoe import SCMOE
 
 
+@takes_anndata
 def cluster(
     mdata: MuData,
     model: "SCMOE | None" = None,
@@ -48,7 +51,8 @@ def cluster(
     Returns
     -------
     None
-        Writes ``mdata.obs["{key_added}_cluster"]``, a categorical; clusters are numbered by size, largest first.
+        Writes ``obs["{key_added}_cluster"]`` of `mdata` and of each modality, a categorical; clusters are numbered by
+        size, largest first.
 
     Raises
     ------
@@ -69,7 +73,7 @@ def cluster(
     else:
         embedding = stored_embedding(mdata, key_added)
         labels = leiden(embedding, resolution, seed) if method == "leiden" else kmeans(embedding, n_clusters, seed)
-    mdata.obs[Keys(name=key_added).cluster] = numbered_by_size(labels)
+    write_obs(mdata, {Keys(name=key_added).cluster: numbered_by_size(labels)})
 
 
 def leiden(embedding: np.ndarray, resolution: float, seed: int) -> np.ndarray:

@@ -10,6 +10,7 @@ from tqdm.auto import tqdm
 
 from scmoe._keys import DEFAULT_KEY, DELETION, DELETION_SUMMARY
 from scmoe.data._dataset import MosaicDataset
+from scmoe.datasets._anndata import takes_anndata
 from scmoe.explain._attribution import deletion_table
 from scmoe.explain._correlation import correlate
 from scmoe.model.explain._attribution import MAX_MEMORY, N_STEPS, Method
@@ -25,6 +26,7 @@ N_CELLS = 200
 """Cells that a target is tested in; of more, a random subset."""
 
 
+@takes_anndata
 def deletion(
     mdata: MuData,
     model: "SCMOE",

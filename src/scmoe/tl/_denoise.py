@@ -6,12 +6,14 @@ from typing import TYPE_CHECKING
 from mudata import MuData
 
 from scmoe._keys import DEFAULT_KEY, Keys
+from scmoe.datasets._anndata import takes_anndata
 from scmoe.tl._tables import as_layer
 
 if TYPE_CHECKING:
     from scmoe.model._scmoe import SCMOE
 
 
+@takes_anndata
 def denoise(
     mdata: MuData,
     model: "SCMOE",

@@ -6,12 +6,15 @@ import numpy as np
 from mudata import MuData
 
 from scmoe._keys import DEFAULT_KEY, Keys
+from scmoe.datasets._anndata import takes_anndata
+from scmoe.tl._write import write_obsm
 
 if TYPE_CHECKING:
     from scmoe.model._results import Results
     from scmoe.model._scmoe import SCMOE
 
 
+@takes_anndata
 def embed(mdata: MuData, model: "SCMOE", *, key_added: str = DEFAULT_KEY) -> None:
     """Write the joint embedding of the cells, and the state of each of their modalities.
 
@@ -27,10 +30,11 @@ def embed(mdata: MuData, model: "SCMOE", *, key_added: str = DEFAULT_KEY) -> Non
     Returns
     -------
     None
-        Writes ``mdata.obsm["X_{key_added}"]`` (cells x n_hidden, float32) and, for each modality,
-        ``mdata.mod[m].obsm["X_{key_added}"]`` (its cells x n_hidden). No label has shaped these. A model with labels
-        also writes ``mdata.obsm["X_{key_added}_labeled"]``, cells x (n_hidden + labels), in which what the labels say
-        shapes the neighborhoods (see `scmoe.model.SCMOE.get_latent_representation`).
+        Writes ``mdata.obsm["X_{key_added}"]`` (cells x n_hidden, float32), and the same rows for the cells of each
+        modality to ``mdata.mod[m].obsm["X_{key_added}"]``, where scanpy finds them beside the features. The state of
+        the modality alone is ``mdata.mod[m].obsm["{key_added}_state"]`` (its cells x n_hidden). No label has shaped
+        these. A model with labels also writes ``obsm["X_{key_added}_labeled"]`` to both, cells x (n_hidden + labels),
+        in which what the labels say shapes the neighborhoods (see `scmoe.model.SCMOE.get_latent_representation`).
 
     Raises
     ------
@@ -44,10 +48,10 @@ def write_embedding(mdata: MuData, results: "Results", key_added: str) -> None:
     """Write the embedding and the states of `results`, which are of the cells of `mdata`."""
     keys = Keys(name=key_added)
     if results.labeled_embedding is not None:
-        mdata.obsm[keys.labeled_embedding] = results.labeled_embedding
-    mdata.obsm[keys.embedding] = results.embedding
+        write_obsm(mdata, keys.labeled_embedding, results.labeled_embedding)
+    write_obsm(mdata, keys.embedding, results.embedding)
     for name, state in results.states.items():
-        mdata.mod[name].obsm[keys.embedding] = rows_of(mdata, name, state)
+        mdata.mod[name].obsm[keys.state] = rows_of(mdata, name, state)
 
 
 def rows_of(mdata: MuData, modality: str, values: np.ndarray) -> np.ndarray:

@@ -6,6 +6,7 @@ from mudata import MuData
 
 from scmoe._keys import DEFAULT_KEY, EXPERT_CARDS
 from scmoe.data._dataset import MosaicDataset
+from scmoe.datasets._anndata import takes_anndata
 from scmoe.explain._permutation import N_PERMUTATIONS
 from scmoe.explain.experts._cards import N_TOP, expert_cards_table
 from scmoe.tl._feature_chunks import feature_chunks
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from scmoe.model._scmoe import SCMOE
 
 
+@takes_anndata
 def expert_cards(
     mdata: MuData,
     model: "SCMOE",

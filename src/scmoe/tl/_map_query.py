@@ -9,9 +9,11 @@ from mudata import MuData
 from scmoe._keys import DEFAULT_KEY, QUERY, Keys
 from scmoe._log import logger
 from scmoe.data._setup import Setup
+from scmoe.datasets._anndata import takes_anndata
 from scmoe.tl._annotate import write_annotation
 from scmoe.tl._embed import write_embedding
-from scmoe.tl._tables import check_results, drop_results, write_uns
+from scmoe.tl._tables import check_results, write_uns
+from scmoe.tl._write import drop_results, write_obs
 
 if TYPE_CHECKING:
     from scmoe.model._results import Results
@@ -22,6 +24,7 @@ LOW_SCORE = 0.05
 """Mapping scores below this are counted in the log."""
 
 
+@takes_anndata
 def map_query(mdata: MuData, model: "SCMOE", *, adapt: bool = False, key_added: str = DEFAULT_KEY) -> "SCMOE":
     """Map new cells with a trained model; nothing is trained.
 
@@ -46,9 +49,10 @@ def map_query(mdata: MuData, model: "SCMOE", *, adapt: bool = False, key_added: 
         The model that was used: `model` itself, or adapted to the new batches. The mapping score is that of `model`;
         NaN for a model with patch tokens, which has none. Removes earlier results under `key_added`, then writes what
         `scmoe.tl.embed` and, if the model has labels, `scmoe.tl.annotate` write;
-        ``mdata.obs["{key_added}_mapping_score"]`` (see `scmoe.model.SCMOE.get_mapping_score`); and
-        ``mdata.uns[key_added]["query"]`` with ``"features"``, a frame with the columns ``modality``, ``n_found`` and
-        ``n_model`` (features of the model that the query has, and all), ``"absent_modalities"`` and ``"new_batches"``.
+        ``obs["{key_added}_mapping_score"]`` of `mdata` and of each modality (see
+        `scmoe.model.SCMOE.get_mapping_score`); and ``mdata.uns[key_added]["query"]`` with ``"features"``, a frame with
+        the columns ``modality``, ``n_found`` and ``n_model`` (features of the model that the query has, and all),
+        ``"absent_modalities"`` and ``"new_batches"``.
 
     Raises
     ------
@@ -67,7 +71,7 @@ def map_query(mdata: MuData, model: "SCMOE", *, adapt: bool = False, key_added: 
     write_embedding(mdata, results, key_added)
     if results.annotation is not None:
         write_annotation(mdata, results.annotation, model.setup.labels, key_added=key_added)
-    mdata.obs[Keys(name=key_added).mapping_score] = score
+    write_obs(mdata, {Keys(name=key_added).mapping_score: score})
     write_uns(mdata, key_added, **{QUERY: describe_query(model.setup, results, new_batches)})
     if new_batches:
         logger.info("query: batches that the model does not know: %s", ", ".join(new_batches))

@@ -1,6 +1,6 @@
 """What the table-writing verbs share."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -11,7 +11,7 @@ from anndata.utils import make_index_unique
 from mudata import MuData
 
 from scmoe._check import check_mdata
-from scmoe._keys import PREPARE, UNS_ROOT, Keys, column_name
+from scmoe._keys import UNS_ROOT, Keys, column_name
 from scmoe.io._uns import to_uns
 
 if TYPE_CHECKING:
@@ -80,32 +80,6 @@ def check_free(data: MuData | AnnData, name: str) -> None:
         raise ValueError(
             f"{where}.uns[{name!r}] must be free for results; found a {type_name}. Rename it or key_added."
         )
-
-
-def drop_results(mdata: MuData, key: str) -> None:
-    """Remove what an earlier model wrote under this key, so that nothing stale stands beside the new results."""
-    keys = Keys(name=key)
-    columns = (keys.cluster, keys.mapping_score, *keys.of_labels())
-    arrays = (keys.embedding, keys.labeled_embedding, keys.router, keys.label_probability, keys.denoised)
-    drop_columns(mdata, columns)
-    adatas = [mdata.mod[name] for name in mdata.mod]
-    for mapping in (mdata.obsm, *(adata.obsm for adata in adatas), *(adata.layers for adata in adatas)):
-        # anndata 0.13 keeps X among the layers, under the key None.
-        names = [name for name in mapping if name is not None]
-        for name in names:
-            if name in arrays or keys.is_imputed(name, list(mdata.mod)):
-                del mapping[name]
-    if key in mdata.uns:
-        remainder = {name: value for name, value in mdata.uns.pop(key).items() if name == PREPARE}
-        if remainder:
-            mdata.uns[key] = remainder
-
-
-def drop_columns(mdata: MuData, names: Iterable[str]) -> None:
-    """Take columns out of ``mdata.obs``, as far as it has them."""
-    for name in names:
-        if name in mdata.obs:
-            del mdata.obs[name]
 
 
 @contextmanager

@@ -7,20 +7,23 @@ from typing import TYPE_CHECKING, Any
 from mudata import MuData
 
 from scmoe._keys import DEFAULT_KEY, DIAGNOSTICS, HIGHLY_VARIABLE, HISTORY, PARAMS, UNKNOWN_LABEL
+from scmoe.datasets._anndata import takes_anndata
 from scmoe.io._storable import warn_of_unstorable
 from scmoe.losses._class_balance import DEFAULT_BALANCE, ClassBalance
 from scmoe.tl._annotate import write_annotation
 from scmoe.tl._cluster import cluster
 from scmoe.tl._embed import write_embedding
-from scmoe.tl._tables import check_results, drop_results, uns_kept_on_error, write_uns
-
-LISTS_OF_FEATURES = ("feature_names", "total_features", "detection")
-"""Entries of a setup that have as many items as there are features; a model's file keeps them."""
+from scmoe.tl._tables import check_results, uns_kept_on_error, write_uns
+from scmoe.tl._write import drop_results
 
 if TYPE_CHECKING:
     from scmoe.model._scmoe import SCMOE
 
+LISTS_OF_FEATURES = ("feature_names", "total_features", "detection")
+"""Entries of a setup that have as many items as there are features; a model's file keeps them."""
 
+
+@takes_anndata
 def train(
     mdata: MuData,
     *,

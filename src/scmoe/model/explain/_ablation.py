@@ -6,6 +6,7 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 import torch
+from anndata import AnnData
 from mudata import MuData
 
 from scmoe.data._dataset import MosaicDataset
@@ -35,7 +36,7 @@ class Ablated(NamedTuple):
 @torch.no_grad()
 def get_ablation(
     self: FittedModel,
-    adata: MuData | None = None,
+    adata: MuData | AnnData | None = None,
     indices: Sequence[int] | None = None,
     batch_size: int = BATCH_SIZE,
     *,

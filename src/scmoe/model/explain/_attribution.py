@@ -5,6 +5,7 @@ from typing import Literal, NamedTuple, get_args
 
 import numpy as np
 import torch
+from anndata import AnnData
 from mudata import MuData
 from torch import Tensor
 
@@ -49,7 +50,7 @@ class MeanAttributions(NamedTuple):
 def get_attributions(
     self: FittedModel,
     target: Target,
-    adata: MuData | None = None,
+    adata: MuData | AnnData | None = None,
     indices: Sequence[int] | None = None,
     *,
     method: Method = "integrated_gradients",
@@ -107,7 +108,7 @@ def get_attributions(
 def get_mean_attributions(
     self: FittedModel,
     target: Target,
-    adata: MuData | None = None,
+    adata: MuData | AnnData | None = None,
     indices: Sequence[int] | None = None,
     *,
     method: Method = "integrated_gradients",

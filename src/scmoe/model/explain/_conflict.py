@@ -6,6 +6,7 @@ from itertools import chain, count, islice
 from typing import Any
 
 import numpy as np
+from anndata import AnnData
 from mudata import MuData
 from tqdm.auto import tqdm
 
@@ -26,7 +27,7 @@ BAR_SECONDS = 10
 
 def get_gradient_conflict(
     self: FittedModel,
-    adata: MuData | None = None,
+    adata: MuData | AnnData | None = None,
     indices: Sequence[int] | None = None,
     definition: Definition = "target",
     n_batches: int = 50,

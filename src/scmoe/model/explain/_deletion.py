@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 import torch
+from anndata import AnnData
 from mudata import MuData
 from torch import Tensor
 
@@ -23,7 +24,7 @@ def get_deletion(
     self: FittedModel,
     target: Target,
     slopes: Mapping[str, np.ndarray],
-    adata: MuData | None = None,
+    adata: MuData | AnnData | None = None,
     indices: Sequence[int] | None = None,
     *,
     method: Method = "integrated_gradients",

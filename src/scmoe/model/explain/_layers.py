@@ -5,6 +5,7 @@ from contextlib import contextmanager
 
 import numpy as np
 import torch
+from anndata import AnnData
 from mudata import MuData
 from torch import Tensor
 
@@ -34,7 +35,7 @@ def layers_of(config: NetworkConfig) -> list[str]:
 def get_activations(
     self: FittedModel,
     layer: str,
-    adata: MuData | None = None,
+    adata: MuData | AnnData | None = None,
     indices: Sequence[int] | None = None,
     batch_size: int = BATCH_SIZE,
 ) -> np.ndarray:
@@ -73,7 +74,7 @@ def get_directions(
     layer: str,
     modality: str,
     shifts: np.ndarray,
-    adata: MuData | None = None,
+    adata: MuData | AnnData | None = None,
     indices: Sequence[int] | None = None,
     batch_size: int = BATCH_SIZE,
 ) -> np.ndarray:
@@ -128,7 +129,7 @@ def get_gradients(
     self: FittedModel,
     target: Target,
     layer: str,
-    adata: MuData | None = None,
+    adata: MuData | AnnData | None = None,
     indices: Sequence[int] | None = None,
     batch_size: int = BATCH_SIZE,
 ) -> np.ndarray:

@@ -5,6 +5,7 @@ from typing import Literal
 
 import numpy as np
 import torch
+from anndata import AnnData
 from mudata import MuData
 from torch import Tensor
 
@@ -17,7 +18,7 @@ KINDS = ("mean", "heads", "rollout")
 @torch.no_grad()
 def get_router_activations(
     self: FittedModel,
-    adata: MuData | None = None,
+    adata: MuData | AnnData | None = None,
     indices: Sequence[int] | None = None,
     kind: Literal["soft", "hard"] = "soft",
     batch_size: int = BATCH_SIZE,
@@ -56,7 +57,7 @@ def get_router_activations(
 @torch.no_grad()
 def get_attention(
     self: FittedModel,
-    adata: MuData | None = None,
+    adata: MuData | AnnData | None = None,
     indices: Sequence[int] | None = None,
     batch_size: int = BATCH_SIZE,
     *,

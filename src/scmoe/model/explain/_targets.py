@@ -8,6 +8,7 @@ from functools import partial
 import numpy as np
 import pandas as pd
 import torch
+from anndata import AnnData
 from mudata import MuData
 from torch import Tensor
 
@@ -80,7 +81,7 @@ def label_target(self: FittedModel, label: str) -> Target:
     return Target(name=label, unit="log-odds", values=lambda chunk: label_log_odds(fitted, chunk)[:, k])
 
 
-def group_targets(self: FittedModel, groups: pd.Series, adata: MuData | None = None) -> dict[str, Target]:
+def group_targets(self: FittedModel, groups: pd.Series, adata: MuData | AnnData | None = None) -> dict[str, Target]:
     """The log-odds of groups of cells that the model was not trained with, such as clusters.
 
     A class-balanced logistic regression learns the groups from the joint embedding; what is explained is how the

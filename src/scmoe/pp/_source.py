@@ -1,0 +1,135 @@
+"""Where the raw counts of a modality are, and what becomes of an ``X`` that was made from them."""
+
+from typing import NamedTuple
+
+import numpy as np
+from anndata import AnnData
+from numpy.typing import NDArray
+from scipy import sparse
+
+from scmoe._check import Matrix, layer_names, looks_like_counts
+from scmoe._keys import COUNTS_LAYER, ORIGINAL_LAYER
+from scmoe._log import logger
+
+OTHER_NAMES = ("raw_counts", "counts_raw", "count", "raw", "umi", "umis", "umi_counts")
+"""Layers, in small letters, that people keep raw counts in. Their values have to be counts, and the name says which:
+``spliced`` holds whole numbers too, and not all of a cell's."""
+RAW = "raw.X"
+N_LOOKED_AT = 100
+"""Cells, evenly from all, by which two matrices are compared."""
+ROUNDING = 1e-4
+"""Of values that single precision and another order of sums give."""
+
+
+class Source(NamedTuple):
+    """Values that a modality is to be prepared from."""
+
+    matrix: Matrix
+    """Cells x features of the modality, in its order."""
+    where: str
+    """The place, as in ``"layers['counts']"``, ``"raw.X"`` or ``"X"``."""
+    counts_are_in: str
+    """For the log: which place was read and why, ``""`` if it is ``X``."""
+
+    @property
+    def is_x(self) -> bool:
+        """Whether ``X`` itself is read, so that nothing is lost if it is replaced."""
+        return self.where == "X"
+
+
+def find_source(name: str, adata: AnnData) -> Source:
+    """The raw counts of a modality: ``layers["counts"]``, else ``X``, else where people usually put them, else ``X``.
+
+    After scaling or normalizing, counts may be left in a layer such as ``"raw_counts"``, or in ``adata.raw``, whose
+    features then have to include those of `adata`. Both are looked at only if ``X`` holds no counts.
+
+    Parameters
+    ----------
+    name
+        Of the modality, for messages.
+    adata
+        The modality; nothing is written to it.
+
+    Returns
+    -------
+    Source
+        Of ``layers["counts"]`` the values are not looked at here.
+    """
+    if COUNTS_LAYER in adata.layers:
+        where = f"layers[{COUNTS_LAYER!r}]"
+        return Source(adata.layers[COUNTS_LAYER], where, f"{name}: the counts are in {where}")
+    if holds_counts(adata.X):
+        return Source(adata.X, "X", "")
+    for layer in sorted(layer_names(adata), key=str):
+        if str(layer).lower() in (COUNTS_LAYER, *OTHER_NAMES) and holds_counts(adata.layers[layer]):
+            where = f"layers[{layer!r}]"
+            return Source(adata.layers[layer], where, f"{name}: X holds no counts; those in {where} are used")
+    columns = _columns_in_raw(adata)
+    if columns is not None and holds_counts(adata.raw.X):
+        extra = adata.raw.n_vars - adata.n_vars
+        rest = f", for the {adata.n_vars} of its {adata.raw.n_vars} features that X has" if extra else ""
+        phrase = f"{name}: X holds no counts; those in raw.X are used{rest}"
+        return Source(adata.raw.X[:, columns], RAW, phrase)
+    return Source(adata.X, "X", "")
+
+
+def keep_original(name: str, adata: AnnData, source: Source, values: Matrix) -> None:
+    """Before ``X`` is replaced: keep it in a layer if it would be lost, and say so.
+
+    It is not lost if it is the source, or the same as the source or as the `values` that are to replace it (of a second
+    call). What is in that layer already is older, and stays.
+
+    Parameters
+    ----------
+    name
+        Of the modality, for the log.
+    adata
+        The modality. Written is ``layers["X_before_prepare"]``.
+    source
+        What `values` were made from.
+    values
+        The new ``X``.
+    """
+    if source.is_x or _is_same(adata.X, source.matrix) or _is_same(adata.X, values):
+        return
+    is_first = ORIGINAL_LAYER not in adata.layers
+    if is_first:
+        adata.layers[ORIGINAL_LAYER] = adata.X
+    where = f"the former X is in layers[{ORIGINAL_LAYER!r}]" if is_first else "the former X is not kept"
+    logger.info("%s: X is replaced by values made from %s; %s", name, source.where, where)
+
+
+def holds_counts(matrix: Matrix) -> bool:
+    """Whether the values are raw counts where they are not missing; not so of what is not in memory."""
+    if sparse.issparse(matrix):
+        values = matrix.tocsr().data
+    elif isinstance(matrix, np.ndarray):
+        values = matrix
+    else:
+        return False
+    if values.dtype.kind not in "uif":
+        return False
+    return looks_like_counts(values[~np.isnan(values)] if values.dtype.kind == "f" else values)
+
+
+def _columns_in_raw(adata: AnnData) -> NDArray[np.integer] | None:
+    """Where the features of the modality are in ``adata.raw``; None if they are not all there."""
+    if adata.raw is None or not adata.raw.var_names.is_unique:
+        return None
+    columns = adata.raw.var_names.get_indexer(adata.var_names)
+    return None if (columns < 0).any() else columns
+
+
+def _is_same(first: Matrix, second: Matrix) -> bool:
+    """Whether two matrices of the same cells and features have the same values, by a look at some cells."""
+    if first is second:
+        return True
+    if first is None or second is None or first.shape != second.shape:
+        return False
+    rows = np.unique(np.linspace(0, first.shape[0] - 1, min(N_LOOKED_AT, first.shape[0])).astype(int))
+    one, other = (_dense(matrix[rows]) for matrix in (first, second))
+    return bool(np.allclose(one, other, rtol=ROUNDING, atol=ROUNDING, equal_nan=True))
+
+
+def _dense(matrix: Matrix) -> NDArray[np.floating]:
+    return matrix.toarray() if sparse.issparse(matrix) else np.asarray(matrix)
