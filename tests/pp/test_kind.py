@@ -68,6 +68,17 @@ def typed(kind: str) -> ad.AnnData:
         ("rna", one_wrong(-1), "rna", "name says so"),
         ("morph", counts(), "continuous", "name says so"),
         ("x", np.where(np.eye(6, 4), np.nan, counts()), "continuous", "missing"),
+        ("adt", np.where(np.eye(6, 4), np.nan, counts()), "protein", "whole numbers"),
+        ("adt", np.expm1(np.log1p(counts().astype(np.float32))), "protein", "whole numbers"),
+        ("spatial", counts(60, mean=0.4), "rna", "raw counts, 60 features"),
+        ("spatial", counts(2), "continuous", "name says so"),
+        ("atac", counts(19) * 20_000, "continuous", "hardly a zero"),
+        ("atac topics", np.full((6, 19), 0.3) + counts(19) * 0.1, "continuous", "hardly a zero"),
+        ("hto", counts(), "tags", "name says so"),
+        ("x", typed("Multiplexing Capture"), "tags", "feature_types"),
+        ("x", typed("CRISPR Guide Capture"), "guides", "feature_types"),
+        ("x", typed("Custom"), "custom", "feature_types"),
+        ("x", typed("Negative Control Probe"), "controls", "feature_types"),
     ],
 )
 @pytest.mark.parametrize("convert", [np.asarray, sparse.csr_matrix])

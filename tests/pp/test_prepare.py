@@ -257,3 +257,174 @@ def test_shared_data(name: str, kinds: dict[str, str]) -> None:
     prepare(anonymous)
     for original, nameless in zip(mdata.mod.values(), anonymous.mod.values(), strict=True):
         np.testing.assert_array_equal(dense(original.X), dense(nameless.X))
+
+
+def cite(n_cells: int = 200) -> mudata.MuData:
+    """RNA and proteins of two batches, without effects of them."""
+    rng = np.random.default_rng(0)
+    mdata = build(
+        rna=sparse.csr_matrix(rng.poisson(rng.lognormal(1, 0.5, 50), (n_cells, 50)).astype(np.float32)),
+        adt=rng.poisson(rng.lognormal(3, 0.5, 8), (n_cells, 8)).astype(np.float32),
+    )
+    mdata.obs["donor"] = pd.Categorical(np.where(np.arange(n_cells) % 2, "b", "a"))
+    return mdata
+
+
+@pytest.mark.parametrize("fill", [0.0, np.nan])
+@pytest.mark.parametrize("batch_key", [None, "donor"])
+def test_proteins_of_another_panel_are_missing_and_no_part_of_the_mean(fill: float, batch_key: str | None) -> None:
+    mdata = cite()
+    in_b = (mdata.obs["donor"] == "b").to_numpy()
+    raw = mdata["adt"].X.copy()
+    mdata["adt"].X[np.ix_(in_b, [5, 6, 7])] = fill
+    prepare(mdata, batch_key=batch_key)
+    assert record(mdata, "adt")["kind"] == "protein"
+    np.testing.assert_allclose(mdata["adt"].X[~in_b], clr(raw[~in_b]), rtol=1e-5)
+    np.testing.assert_allclose(mdata["adt"].X[in_b][:, :5], clr(raw[in_b][:, :5]), rtol=1e-5)
+    assert np.isnan(mdata["adt"].X[in_b][:, 5:]).all()
+    np.testing.assert_array_equal(mdata["adt"].layers["counts"][in_b][:, 5:], fill)
+    if fill == 0:
+        expected = [["adt", "donor", "b", f"adt{j}"] for j in (5, 6, 7)]
+        assert mdata.uns["scmoe"]["missing"].to_numpy().tolist() == expected
+    first = mdata["adt"].X.copy()
+    prepare(mdata, batch_key=batch_key)
+    np.testing.assert_array_equal(mdata["adt"].X, first)
+
+
+def test_totals_are_over_the_genes_that_all_batches_have() -> None:
+    mdata = cite()
+    in_b = (mdata.obs["donor"] == "b").to_numpy()
+    x = mdata["rna"].X.toarray()
+    x[np.ix_(in_b, np.arange(20))] = 0
+    mdata["rna"].X = sparse.csr_matrix(x)
+    prepare(mdata)
+    np.testing.assert_allclose(np.expm1(dense(mdata["rna"].X)[:, 20:]).sum(1), 1e4, rtol=1e-4)
+    assert record(mdata, "rna")["steps"][0] == "total 10000 per cell over 30 features"
+    assert set(mdata.uns["scmoe"]["missing"]["feature"]) == {f"rna{i}" for i in range(20)}
+
+
+def test_zeros_are_values_if_the_user_says_so() -> None:
+    mdata = cite()
+    mdata["adt"].X[mdata.obs["donor"] == "b", 5:] = 0
+    raw = mdata["adt"].X.copy()
+    prepare(mdata, missing="never")
+    np.testing.assert_allclose(mdata["adt"].X, clr(raw), rtol=1e-5)
+    assert "missing" not in mdata.uns["scmoe"]
+
+
+@pytest.mark.parametrize("name", ["adt", "rna"])
+def test_a_mask_says_what_is_missing(name: str) -> None:
+    mdata = cite()
+    mask = np.zeros(mdata[name].shape, bool)
+    mask[:30, :4] = True
+    prepare(mdata, missing={name: mask})
+    table = mdata.uns["scmoe"]["missing"]
+    assert (table["column"] == "scmoe_panel").all() and table["feature"].tolist() == [f"{name}{i}" for i in range(4)]
+    assert (mdata[name].obs["scmoe_panel"].to_numpy() == table["category"].iloc[0]).sum() == 30
+    if name == "adt":
+        np.testing.assert_array_equal(np.isnan(mdata["adt"].X), mask)
+
+
+def test_hashtags_are_no_part_of_the_mean_and_stay_in_the_file() -> None:
+    adata = modality(np.hstack([counts(4), counts(2) * 50]), "p")
+    adata.var_names = ["CD3", "CD4", "CD8", "CD19", "Hashtag1", "Hashtag2"]
+    mdata = build(adt=adata)
+    prepare(mdata)
+    np.testing.assert_allclose(mdata["adt"].X[:, :4], clr(counts(4)), rtol=1e-5)
+    assert mdata["adt"].var["scmoe_set_aside"].tolist() == [""] * 4 + ["hashtag"] * 2
+    assert list(record(mdata, "adt")["set_aside"]) == ["Hashtag1", "Hashtag2"]
+    prepare(mdata, set_aside="never")
+    np.testing.assert_allclose(mdata["adt"].X, clr(mdata["adt"].layers["counts"]), rtol=1e-5)
+    assert set(mdata["adt"].var["scmoe_set_aside"]) == {""}
+
+
+def test_tags_and_guides_are_left_as_they_are() -> None:
+    mdata = build(rna=counts(), hto=counts(), guides=counts())
+    prepare(mdata)
+    assert [record(mdata, name)["kind"] for name in ("hto", "guides")] == ["tags", "guides"]
+    np.testing.assert_array_equal(mdata["hto"].X, counts())
+    assert not mdata["hto"].layers
+    prepare(mdata, kinds={"hto": "protein"})
+    np.testing.assert_allclose(mdata["hto"].X, clr(counts()), rtol=1e-5)
+
+
+def test_counts_with_the_rounding_of_logarithms_are_counts() -> None:
+    exact = counts(30, 40).astype(np.float32)
+    mdata = build(rna=np.expm1(np.log1p(exact)))
+    prepare(mdata)
+    np.testing.assert_array_equal(mdata["rna"].layers["counts"], exact)
+
+
+@pytest.mark.parametrize("kinds", [None, {"rna": "rna"}, {"rna": "ambient"}])
+def test_counts_without_ambient_molecules_are_normalized(kinds, caplog, monkeypatch) -> None:
+    monkeypatch.setattr("scmoe.pp._modality.logger.propagate", True)
+    rng = np.random.default_rng(0)
+    raw = rng.poisson(rng.lognormal(1, 1, 60), (80, 60))
+    fractional = np.maximum(raw - rng.uniform(0, 0.3, (80, 1)) * raw.mean(0), 0)
+    mdata = build(rna=fractional)
+    prepare(mdata, kinds=kinds)
+    np.testing.assert_allclose(mdata["rna"].X, log_normalize(fractional), rtol=1e-5)
+    np.testing.assert_array_equal(mdata["rna"].layers["counts"], fractional)
+    assert record(mdata, "rna")["kind"] == (kinds["rna"] if kinds else "ambient")
+    warned = [line.message for line in caplog.records if line.levelname == "WARNING"]
+    assert bool(warned) == (kinds is None)
+
+
+def many(n_features: int = 60) -> mudata.MuData:
+    mdata = build(rna=sparse.csr_matrix(counts(n_features, 100, mean=1.0)))
+    mdata.obs["split"] = pd.Categorical(np.where(np.arange(100) < 70, "train", "test"))
+    return mdata
+
+
+def test_variable_features_are_chosen_by_training_cells_and_totals_are_of_all() -> None:
+    mdata = many()
+    prepare(mdata, n_top_features=20)
+    chosen = mdata["rna"].var["highly_variable"].to_numpy()
+    assert 20 <= chosen.sum() < 30  # scanpy takes all that tie
+    np.testing.assert_allclose(np.expm1(dense(mdata["rna"].X)).sum(1), 1e4, rtol=1e-4)
+    other = many()
+    # Test cells are not looked at.
+    other["rna"].X = sparse.vstack([other["rna"].X[:70], other["rna"].X[:30]], format="csr")
+    prepare(other, n_top_features=20)
+    np.testing.assert_array_equal(other["rna"].var["highly_variable"], chosen)
+
+
+def test_the_features_that_a_user_has_marked_stay() -> None:
+    mdata = many()
+    mine = np.arange(60) % 3 == 0
+    mdata["rna"].var["highly_variable"] = mine
+    prepare(mdata, n_top_features=20)
+    np.testing.assert_array_equal(mdata["rna"].var["highly_variable"], mine)
+
+
+def test_features_are_chosen_where_there_are_very_many(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("scmoe.pp._variable.MANY", {"rna": 50})
+    monkeypatch.setattr("scmoe.pp._variable.N_TOP", {"rna": 10})
+    mdata = many()
+    prepare(mdata)
+    assert 10 <= mdata["rna"].var["highly_variable"].sum() < 20
+    for data, arguments in ((many(), {"n_top_features": None}), (many(40), {})):
+        prepare(data, **arguments)
+        assert "highly_variable" not in data["rna"].var
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "match"),
+    [
+        ({"batch_key": "x"}, KeyError, "batch_key='x' is not a column"),
+        ({"missing": "always"}, TypeError, "found 'always'"),
+        ({"missing": {"rna": np.zeros((2, 2), bool)}}, ValueError, "200 cells x 50 features; found bool"),
+        ({"missing": {"x": None}}, KeyError, "missing names the modality 'x'"),
+        ({"set_aside": "x"}, TypeError, "found 'x'"),
+        ({"set_aside": {"adt": [f"adt{i}" for i in range(8)]}}, ValueError, r"All 8 features of mdata\['adt'\]"),
+        ({"n_top_features": 0}, ValueError, "found 0"),
+        ({"n_top_features": True}, ValueError, "found True"),
+    ],
+)
+def test_bad_arguments_change_nothing(arguments, error, match: str) -> None:
+    mdata = cite()
+    before = snapshot(mdata)
+    with pytest.raises(error, match=match):
+        prepare(mdata, **arguments)
+    np.testing.assert_equal(snapshot(mdata), before)
+    assert list(mdata.obs) == ["donor"]

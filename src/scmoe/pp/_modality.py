@@ -153,6 +153,8 @@ def _normalized(prepared: Prepared, name: str, obs: pd.DataFrame, settings: Sett
     kind, features = record["kind"], adata.var_names.astype(str)
     set_aside = choose_set_aside(name, adata, kind, counts, settings.set_aside)
     is_used = ~features.isin(list(set_aside))
+    if not is_used.any() and name in settings.kinds and isinstance(settings.set_aside, str):
+        set_aside, is_used = {}, np.ones(adata.n_vars, bool)  # the user wants them to be what kinds says
     if not is_used.any():
         raise ValueError(
             f"All {adata.n_vars} features of mdata[{name!r}] would be set aside ({next(iter(set_aside.values()))}), so "

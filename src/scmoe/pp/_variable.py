@@ -68,7 +68,7 @@ def choose_variable(
     if SPLIT in obs and set(obs[SPLIT].dropna().astype(str)) <= set(PARTS):
         in_training = (obs[SPLIT].astype(str) == PARTS[0]).to_numpy()
     columns = np.flatnonzero(is_used)
-    cells = AnnData(values[np.flatnonzero(in_training)][:, columns], obs=obs.loc[in_training].reset_index(drop=True))
+    cells = AnnData(values[np.flatnonzero(in_training)][:, columns], obs=obs.loc[in_training])
     sizes = cells.obs[batch_key].value_counts() if batch_key is not None else pd.Series([0])
     within = batch_key if sizes.min() > 2 else None
     if within is not None:
