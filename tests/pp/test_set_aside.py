@@ -10,7 +10,17 @@ from scmoe.pp._set_aside import choose_set_aside, exclude_each_other, find_set_a
 
 HASHTAGS = ["Hashtag1", "anti-human_Hashtag_2", "HTO_A", "HTO-1", "HTO10", "CMO301", "SampleTag01_hs", "LMO_3"]
 ISOTYPES = ["Mouse-IgG1", "IgG2a_control_TotalSeqB", "Rat-IgG2b", "isotype_ctrl", "Isotype_MOPC.21", "IgG1", "IgG2b"]
-PROTEINS = ["CD3", "CD45RA", "HLA-DR", "IgD", "IgM", "IgG-Fc", "Ig-light-chain-k", "mouse-human-CD44", "TIGIT_TotalSeqB"]
+PROTEINS = [
+    "CD3",
+    "CD45RA",
+    "HLA-DR",
+    "IgD",
+    "IgM",
+    "IgG-Fc",
+    "Ig-light-chain-k",
+    "mouse-human-CD44",
+    "TIGIT_TotalSeqB",
+]
 
 
 def modality(names: list[str], x: np.ndarray | None = None) -> ad.AnnData:
