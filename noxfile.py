@@ -202,6 +202,13 @@ def seeds(session: nox.Session) -> None:
 
 
 @nox.session
+def field(session: nox.Session) -> None:
+    """Faults of people's files: what they do to results, beside commit f6ec5a7; `-- --rows A1,A2` for some."""
+    _install(session)
+    session.run("python", "tests/field/run.py", *session.posargs, env=ENV)
+
+
+@nox.session
 def unchanged(session: nox.Session) -> None:
     """Outputs and CPU time beside those of an earlier commit, f6ec5a7 or the one given."""
     _install(session)
