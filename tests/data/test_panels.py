@@ -148,3 +148,26 @@ def test_a_table_without_its_column_says_nothing(raw):
     table["column"] = "gone"
     observed = everything(raw).observed[1]
     assert observed is not None  # NaN in X says it all the same
+
+
+def test_a_feature_and_a_cell_without_any_value(paired):
+    paired["adt"].X[:, 2] = np.nan
+    paired["adt"].X[7] = np.nan
+    setup = Setup.from_mudata(paired)
+    assert setup.feature_names["adt"] == [f"protein{j}" for j in range(12) if j != 2]
+    mask = MosaicDataset(paired, setup)[np.arange(paired.n_obs)].presence.mask[:, 1].numpy()
+    assert list(paired.obs_names[~mask]) == [paired["adt"].obs_names[7]]
+
+
+def test_counts_with_gaps_are_counts(paired):
+    paired["adt"].layers["counts"][3, 5] = np.nan
+    batch = everything(paired, likelihoods={"adt": "nb"})
+    row = paired.obs_names.get_loc(paired["adt"].obs_names[3])
+    assert not batch.observed[1][row, 5] and batch.counts[1][row, 5] == 0
+    assert batch.observed[1].sum() == batch.observed[1].numel() - 1
+
+
+def test_a_modality_without_a_value_is_refused(paired):
+    paired["adt"].X[:] = np.nan
+    with pytest.raises(ValueError, match=r"No value of mdata\['adt'\] was measured"):
+        Setup.from_mudata(paired)

@@ -70,7 +70,7 @@ def typed(kind: str) -> ad.AnnData:
         ("x", np.where(np.eye(6, 4), np.nan, counts()), "continuous", "missing"),
         ("adt", np.where(np.eye(6, 4), np.nan, counts()), "protein", "whole numbers"),
         ("adt", np.expm1(np.log1p(counts().astype(np.float32))), "protein", "whole numbers"),
-        ("spatial", counts(60, mean=0.4), "rna", "raw counts, 60 features"),
+        ("spatial", counts(60, mean=1.5), "rna", "whole numbers of 60 features, .*% above zero"),
         ("spatial", counts(2), "continuous", "name says so"),
         ("atac", counts(19) * 20_000, "continuous", "hardly a zero"),
         ("atac topics", np.full((6, 19), 0.3) + counts(19) * 0.1, "continuous", "hardly a zero"),

@@ -9,6 +9,7 @@ from scipy import sparse
 
 from scmoe._check import Matrix
 from scmoe._keys import SET_ASIDE
+from scmoe._log import logger
 from scmoe.data._choice import chosen_features
 from scmoe.data._panels import batches_of, both, measured_by_table, measured_by_values, takes_zeros_for_values
 from scmoe.data._reference import Reference, fit_reference
@@ -51,7 +52,14 @@ def profile_of(
     if SET_ASIDE in adata.var:
         is_used = (adata.var[SET_ASIDE].astype(str) == "").to_numpy()
     known = {each for each, yes in zip(names, ever, strict=True) if yes}
-    features = [each for each in chosen_features(mdata, name, use_var) if each in known]
+    chosen = chosen_features(mdata, name, use_var)
+    features = [each for each in chosen if each in known]
+    if len(features) < len(chosen):
+        never = next(each for each in chosen if each not in known)
+        logger.info(
+            "%s: %d features have no value in any cell, and are not read: %s%s",
+            *(name, len(chosen) - len(features), never, ", ..." if len(chosen) - len(features) > 1 else ""),
+        )
     if not features:
         raise ValueError(f"No value of mdata[{name!r}] was measured, so there is nothing to learn from. Remove it.")
     reference = fit_reference(matrix, kind, names, is_used & ever, shared)

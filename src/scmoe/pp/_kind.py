@@ -54,12 +54,12 @@ MAX_PROTEINS = 500
 MIN_PROTEIN_DENSITY = 0.5
 MIN_WHOLE = 0.9
 """Share of whole numbers among the values above zero from which the others count as mistakes."""
-MAX_PEAK_DENSITY = 0.9
-"""Peaks are open in some cells and closed in others; a table with fewer zeros may hold something else."""
+MAX_DENSITY = 0.9
+"""Peaks are open, and most genes on, in some cells only; a table with fewer zeros may hold something else."""
 MAX_PEAK_COUNT = 1000
 """No peak of one cell has as many fragments."""
 MIN_MEASURED_AS_GENES = 50
-"""Features, most of them zero, from which whole numbers are counts although the modality's name says coordinates."""
+"""Features from which whole numbers, some of them zero, are counts although the modality's name says coordinates."""
 
 
 class Decision(NamedTuple):
@@ -93,7 +93,7 @@ def decide_kind(name: str, adata: AnnData, matrix: Matrix) -> Decision:
         return hint
     if looks_like_counts(values) and (hint or not is_missing):
         return _of_counts(hint, matrix, values)
-    if hint and hint.kind == "peaks" and _is_binary(values) and _density(matrix) <= MAX_PEAK_DENSITY:
+    if hint and hint.kind == "peaks" and _is_binary(values) and _density(matrix) <= MAX_DENSITY:
         return Decision("peaks", f"open or closed, 0 or 1, and {hint.reason}")
     if hint and hint.kind in COUNT_KINDS and nearly_counts(values):
         return hint
@@ -107,11 +107,12 @@ def _of_counts(hint: Decision | None, matrix: Matrix, values: np.ndarray) -> Dec
     density = _density(matrix)
     if hint is None:
         return _from_shape(matrix)
-    if hint.kind == "peaks" and density > MAX_PEAK_DENSITY and values.max() > MAX_PEAK_COUNT:
+    if hint.kind == "peaks" and density > MAX_DENSITY and values.max() > MAX_PEAK_COUNT:
         reason = f"whole numbers up to {values.max():.6g} and hardly a zero, which counts of peaks have"
         return Decision("continuous", reason)
-    if hint.kind == "continuous" and matrix.shape[1] >= MIN_MEASURED_AS_GENES and density < MIN_PROTEIN_DENSITY:
-        return _from_shape(matrix)
+    if hint.kind == "continuous" and matrix.shape[1] >= MIN_MEASURED_AS_GENES and density <= MAX_DENSITY:
+        reason = f"whole numbers of {matrix.shape[1]} features, {density:.0%} above zero, whatever the modality's name"
+        return Decision("rna", reason)
     return Decision(hint.kind, f"whole numbers, and {hint.reason}")
 
 
@@ -124,7 +125,7 @@ def _of_fractions(hint: Decision | None, matrix: Matrix) -> Decision:
         return Decision("continuous", "fractional values, and no name says that they come from counts")
     if origin.name == "logarithms":
         return Decision("lognormalized", f"{origin.reason}, and {hint.reason}")
-    if hint.kind == "peaks" and _density(matrix) > MAX_PEAK_DENSITY:
+    if hint.kind == "peaks" and _density(matrix) > MAX_DENSITY:
         return Decision("continuous", "fractional values and hardly a zero, which counts of peaks have")
     if origin.name == "scaled":
         return Decision(hint.kind, f"{origin.reason}, and {hint.reason}")

@@ -176,7 +176,7 @@ def _normalized(prepared: Prepared, name: str, obs: pd.DataFrame, settings: Sett
     how = settings.missing if isinstance(settings.missing, str) else ("mask" if name in settings.missing else "auto")
     record |= {"steps": steps, "missing": how, "set_aside": list(set_aside)}
     table = panels.rows(name, list(features))
-    _report(name, set_aside, panels, n_empty if how != "never" else 0, _n_gaps(counts))
+    _report(name, features, set_aside, panels, n_empty if how != "never" else 0, _n_gaps(counts))
     panel = [panels.categories[code] for code in panels.codes] if panels.column == PANEL else None
     return prepared._replace(values=values, set_aside=set_aside, missing=table, panel=panel, record=record)
 
@@ -219,7 +219,9 @@ def _with_features(prepared: Prepared, name: str, obs: pd.DataFrame, settings: S
     return prepared._replace(variable=variable)
 
 
-def _report(name: str, set_aside: Mapping[str, str], panels: Panels, n_empty: int, n_gaps: int) -> None:
+def _report(
+    name: str, features: pd.Index, set_aside: Mapping[str, str], panels: Panels, n_empty: int, n_gaps: int
+) -> None:
     """Say what models will not read."""
     if set_aside:
         reasons = ", ".join(sorted(set(set_aside.values())))
@@ -231,9 +233,9 @@ def _report(name: str, set_aside: Mapping[str, str], panels: Panels, n_empty: in
         if missing.any():
             where = f"the cells of {panels.column} {category!r}" if panels.column else "any cell"
             logger.info(
-                "%s: %d features were not measured in %s: zero in all of them; they are masked (missing='never' takes "
-                "the zeros for values)",
-                *(name, int(missing.sum()), where),
+                "%s: %d features were not measured in %s, for all are zero there: %s; they are masked "
+                "(missing='never' takes the zeros for values)",
+                *(name, int(missing.sum()), where, _few([str(each) for each in features[missing]])),
             )
     if n_empty:
         logger.info("%s: %d cells have no count; they count as cells that were not measured", name, n_empty)
