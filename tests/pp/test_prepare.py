@@ -187,7 +187,12 @@ def with_layer(layer: np.ndarray) -> ad.AnnData:
     ("mods", "kinds", "error", "match"),
     [
         ({"rna": counts()}, {"atac": "peaks"}, KeyError, r"modality 'atac'; the MuData has \['adt', 'rna'\]"),
-        ({"rna": counts()}, {"rna": "genes"}, ValueError, r"kinds\['rna'\] must be one of rna, ambient, protein, .*'genes'"),
+        (
+            {"rna": counts()},
+            {"rna": "genes"},
+            ValueError,
+            r"kinds\['rna'\] must be one of rna, ambient, protein, .*'genes'",
+        ),
         (
             {"rna": damaged(-1)},
             None,
