@@ -15,7 +15,6 @@ from scmoe.data._choice import check_use_var, readable_modalities
 from scmoe.data._likelihood import LIKELIHOODS, Gaussian, Likelihood
 from scmoe.data._panels import prepare_records
 from scmoe.data._profile import profile_of
-from scmoe.datasets._pairing import describe_pairing
 from scmoe.pp._kind import COUNT_KINDS, decide_kind
 
 
@@ -83,7 +82,6 @@ class Setup:
         """Check `mdata` and describe it; changes nothing. See `scmoe.model.SCMOE.setup_mudata` for the arguments."""
         check_mdata(mdata, modalities)
         names = check_mdata(mdata, readable_modalities(mdata) if modalities is None else modalities)
-        describe_pairing(mdata, names)
         check_use_var(mdata, names, use_var)
         layers, likelihoods = dict(layers or {}), dict(likelihoods or {})
         for argument, mapping in (("layers", layers), ("likelihoods", likelihoods)):

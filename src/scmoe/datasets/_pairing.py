@@ -39,7 +39,7 @@ class _Spelling(NamedTuple):
 def describe_pairing(mdata: MuData, modalities: Sequence[str] | None = None) -> None:
     """Say how many cells have which modalities, and warn where names seem to keep the same cells apart.
 
-    Cells are paired by name: their order in the modalities does not matter.
+    Cells are paired by name: their order in the modalities does not matter. Of one modality there is nothing to say.
 
     Parameters
     ----------
@@ -56,7 +56,8 @@ def describe_pairing(mdata: MuData, modalities: Sequence[str] | None = None) -> 
     names = list(mdata.mod) if modalities is None else list(modalities)
     refuse_mismatched(mdata, names)
     present = presence_of(mdata, names)
-    logger.info("%s", summarize(names, present))
+    if len(names) > 1:
+        logger.info("%s", summarize(names, present))
     for first, second in combinations(range(len(names)), 2):
         shared = int((present[:, first] & present[:, second]).sum())
         if shared < FEW_SHARED * present[:, [first, second]].sum(0).min():
@@ -74,7 +75,7 @@ def summarize(names: Sequence[str], present: NDArray[np.bool_]) -> str:
     phrases = []
     for i in sorted(range(len(groups)), key=lambda i: (-sizes[i], -groups[i].sum())):
         having = [name for name, has in zip(names, groups[i], strict=True) if has]
-        only = " only" if len(having) == 1 and len(names) > 1 else ""
+        only = " only" if len(having) == 1 else ""
         phrases.append(f"{sizes[i]} with {_listed(having) or 'none of these'}{only}")
     rest = [f"{len(phrases) - MAX_GROUPS} other combinations"] if len(phrases) > MAX_GROUPS else []
     return f"{len(present)} cells: {', '.join(phrases[:MAX_GROUPS] + rest)}"

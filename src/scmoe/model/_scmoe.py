@@ -13,6 +13,7 @@ from scmoe._keys import HIGHLY_VARIABLE, UNKNOWN_LABEL
 from scmoe.data._covariates import n_covariates
 from scmoe.data._manager import MosaicManager, SetupField, setup_table
 from scmoe.data._setup import Setup
+from scmoe.datasets._pairing import describe_pairing
 from scmoe.model._adapt import adapt
 from scmoe.model._base import checked_seed
 from scmoe.model._embed import get_latent_representation
@@ -223,7 +224,7 @@ class SCMOE(FittedModel):
             "unlabeled_category": unlabeled_category,
             "use_var": use_var,
         }
-        check_mdata(mdata, modalities)
+        describe_pairing(mdata, check_mdata(mdata, modalities))
         if mdata.is_view:
             raise ValueError("mdata is a view of another MuData. Call mdata = mdata.copy() first.")
         manager = MosaicManager([SetupField(arguments)], cls._get_setup_method_args(cls=cls, mdata=mdata, **arguments))
