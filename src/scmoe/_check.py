@@ -1,13 +1,17 @@
 """Checks of the input, each with a message that says what was expected, what was found and what to do."""
 
+import re
 from collections.abc import Hashable, Iterable, Sequence
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from anndata import AnnData
 from mudata import MuData
 from scipy import sparse
 
+SAMPLE = re.compile("sample|donor|patient|subject|individual|batch|lane|librar|orig.?ident", re.IGNORECASE)
+"""Columns of ``obs`` that are likely to say where a cell comes from."""
 Matrix = Any
 """A dense `numpy.ndarray` or any SciPy sparse matrix, cells x features."""
 
@@ -88,14 +92,30 @@ def _check_modality(mdata: MuData, name: str) -> None:
             raise ValueError(
                 f"mdata[{name!r}] has no {axis}s. Remove the modality, or check the filter applied before."
             )
-    for axis, index in (("cell", adata.obs_names), ("feature", adata.var_names)):
-        if not index.is_unique:
-            repeated = index[index.duplicated()][0]
-            method = "obs_names_make_unique" if axis == "cell" else "var_names_make_unique"
-            raise ValueError(
-                f"mdata[{name!r}] has the {axis} name {repeated!r} more than once. "
-                f"Call mdata[{name!r}].{method}() and then mdata.update()."
-            )
+    if not adata.obs_names.is_unique:
+        raise ValueError(repeated_cells(name, adata))
+    if not adata.var_names.is_unique:
+        repeated = adata.var_names[adata.var_names.duplicated()][0]
+        raise ValueError(
+            f"mdata[{name!r}] has the feature name {repeated!r} more than once. "
+            f"Call mdata[{name!r}].var_names_make_unique() and then mdata.update()."
+        )
+
+
+def repeated_cells(name: str, adata: AnnData) -> str:
+    """What to do about cells of one name: numbering them apart in each modality would pair those of other samples."""
+    repeated = adata.obs_names[adata.obs_names.duplicated()]
+    text = f"mdata[{name!r}] has the cell name {repeated[0]!r} more than once, so it cannot be paired by name."
+    same = adata.obs[adata.obs_names == repeated[0]]
+    # A column tells them apart if it does so for one name; which are looked at all once it is used.
+    telling = [str(key) for key in same if not isinstance(same[key], pd.DataFrame) and same[key].astype(str).is_unique]
+    column = next((key for key in telling if SAMPLE.search(key)), "sample")
+    return (
+        f"{text} Samples share barcodes: put the sample before each name in every modality before joining them, "
+        f'mdata[{name!r}].obs_names = mdata[{name!r}].obs["{column}"].astype(str) + "_" + mdata[{name!r}].obs_names, '
+        "and then mdata = mudata.MuData(dict(mdata.mod)). If one cell is there twice, remove one. Numbering the names "
+        "(-1, -2) would pair cells of different samples."
+    )
 
 
 def _check_membership(mdata: MuData, names: list[str]) -> None:

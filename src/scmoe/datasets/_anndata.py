@@ -17,7 +17,7 @@ from anndata import AnnData
 from mudata import MuData
 
 from scmoe._keys import MADE_BY_NICHE, PREPARE, UNS_ROOT
-from scmoe.datasets._read import _modality_name, _split
+from scmoe.datasets._feature_types import modality_name, split
 from scmoe.io._quiet import quiet_mudata
 
 P = ParamSpec("P")
@@ -62,7 +62,7 @@ def from_anndata(adata: AnnData, *, modality: str = DEFAULT_MODALITY) -> MuData:
     if not isinstance(adata, AnnData):
         raise TypeError(f"Expected an AnnData, found {type(adata).__name__}. scmoe.datasets.read(path) reads files.")
     with quiet_mudata():
-        return _split(adata, modality)
+        return split(adata, modality)
 
 
 def as_mudata(data: Any, model: Any = None) -> Any:
@@ -222,7 +222,7 @@ def _named_by_type(adata: AnnData) -> str | None:
     if FEATURE_TYPES_COLUMN not in adata.var:
         return None
     types = adata.var[FEATURE_TYPES_COLUMN].dropna().astype(str)
-    names = {_modality_name(text) for text in types.unique()}
+    names = {modality_name(text) for text in types.unique()}
     if len(names) > 1:
         sizes = ", ".join(f"{n} {text}" for text, n in types.value_counts().items())
         raise ValueError(

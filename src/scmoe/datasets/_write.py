@@ -7,13 +7,11 @@ import h5py
 from anndata import AnnData
 from mudata import MuData
 
+from scmoe.datasets._format import STORE_FILES
 from scmoe.io._files import WriteError, atomic_dir, atomic_path
 from scmoe.io._plain import plain
 from scmoe.io._quiet import quiet_mudata
 from scmoe.io._storable import refuse_unstorable
-
-ZARR_FILES = ("zarr.json", ".zgroup")
-"""By which a folder is known as a store of zarr, in its format 3 and 2."""
 
 
 def write(data: MuData | AnnData, path: str | os.PathLike[str]) -> None:
@@ -64,7 +62,7 @@ def check_suffix(path: Path, own: str) -> Path:
     if path.suffix == own and path.is_dir():
         raise WriteError(f"Cannot write the file {path}: a folder has this name. Choose another name.")
     if path.suffix == ".zarr" and path.is_dir() and any(path.iterdir()):
-        if not any((path / name).is_file() for name in ZARR_FILES):
+        if not any((path / name).is_file() for name in STORE_FILES):
             raise WriteError(f"Cannot write {path}: a folder with other files has this name. Choose another name.")
     return path
 

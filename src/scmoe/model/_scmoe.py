@@ -15,6 +15,7 @@ from scmoe.data._covariates import n_covariates
 from scmoe.data._manager import MosaicManager, SetupField, setup_table
 from scmoe.data._setup import Setup
 from scmoe.datasets._anndata import as_mudata, writable
+from scmoe.datasets._pairing import describe_pairing
 from scmoe.model._adapt import adapt
 from scmoe.model._base import checked_seed
 from scmoe.model._embed import get_latent_representation
@@ -227,7 +228,7 @@ class SCMOE(FittedModel):
             "use_var": use_var,
         }
         with writable(mdata) as data:
-            check_mdata(data, modalities)
+            describe_pairing(data, check_mdata(data, modalities))
             if data.is_view:
                 raise ValueError("mdata is a view of another MuData. Call mdata = mdata.copy() first.")
             manager = MosaicManager(

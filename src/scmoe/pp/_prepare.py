@@ -11,6 +11,7 @@ from scmoe._keys import COUNTS_LAYER, HIGHLY_VARIABLE, MADE_BY_NICHE, MISSING, P
 from scmoe._log import logger
 from scmoe.datasets._anndata import takes_anndata
 from scmoe.datasets._cells import all_obs, column_of
+from scmoe.datasets._pairing import describe_pairing
 from scmoe.io._quiet import quiet_mudata
 from scmoe.io._uns import to_uns
 from scmoe.pp._kind import KINDS, SET_ASIDE_KINDS
@@ -130,6 +131,7 @@ def prepare(
     root = mdata.uns.get(UNS_ROOT, {})
     if not isinstance(root, Mapping):
         raise ValueError(f"mdata.uns[{UNS_ROOT!r}] must be a mapping, found {type(root).__name__}. Remove it.")
+    describe_pairing(mdata)
     obs = all_obs(mdata)
     if batch_key is not None:
         column_of(mdata, batch_key, "batch_key")
