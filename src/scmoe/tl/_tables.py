@@ -11,7 +11,7 @@ from anndata.utils import make_index_unique
 from mudata import MuData
 
 from scmoe._check import check_mdata
-from scmoe._keys import PREPARE, UNS_ROOT, Keys, column_name
+from scmoe._keys import OF_DATA, UNS_ROOT, Keys, column_name
 from scmoe.io._uns import to_uns
 
 if TYPE_CHECKING:
@@ -96,7 +96,7 @@ def drop_results(mdata: MuData, key: str) -> None:
             if name in arrays or keys.is_imputed(name, list(mdata.mod)):
                 del mapping[name]
     if key in mdata.uns:
-        remainder = {name: value for name, value in mdata.uns.pop(key).items() if name == PREPARE}
+        remainder = {name: value for name, value in mdata.uns.pop(key).items() if name in OF_DATA}
         if remainder:
             mdata.uns[key] = remainder
 
