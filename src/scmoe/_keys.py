@@ -39,12 +39,16 @@ SPLIT = "split"
 """``mdata.obs["split"]``: training, validation or test, see `scmoe.pp.split`."""
 PARTS = ("train", "validation", "test")
 """Values of that column."""
+GROUP_KEY = "group_key"
+"""``uns["scmoe"]["split"][key_added]["group_key"]``: column of donors that `scmoe.pp.split` kept together."""
 COPY_OF = "copy_of"
 """``mdata.obs["copy_of"]``: the cell that a copied or made cell comes from, and every other cell's own name."""
 MIXED_WITH = "mixed_with"
 """``mdata.obs["mixed_with"]``: the second cell that a mixed cell comes from; for others as ``"copy_of"``."""
 IMBALANCE = "imbalance"
 """``mdata.uns["scmoe"]["imbalance"]``: how many cells of each type were kept, see `scmoe.datasets.imbalance`."""
+OF_DATA = (PREPARE, MISSING, SPLIT, IMBALANCE)
+"""Entries of ``mdata.uns["scmoe"]`` that no result replaces, even under that name."""
 
 
 SD = "_sd"

@@ -49,7 +49,7 @@ def test_sizes_leave_unknown_cells_out():
 
 
 def test_unusable_columns_and_cells(raw):
-    with pytest.raises(KeyError, match="labels_key='type' is not a column of obs; found cell_type, batch"):
+    with pytest.raises(KeyError, match="labels_key='type' is not a column of mdata.obs; found cell_type, batch"):
         column_of(raw, "type", "labels_key")
     raw.obs["gaps"] = ["B", *[None] * (raw.n_obs - 1)]
     with pytest.raises(ValueError, match="119 cells have none, the first is 'cell1'"):

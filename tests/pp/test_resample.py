@@ -105,7 +105,11 @@ def test_no_row_of_a_resampled_training_part_is_in_another_part(typed):
         ({"threshold": 5.0}, TypeError, "whole number"),
         ({"threshold": True}, TypeError, "whole number"),
         ({"labels_key": "batch_"}, KeyError, "labels_key='batch_'"),
-        ({"labels_key": ["type"]}, TypeError, r"labels_key must name a column of obs; found \['type'\]"),
+        (
+            {"labels_key": ["type"]},
+            TypeError,
+            r"labels_key must be the name of one column of mdata.obs; found \['type'\]",
+        ),
         ({"labels_key": "one"}, ValueError, "at least two types"),
     ],
 )

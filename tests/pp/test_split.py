@@ -139,7 +139,7 @@ def test_copies_are_refused_until_they_are_left_out(raw):
         ({"fractions": (0.998, 0.001, 0.001)}, ValueError, "No cell would be in"),
         ({"group_key": "batch"}, ValueError, "has 2 groups .* fewer than the 3 parts"),
         ({"group_key": "sample"}, KeyError, "group_key='sample'"),
-        ({"labels_key": "gaps"}, ValueError, "119 cells have none"),
+        ({"group_key": "gaps"}, ValueError, "119 cells have none"),
         ({"labels_key": "cell_type", "key_added": "cell_type"}, ValueError, "would replace"),
     ],
 )

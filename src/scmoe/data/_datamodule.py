@@ -62,6 +62,10 @@ def rank_batches(n_batches: int) -> list[int]:
     return [(rank + i * world) % n_batches for i in range(math.ceil(n_batches / world))]
 
 
+TRAIN_SIZE = 0.9
+"""Share of the cells to train on by default: the others judge the training, and weigh the parts of predictions."""
+
+
 def split_cells(
     n_cells: int, train_size: float, validation_size: float | None, seed: int
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from scmoe._check import check_mdata
 from scmoe._keys import COPY_OF, MIXED_WITH, PARTS, UNKNOWN_LABEL
+from scmoe.datasets._categories import category_names, report_unlabeled
 from scmoe.io._plain import is_text
 from scmoe.io._quiet import quiet_mudata
 
@@ -39,24 +40,48 @@ def modalities_of(data: AnnData | MuData) -> dict[str, AnnData]:
 
 def column_of(data: AnnData | MuData, key: str, argument: str) -> pd.Series:
     """A column of ``obs`` as text, without missing entries."""
-    if not isinstance(key, str):
-        raise TypeError(f"{argument} must name a column of obs; found {key!r}.")
-    if key not in data.obs:
-        names = ", ".join(map(str, data.obs)) or "none"
-        owner = next((name for name, adata in modalities_of(data).items() if key in adata.obs), None)
-        hint = (
-            ""
-            if owner is None
-            else f" mdata[{owner!r}].obs has it: mdata.obs[{key!r}] = mdata[{owner!r}].obs[{key!r}]."
-        )
-        raise KeyError(f"{argument}={key!r} is not a column of obs; found {names}.{hint}")
-    column = pd.Series(data.obs[key])
+    column = raw_column(data, key, argument)
     if column.isna().any():
         raise ValueError(
             f"obs[{key!r}] must have an entry for every cell; {int(column.isna().sum())} cells have none, the first is "
-            f"{data.obs_names[int(column.isna().argmax())]!r}. Leave these cells out, or call them {UNKNOWN_LABEL!r}."
+            f"{data.obs_names[int(column.isna().argmax())]!r}. Fill them, or leave these cells out."
         )
-    return column.astype(str)
+    return category_names(column)
+
+
+def labels_of(data: AnnData | MuData, key: str) -> pd.Series:
+    """Labels in a column of ``obs`` as text, `UNKNOWN_LABEL` where a cell has none; the log says how many."""
+    column = raw_column(data, key, "labels_key")
+    report_unlabeled(column)
+    return category_names(column).fillna(UNKNOWN_LABEL)
+
+
+def raw_column(data: AnnData | MuData, key: str, argument: str) -> pd.Series:
+    """A column of ``obs`` as it is; an error that says where it is, if it is elsewhere."""
+    if not isinstance(key, str):
+        raise TypeError(f"{argument} must be the name of one column of {_obs(data)}; found {key!r}.")
+    if key not in data.obs:
+        names = ", ".join(map(str, data.obs)) or "none"
+        raise KeyError(f"{argument}={key!r} is not a column of {_obs(data)}; found {names}.{modality_hint(data, key)}")
+    return pd.Series(data.obs[key])
+
+
+def _obs(data: AnnData | MuData) -> str:
+    return "mdata.obs" if isinstance(data, MuData) else "adata.obs"
+
+
+def owners_of(data: AnnData | MuData, key: str) -> list[str]:
+    """The modalities of a MuData whose own ``obs`` has a column."""
+    return [name for name, adata in data.mod.items() if key in adata.obs] if isinstance(data, MuData) else []
+
+
+def modality_hint(data: AnnData | MuData, key: str) -> str:
+    """What to run where a column is in the table of a modality only."""
+    owners = owners_of(data, key)
+    if not owners:
+        return ""
+    # Not pull_obs, which puts the modality's name before that of the column. Cells are aligned by name.
+    return f" mdata[{owners[0]!r}].obs has it: mdata.obs[{key!r}] = mdata[{owners[0]!r}].obs[{key!r}]."
 
 
 def all_obs(data: AnnData | MuData) -> pd.DataFrame:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from scmoe._keys import IMBALANCE, UNKNOWN_LABEL, UNS_ROOT
 from scmoe._log import logger
-from scmoe.datasets._cells import Data, check_cells, class_sizes, column_of, take
+from scmoe.datasets._cells import Data, check_cells, class_sizes, labels_of, take
 from scmoe.datasets._profile import check_rho, largest_total, least_total, profile
 from scmoe.io._uns import to_uns
 
@@ -172,7 +172,7 @@ def _ranked(
 ) -> tuple[pd.Series, pd.Series]:
     """Cells of each type by rank, and the labels."""
     check_cells(data)
-    labels = column_of(data, labels_key, "labels_key")
+    labels = labels_of(data, labels_key)
     sizes = class_sizes(labels)
     if isinstance(order, str):
         if order not in ("natural", "random"):

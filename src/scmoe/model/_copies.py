@@ -11,10 +11,10 @@ from scmoe.datasets._cells import origins, split_columns
 from scmoe.losses._class_balance import ClassBalance
 
 
-def check_parts(obs: pd.DataFrame, parts: Sequence[np.ndarray]) -> None:
+def check_parts(obs: pd.DataFrame, parts: Sequence[np.ndarray], remedy: str) -> None:
     """Check training cells, the first part, and those held out: see `check_copies` and `warn_of_test_cells`."""
     check_copies(obs, parts)
-    warn_of_test_cells(obs, parts[0])
+    warn_of_test_cells(obs, parts[0], remedy)
 
 
 def check_copies(obs: pd.DataFrame, parts: Sequence[np.ndarray]) -> None:
@@ -35,15 +35,15 @@ def check_copies(obs: pd.DataFrame, parts: Sequence[np.ndarray]) -> None:
             )
 
 
-def warn_of_test_cells(obs: pd.DataFrame, train: np.ndarray) -> None:
-    """Say so if cells are learned from that a column of `scmoe.pp.split` has set apart."""
+def warn_of_test_cells(obs: pd.DataFrame, train: np.ndarray, remedy: str) -> None:
+    """Say so if cells are learned from that a column of `scmoe.pp.split` has set apart, and what to do."""
     for key in split_columns(obs):
         part = obs[key].iloc[train].dropna()
         if n := int((part != "train").sum()):
             logger.warning(
-                "obs[%r] sets %d of the %d cells apart that are learned from now. Pass the training cells alone, "
-                "data[data.obs[%r] == 'train'].copy(), if the others are to judge the result",
-                *(key, n, len(train), key),
+                "obs[%r] is not used, and sets %d of the %d cells apart that are learned from now. %s, if the others "
+                "are to judge the result",
+                *(key, n, len(train), remedy.format(key)),
             )
 
 

@@ -11,12 +11,13 @@ import numpy as np
 import torch
 from lightning.pytorch import Callback
 
-from scmoe.data._datamodule import MosaicDataModule, split_cells
+from scmoe.data._datamodule import TRAIN_SIZE, MosaicDataModule, split_cells
 from scmoe.data._dataset import MosaicDataset
 from scmoe.data._graph import NeighborGraph
 from scmoe.data._setup import Setup
 from scmoe.data._statistics import Scale, Statistics, fit_scale, fit_statistics
 from scmoe.datasets._cells import all_obs
+from scmoe.datasets._parts import Parts, parts_of
 from scmoe.losses._class_balance import DEFAULT_BALANCE, ClassBalance, check_balance
 from scmoe.model._base import BaseModel, TrainingRecord
 from scmoe.model._copies import check_balanced_once, check_parts
@@ -33,6 +34,12 @@ from scmoe.train._fit import default_batch_size, default_epochs, fit
 
 MIN_CELLS = 4
 """Fewer cells have neither programs nor neighbors."""
+SPLIT_REMEDY = "Pass split_key={0!r} to learn from its training cells alone"
+"""What to do about a split that is not used, see `scmoe.model._copies.warn_of_test_cells`."""
+NO_VALIDATION = (
+    "early_stopping needs validation cells; found none. Lower train_size below 1, or name a split_key with "
+    "cells called 'validation'."
+)
 
 
 def train(
@@ -44,8 +51,9 @@ def train(
     strategy: str = "auto",
     precision: str = "32-true",
     batch_size: int | None = None,
-    train_size: float = 0.9,
+    train_size: float | None = None,
     validation_size: float | None = None,
+    split_key: str | None = None,
     early_stopping: bool = False,
     class_balance: ClassBalance = DEFAULT_BALANCE,
     checkpoint_dir: str | Path | None = None,
@@ -74,9 +82,13 @@ def train(
     batch_size
         Cells a step; None: 128, or 512 from 20 000 training cells on.
     train_size
-        Share of the cells to train on.
+        Share of the cells to train on, drawn at random; None: 0.9.
     validation_size
         Share of the cells for validation; None: all others. What is left is for tests.
+    split_key
+        Instead of these shares: column of ``obs`` that says of each cell whether it is for ``"train"``,
+        ``"validation"`` or ``"test"``, such as `scmoe.pp.split` writes. With its ``group_key``, donors or slices stay
+        together. None: at random; the log says so where there is such a column.
     early_stopping
         Whether to stop when the validation loss has not improved for ten epochs.
     class_balance
@@ -97,8 +109,11 @@ def train(
 
     Raises
     ------
+    KeyError
+        There is no column `split_key`, or that of a batch or covariate is gone since the setup.
     ValueError
-        Settings that contradict each other or the data; copies of a cell (``obs["copy_of"]``, see
+        Settings that contradict each other or the data; a `split_key` that leaves a cell without a part or all cells
+        in one, or that differs from the split of an earlier training; copies of a cell (``obs["copy_of"]``, see
         `scmoe.pp.oversample`) that are not in the same part, or that would be balanced a second time.
     FloatingPointError
         In more than half of an epoch's steps loss or gradient was not finite. Fewer such steps are skipped.
@@ -107,9 +122,9 @@ def train(
     config = from_keywords(TrainConfig, plan_kwargs or {})
     check_train_arguments(config, max_epochs, batch_size, trainer_kwargs)
     dataset = self._dataset(None)
-    train, validation, test = split_of(self, len(dataset), train_size, validation_size)
+    train, validation, test = split_of(self, len(dataset), train_size, validation_size, split_key)
     obs = all_obs(self.adata)
-    check_parts(obs, (train, validation, test))
+    check_parts(obs, (train, validation, test), SPLIT_REMEDY)
     if self.setup.labels:
         check_balanced_once(obs.iloc[train], class_balance)
     elif class_balance != DEFAULT_BALANCE:
@@ -167,7 +182,7 @@ def check_training(
     if len(train) < MIN_CELLS:
         raise ValueError(f"Training needs at least {MIN_CELLS} cells; found {len(train)} of {len(dataset)}.")
     if early_stopping and not len(validation):
-        raise ValueError("early_stopping needs validation cells; found none. Lower train_size below 1.")
+        raise ValueError(NO_VALIDATION)
     if setup.labels and len(np.unique(dataset.label[train][dataset.label[train] >= 0])) < 2:
         raise ValueError(
             f"The {len(train)} training cells have fewer than two classes of {setup.labels_key!r}. "
@@ -223,11 +238,25 @@ def check_train_arguments(
 
 
 def split_of(
-    model: BaseModel, n_cells: int, train_size: float, validation_size: float | None
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    model: BaseModel, n_cells: int, train_size: float | None, validation_size: float | None, split_key: str | None
+) -> Parts:
     """Training, validation and test cells; those of a model's first training stay what they were in a second."""
     record = model.record
     former = record.train, record.validation, record.test
-    if model.is_trained_ and sum(map(len, former)) == n_cells:
+    has_former = model.is_trained_ and sum(map(len, former)) == n_cells
+    if split_key is not None:
+        if train_size is not None or validation_size is not None:
+            raise ValueError(
+                f"split_key={split_key!r} says which cells are for what; leave train_size and validation_size out, or "
+                "split_key to draw cells at random."
+            )
+        parts = parts_of(model.adata, split_key)
+        if has_former and not all(map(np.array_equal, parts, former)):
+            raise ValueError(
+                f"This model was trained with another split than obs[{split_key!r}], and has seen some of its held-out "
+                "cells. Make a new model, or leave split_key out to go on with the former split."
+            )
+        return parts
+    if has_former:
         return former
-    return split_cells(n_cells, train_size, validation_size, model.seed)
+    return split_cells(n_cells, TRAIN_SIZE if train_size is None else train_size, validation_size, model.seed)

@@ -7,7 +7,7 @@ from imblearn.over_sampling import RandomOverSampler
 from mudata import MuData
 from numpy.typing import NDArray
 
-from scmoe.datasets._cells import all_obs, check_cells, class_sizes, column_of, split_columns
+from scmoe.datasets._cells import all_obs, check_cells, class_sizes, labels_of, split_columns
 
 
 def trainable_labels(data: AnnData | MuData, labels_key: str) -> tuple[pd.Series, pd.Series]:
@@ -26,7 +26,7 @@ def trainable_labels(data: AnnData | MuData, labels_key: str) -> tuple[pd.Series
             f"obs[{key!r}] has cells of {len(parts)} parts ({', '.join(parts)}). Resampling before the division puts "
             f"copies of test cells into training; resample data[data.obs[{key!r}] == 'train']."
         )
-    labels = column_of(data, labels_key, "labels_key")
+    labels = labels_of(data, labels_key)
     sizes = class_sizes(labels)
     if len(sizes) < 2:
         raise ValueError(f"Expected at least two types to balance; obs[{labels_key!r}] has {sizes.index[0]!r} only.")

@@ -14,7 +14,8 @@ from scipy.sparse.csgraph import connected_components
 from scmoe._check import check_array
 from scmoe._keys import COPY_OF, COUNTS_LAYER, PARTS, SPLIT, UNKNOWN_LABEL
 from scmoe._log import logger
-from scmoe.datasets._cells import all_obs, check_cells, column_of, modalities_of, origins
+from scmoe.datasets._cells import all_obs, check_cells, column_of, labels_of, modalities_of, origins
+from scmoe.datasets._parts import record_split
 from scmoe.pp._allot import allot_groups, allot_labels
 
 FRACTIONS = (0.6, 0.2, 0.2)
@@ -41,8 +42,8 @@ def split(
     data
         AnnData or MuData, before any resampling.
     labels_key
-        Column of ``obs`` whose labels all parts should hold. Cells called ``"Unknown"`` count as a label of their own
-        here. With `group_key`, labels are only looked at: those that training lacks are reported.
+        Column of ``obs`` whose labels all parts should hold. Cells without a label, or called ``"Unknown"``, count as
+        a label of their own here. With `group_key`, labels are only looked at: those that training lacks are reported.
     group_key
         Column of ``obs`` with donors, samples or slices, none of which may be in two parts.
     fractions
@@ -56,18 +57,20 @@ def split(
     Returns
     -------
     None
-        Writes ``obs[key_added]``, a categorical column of ``"train"``, ``"validation"`` and ``"test"``. The log has
-        the sizes, the labels that training lacks, and the cells that repeat others. A label with a single cell, or a
-        single set of cells with the same values, is in training only; the log says so too.
+        Writes ``obs[key_added]``, a categorical column of ``"train"``, ``"validation"`` and ``"test"``, and with
+        `group_key` its name to ``uns["scmoe"]["split"][key_added]["group_key"]``, by which `scmoe.tl.train` checks that
+        no group is in two parts. Train on it with ``scmoe.tl.train(mdata, split_key="split")``. The log has the sizes,
+        the labels that training lacks, and the cells that repeat others. A label with a single cell, or a single set
+        of cells with the same values, is in training only; the log says so too.
 
     Raises
     ------
     TypeError
-        `data` is neither an AnnData nor a MuData.
+        `data` is neither an AnnData nor a MuData, or a column is not named by text.
     KeyError
         There is no such column.
     ValueError
-        A cell has no label or group, there are fewer groups than parts, a part would be empty, the fractions are
+        A cell has no group, there are fewer groups than parts, a part would be empty, the fractions are
         impossible, the data are a view, or hold copies that `scmoe.pp.oversample` or `scmoe.pp.augment` made: their
         originals would be in other parts.
 
@@ -82,10 +85,12 @@ def split(
     check_cells(data)
     if data.is_view:
         raise ValueError("The data are a view of others. Call .copy() first, then split the copy.")
+    if not isinstance(key_added, str):
+        raise TypeError(f"key_added must be the name of a column; found {key_added!r}.")
     if key_added in (labels_key, group_key):
         raise ValueError(f"key_added={key_added!r} would replace the column that is read. Choose another name.")
     _refuse_copies(data)
-    labels = None if labels_key is None else column_of(data, labels_key, "labels_key")
+    labels = None if labels_key is None else labels_of(data, labels_key)
     groups = None if group_key is None else column_of(data, group_key, "group_key")
     rows = row_codes(data)
     rng = np.random.default_rng(seed)
@@ -101,6 +106,7 @@ def split(
             "fractions=, set it to 0, or use more cells."
         )
     data.obs[key_added] = pd.Categorical.from_codes(part, categories=list(PARTS))
+    record_split(data, key_added, group_key)
     _report(data, part, rows, labels)
 
 

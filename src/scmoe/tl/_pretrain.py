@@ -25,6 +25,7 @@ def pretrain(
     column: str | None = None,
     preset: str = "tiny",
     max_epochs: int | None = None,
+    split_key: str | None = None,
     seed: int = 0,
     key_added: str = PRETRAIN_KEY,
     train_kwargs: Mapping[str, Any] | None = None,
@@ -42,6 +43,9 @@ def pretrain(
         Size of the network; see `scmoe.model.XTRIMOGENE`.
     max_epochs
         Passes over the training cells; None: as many as make about 600 steps.
+    split_key
+        Column of ``adata.obs`` with the training, validation and test cells, such as `scmoe.pp.split` writes; None: a
+        random tenth of the cells is for validation. See `scmoe.model.XTRIMOGENE.train`.
     seed
         Of everything random.
     key_added
@@ -75,7 +79,7 @@ def pretrain(
         XTRIMOGENE.setup_anndata(adata, layer=layer, values=values, vocabulary=vocabulary, column=column)
         check_free(adata, key_added)
         model = XTRIMOGENE(adata, preset=preset, seed=seed, **model_kwargs)
-        model.train(max_epochs, **(train_kwargs or {}))
+        model.train(max_epochs, split_key=split_key, **(train_kwargs or {}))
     adata.obsm[keys.embedding] = model.get_latent_representation()
     match = model.setup.read(adata).match
     identities = model.get_gene_embeddings().to_numpy()[match.position]
@@ -85,6 +89,7 @@ def pretrain(
     params = {
         "network": asdict(model.config),
         "train": dict(train_kwargs or {}),
+        "split_key": split_key,
         "seed": seed,
         "seconds": model.train_seconds_,
         "versions": versions(),

@@ -38,6 +38,7 @@ def train(
     use_var: str | None = HIGHLY_VARIABLE,
     class_balance: ClassBalance = DEFAULT_BALANCE,
     max_epochs: int | None = None,
+    split_key: str | None = None,
     seed: int = 0,
     key_added: str = DEFAULT_KEY,
     train_kwargs: Mapping[str, Any] | None = None,
@@ -57,6 +58,9 @@ def train(
         How labels with few cells are treated, see `scmoe.model.SCMOE.train`.
     max_epochs
         Passes over the training cells; None: chosen by size.
+    split_key
+        Column of ``obs`` with the training, validation and test cells, such as `scmoe.pp.split` writes; None: a random
+        tenth of the cells is for validation. See `scmoe.model.SCMOE.train`.
     seed
         Of everything random.
     key_added
@@ -99,7 +103,7 @@ def train(
             use_var=use_var,
         )
         model = SCMOE(mdata, seed=seed, **model_kwargs)
-        model.train(max_epochs, class_balance=class_balance, **(train_kwargs or {}))
+        model.train(max_epochs, class_balance=class_balance, split_key=split_key, **(train_kwargs or {}))
     drop_results(mdata, key_added)
     results = model.get_results(mdata, mapping_score=False)
     write_embedding(mdata, results, key_added)
@@ -112,6 +116,7 @@ def train(
         "setup": setup,
         "train": dict(train_kwargs or {}),
         "class_balance": class_balance,
+        "split_key": split_key,
         "seed": seed,
         "seconds": model.train_seconds_,
         "versions": versions(),

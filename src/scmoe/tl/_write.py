@@ -13,7 +13,7 @@ from anndata import AnnData
 from mudata import MuData
 from numpy.typing import NDArray
 
-from scmoe._keys import PREPARE, Keys
+from scmoe._keys import OF_DATA, Keys
 
 
 def write_obs(mdata: MuData, columns: Mapping[str, Any]) -> None:
@@ -66,7 +66,7 @@ def drop_results(mdata: MuData, key: str) -> None:
             if name in arrays or keys.is_imputed(name, list(mdata.mod)):
                 del mapping[name]
     if key in mdata.uns:
-        remainder = {name: value for name, value in mdata.uns.pop(key).items() if name == PREPARE}
+        remainder = {name: value for name, value in mdata.uns.pop(key).items() if name in OF_DATA}
         if remainder:
             mdata.uns[key] = remainder
 

@@ -122,7 +122,7 @@ def fine_tune(
     seed = self.seed if seed is None else seed
     train, validation = split_labeled(code, tuned.labels, validation_size, seed)
     table = obs if indices is None else obs.iloc[positions(indices, len(obs))]
-    check_parts(table, (train, validation))
+    check_parts(table, (train, validation), "Pass indices= of its training cells alone")
     check_balanced_once(table.iloc[train], class_balance)
     pooled = pool_cells(self, rows_of(cells, train), POOLING)
     balance = Balance(class_balance, np.bincount(code[train]))

@@ -14,7 +14,7 @@ from scmoe.data.genes._batches import GeneDataModule
 from scmoe.data.genes._dataset import DEFAULT_DEPTH, GeneDataset
 from scmoe.model._base import TrainingRecord
 from scmoe.model._copies import check_parts
-from scmoe.model._training import check_train_arguments, split_of
+from scmoe.model._training import NO_VALIDATION, SPLIT_REMEDY, check_train_arguments, split_of
 from scmoe.model.genes._encoding import GeneModel, read_cells, rows_of
 from scmoe.model.genes._inference import fit_axes_of
 from scmoe.model.genes._start import start
@@ -41,8 +41,9 @@ def train(
     strategy: str = "auto",
     precision: str = "32-true",
     batch_size: int = PRETRAIN_BATCH,
-    train_size: float = 0.9,
+    train_size: float | None = None,
     validation_size: float | None = None,
+    split_key: str | None = None,
     early_stopping: bool = False,
     checkpoint_dir: str | Path | None = None,
     resume: bool = False,
@@ -65,9 +66,12 @@ def train(
     batch_size
         Cells a step.
     train_size
-        Share of the cells to train on.
+        Share of the cells to train on, drawn at random; None: 0.9.
     validation_size
         Share of the cells for validation; None: all others. What is left is for tests.
+    split_key
+        Instead of these shares: column of ``adata.obs`` that says of each cell whether it is for ``"train"``,
+        ``"validation"`` or ``"test"``, see `scmoe.model.SCMOE.train`.
     early_stopping
         Whether to stop when the validation loss has not improved for ten epochs.
     checkpoint_dir
@@ -85,9 +89,11 @@ def train(
 
     Raises
     ------
+    KeyError
+        There is no column `split_key`.
     ValueError
-        Settings that contradict each other or the data, or copies of a cell (``obs["copy_of"]``) that are not in
-        the same part.
+        Settings that contradict each other or the data, a `split_key` that cannot be used, or copies of a cell
+        (``obs["copy_of"]``) that are not in the same part.
     FloatingPointError
         In more than half of an epoch's steps loss or gradient was not finite. Fewer such steps are skipped.
     """
@@ -95,8 +101,8 @@ def train(
     check_train_arguments(config, max_epochs, batch_size, trainer_kwargs)
     cells = read_cells(self, None)
     check_cells(self, cells)
-    train, validation, test = split_of(self, len(cells.totals), train_size, validation_size)
-    check_parts(self.adata.obs, (train, validation, test))
+    train, validation, test = split_of(self, len(cells.totals), train_size, validation_size, split_key)
+    check_parts(self.adata.obs, (train, validation, test), SPLIT_REMEDY)
     check_split(train, validation, early_stopping=early_stopping, resume=resume, checkpoint_dir=checkpoint_dir)
     start_time = time.perf_counter()
     before = copy.deepcopy(self.module.state_dict()), self.tokenizer
@@ -175,6 +181,6 @@ def check_split(
     if len(train) < 2:
         raise ValueError(f"Training needs at least 2 cells; found {len(train)}.")
     if early_stopping and not len(validation):
-        raise ValueError("early_stopping needs validation cells; found none. Lower train_size below 1.")
+        raise ValueError(NO_VALIDATION)
     if resume and checkpoint_dir is None:
         raise ValueError("resume=True needs the checkpoint_dir of the run to go on with.")
