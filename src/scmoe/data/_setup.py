@@ -12,6 +12,8 @@ from scipy.sparse import spmatrix
 from scmoe._check import check_array, check_counts, check_mdata, check_values, layer_names, looks_like_counts
 from scmoe._keys import COUNTS_LAYER, PREPARE, UNKNOWN_LABEL, UNS_ROOT
 from scmoe.data._likelihood import LIKELIHOODS, Gaussian, Likelihood
+from scmoe.datasets._categories import label_names, report_unlabeled
+from scmoe.datasets._cells import column_of, raw_column
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,7 +79,7 @@ class Setup:
         }
         for name in names:
             check_modality(mdata, name, layers[name], likelihoods[name])
-        labels = [c for c in categories(mdata, labels_key, "labels_key") if c != unlabeled_category]
+        labels = label_categories(mdata, labels_key, unlabeled_category)
         if labels_key is not None and len(labels) < 2:
             raise ValueError(
                 f"mdata.obs[{labels_key!r}] must hold at least two classes to learn from; found {labels or 'none'} "
@@ -187,23 +189,13 @@ def categories(mdata: MuData, key: str | None, argument: str) -> list[str]:
     return sorted(column_of(mdata, key, argument).unique())
 
 
-def column_of(mdata: MuData, key: str, argument: str) -> pd.Series:
-    """A column of ``mdata.obs`` as strings."""
-    if not isinstance(key, str):
-        raise TypeError(f"{argument} must be the name of one column of mdata.obs; found {key!r}.")
-    if key not in mdata.obs:
-        owners = [name for name in mdata.mod if key in mdata.mod[name].obs]
-        hint = f" mdata[{owners[0]!r}].obs has it: call mdata.pull_obs([{key!r}]) first." if owners else ""
-        columns = ", ".join(map(str, mdata.obs)) or "none"
-        raise KeyError(f"{argument}={key!r} is not a column of mdata.obs; found {columns}.{hint}")
-    column = mdata.obs[key]
-    if column.isna().any():
-        cell = mdata.obs_names[np.flatnonzero(column.isna())[0]]
-        raise ValueError(
-            f"mdata.obs[{key!r}] must have a value for every cell; found {int(column.isna().sum())} missing, the first "
-            f"in cell {cell!r}. Fill them, or remove these cells; unlabeled cells may be called {UNKNOWN_LABEL!r}."
-        )
-    return column.astype(str)
+def label_categories(mdata: MuData, key: str | None, unlabeled_category: str) -> list[str]:
+    """The sorted labels in a column of ``mdata.obs``; cells without an entry have none, as the log says."""
+    if key is None:
+        return []
+    column = raw_column(mdata, key, "labels_key")
+    report_unlabeled(column, unlabeled_category)
+    return sorted(label_names(column, unlabeled_category).dropna().unique())
 
 
 def numbers_of(mdata: MuData, key: str) -> np.ndarray:

@@ -5,11 +5,14 @@ from dataclasses import dataclass, replace
 from typing import Literal, NamedTuple, get_args
 
 import numpy as np
+import pandas as pd
 from lightning.fabric.utilities import move_data_to_device
 from mudata import MuData
 from torch import Tensor
 
+from scmoe._log import logger
 from scmoe.data._dataset import Batch, MosaicDataset
+from scmoe.data._match import query_notes
 from scmoe.data._setup import Setup
 from scmoe.model._base import BaseModel
 from scmoe.nn._config import NetworkConfig
@@ -174,6 +177,8 @@ class FittedModel(BaseModel):
     """Where the model finds its data in a MuData, and the names of features, batches and labels."""
     readouts: Readouts
     """What was fitted to the network's outputs after its training."""
+    _said: tuple[pd.Index, Sequence[str]] | None = None
+    """The cells that something was last said of, and what."""
 
     @property
     def modalities(self) -> list[str]:
@@ -197,7 +202,16 @@ class FittedModel(BaseModel):
         mdata = self.adata if mdata is None else mdata
         if mdata is None:
             raise ValueError("This model was loaded without data. Pass the MuData: adata=mdata.")
-        return MosaicDataset(mdata, self.setup)
+        dataset = MosaicDataset(mdata, self.setup)
+        self._say(dataset.obs_names, query_notes(mdata, self.setup))
+        return dataset
+
+    def _say(self, cells: pd.Index, notes: Sequence[str]) -> None:
+        """Log how data fit the model, once: the same cells are read anew by each method."""
+        if notes and not (self._said is not None and notes == self._said[1] and cells.equals(self._said[0])):
+            for note in notes:
+                logger.warning(note)
+            self._said = cells, notes
 
 
 class Query(NamedTuple):

@@ -271,7 +271,7 @@ class SCMOE(FittedModel):
         fitted = adapt(self.fitted, mdata)
         model = type(self)(registry=registry_of(fitted.setup), seed=self.seed, **asdict(self.config))
         model.module, model.readouts = fitted.network, fitted.readouts
-        model.record, model.is_trained_ = self.record, True
+        model.record, model.is_trained_, model._said = self.record, True, self._said
         return model
 
     def save(self, dir_path: str | Path, *, overwrite: bool = False) -> None:
