@@ -119,7 +119,6 @@ def test_concepts_of_a_query_without_batches(by_id):
     mdata, model = by_id
     query = renamed(mdata, [f"gene{i}" for i in range(60)], gene_ids=IDS)
     del query.obs["batch"]
-    scmoe.tl.tcav(
-        query, model, modalities=False, gene_sets={"set": IDS[::3]}, n_random=2, n_permutations=4, n_matched=2
-    )
+    settings = {"n_random": 2, "n_permutations": 99, "n_matched": 99}
+    scmoe.tl.tcav(query, model, targets=["B"], modalities=False, gene_sets={"set": IDS[::3]}, **settings)
     assert "set" in set(query.uns["scmoe"]["tcav"]["concept"])

@@ -192,12 +192,15 @@ class SCMOE(FittedModel):
             or ``"bernoulli"`` (whether a count is above zero).
         batch_key
             Column of ``mdata.obs`` with the batch. Its effect is taken out of the embedding, and the decoders know it.
+            Whole numbers are the same batch as 1, 1.0 or ``"1"``. A query may lack the column: its batch is unknown.
         categorical_covariate_keys, continuous_covariate_keys
             Columns of ``mdata.obs`` with further categories, and with numbers, whose effects are treated alike.
         labels_key
-            Column of ``mdata.obs`` with labels to learn.
+            Column of ``mdata.obs`` with labels to learn. Cells without an entry have no label, and the log says how
+            many they are.
         unlabeled_category
-            The label of cells that have none.
+            What cells without a label are called. The log names labels that look like that (unassigned, n/a) and are
+            not.
 
         Raises
         ------
