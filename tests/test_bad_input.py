@@ -159,14 +159,14 @@ CASES = {
         same, {"batch_key": "site"}, KeyError, "batch_key='site' is not a column.*cell_type, batch"
     ),
     "unknown label key": Case(same, {"labels_key": "type"}, KeyError, "labels_key='type' is not a column"),
-    "missing labels": Case(
-        column(["T", "B", np.nan]),
-        {"labels_key": "given"},
-        ValueError,
-        r"40 missing, the first in cell 'cell2'.*'Unknown'",
+    "one class and missing labels": Case(
+        column(["T", None]), {"labels_key": "given"}, ValueError, r"at least two classes .* found \['T'\]"
+    ),
+    "split of other values": Case(
+        column(["train", "held out"]), {"split_key": "given"}, ValueError, "found 'held out' in cell 'cell1'"
     ),
     "missing batches": Case(
-        column(["1", None]), {"batch_key": "given"}, ValueError, "60 missing, the first in cell 'cell1'"
+        column(["1", None]), {"batch_key": "given"}, ValueError, "60 cells have none, the first is 'cell1'"
     ),
     "one class": Case(column("T"), {"labels_key": "given"}, ValueError, r"at least two classes .* found \['T'\]"),
     "one class and unlabeled cells": Case(
@@ -206,7 +206,10 @@ CASES = {
         same, {"batch_key": ["batch"]}, TypeError, r"the name of one column .* found \['batch'\]"
     ),
     "batch key of a modality": Case(
-        batch_of_a_modality, {"batch_key": "plate"}, KeyError, r"mdata\['rna'\]\.obs has it: call mdata\.pull_obs"
+        batch_of_a_modality,
+        {"batch_key": "plate"},
+        KeyError,
+        r"mdata\['rna'\]\.obs has it: mdata\.obs\['plate'\] = mdata",
     ),
     "name that files cannot hold": Case(same, {"key_added": "a/b"}, ValueError, "key_added must be a name without"),
     "results that cannot be stored": Case(

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from scmoe.data._covariates import encode, n_covariates, one_hot, read_covariates
+from scmoe.data._covariates import batches_unknown_to, n_covariates, one_hot, read_covariates
 from scmoe.data._dataset import MosaicDataset
 from scmoe.data._setup import Setup
 
@@ -64,8 +64,7 @@ def test_cells_are_read_with_their_covariates(mosaic):
     np.testing.assert_array_equal(dataset[cells].covariates, read_covariates(mosaic, setup)[cells])
 
 
-def test_codes_count_from_zero_and_unknown_is_minus_one():
-    assert encode(pd.Series(["b", "a", "c", "b"]), ["a", "b"]).tolist() == [1, 0, -1, 1]
+def test_an_unknown_code_is_equal_parts():
     assert one_hot(np.array([1, -1]), 2).tolist() == [[0, 1], [0.5, 0.5]]
 
 
@@ -99,8 +98,8 @@ def nothing(obs):
             r"mdata\.obs\['age'\] must hold finite numbers.*'old' in cell 'cell0'.*categorical_covar",
         ),
         (infinite, {}, ValueError, "must hold finite numbers.*'inf' in cell 'cell3'"),
-        (missing, {}, ValueError, r"mdata\.obs\['age'\] must have a value for every cell; found 1 missing.*'cell3'"),
-        (missing_site, {}, ValueError, r"mdata\.obs\['site'\] must have a value for every cell; found 60 missing"),
+        (missing, {}, ValueError, r"mdata\.obs\['age'\] must have an entry for every cell; 1 cells have none.*'cell3'"),
+        (missing_site, {}, ValueError, r"mdata\.obs\['site'\] must have an entry for every cell; 60 cells have none"),
         (
             nothing,
             {"continuous_covariate_keys": ["weight"]},
@@ -128,9 +127,34 @@ def test_a_column_that_cannot_be_used_is_refused(paired, change, arguments, erro
         Setup.from_mudata(paired, **{**ALL, **arguments})
 
 
-@pytest.mark.parametrize("column", ["batch", "site", "age"])
-def test_a_query_needs_the_columns(paired, column):
+@pytest.mark.parametrize(("column", "block"), [("batch", slice(0, 2)), ("site", slice(2, 5)), ("lane", slice(5, 9))])
+def test_a_category_that_a_query_lacks_is_an_unknown_one(paired, column, block):
     setup = Setup.from_mudata(with_columns(paired), **ALL)
-    del paired.obs[column]
-    with pytest.raises(KeyError, match=f"='{column}', but mdata.obs has no such column"):
+    before = MosaicDataset(paired, setup).covariates
+    gaps, absent = paired.copy(), paired.copy()
+    gaps.obs[column] = gaps.obs[column].astype(object).where(np.arange(120) % 2 == 0, None)
+    del absent.obs[column]
+    unknown = np.full((120, block.stop - block.start), 1 / (block.stop - block.start))
+    expected = before.copy()
+    expected[:, block] = unknown
+    np.testing.assert_allclose(MosaicDataset(absent, setup).covariates, expected, rtol=1e-6)
+    expected[::2] = before[::2]
+    np.testing.assert_allclose(MosaicDataset(gaps, setup).covariates, expected, rtol=1e-6)
+
+
+def test_a_number_that_a_query_lacks_is_an_error(paired):
+    setup = Setup.from_mudata(with_columns(paired), **ALL)
+    del paired.obs["age"]
+    with pytest.raises(KeyError, match=r"the number 'age' of each cell .*continuous.*Add it"):
         MosaicDataset(paired, setup)
+
+
+@pytest.mark.parametrize("dtype", ["int64", "float64", "Int64", "category", str, "1.0"])
+def test_numbers_are_the_same_batch_in_every_type(paired, dtype):
+    numbers = pd.Series(np.arange(120) % 3, index=paired.obs_names)
+    paired.obs["batch"] = numbers.astype("category")
+    setup = Setup.from_mudata(paired, batch_key="batch")
+    assert setup.batches == ["0", "1", "2"]
+    paired.obs["batch"] = numbers.astype("float64").astype(str) if dtype == "1.0" else numbers.astype(dtype)
+    np.testing.assert_array_equal(read_covariates(paired, setup).argmax(1), np.arange(120) % 3)
+    assert batches_unknown_to(setup, paired) == []

@@ -167,7 +167,10 @@ def test_learning_from_test_cells_is_said(paired, fit_model, capsys, dtype):
     paired.obs["part"] = paired.obs["part"].astype(dtype)
     fit_model(paired, train_size=1.0)
     n = int((paired.obs["part"] != "train").sum())
-    assert f"obs['part'] sets {n} of the 120 cells apart that are learned from now" in capsys.readouterr().err
+    assert (
+        f"obs['part'] is not used, and sets {n} of the 120 cells apart that are learned from now"
+        in capsys.readouterr().err
+    )
     with quiet_mudata():
         alone = paired[paired.obs["part"] == "train"].copy()
     fit_model(alone, train_size=1.0)

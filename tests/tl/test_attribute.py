@@ -144,7 +144,7 @@ def test_labels_may_be_decimal_numbers_and_missing(paired, fit_model):
     paired.obs.loc[paired.obs_names[:60], "number"] = np.nan
     scmoe.tl.attribute(paired, model, n_steps=2)
     n_cells = paired.uns["scmoe"]["attribution_summary"].groupby("target")["n_cells"].first()
-    assert n_cells.to_dict() == paired.obs["number"].dropna().astype(str).value_counts().to_dict()
+    assert n_cells.to_dict() == paired.obs["number"].dropna().astype(int).astype(str).value_counts().to_dict()
 
 
 def test_unlabeled_cells_are_in_no_correlation(paired, fit_model):

@@ -3,7 +3,8 @@
 import pandas as pd
 from mudata import MuData
 
-from scmoe._keys import UNKNOWN_LABEL, UNS_ROOT
+from scmoe._keys import UNS_ROOT
+from scmoe.datasets._categories import label_names
 from scmoe.io._quiet import quiet_mudata
 
 
@@ -11,9 +12,7 @@ def known_labels(mdata: MuData, key: str | None) -> pd.Series | None:
     """Labels as text; missing in cells that have none or "Unknown"."""
     if key is None:
         return None
-    column = pd.Series(mdata.obs[key])
-    text = column.map(str, na_action="ignore").astype(object)
-    return text.where(column.notna() & (column != UNKNOWN_LABEL), None)
+    return label_names(mdata.obs[key])
 
 
 def label_texts(labels: pd.Series) -> list[str]:

@@ -22,7 +22,8 @@ from scmoe.benchmark._inputs import ANNOTATE, EMBED, MOSAIC, PREDICT, TASKS, Fac
 from scmoe.benchmark._kept import kept_result, write_text
 from scmoe.benchmark._plan import check_methods, plan, reason_to_skip, result_key
 from scmoe.benchmark._report import compare_markdown, summarize
-from scmoe.data._setup import column_of, prepared_kinds
+from scmoe.data._setup import prepared_kinds
+from scmoe.datasets._cells import column_of
 from scmoe.datasets._read import read
 from scmoe.io._files import check_writable
 from scmoe.pp._prepare import prepare

@@ -10,12 +10,13 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from scmoe._check import check_mdata
-from scmoe.data._covariates import encode, read_covariates
+from scmoe.data._covariates import read_covariates
 from scmoe.data._fingerprint import fingerprint
 from scmoe.data._match import check_covariates, check_preparation, known_modalities
 from scmoe.data._presence import Presence, locate
 from scmoe.data._setup import Setup, check_modality
 from scmoe.data._source import Source, open_source
+from scmoe.datasets._categories import category_codes, category_names
 from scmoe.pp._normalize import log_normalize
 
 
@@ -59,9 +60,9 @@ class MosaicDataset(Dataset[Batch]):
     ----------
     mdata
         Training or query data. A query may lack modalities as a whole, some features, and the labels; its features may
-        come in another order, and its batches may be new. Features that it lacks are missing values of all its cells,
-        and a line of the log says so; features that the model does not know are not read. Cells of which no value was
-        measured count as cells that lack the modality.
+        come in another order or under names that a column of ``var`` holds, and its batches may be new or not known.
+        Features that it lacks are missing values of all its cells; features that the model does not know are not read.
+        Cells of which no value was measured count as cells that lack the modality.
     setup
         What the model expects.
 
@@ -73,7 +74,7 @@ class MosaicDataset(Dataset[Batch]):
     Raises
     ------
     KeyError
-        A layer, or the column of the batch or of another covariate, is absent.
+        A layer, or the column of a covariate that is a number, is absent.
     ValueError
         Fewer than a tenth of the features of a modality are there, or not all where the likelihood is one of counts;
         and all that `scmoe.model.SCMOE.setup_mudata` refuses.
@@ -98,8 +99,9 @@ class MosaicDataset(Dataset[Batch]):
         check_covariates(mdata, setup)
         self.covariates = read_covariates(mdata, setup)
         # A query needs no labels; those of training data were checked at setup.
-        labels = mdata.obs.get(setup.labels_key)
-        self.label = np.full(mdata.n_obs, -1) if labels is None else encode(labels.astype(str), setup.labels)
+        self.label = np.full(mdata.n_obs, -1)
+        if setup.labels_key in mdata.obs:
+            self.label = category_codes(category_names(mdata.obs[setup.labels_key]), setup.labels)
 
     def _drop_empty(self) -> None:
         """Take cells without any value of a modality for cells that lack it, unless they would have none at all."""

@@ -1,14 +1,14 @@
-"""How a query and a model fit together: modalities, preparation, features."""
+"""How a query and a model fit together: modalities, preparation, covariates, features."""
 
 from collections.abc import Sequence
-from functools import lru_cache
 
 import numpy as np
 from mudata import MuData
 
 from scmoe._check import looks_like_counts
-from scmoe._log import logger
+from scmoe.data._features import match_features, mismatch_reason
 from scmoe.data._setup import Setup, describe_layer, prepared_kinds, values_of
+from scmoe.datasets._cells import modality_hint, owners_of
 
 MIN_FOUND = 0.1
 """Smallest share of a modality's features that a query may have; with fewer, names of another kind are likelier."""
@@ -42,30 +42,25 @@ def check_preparation(mdata: MuData, name: str, setup: Setup) -> None:
 
 
 def check_covariates(mdata: MuData, setup: Setup) -> None:
-    """Raise if the column of a covariate is absent."""
-    keys = ([setup.batch_key] if setup.batch_key is not None else []) + [*setup.categorical, *setup.continuous]
-    for key in keys:
+    """Raise if a covariate that is a number is absent; a category that is absent is an unknown one."""
+    for key in setup.continuous:
         if key not in mdata.obs:
-            which = "batch_key" if key == setup.batch_key else "the covariate"
             raise KeyError(
-                f"The model was trained with {which}={key!r}, but mdata.obs has no such column. Add it; cells of a "
-                "category that the model does not know are decoded for the mean of its categories."
+                f"The model was trained with the number {key!r} of each cell (continuous_covariate_keys), but "
+                f"mdata.obs has no such column. Add it: a number cannot be left open.{modality_hint(mdata, key)}"
             )
 
 
 def find_features(mdata: MuData, name: str, setup: Setup) -> np.ndarray:
     """The columns (D,) of the model's features in a modality; -1: not there, which is an error where it is too many."""
-    wanted = setup.feature_names[name]
-    present = mdata.mod[name].var_names.astype(str)
-    columns = present.get_indexer(wanted)
-    missing = [feature for feature, column in zip(wanted, columns, strict=True) if column < 0]
-    n_found = len(wanted) - len(missing)
-    if n_found < max(MIN_FOUND * len(wanted), 1):
+    wanted, adata = setup.feature_names[name], mdata.mod[name]
+    match = match_features(wanted, adata)
+    missing = [feature for feature, column in zip(wanted, match.columns, strict=True) if column < 0]
+    if match.n_found < max(MIN_FOUND * len(wanted), 1):
         raise ValueError(
-            f"mdata[{name!r}] has {n_found} of the model's {len(wanted)} features, and at least {MIN_FOUND:.0%} are "
-            f"needed. The model's are {shorten(wanted)}; those of the data are {shorten(present.tolist())}. If "
-            f"one side holds identifiers (Ensembl) and the other symbols, set mdata[{name!r}].var_names to the model's "
-            "kind and call mdata.update()."
+            f"mdata[{name!r}] has {match.n_found} of the model's {len(wanted)} features, and at least {MIN_FOUND:.0%} "
+            f"are needed. The model's are {shorten(wanted)}; those of the data are "
+            f"{shorten(adata.var_names.astype(str).tolist())}. {mismatch_reason(wanted, adata, name)}"
         )
     if missing and setup.likelihood(name).reads_counts:
         raise ValueError(
@@ -73,20 +68,42 @@ def find_features(mdata: MuData, name: str, setup: Setup) -> np.ndarray:
             f"of counts ({setup.likelihoods[name]!r}) needs all of them, for it divides by the total of a cell. Add "
             "their counts, or train on normalized values (scmoe.pp.prepare and the default likelihood)."
         )
-    if missing:
-        log_missing(name, len(wanted), tuple(missing))
-    return columns
+    return match.columns
 
 
-@lru_cache(maxsize=64)
-def log_missing(modality: str, n_wanted: int, missing: tuple[str, ...]) -> None:
-    """Say it once for the same features: a query is read anew by each method of a model."""
-    logger.warning(
-        "%s: %d of the model's %d features found; the others are masked, and filled with what these let expect",
-        modality,
-        n_wanted - len(missing),
-        n_wanted,
-    )
+def query_notes(mdata: MuData, setup: Setup) -> list[str]:
+    """What a user should know of how data that can be read fit a model: one line of the log each."""
+    notes = [note for key, argument in category_keys(setup) for note in category_notes(mdata, key, argument)]
+    for name in setup.modalities:
+        if name not in mdata.mod:
+            continue
+        match, n_wanted = match_features(setup.feature_names[name], mdata.mod[name]), len(setup.feature_names[name])
+        if match.source is not None:
+            notes.append(f"{name}: the model's features are found by the names in var[{match.source!r}]")
+        if match.n_versions:
+            notes.append(f"{name}: {match.n_versions} features are the model's but for the version of the identifier")
+        if match.n_found < n_wanted:
+            notes.append(
+                f"{name}: {match.n_found} of the model's {n_wanted} features found; the others are masked, and filled "
+                "with what these let expect"
+            )
+    return notes
+
+
+def category_keys(setup: Setup) -> list[tuple[str, str]]:
+    """Columns of categories that a model reads, and the arguments that named them."""
+    batch = [] if setup.batch_key is None else [(setup.batch_key, "batch_key")]
+    return batch + [(key, "categorical_covariate_keys") for key in setup.categorical]
+
+
+def category_notes(mdata: MuData, key: str, argument: str) -> list[str]:
+    """What to say where cells have no entry in a column of categories."""
+    meaning = f"count as of an unknown {'batch' if argument == 'batch_key' else 'category'}"
+    if key not in mdata.obs:
+        hint = f".{modality_hint(mdata, key)}" if owners_of(mdata, key) else ""
+        return [f"mdata.obs has no column {key!r}: all cells {meaning}{hint}"]
+    n_missing = int(mdata.obs[key].isna().sum())
+    return [f"obs[{key!r}]: {n_missing} of {mdata.n_obs} cells have no entry and {meaning}"] if n_missing else []
 
 
 def shorten(names: Sequence[str]) -> str:

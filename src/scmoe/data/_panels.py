@@ -10,6 +10,7 @@ from scipy import sparse
 
 from scmoe._check import Matrix
 from scmoe._keys import MISSING, PREPARE, UNS_ROOT
+from scmoe.datasets._categories import category_names
 from scmoe.datasets._cells import all_obs
 from scmoe.pp._missing import detect, never_measured
 from scmoe.pp._normalize import MIN_CENTERED
@@ -48,8 +49,8 @@ def takes_zeros_for_values(mdata: MuData, name: str) -> bool:
     return str(record.get("missing", "auto")) != "auto"
 
 
-def measured_by_table(mdata: MuData, name: str, features: Sequence[str]) -> Measured | None:
-    """What ``mdata.uns["scmoe"]["missing"]`` says of a modality; None: nothing is missing."""
+def measured_by_table(mdata: MuData, name: str, features: Sequence[str | None]) -> Measured | None:
+    """What ``mdata.uns["scmoe"]["missing"]`` says of features of a modality; None: nothing is missing."""
     root = mdata.uns.get(UNS_ROOT, {})
     table = root.get(MISSING) if isinstance(root, Mapping) else None
     if not isinstance(table, pd.DataFrame):
@@ -58,16 +59,16 @@ def measured_by_table(mdata: MuData, name: str, features: Sequence[str]) -> Meas
     if not len(table):
         return None
     column = str(table["column"].iloc[0])
-    n_cells, index = mdata.mod[name].n_obs, pd.Index(features)
+    n_cells, place = mdata.mod[name].n_obs, {feature: i for i, feature in enumerate(features)}
     names = pd.Index(table["category"].astype(str).unique())
     holds = np.ones((len(names) + 1, len(features)), bool)
-    holds[names.get_indexer(table["category"].astype(str)), index.get_indexer(table["feature"].astype(str))] = False
+    holds[names.get_indexer(table["category"].astype(str)), table["feature"].astype(str).map(place)] = False
     if column == ALL:
         return Measured(np.zeros(n_cells, int), holds[:1])
     obs = all_obs(mdata)
     if column not in obs:
         return None  # without the column, values say what they can
-    return Measured(names.get_indexer(obs[column].loc[mdata.mod[name].obs_names].astype(str)), holds)
+    return Measured(names.get_indexer(category_names(obs[column].loc[mdata.mod[name].obs_names])), holds)
 
 
 def batches_of(mdata: MuData, name: str, batch_key: str | None) -> tuple[np.ndarray, int]:
@@ -75,7 +76,7 @@ def batches_of(mdata: MuData, name: str, batch_key: str | None) -> tuple[np.ndar
     cells = mdata.mod[name].obs_names
     if batch_key is None or batch_key not in mdata.obs:
         return np.zeros(len(cells), int), 1
-    codes, batches = pd.factorize(mdata.obs[batch_key].loc[cells].astype(str))
+    codes, batches = pd.factorize(category_names(mdata.obs[batch_key].loc[cells]), use_na_sentinel=False)
     return codes, len(batches)
 
 

@@ -15,6 +15,8 @@ from scmoe.data._choice import check_use_var, readable_modalities
 from scmoe.data._likelihood import LIKELIHOODS, Gaussian, Likelihood
 from scmoe.data._panels import prepare_records
 from scmoe.data._profile import profile_of
+from scmoe.datasets._categories import label_names, report_unlabeled
+from scmoe.datasets._cells import column_of, raw_column
 from scmoe.pp._kind import COUNT_KINDS, decide_kind
 
 
@@ -96,7 +98,7 @@ class Setup:
             # What a count was not measured of, prepare has said; elsewhere a feature without any value is a mistake.
             is_prepared = was_prepared.get(name) in COUNT_KINDS
             check_modality(mdata, name, layers[name], likelihoods[name], allow_empty=is_prepared)
-        labels = [c for c in categories(mdata, labels_key, "labels_key") if c != unlabeled_category]
+        labels = label_categories(mdata, labels_key, unlabeled_category)
         if labels_key is not None and len(labels) < 2:
             raise ValueError(
                 f"mdata.obs[{labels_key!r}] must hold at least two classes to learn from; found {labels or 'none'} "
@@ -227,23 +229,13 @@ def categories(mdata: MuData, key: str | None, argument: str) -> list[str]:
     return sorted(column_of(mdata, key, argument).unique())
 
 
-def column_of(mdata: MuData, key: str, argument: str) -> pd.Series:
-    """A column of ``mdata.obs`` as strings."""
-    if not isinstance(key, str):
-        raise TypeError(f"{argument} must be the name of one column of mdata.obs; found {key!r}.")
-    if key not in mdata.obs:
-        owners = [name for name in mdata.mod if key in mdata.mod[name].obs]
-        hint = f" mdata[{owners[0]!r}].obs has it: call mdata.pull_obs([{key!r}]) first." if owners else ""
-        columns = ", ".join(map(str, mdata.obs)) or "none"
-        raise KeyError(f"{argument}={key!r} is not a column of mdata.obs; found {columns}.{hint}")
-    column = mdata.obs[key]
-    if column.isna().any():
-        cell = mdata.obs_names[np.flatnonzero(column.isna())[0]]
-        raise ValueError(
-            f"mdata.obs[{key!r}] must have a value for every cell; found {int(column.isna().sum())} missing, the first "
-            f"in cell {cell!r}. Fill them, or remove these cells; unlabeled cells may be called {UNKNOWN_LABEL!r}."
-        )
-    return column.astype(str)
+def label_categories(mdata: MuData, key: str | None, unlabeled_category: str) -> list[str]:
+    """The sorted labels in a column of ``mdata.obs``; cells without an entry have none, as the log says."""
+    if key is None:
+        return []
+    column = raw_column(mdata, key, "labels_key")
+    report_unlabeled(column, unlabeled_category)
+    return sorted(label_names(column, unlabeled_category).dropna().unique())
 
 
 def numbers_of(mdata: MuData, key: str) -> np.ndarray:

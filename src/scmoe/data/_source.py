@@ -7,6 +7,7 @@ from mudata import MuData
 from scipy import sparse
 
 from scmoe._check import Matrix
+from scmoe.data._features import names_in_model
 from scmoe.data._match import find_features
 from scmoe.data._panels import (
     Measured,
@@ -63,23 +64,25 @@ class Source(NamedTuple):
 
 def open_source(mdata: MuData, name: str, setup: Setup) -> Source:
     """Where a batch finds the features of a modality, checked before."""
-    features = list(mdata.mod[name].var_names.astype(str))
+    adata = mdata.mod[name]
     matrix = values_of(mdata, name, setup.layers[name])
     is_empty = np.zeros(matrix.shape[0], bool)
     if has_nan(matrix):
         is_empty |= all_missing(matrix)
     if setup.kinds.get(name) in COMPARABLE_KINDS and not takes_zeros_for_values(mdata, name):
         is_empty |= empty_cells(matrix)
+    features = list(names_in_model(setup.total_features.get(name, []), adata))
     if may_have_another_total(mdata, name, setup, features):
         reference = Reference(setup.total_features[name], setup.totals[name])
         matrix = to_reference(matrix, features, reference, name)
     columns = find_features(mdata, name, setup)
+    own_names = [str(adata.var_names[column]) if column >= 0 else None for column in columns]
     matrix = sparse.csr_matrix(matrix) if sparse.issparse(matrix) else matrix  # no copy of what is CSR already
     here = columns >= 0
     if sparse.issparse(matrix) and here.sum() < matrix.shape[1]:
         matrix = matrix[:, columns[here]]  # once, for columns of each batch would take far longer
         columns = np.where(here, np.cumsum(here) - 1, -1)
-    measured = measured_features(mdata, name, setup, matrix, columns)
+    measured = measured_features(mdata, name, setup, matrix, columns, own_names)
     in_order = np.array_equal(columns, np.arange(matrix.shape[1]))
     has_missing = measured is not None or has_nan(matrix) or not here.all()
     return Source(matrix, None if in_order else columns, measured, is_empty, has_missing)
@@ -96,9 +99,11 @@ def may_have_another_total(mdata: MuData, name: str, setup: Setup, features: lis
     return name not in prepare_records(mdata) or not set(features) <= set(setup.total_features[name])
 
 
-def measured_features(mdata: MuData, name: str, setup: Setup, matrix: Matrix, columns: np.ndarray) -> Measured | None:
+def measured_features(
+    mdata: MuData, name: str, setup: Setup, matrix: Matrix, columns: np.ndarray, own_names: list[str | None]
+) -> Measured | None:
     """Which of the model's features were measured in which cells; None: all that are there."""
-    table = measured_by_table(mdata, name, setup.feature_names[name])
+    table = measured_by_table(mdata, name, own_names)
     if name not in setup.detection or takes_zeros_for_values(mdata, name):
         return table
     here = columns >= 0

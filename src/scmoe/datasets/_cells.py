@@ -43,8 +43,8 @@ def column_of(data: AnnData | MuData, key: str, argument: str) -> pd.Series:
     column = raw_column(data, key, argument)
     if column.isna().any():
         raise ValueError(
-            f"obs[{key!r}] must have an entry for every cell; {int(column.isna().sum())} cells have none, the first is "
-            f"{data.obs_names[int(column.isna().argmax())]!r}. Fill them, or leave these cells out."
+            f"{_obs(data)}[{key!r}] must have an entry for every cell; {int(column.isna().sum())} cells have none, the "
+            f"first is {data.obs_names[int(column.isna().argmax())]!r}. Fill them, or leave these cells out."
         )
     return category_names(column)
 

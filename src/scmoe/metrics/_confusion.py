@@ -8,6 +8,7 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from scmoe._keys import UNKNOWN_LABEL
+from scmoe.datasets._categories import category_codes, category_names
 
 N_SHOWN = 5
 Codes = NDArray[np.integer]
@@ -71,13 +72,13 @@ def as_codes(truth: Labels, predicted: Labels, labels: Sequence[str]) -> tuple[l
     ):
         if values.isna().any():
             raise ValueError(f"{argument} lacks the label of {values.isna().sum()} cells; leave those cells out first.")
-        indices = pd.Index(known).get_indexer(values.astype(str))
+        indices = category_codes(category_names(values), known)
         if (indices < 0).any():
-            name = str(values.iloc[int((indices < 0).argmax())])
+            name = category_names(values).iloc[int((indices < 0).argmax())]
             remedy = "Leave those cells out first" if name == UNKNOWN_LABEL else "Add it to labels"
             if argument == "predicted":
                 remedy += f"; if it is a declined answer, call it {UNKNOWN_LABEL!r}"
-            n_cells = int((values.astype(str) == name).sum())
+            n_cells = int((category_names(values) == name).sum())
             raise ValueError(
                 f"{argument} has the label {name!r} in {n_cells} cells, which is none of labels. {remedy}."
             )
@@ -121,7 +122,7 @@ def training_counts(n_train: Mapping[str, int] | pd.Series, names: Sequence[str]
             f"{'nothing' if values.empty else f'values like {values.iloc[0]!r}'}."
         )
     counts = values.astype(np.float64)
-    counts.index = counts.index.astype(str)
+    counts.index = pd.Index(category_names(counts.index.to_series()))
     counts = counts.reindex(list(names))
     wrong = counts.index[~(np.isfinite(counts) & (counts >= 0))]
     if len(wrong):

@@ -11,8 +11,10 @@ from mudata import MuData
 from torch import Tensor, nn
 
 from scmoe.data._correction import fit_shift
+from scmoe.data._covariates import batches_unknown_to, names_or_missing
 from scmoe.data._dataset import MosaicDataset
-from scmoe.data._setup import Setup, column_of
+from scmoe.data._setup import Setup
+from scmoe.datasets._cells import raw_column
 from scmoe.model._features import program_scores, to_numpy
 from scmoe.model._fitted import Fitted
 from scmoe.nn._tokenizer import ProgramTokenizer
@@ -30,8 +32,8 @@ def adapt(fitted: Fitted, mdata: MuData) -> Fitted:
     setup = fitted.setup
     if setup.batch_key is None or fitted.config.tokenizer == "patch":
         raise ValueError("Only a model trained with batch_key=... and program tokens can be adapted to new batches.")
-    column = column_of(mdata, setup.batch_key, "batch_key")
-    new = sorted(set(column) - set(setup.batches))
+    raw_column(mdata, setup.batch_key, "batch_key")  # raises without it
+    column, new = names_or_missing(mdata, setup.batch_key), batches_unknown_to(setup, mdata)
     if not new:
         raise ValueError(f"All batches of {setup.batch_key!r} are known to the model; there is nothing to adapt to.")
     counts = column.value_counts()

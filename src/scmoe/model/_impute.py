@@ -4,11 +4,13 @@ from collections.abc import Sequence
 from typing import Literal, overload
 
 import numpy as np
+import pandas as pd
 import torch
 from anndata import AnnData
 from mudata import MuData
 from torch import Tensor
 
+from scmoe.datasets._categories import category_codes, category_names
 from scmoe.model._features import apply, as_batch, cross_scores, decoded, linear_inputs, to_numpy
 from scmoe.model._fitted import BATCH_SIZE, Chunk, Fitted, FittedModel, Part, check_part, query
 from scmoe.readout._spread import Spread
@@ -269,14 +271,15 @@ def batch_positions(fitted: Fitted, transform_batch: str | Sequence[str] | None)
     """Positions of the batches to predict for; None stands for the cells' own."""
     if transform_batch is None:
         return [None]
-    names = [transform_batch] if isinstance(transform_batch, str) else list(transform_batch)
+    names = [transform_batch] if np.isscalar(transform_batch) else list(transform_batch)
     if not names:
         raise ValueError("transform_batch must name at least one batch, or be None; found none.")
     batches = fitted.setup.batches
-    for name in names:
-        if name not in batches:
+    codes = category_codes(category_names(pd.Series(names, dtype=object)), batches)
+    for name, code in zip(names, codes, strict=True):
+        if code < 0:
             raise KeyError(f"This model has no batch {name!r}; it has {', '.join(batches) or 'none'}.")
-    return [batches.index(name) for name in names]
+    return codes.tolist()
 
 
 def as_batches(fitted: Fitted, chunk: Chunk, batches: Sequence[int | None]) -> list[Tensor]:

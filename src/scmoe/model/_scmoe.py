@@ -197,12 +197,15 @@ class SCMOE(FittedModel):
             or ``"bernoulli"`` (whether a count is above zero).
         batch_key
             Column of ``mdata.obs`` with the batch. Its effect is taken out of the embedding, and the decoders know it.
+            Whole numbers are the same batch as 1, 1.0 or ``"1"``. A query may lack the column: its batch is unknown.
         categorical_covariate_keys, continuous_covariate_keys
             Columns of ``mdata.obs`` with further categories, and with numbers, whose effects are treated alike.
         labels_key
-            Column of ``mdata.obs`` with labels to learn.
+            Column of ``mdata.obs`` with labels to learn. Cells without an entry have no label, and the log says how
+            many they are.
         unlabeled_category
-            The label of cells that have none.
+            What cells without a label are called. The log names labels that look like that (unassigned, n/a) and are
+            not.
         use_var
             Boolean column of ``var`` with the features to read, of those modalities that have it; the others are read
             in full. None: all features are read. Features that `scmoe.pp.prepare` set aside never are.
@@ -276,7 +279,7 @@ class SCMOE(FittedModel):
         fitted = adapt(self.fitted, as_mudata(mdata, self))
         model = type(self)(registry=registry_of(fitted.setup), seed=self.seed, **asdict(self.config))
         model.module, model.readouts = fitted.network, fitted.readouts
-        model.record, model.is_trained_ = self.record, True
+        model.record, model.is_trained_, model._said = self.record, True, self._said
         return model
 
     def save(self, dir_path: str | Path, *, overwrite: bool = False) -> None:

@@ -14,9 +14,10 @@ from lightning.pytorch import Callback
 from scmoe.data._datamodule import TRAIN_SIZE, MosaicDataModule, split_cells
 from scmoe.data._dataset import MosaicDataset
 from scmoe.data._graph import NeighborGraph
+from scmoe.data._match import category_keys
 from scmoe.data._setup import Setup
 from scmoe.data._statistics import Scale, Statistics, fit_scale, fit_statistics
-from scmoe.datasets._cells import all_obs
+from scmoe.datasets._cells import all_obs, column_of
 from scmoe.datasets._parts import Parts, parts_of
 from scmoe.losses._class_balance import DEFAULT_BALANCE, ClassBalance, check_balance
 from scmoe.model._base import BaseModel, TrainingRecord
@@ -122,6 +123,8 @@ def train(
     config = from_keywords(TrainConfig, plan_kwargs or {})
     check_train_arguments(config, max_epochs, batch_size, trainer_kwargs)
     dataset = self._dataset(None)
+    for key, argument in category_keys(self.setup):
+        column_of(self.adata, key, argument)  # a query may lack it, training data may not
     train, validation, test = split_of(self, len(dataset), train_size, validation_size, split_key)
     obs = all_obs(self.adata)
     check_parts(obs, (train, validation, test), SPLIT_REMEDY)

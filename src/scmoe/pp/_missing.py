@@ -10,6 +10,7 @@ from scipy import sparse
 
 from scmoe._check import Matrix
 from scmoe._keys import PANEL
+from scmoe.datasets._categories import category_names
 
 BATCH_NAME = re.compile(
     r"batch|donor|sample|patient|subject|individual|lane|librar|(^|_)run|experiment|dataset|study|site|orig.?ident|panel"
@@ -132,7 +133,7 @@ def find_panels(counts: Matrix, obs: pd.DataFrame, *, is_protein: bool, batch_ke
     keys = [batch_key] if batch_key is not None else [key for key in obs if BATCH_NAME.search(str(key))]
     best = _panels_of(counts, "", np.zeros(counts.shape[0], int), [""], is_protein)
     for key in keys:
-        codes, categories = pd.factorize(obs[key].astype(str).where(obs[key].notna()), sort=True)
+        codes, categories = pd.factorize(category_names(obs[key]), sort=True)
         if 1 < len(categories) <= min(MAX_BATCHES, len(codes) // 2):
             panels = _panels_of(counts, str(key), codes, list(map(str, categories)), is_protein)
             if _n_missing(panels) > _n_missing(best):

@@ -8,8 +8,10 @@ from mudata import MuData
 
 from scmoe._keys import DEFAULT_KEY, QUERY, Keys
 from scmoe._log import logger
+from scmoe.data._covariates import batches_unknown_to
 from scmoe.data._setup import Setup
 from scmoe.datasets._anndata import takes_anndata
+from scmoe.datasets._cells import raw_column
 from scmoe.tl._annotate import write_annotation
 from scmoe.tl._embed import write_embedding
 from scmoe.tl._tables import check_results, write_uns
@@ -60,6 +62,8 @@ def map_query(mdata: MuData, model: "SCMOE", *, adapt: bool = False, key_added: 
         The data do not fit the model; `mdata` is as it was then.
     """
     check_results(mdata, None, key_added)
+    if adapt and model.setup.batch_key is not None:
+        raw_column(mdata, model.setup.batch_key, "batch_key")  # raises where there is nothing to adapt to
     new_batches = batches_unknown_to(model.setup, mdata)
     adapting = adapt and bool(new_batches)
     results = model.get_results(mdata, annotation=not adapting)
@@ -83,13 +87,6 @@ def map_query(mdata: MuData, model: "SCMOE", *, adapt: bool = False, key_added: 
         LOW_SCORE,
     )
     return model
-
-
-def batches_unknown_to(setup: Setup, mdata: MuData) -> list[str]:
-    """Batches of a query that the model was not trained on."""
-    if setup.batch_key is None or setup.batch_key not in mdata.obs:
-        return []  # reading the data says what is wrong with them
-    return sorted(set(mdata.obs[setup.batch_key].dropna().astype(str)) - set(setup.batches))
 
 
 def describe_query(setup: Setup, results: "Results", new_batches: list[str]) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from mudata import MuData
 
 from scmoe._check import check_mdata
 from scmoe._keys import UNS_ROOT, Keys, column_name
+from scmoe.data._features import names_in_model
 from scmoe.io._uns import to_uns
 
 if TYPE_CHECKING:
@@ -40,7 +41,7 @@ def storable_frame(values: np.ndarray, mdata: MuData, names: Sequence[str]) -> p
 def as_layer(mdata: MuData, modality: str, values: np.ndarray, features: Sequence[str]) -> np.ndarray:
     """Values of all cells x the model's features for the modality's own cells and features; NaN in other features."""
     adata = mdata.mod[modality]
-    columns = pd.Index(features).get_indexer(adata.var_names)
+    columns = pd.Index(features).get_indexer(names_in_model(features, adata))
     layer = values[mdata.obs_names.get_indexer(adata.obs_names)][:, columns]
     layer[:, columns < 0] = np.nan
     return layer

@@ -8,6 +8,8 @@ import pandas as pd
 from mudata import MuData
 
 from scmoe._keys import Keys
+from scmoe.data._features import match_features
+from scmoe.datasets._categories import category_names
 from scmoe.explain.concepts._cells import cells_with
 from scmoe.model.explain._targets import MIN_GROUP, nearest
 from scmoe.readout._subsets import nearest_subset
@@ -79,7 +81,7 @@ def resolve_groups(
     is_labels = column == model.setup.labels_key and column in mdata.obs
     groups = mdata.obs[column] if is_labels else groups_of(mdata, column)
     assert groups is not None
-    names = groups.astype(object).where(groups.notna(), "").astype(str)
+    names = category_names(groups).fillna("")
     usable = {}
     if column in (model.setup.labels_key, Keys(name=key).label):
         names = names.where(names != model.setup.unlabeled_category, "")
@@ -180,7 +182,11 @@ def _observed_values(mdata: MuData, model: "SCMOE", modality: str, feature: str)
     """Values of a feature in all cells, NaN where the modality or the feature is not there."""
     out = np.full(mdata.n_obs, np.nan)
     adata = mdata.mod.get(modality)
-    if adata is not None and feature in adata.var_names:
-        column = adata[:, feature].to_df(model.setup.layers[modality])[feature]
+    if adata is None:
+        return out
+    features = model.setup.feature_names[modality]
+    position = match_features(features, adata).columns[features.index(feature)]
+    if position >= 0:
+        column = adata[:, position].to_df(model.setup.layers[modality]).iloc[:, 0]
         out[mdata.obs_names.get_indexer(adata.obs_names)] = column
     return out

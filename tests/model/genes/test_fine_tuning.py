@@ -173,7 +173,7 @@ def test_pretraining_goes_on_with_all_weights_and_forgets_the_labels(fit_genes, 
 @pytest.mark.parametrize(
     ("arguments", "error", "match"),
     [
-        ({"labels_key": "donor"}, KeyError, "adata.obs has no column 'donor'; it has cell_type, few"),
+        ({"labels_key": "donor"}, KeyError, "'donor' is not a column of adata.obs; found cell_type, few"),
         ({"labels_key": "one"}, ValueError, r"adata.obs\['one'\] must hold at least two labels; found \['A'\]"),
         ({"labels_key": "none"}, ValueError, "at least two labels; found none"),
         ({"trainable": "some"}, ValueError, "trainable must be one of 'head', 'last', 'all'; found 'some'"),

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from scmoe._keys import COUNTS_LAYER
 from scmoe._log import logger
+from scmoe.data._covariates import names_or_missing
 from scmoe.data._setup import Setup, values_of
 from scmoe.explain.concepts._checks import MIN_CONCEPT
 
@@ -161,7 +162,7 @@ def batch_controls(mdata: MuData, setup: Setup) -> list[MaskConcept]:
     """The largest batches that can be told from the others; of two batches, one says all."""
     if setup.batch_key is None:
         return []
-    batch = mdata.obs[setup.batch_key].astype(str)
+    batch = names_or_missing(mdata, setup.batch_key)
     sizes = batch.value_counts()
     usable = sizes.index[(sizes >= MIN_CONCEPT) & (len(batch) - sizes >= MIN_CONCEPT)]
     return [

@@ -19,6 +19,7 @@ from scipy import sparse
 from scmoe._check import Matrix
 from scmoe._keys import UNS_ROOT
 from scmoe._log import logger
+from scmoe.data._covariates import names_or_missing
 from scmoe.data._setup import Setup, values_of
 from scmoe.explain.concepts._cells import MAX_CONCEPT, Mask, Sets, View, cells_with, raw_counts
 from scmoe.explain.concepts._checks import MIN_CONCEPT
@@ -84,7 +85,7 @@ def batches_of(mdata: MuData, setup: Setup) -> NDArray[np.intp]:
     """Batch of every cell as a number."""
     if setup.batch_key is None:
         return np.zeros(mdata.n_obs, dtype=np.intp)
-    return pd.factorize(mdata.obs[setup.batch_key].astype(str))[0]
+    return pd.factorize(names_or_missing(mdata, setup.batch_key), use_na_sentinel=False)[0]
 
 
 def random_partners(
@@ -109,7 +110,7 @@ def mix(mdata: MuData, setup: Setup, cells: NDArray[np.intp], others: NDArray[np
         mask = keep.get(modality, np.zeros(adata.n_vars, dtype=bool))
         values = choose_columns(matrix[rows[cells]], matrix[rows[others]], mask)
         parts = {"X": values} if layer is None else {"layers": {layer: values}}
-        adatas[modality] = AnnData(**parts, obs=pd.DataFrame(index=names), var=pd.DataFrame(index=adata.var_names))
+        adatas[modality] = AnnData(**parts, obs=pd.DataFrame(index=names), var=adata.var)
     with quiet_mudata():
         altered = MuData(adatas)
     altered.obs = mdata.obs.iloc[cells]

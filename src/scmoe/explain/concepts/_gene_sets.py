@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from scmoe._check import Matrix
+from scmoe.data._features import match_features, names_in_model
 from scmoe.data._match import shorten
 from scmoe.data._setup import Setup, values_of
 from scmoe.data._source import to_dense
@@ -113,7 +114,7 @@ def look_up(
     """
     modality = find_modality(mdata, setup, name, genes)
     features = setup.feature_names[modality]
-    columns = mdata.mod[modality].var_names.get_indexer(features)
+    columns = match_features(features, mdata.mod[modality]).columns
     known = np.flatnonzero(columns >= 0)
     indices = pd.Index(features)[known].get_indexer(list(genes))
     # Counts are divided by the total over the model's features, as the model does.
@@ -128,8 +129,9 @@ def find_modality(mdata: MuData, setup: Setup, name: str, genes: Sequence[str]) 
     if isinstance(genes, str) or not len(genes):
         raise ValueError(f"Gene set {name!r} must be a list of at least one gene; found {genes!r}.")
     candidates = [modality for modality in setup.modalities if modality in mdata.mod]
-    modality = max(candidates, key=lambda m: int(mdata.mod[m].var_names.isin(genes).sum()))
-    measured = set(mdata.mod[modality].var_names)
+    names = {m: names_in_model(setup.feature_names[m], mdata.mod[m]) for m in candidates}
+    modality = max(candidates, key=lambda m: int(names[m].isin(genes).sum()))
+    measured = set(names[modality])
     known = [feature for feature in setup.feature_names[modality] if feature in measured]
     if missing := [gene for gene in genes if gene not in known]:
         raise ValueError(

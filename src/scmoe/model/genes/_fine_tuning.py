@@ -13,6 +13,8 @@ from anndata import AnnData
 from scmoe._keys import UNKNOWN_LABEL
 from scmoe.data._datamodule import split_cells
 from scmoe.data.genes._dataset import DEFAULT_DEPTH, GeneDataset
+from scmoe.datasets._categories import label_names, report_unlabeled
+from scmoe.datasets._cells import raw_column
 from scmoe.losses._class_balance import (
     DEFAULT_BALANCE,
     SCALE,
@@ -200,13 +202,12 @@ def labels_of(
     model: GeneModel, adata: AnnData | None, indices: Sequence[int] | None, key: str, unlabeled: str
 ) -> pd.Series:
     source = model.adata if adata is None else adata
-    if key not in source.obs:
-        raise KeyError(f"adata.obs has no column {key!r}; it has {', '.join(map(str, source.obs)) or 'none'}.")
-    column = source.obs[key] if indices is None else source.obs[key].iloc[positions(indices, source.n_obs)]
+    column = raw_column(source, key, "labels_key")
+    column = column if indices is None else column.iloc[positions(indices, source.n_obs)]
     if column.dtype.kind == "f" and (column.dropna() % 1 != 0).any():
         raise ValueError(f"adata.obs[{key!r}] must hold labels; found decimal numbers. Bin them with pandas.cut.")
-    text = column.astype(object).where(column.notna(), None)
-    return text.map(str, na_action="ignore").where(text != unlabeled)
+    report_unlabeled(column, unlabeled)
+    return label_names(column, unlabeled)
 
 
 def copy_with(model: M, labels: list[str]) -> M:
