@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from scmoe.datasets._categories import category_codes, category_names, label_names, report_unlabeled
 
 WHOLE = st.integers(-(2**31), 2**31 - 1)
-TEXT = st.text(st.characters(exclude_characters="\0"))  # pandas ends text at a null character
+TEXT = st.text(st.characters(codec="utf-8", exclude_characters="\0"))  # pandas ends text at a null character
 
 
 @given(st.lists(WHOLE, min_size=1))
