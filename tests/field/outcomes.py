@@ -1,6 +1,6 @@
 """Rows A5 and A7 to A15: what scmoe does with a file or a habit, in words.
 
-Each function yields the lines of one input. The second entry of `words` is what commit f6ec5a7 did.
+Each function yields the lines of one input. The second argument of `words` is what commit f6ec5a7 did.
 """
 
 import tempfile
@@ -140,7 +140,7 @@ def labels_with_gaps() -> Iterator[Line]:
     mdata.obs["kind"] = mdata.obs["kind"].where(np.arange(mdata.n_obs) % 3 > 0)
     train(mdata, max_epochs=1, labels_key="kind")
     types = sorted(map(str, mdata.obs["scmoe_label"].unique()))
-    yield words("types predicted", "0, 1, 2, 3, nan", ", ".join(types), "0 to 3", set(types) <= set("0123"))
+    yield words("types predicted", "refused", ", ".join(types), "0 to 3", set(types) <= set("0123"))
 
 
 def labels_unassigned() -> Iterator[Line]:
