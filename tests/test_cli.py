@@ -188,7 +188,7 @@ def test_other_files_beside_the_checkpoint_are_kept(data, tmp_path):
 BAD_INPUT = {
     "no file": (["train", "{folder}/none.h5mu", "-o", "{folder}/x"], "none.h5mu"),
     "no column": (["train", "{data}", "-o", "{folder}/x", "--batch-key", "donor"], "donor"),
-    "bad kind": (["train", "{data}", "-o", "{folder}/x", "--kind", "rna"], "rna=lognormalized"),
+    "bad kind": (["train", "{data}", "-o", "{folder}/x", "--kind", "rna"], "rna=ambient"),
     "unknown kind": (["train", "{data}", "-o", "{folder}/x", "--kind", "rna=dna"], "dna"),
     "nothing to resume": (["train", "{data}", "-o", "{folder}/x", "--resume"], "interrupted training"),
     "output is a file": (["train", "{data}", "-o", "{data}"], "data.h5mu"),
@@ -375,3 +375,75 @@ def test_bad_input_of_pretrain_is_one_readable_block(case, data, folder):
 def test_a_gene_model_is_not_taken_for_another(pretrained, data, folder):
     result = run("annotate", data, "--model", pretrained, "-o", folder / "wrong.h5mu")
     assert result.exit_code == 1 and "holds a XTRIMOGENE model, not SCMOE" in result.stderr
+
+
+@pytest.mark.parametrize("command", [["map"], ["embed"], ["denoise", "--modality", "adt"]])
+def test_commands_for_new_cells(trained, data, folder, command):
+    output = folder / f"{command[0]}.h5mu"
+    arguments = [*command, str(data), "--model", str(trained), "-o", str(output)]
+    assert run(*arguments).exit_code == 0
+    written = scmoe.datasets.read(output)
+    assert ("scmoe_mapping_score" in written.obs) == (command == ["map"])
+    assert ("scmoe_denoised" in written["adt"].layers) == (command[0] == "denoise")
+    assert ("X_scmoe" in written.obsm) == (command[0] != "denoise")
+    before = output.stat().st_mtime_ns
+    again = run(*arguments)
+    assert again.exit_code == 1 and "--overwrite" in again.stderr
+    assert output.stat().st_mtime_ns == before
+    assert run(*arguments, "--overwrite").exit_code == 0
+
+
+def test_cells_without_a_batch_are_of_an_unknown_one(trained, data, folder):
+    mdata = scmoe.datasets.read(data)
+    mdata.obs["batch"] = np.resize(["a", "b", "b"], N_CELLS)
+    write(mdata, folder / "batches.h5mu")
+    model = folder / "with_batches"
+    assert run("train", folder / "batches.h5mu", "-o", model, "--batch", "batch", "--epochs", 1).exit_code == 0
+    result = run("map", data, "--model", model, "-o", folder / "q.h5mu")
+    assert result.exit_code == 0
+    assert read(folder / "q.h5mu").obs["scmoe_mapping_score"].notna().all()
+
+
+def test_one_modality_goes_to_h5ad_and_several_do_not(trained, data, folder):
+    write(scmoe.datasets.read(data)["rna"], folder / "rna.h5ad")
+    arguments = ["--model", trained, "-o", folder / "mapped.h5ad"]
+    assert run("map", folder / "rna.h5ad", *arguments).exit_code == 0
+    adata = ad.read_h5ad(folder / "mapped.h5ad")
+    assert "X_scmoe" in adata.obsm and "scmoe_mapping_score" in adata.obs
+    result = run("map", data, *arguments, "--overwrite")
+    assert result.exit_code == 1 and "holds one modality" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--layer", "rna"], "--layer must look like rna=raw_counts"),
+        (["--layer", "x=y"], "--layer names the modality 'x'"),
+        (["--layer", "rna=y"], "--layer names the layer 'y' of rna"),
+        (["--genome", "hg19"], "genome"),
+        (["--use-var", "mine"], "use_var='mine'"),
+        (["--split-key", "mine"], "split_key='mine'"),
+    ],
+)
+def test_bad_options_are_named(data, folder, options, words):
+    result = run("train", data, "-o", folder / "refused", "--epochs", 1, *options)
+    assert result.exit_code == 1 and words in result.stderr
+    assert not (folder / "refused" / "model").exists()
+
+
+def test_counts_of_a_layer_are_used(data, folder):
+    mdata = scmoe.datasets.read(data)
+    molecules = mdata["rna"].X.copy()
+    mdata["rna"].layers["molecules"] = molecules
+    mdata["rna"].X = molecules * 0
+    write(mdata, folder / "layer.h5mu")
+    arguments = [folder / "layer.h5mu", "-o", folder / "of_layer", "--layer", "rna=molecules"]
+    assert run("train", *arguments, "--epochs", 1).exit_code == 0
+    result = scmoe.datasets.read(folder / "of_layer" / "result.h5mu")
+    np.testing.assert_array_equal(result["rna"].layers["counts"], molecules)
+
+
+def test_completion_of_the_shell(monkeypatch):
+    monkeypatch.setenv("_TYPER_COMPLETE_TEST_DISABLE_SHELL_DETECTION", "1")
+    result = run("--show-completion", "bash")
+    assert result.exit_code == 0 and "complete" in result.stdout

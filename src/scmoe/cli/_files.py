@@ -1,4 +1,4 @@
-"""From files to data and models, and back."""
+"""Where results go: checked before the work, written after it."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -8,27 +8,7 @@ if TYPE_CHECKING:
 
     from scmoe.model._scmoe import SCMOE
 
-
-def read_prepared(file: Path, kinds: list[str] | None, modality: list[str] | None = None, *, suffix: str) -> "MuData":
-    """The data of a file as the model wants it, if they can be written to a file that ends in `suffix`.
-
-    An .h5ad takes the name of its modality from the option.
-    """
-    from scmoe.datasets._read import read
-    from scmoe.io._storable import refuse_unstorable
-    from scmoe.pp._prepare import prepare
-
-    mdata = read(file, modality=modality[0]) if modality and len(modality) == 1 else read(file)
-    refuse_unstorable(mdata, suffix)
-    prepare(mdata, kinds=_parse_kinds(kinds))
-    return mdata
-
-
-def _parse_kinds(kinds: list[str] | None) -> dict[str, str]:
-    for kind in kinds or []:
-        if "=" not in kind:
-            raise ValueError(f"--kind must look like rna=lognormalized; found {kind!r}.")
-    return dict(kind.split("=", 1) for kind in kinds or [])
+SUFFIXES = (".h5mu", ".h5ad", ".zarr")
 
 
 def check_output(folder: Path, overwrite: bool, resume: bool, *, result: str) -> Path:
@@ -56,37 +36,36 @@ def check_output(folder: Path, overwrite: bool, resume: bool, *, result: str) ->
     return checkpoint
 
 
-def load(folder: Path, output: Path) -> "SCMOE":
-    """The model, if the name of the output is fine."""
+def load(folder: Path, output: Path, *, overwrite: bool) -> "SCMOE":
+    """The model, if the output can be written."""
     from scmoe.datasets._write import check_suffix
+    from scmoe.io._files import WriteError
     from scmoe.model._scmoe import SCMOE
 
-    check_suffix(output, ".h5mu")
+    if output.suffix not in SUFFIXES:
+        raise WriteError(f"The output must end in .h5mu or .zarr (or .h5ad, of one modality); found {output}.")
+    if output.exists() and not overwrite:
+        check_suffix(output, output.suffix)
+        raise ValueError(f"{output} is there already. Pass --overwrite to replace it, or choose another name.")
+    check_suffix(output, output.suffix)
     if not folder.is_dir():
         raise ValueError(f"There is no model folder {folder}; it is what 'scmoe train' or model.save() wrote.")
     return SCMOE.load(folder / "model" if (folder / "model").is_dir() else folder)
 
 
-def read_prepared_for(model: "SCMOE", file: Path, kinds: list[str] | None, output: Path) -> "MuData":
-    """The data of a file, prepared as the model's were; checks last that the output can be written."""
-    from scmoe.datasets._read import read
-    from scmoe.io._files import check_writable
-    from scmoe.io._storable import refuse_unstorable
-    from scmoe.pp._prepare import prepare
+def write_result(mdata: "MuData", path: Path) -> None:
+    """Write data with results; to an .h5ad as one AnnData."""
+    from scmoe.datasets._anndata import to_anndata
+    from scmoe.datasets._write import write
 
-    mdata = read(file)
-    refuse_unstorable(mdata, output.suffix)
-    model_kinds = {name: kind for name, kind in model.setup.kinds.items() if name in mdata.mod}
-    prepare(mdata, kinds={**model_kinds, **_parse_kinds(kinds)})
-    check_writable(output.parent)
-    return mdata
+    write(to_anndata(mdata) if path.suffix == ".h5ad" else mdata, path)
 
 
 def write_results(
     mdata: "MuData", model: "SCMOE", folder: Path, result: str, labels_key: str | None, seed: int
 ) -> None:
+    """Write all that a training leaves."""
     from scmoe._keys import Keys
-    from scmoe.datasets._write import write
     from scmoe.pl._figures import save_figures
     from scmoe.tl._attention import attention
     from scmoe.tl._expert_usage import expert_usage
@@ -98,4 +77,4 @@ def write_results(
     umap(mdata, seed=seed)
     save_figures(mdata, folder / "figures", color=[Keys().cluster, *([labels_key] if labels_key else [])])
     model.save(folder / "model", overwrite=True)
-    write(mdata, folder / result)
+    write_result(mdata, folder / result)

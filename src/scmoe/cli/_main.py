@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from scmoe._errors import reported_errors
-from scmoe._keys import UNKNOWN_LABEL
+from scmoe._keys import HIGHLY_VARIABLE, UNKNOWN_LABEL
 from scmoe._version import __version__
 from scmoe.benchmark._cli import app as benchmark
 from scmoe.cli._options import (
@@ -15,19 +15,23 @@ from scmoe.cli._options import (
     Epochs,
     File,
     FileFormat,
+    Genome,
     Kinds,
-    ModelFolder,
-    OutputFile,
+    Layers,
+    Missing,
+    Overwrite,
+    Search,
     Seed,
+    SetAside,
     check_accelerator,
 )
 from scmoe.cli._pretrain import HELP, pretrain
+from scmoe.cli._query import annotate, denoise, embed, impute, map_query
 
 # The scientific libraries take seconds to load, so each command imports what it needs: `scmoe --help` stays instant.
 app = typer.Typer(
     help="Train a sparse mixture-of-experts model on single-cell multi-omics data and use it.",
     context_settings={"help_option_names": ["-h", "--help"]},
-    add_completion=False,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
@@ -77,29 +81,53 @@ def train(
     modality: Annotated[
         list[str] | None, typer.Option(help="Modality to use (repeat for several); default all.")
     ] = None,
-    batch_key: Annotated[str | None, typer.Option(help="Column of obs with the batch or donor.")] = None,
+    batch_key: Annotated[
+        str | None, typer.Option("--batch-key", "--batch", help="Column of obs with the batch or donor.")
+    ] = None,
     labels_key: Annotated[str | None, typer.Option(help="Column of obs with labels to learn.")] = None,
+    unlabeled: Annotated[str, typer.Option(help="What cells without a label are called.")] = UNKNOWN_LABEL,
     class_balance: Annotated[
         str | None,
         typer.Option(help="How labels with few cells are treated, e.g. inverse (default), none or logit_adjusted."),
     ] = None,
+    split_key: Annotated[
+        str | None, typer.Option(help="Column of obs with train, validation and test; default a random split.")
+    ] = None,
     n_clusters: Annotated[int | None, typer.Option(min=2, help="Number of clusters, if known.")] = None,
+    use_var: Annotated[
+        str, typer.Option(help="Boolean column of var with the features to use, where a modality has it.")
+    ] = HIGHLY_VARIABLE,
+    all_features: Annotated[bool, typer.Option("--all-features", help="Use all features, marked or not.")] = False,
+    n_top_features: Annotated[
+        int | None, typer.Option(min=1, help="Variable features to choose; default where there are very many.")
+    ] = None,
     kind: Kinds = None,
+    layer: Layers = None,
+    genome: Genome = None,
+    missing: Missing = Search.auto,
+    set_aside: SetAside = Search.auto,
     max_epochs: Epochs = None,
     seed: Seed = 0,
     file_format: Annotated[FileFormat, typer.Option("--format", help="How the result is written.")] = FileFormat.h5mu,
     accelerator: Annotated[Accelerator, typer.Option(help="Where to compute.")] = Accelerator.auto,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace earlier results in the folder.")] = False,
+    overwrite: Overwrite = False,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with an interrupted training.")] = False,
 ) -> None:
-    """Train on FILE; writes result.h5mu (or .zarr), model/ and figures/ to the output folder."""
+    """Train on FILE; writes result.h5mu (or .h5ad, .zarr), model/ and figures/ to the output folder."""
     result = f"result.{file_format.value}"
     with reported_errors("Run the same command with --resume to go on from the last finished epoch."):
-        from scmoe.cli._files import check_output, read_prepared, write_results
+        from scmoe.cli._files import check_output, write_results
+        from scmoe.cli._input import Input, read_prepared
         from scmoe.tl._train import train as fit
 
         check_accelerator(accelerator)
-        mdata = read_prepared(file, kind, modality, suffix=f".{file_format.value}")
+        mdata = read_prepared(
+            Input(file, kind, layer, genome, missing, set_aside),
+            modality,
+            suffix=f".{file_format.value}",
+            batch_key=batch_key,
+            n_top_features=n_top_features,
+        )
         if n_clusters is not None and n_clusters > mdata.n_obs:
             raise ValueError(f"--n-clusters must be at most the number of cells, {mdata.n_obs}; found {n_clusters}.")
         checkpoint = check_output(output, overwrite, resume, result=result)
@@ -110,6 +138,9 @@ def train(
             modalities=modality,
             batch_key=batch_key,
             labels_key=labels_key,
+            unlabeled_category=unlabeled,
+            use_var=None if all_features else use_var,
+            split_key=split_key,
             max_epochs=max_epochs,
             seed=seed,
             train_kwargs={"accelerator": accelerator.value, "checkpoint_dir": checkpoint.parent, "resume": resume},
@@ -122,52 +153,6 @@ def train(
     typer.echo(f"Written to {output}: {result}, model/, figures/")
 
 
-@app.command()
-def annotate(
-    file: File,
-    model_folder: ModelFolder,
-    output: OutputFile,
-    coverage: Annotated[
-        float, typer.Option(help="Share of cells of known types that keep a label; the least sure ones lose it.")
-    ] = 1.0,
-    reject_label: Annotated[str, typer.Option(help="Name for cells without a label.")] = UNKNOWN_LABEL,
-    kind: Kinds = None,
-) -> None:
-    """Write the labels that a model trained with --labels-key gives to the cells of FILE."""
-    with reported_errors():
-        from scmoe.cli._files import load, read_prepared_for
-        from scmoe.datasets._write import write
-        from scmoe.tl._annotate import annotate as write_labels
-
-        model = load(model_folder, output)
-        if not model.setup.labels:
-            raise ValueError(f"The model in {model_folder} was trained without labels. Train one with --labels-key.")
-        mdata = read_prepared_for(model, file, kind, output)
-        write_labels(mdata, model, coverage=coverage, reject_label=reject_label)
-        write(mdata, output)
-    typer.echo(f"Written to {output}")
-
-
-@app.command()
-def impute(
-    file: File,
-    model_folder: ModelFolder,
-    source: Annotated[list[str], typer.Option(help="Modality to predict from (repeat for several).")],
-    target: Annotated[str, typer.Option(help="Modality to predict; it is not read.")],
-    output: OutputFile,
-    kind: Kinds = None,
-) -> None:
-    """Predict one modality of the cells of FILE from others."""
-    with reported_errors():
-        from scmoe.cli._files import load, read_prepared_for
-        from scmoe.datasets._write import write
-        from scmoe.tl._impute import impute as write_prediction
-
-        model = load(model_folder, output)
-        unknown = [name for name in (*source, target) if name not in model.modalities]
-        if unknown:
-            raise ValueError(f"The model has no modality {unknown[0]!r}; it has {', '.join(model.modalities)}.")
-        mdata = read_prepared_for(model, file, kind, output)
-        write_prediction(mdata, model, source=source[0] if len(source) == 1 else source, target=target)
-        write(mdata, output)
-    typer.echo(f"Written to {output}")
+app.command("map")(map_query)
+for command in (embed, annotate, impute, denoise):
+    app.command()(command)

@@ -11,6 +11,7 @@ class FileFormat(StrEnum):
     """How data are written."""
 
     h5mu = "h5mu"
+    h5ad = "h5ad"
     zarr = "zarr"
 
 
@@ -23,21 +24,46 @@ class Accelerator(StrEnum):
     mps = "mps"
 
 
-File = Annotated[Path, typer.Argument(help="Data: .h5mu, .zarr, .h5ad or 10x .h5.", show_default=False)]
+class Search(StrEnum):
+    """Whether scmoe looks for something by itself."""
+
+    auto = "auto"
+    never = "never"
+
+
+File = Annotated[
+    Path,
+    typer.Argument(help="Data: .h5mu, .zarr, .h5ad, 10x .h5 or a folder with matrix.mtx.", show_default=False),
+]
 ModelFolder = Annotated[
     Path, typer.Option("--model", help="Model folder, or the folder written by 'scmoe train'.", show_default=False)
 ]
 OutputFile = Annotated[
-    Path, typer.Option("--output", "-o", help="File or store to write (.h5mu or .zarr).", show_default=False)
+    Path,
+    typer.Option(
+        "--output", "-o", help="File or store to write: .h5mu, .zarr, or .h5ad of one modality.", show_default=False
+    ),
 ]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace what is there already.")]
 Epochs = Annotated[
     int | None, typer.Option("--max-epochs", "--epochs", min=1, help="Passes over the data; default set by its size.")
 ]
 Kinds = Annotated[
     list[str] | None,
     typer.Option(
-        "--kind", help="What a modality is, e.g. rna=lognormalized (repeatable); default judged from the data."
+        "--kind", help="What a modality is, e.g. rna=ambient (repeatable); default judged from names and values."
     ),
+]
+Layers = Annotated[
+    list[str] | None,
+    typer.Option("--layer", help="Layer that holds a modality's values, e.g. rna=raw_counts (repeatable)."),
+]
+Genome = Annotated[str | None, typer.Option(help="Genome to read from a 10x .h5 with several.")]
+Missing = Annotated[
+    Search, typer.Option(help="Look for features and cells that were not measured, or take every zero for a value.")
+]
+SetAside = Annotated[
+    Search, typer.Option(help="Set aside hashtags, guides, isotype controls and the like, or use them as features.")
 ]
 Seed = Annotated[
     int, typer.Option("--seed", min=0, max=2**32 - 1, help="Seed; the same seed gives the same result on a CPU.")

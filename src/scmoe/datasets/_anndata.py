@@ -65,6 +65,21 @@ def from_anndata(adata: AnnData, *, modality: str = DEFAULT_MODALITY) -> MuData:
         return split(adata, modality)
 
 
+def to_anndata(mdata: MuData) -> AnnData:
+    """The only modality of a MuData, with what the MuData says of its cells; the values are shared."""
+    (name,) = mdata.mod
+    adata = mdata.mod[name]
+    for key in mdata.obs:
+        if not str(key).startswith(f"{name}:"):  # mudata's copy of a column of the modality
+            adata.obs[key] = mdata.obs[key].loc[adata.obs_names]
+    rows = mdata.obs_names.get_indexer(adata.obs_names)
+    for key, value in _own_obsm(mdata).items():
+        adata.obsm[key] = value.iloc[rows] if isinstance(value, pd.DataFrame) else value[rows]
+    for key, value in mdata.uns.items():
+        adata.uns[key] = value
+    return adata
+
+
 def as_mudata(data: Any, model: Any = None) -> Any:
     """`data` itself, or for an AnnData the MuData that shares it; nothing is written.
 

@@ -10,7 +10,7 @@ from scmoe._check import check_mdata
 from scmoe._keys import COUNTS_LAYER, HIGHLY_VARIABLE, MADE_BY_NICHE, MISSING, PANEL, PREPARE, SET_ASIDE, UNS_ROOT
 from scmoe._log import logger
 from scmoe.datasets._anndata import takes_anndata
-from scmoe.datasets._cells import all_obs, column_of
+from scmoe.datasets._cells import all_obs, raw_column
 from scmoe.datasets._pairing import describe_pairing
 from scmoe.io._quiet import quiet_mudata
 from scmoe.io._uns import to_uns
@@ -134,7 +134,7 @@ def prepare(
     describe_pairing(mdata)
     obs = all_obs(mdata)
     if batch_key is not None:
-        column_of(mdata, batch_key, "batch_key")
+        raw_column(mdata, batch_key, "batch_key")
     with quiet_mudata():
         target = mdata.copy() if copy else mdata
         prepared = {

@@ -1,0 +1,212 @@
+"""Commands that use a trained model on the cells of a file."""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from scmoe._errors import reported_errors
+from scmoe._keys import UNKNOWN_LABEL
+from scmoe.cli._input import Input
+from scmoe.cli._options import (
+    File,
+    Genome,
+    Kinds,
+    Layers,
+    Missing,
+    ModelFolder,
+    OutputFile,
+    Overwrite,
+    Search,
+    SetAside,
+)
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from mudata import MuData
+
+    from scmoe.model._scmoe import SCMOE
+
+Verb = Callable[["MuData", "SCMOE"], object]
+TransformBatch = Annotated[
+    list[str] | None,
+    typer.Option("--transform-batch", help="Decode as if all cells were of this batch (repeat for a mean)."),
+]
+
+
+def run(
+    source: Input,
+    model_folder: "Path",
+    output: "Path",
+    overwrite: bool,
+    verb: Verb,
+    check: Callable[["SCMOE"], None] = lambda model: None,
+) -> None:
+    """Load the model, read and prepare the file, apply the verb, and write.
+
+    Parameters
+    ----------
+    source
+        The file, and what the user says about it.
+    model_folder, output, overwrite
+        See the options.
+    verb
+        Of `scmoe.tl`.
+    check
+        Refuses a model that cannot do it, before the file is read.
+    """
+    with reported_errors():
+        from scmoe.cli._files import load, write_result
+        from scmoe.cli._input import read_prepared_for
+        from scmoe.io._files import check_writable
+
+        model = load(model_folder, output, overwrite=overwrite)
+        check(model)
+        mdata = read_prepared_for(model, source, output)
+        check_writable(output.parent)
+        verb(mdata, model)
+        write_result(mdata, output)
+    typer.echo(f"Written to {output}")
+
+
+def map_query(
+    file: File,
+    model_folder: ModelFolder,
+    output: OutputFile,
+    adapt: Annotated[
+        bool, typer.Option("--adapt", help="Take the effects of new batches out of the embedding first.")
+    ] = False,
+    kind: Kinds = None,
+    layer: Layers = None,
+    genome: Genome = None,
+    missing: Missing = Search.auto,
+    set_aside: SetAside = Search.auto,
+    overwrite: Overwrite = False,
+) -> None:
+    """Map the cells of FILE: embedding, labels if the model has some, and how well each cell fits."""
+
+    def verb(mdata: "MuData", model: "SCMOE") -> object:
+        from scmoe.tl._map_query import map_query
+
+        return map_query(mdata, model, adapt=adapt)
+
+    run(Input(file, kind, layer, genome, missing, set_aside), model_folder, output, overwrite, verb)
+
+
+def embed(
+    file: File,
+    model_folder: ModelFolder,
+    output: OutputFile,
+    kind: Kinds = None,
+    layer: Layers = None,
+    genome: Genome = None,
+    missing: Missing = Search.auto,
+    set_aside: SetAside = Search.auto,
+    overwrite: Overwrite = False,
+) -> None:
+    """Write the embedding of the cells of FILE."""
+
+    def verb(mdata: "MuData", model: "SCMOE") -> object:
+        from scmoe.tl._embed import embed
+
+        return embed(mdata, model)
+
+    run(Input(file, kind, layer, genome, missing, set_aside), model_folder, output, overwrite, verb)
+
+
+def annotate(
+    file: File,
+    model_folder: ModelFolder,
+    output: OutputFile,
+    coverage: Annotated[
+        float, typer.Option(help="Share of cells of known types that keep a label; the least sure ones lose it.")
+    ] = 1.0,
+    reject_label: Annotated[str, typer.Option(help="Name for cells without a label.")] = UNKNOWN_LABEL,
+    kind: Kinds = None,
+    layer: Layers = None,
+    genome: Genome = None,
+    missing: Missing = Search.auto,
+    set_aside: SetAside = Search.auto,
+    overwrite: Overwrite = False,
+) -> None:
+    """Write the labels that a model trained with --labels-key gives to the cells of FILE."""
+
+    def check(model: "SCMOE") -> None:
+        if not model.setup.labels:
+            raise ValueError(f"The model in {model_folder} was trained without labels. Train one with --labels-key.")
+
+    def verb(mdata: "MuData", model: "SCMOE") -> object:
+        from scmoe.tl._annotate import annotate
+
+        return annotate(mdata, model, coverage=coverage, reject_label=reject_label)
+
+    run(Input(file, kind, layer, genome, missing, set_aside), model_folder, output, overwrite, verb, check)
+
+
+def impute(
+    file: File,
+    model_folder: ModelFolder,
+    source: Annotated[list[str], typer.Option(help="Modality to predict from (repeat for several).")],
+    target: Annotated[str, typer.Option(help="Modality to predict; it is not read.")],
+    output: OutputFile,
+    transform_batch: TransformBatch = None,
+    kind: Kinds = None,
+    layer: Layers = None,
+    genome: Genome = None,
+    missing: Missing = Search.auto,
+    set_aside: SetAside = Search.auto,
+    overwrite: Overwrite = False,
+) -> None:
+    """Predict one modality of the cells of FILE from others."""
+
+    def verb(mdata: "MuData", model: "SCMOE") -> object:
+        from scmoe.tl._impute import impute
+
+        names = source[0] if len(source) == 1 else source
+        return impute(mdata, model, source=names, target=target, transform_batch=transform_batch)
+
+    run(
+        Input(file, kind, layer, genome, missing, set_aside),
+        model_folder,
+        output,
+        overwrite,
+        verb,
+        lambda model: _check_modalities(model, *source, target),
+    )
+
+
+def denoise(
+    file: File,
+    model_folder: ModelFolder,
+    modality: Annotated[str, typer.Option(help="Modality to denoise.")],
+    output: OutputFile,
+    transform_batch: TransformBatch = None,
+    kind: Kinds = None,
+    layer: Layers = None,
+    genome: Genome = None,
+    missing: Missing = Search.auto,
+    set_aside: SetAside = Search.auto,
+    overwrite: Overwrite = False,
+) -> None:
+    """Write a modality of the cells of FILE without noise, and if wished without batch effects."""
+
+    def verb(mdata: "MuData", model: "SCMOE") -> object:
+        from scmoe.tl._denoise import denoise
+
+        return denoise(mdata, model, modality=modality, transform_batch=transform_batch)
+
+    run(
+        Input(file, kind, layer, genome, missing, set_aside),
+        model_folder,
+        output,
+        overwrite,
+        verb,
+        lambda model: _check_modalities(model, modality),
+    )
+
+
+def _check_modalities(model: "SCMOE", *names: str) -> None:
+    for name in names:
+        if name not in model.modalities:
+            raise ValueError(f"The model has no modality {name!r}; it has {', '.join(model.modalities)}.")
