@@ -242,7 +242,7 @@ def batches_as_numbers() -> Iterator[Line]:
 
 def anndata_instead() -> Iterator[Line]:
     """An AnnData instead of a MuData"""
-    adata = joined_by_type(made())
+    adata = made()["rna"]
     today = said(lambda: (scmoe.pp.prepare(adata), train(adata, max_epochs=1)))
     met = "scmoe_cluster" in adata.obs and "X_scmoe" in adata.obsm
     yield words("prepare, train", "refused", "results in it" if met else short(today), "results in it", met)
