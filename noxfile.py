@@ -35,7 +35,7 @@ def _install(session: nox.Session, *groups: str) -> None:
 def demo(session: nox.Session) -> None:
     """Train on the bundled data; leaves a MuData, figures and a model folder."""
     _install(session)
-    session.run("scmoe", "demo", *session.posargs, env=ENV)
+    session.run("scmoe", "demo", "--overwrite", *session.posargs, env=ENV)
 
 
 @nox.session
@@ -96,7 +96,7 @@ def newest(session: nox.Session) -> None:
         session.skip("no CPython 3.12 or newer")
     session.log(f"The newest libraries, on {python}")
     tools = _newest_environment(session, python)
-    session.run(str(tools / "scmoe"), "demo", "-o", session.create_tmp(), env=ENV, external=True)
+    session.run(str(tools / "scmoe"), "demo", "--overwrite", "-o", session.create_tmp(), env=ENV, external=True)
     pytest = [str(tools / "python"), "-m", "pytest", "-q"]
     if session.posargs == ["quick"]:
         session.run(*pytest, "-m", "not slow", env=ENV, external=True)
@@ -198,7 +198,8 @@ def seeds(session: nox.Session) -> None:
     """The main job with three seeds; each run prints its scores beside those of PCA and ridge."""
     _install(session)
     for seed in "012":
-        session.run("scmoe", "demo", "--seed", seed, "-o", f"bench/seed{seed}", *session.posargs, env=ENV)
+        arguments = ["--seed", seed, "-o", f"bench/seed{seed}", "--overwrite"]
+        session.run("scmoe", "demo", *arguments, *session.posargs, env=ENV)
 
 
 @nox.session

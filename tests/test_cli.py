@@ -421,8 +421,8 @@ def test_one_modality_goes_to_h5ad_and_several_do_not(trained, data, folder):
         (["--layer", "x=y"], "--layer names the modality 'x'"),
         (["--layer", "rna=y"], "--layer names the layer 'y' of rna"),
         (["--genome", "hg19"], "genome"),
-        (["--use-var", "mine"], "use_var='mine'"),
-        (["--split-key", "mine"], "split_key='mine'"),
+        (["--use-var", "mine"], "--use-var mine is not a column"),
+        (["--split-key", "mine"], "--split-key mine is not a column"),
     ],
 )
 def test_bad_options_are_named(data, folder, options, words):

@@ -44,24 +44,27 @@ def test_more_features_are_scaled_as_fewer_would_have_been(seed: int, convert) -
     over = np.isin(np.arange(12), np.random.default_rng(seed).permutation(12)[:8])
     some = [name for name, used in zip(NAMES, over, strict=True) if used]
     expected = log_normalize(counts(seed)[:, over])
-    out = to_reference(convert(log_normalize(counts(seed))), NAMES, Reference(some, 1e4), "rna")
+    out, note = to_reference(convert(log_normalize(counts(seed))), NAMES, Reference(some, 1e4), "rna")
+    assert "over the 8 features" in note
     out = out.toarray() if sparse.issparse(out) else out
     np.testing.assert_allclose(out[:, over], expected, rtol=1e-4)
-    centered = to_reference(clr(counts(seed)), NAMES, Reference(some, 0.0), "adt")
+    centered, _ = to_reference(clr(counts(seed)), NAMES, Reference(some, 0.0), "adt")
     np.testing.assert_allclose(centered[:, over], clr(counts(seed)[:, over]), atol=1e-5)
 
 
 def test_what_fits_already_is_not_copied() -> None:
     for values, total in ((log_normalize(counts()), 1e4), (clr(counts()), 0.0)):
-        assert to_reference(values, NAMES, Reference(NAMES, total), "x") is values
+        same, note = to_reference(values, NAMES, Reference(NAMES, total), "x")
+        assert same is values and not note
 
 
 def test_without_some_of_the_features_the_total_is_not_known() -> None:
     values = log_normalize(counts()[:, :8])
-    assert to_reference(values, NAMES[:8], Reference(NAMES, 1e4), "rna") is values
+    same, note = to_reference(values, NAMES[:8], Reference(NAMES, 1e4), "rna")
+    assert same is values and "4 of the 12 features" in note
 
 
 def test_another_total_is_brought_to_that_of_the_training_data() -> None:
     million = np.log1p(np.expm1(log_normalize(counts()).astype(float)) * 100).astype(np.float32)
-    out = to_reference(million, NAMES, Reference(NAMES, 1e4), "rna")
+    out, _ = to_reference(million, NAMES, Reference(NAMES, 1e4), "rna")
     np.testing.assert_allclose(out, log_normalize(counts()), rtol=1e-4)

@@ -6,7 +6,6 @@ from typing import Annotated, Any
 
 import typer
 
-from scmoe._errors import reported_errors
 from scmoe._keys import HIGHLY_VARIABLE, UNKNOWN_LABEL
 from scmoe._version import __version__
 from scmoe.benchmark._cli import app as benchmark
@@ -27,6 +26,7 @@ from scmoe.cli._options import (
 )
 from scmoe.cli._pretrain import HELP, pretrain
 from scmoe.cli._query import annotate, denoise, embed, impute, map_query
+from scmoe.cli._wording import reported
 
 # The scientific libraries take seconds to load, so each command imports what it needs: `scmoe --help` stays instant.
 app = typer.Typer(
@@ -63,12 +63,15 @@ def demo(
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder to write.")] = Path("scmoe_demo"),
     seed: Seed = 0,
     max_epochs: Epochs = None,
+    overwrite: Overwrite = False,
 ) -> None:
     """Run the whole job on bundled bone-marrow data (RNA and proteins) and compare it with PCA and ridge regression."""
-    with reported_errors("Run the command again to start over."):
+    with reported("Run the command again to start over."):
         from scmoe.benchmark.demo._run import run_demo
         from scmoe.benchmark.demo._scores import to_markdown
 
+        if (output / "result.h5mu").exists() and not overwrite:
+            raise ValueError(f"{output} already holds results. Pass --overwrite to replace them, or another -o.")
         result = run_demo(output, seed=seed, max_epochs=max_epochs)
     typer.echo(to_markdown(result))
     typer.echo(f"Written to {output}: result.h5mu, model/, figures/, comparison.json, comparison.md")
@@ -115,7 +118,7 @@ def train(
 ) -> None:
     """Train on FILE; writes result.h5mu (or .h5ad, .zarr), model/ and figures/ to the output folder."""
     result = f"result.{file_format.value}"
-    with reported_errors("Run the same command with --resume to go on from the last finished epoch."):
+    with reported("Run the same command with --resume to go on from the last finished epoch."):
         from scmoe.cli._files import check_output, write_results
         from scmoe.cli._input import Input, read_prepared
         from scmoe.tl._train import train as fit

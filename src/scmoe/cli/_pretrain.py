@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
-from scmoe._errors import reported_errors
 from scmoe.cli._options import Accelerator, Epochs, File, Seed, check_accelerator
+from scmoe.cli._wording import reported
 
 
 class Preset(StrEnum):
@@ -60,7 +60,7 @@ def pretrain(
 ) -> None:
     """Pretrain a gene model, from file to file."""
     result = f"result.{file_format.value}"
-    with reported_errors("Run the same command with --resume to go on from the last finished epoch."):
+    with reported("Run the same command with --resume to go on from the last finished epoch."):
         from scmoe.cli._files import check_output
         from scmoe.datasets._read import read
         from scmoe.datasets._write import write

@@ -5,7 +5,6 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from scmoe._errors import reported_errors
 from scmoe._keys import UNKNOWN_LABEL
 from scmoe.cli._input import Input
 from scmoe.cli._options import (
@@ -20,6 +19,7 @@ from scmoe.cli._options import (
     Search,
     SetAside,
 )
+from scmoe.cli._wording import reported
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -56,7 +56,7 @@ def run(
     check
         Refuses a model that cannot do it, before the file is read.
     """
-    with reported_errors():
+    with reported():
         from scmoe.cli._files import load, write_result
         from scmoe.cli._input import read_prepared_for
         from scmoe.io._files import check_writable

@@ -112,6 +112,11 @@ class MosaicDataset(Dataset[Batch]):
         has_none = (rows < 0).all(0)
         self._rows = np.where(has_none, self._rows, rows)
 
+    @property
+    def notes(self) -> list[str]:
+        """How values were brought to those of the training data, for the log."""
+        return [source.note for source in self._sources if source is not None and source.note]
+
     def __len__(self) -> int:
         return len(self.obs_names)
 

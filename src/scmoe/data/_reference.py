@@ -6,7 +6,6 @@ import numpy as np
 from scipy import sparse
 
 from scmoe._check import Matrix
-from scmoe._log import logger
 from scmoe.pp._kind import COMPARABLE_KINDS
 from scmoe.pp._modality import MIN_SHARED
 from scmoe.pp._normalize import MIN_CENTERED, totals
@@ -71,8 +70,10 @@ def fit_reference(
     return Reference([name for name, used in zip(names, over, strict=True) if used], float(np.median(total)))
 
 
-def to_reference(matrix: Matrix, names: list[str], reference: Reference, modality: str) -> Matrix:
-    """Values of a query, with the total or mean of the training data; those that have it already as they are.
+def to_reference(matrix: Matrix, names: list[str], reference: Reference, modality: str) -> tuple[Matrix, str]:
+    """Values of a query, with the total or mean of the training data, and a line for the log.
+
+    Those that have it already are returned as they are, without a line.
 
     Parameters
     ----------
@@ -90,32 +91,27 @@ def to_reference(matrix: Matrix, names: list[str], reference: Reference, modalit
     if reference.total == 0:
         mean = _means(matrix, over)
         if over.all() or np.quantile(np.abs(mean), FARTHEST) < FAR:
-            return matrix
+            return matrix, ""
         dense = matrix.toarray() if sparse.issparse(matrix) else np.asarray(matrix)
-        logger.info("%s: centered on the mean of the %d proteins of the training data", modality, int(over.sum()))
-        return (dense - mean[:, None]).astype(np.float32)
+        note = f"{modality}: centered on the mean of the {int(over.sum())} proteins that all training cells have"
+        return (dense - mean[:, None]).astype(np.float32), note
     if over.sum() < len(wanted):
-        logger.info(
-            "%s: %d of the %d features that the training data were scaled over are not here, so values are taken as "
-            "they are",
-            *(modality, len(wanted) - int(over.sum()), len(wanted)),
+        return matrix, (
+            f"{modality}: {len(wanted) - int(over.sum())} of the {len(wanted)} features that the training data were "
+            "scaled over are not here, so values are taken as they are"
         )
-        return matrix
     total = _totals(matrix, over)
     some = total > 0
     limit = VERY_FAR if over.all() else FAR
     if not some.any() or np.quantile(np.abs(total[some] / reference.total - 1), FARTHEST) < limit:
-        return matrix
-    logger.info(
-        "%s: scaled to a total of %.5g over the %d features that the training data were scaled by",
-        *(modality, reference.total, int(over.sum())),
-    )
+        return matrix, ""
+    note = f"{modality}: scaled to a total of {reference.total:.5g} over the {int(over.sum())} features of the training"
     scale = np.divide(reference.total, total, out=np.ones_like(total), where=some)
     if not sparse.issparse(matrix):
-        return np.log1p(np.expm1(matrix.astype(np.float64)) * scale[:, None]).astype(np.float32)
+        return np.log1p(np.expm1(matrix.astype(np.float64)) * scale[:, None]).astype(np.float32), note
     out = matrix.tocsr().astype(np.float64)
     out.data = np.log1p(np.expm1(out.data) * np.repeat(scale, np.diff(out.indptr)))
-    return out.astype(np.float32)
+    return out.astype(np.float32), note
 
 
 def _totals(matrix: Matrix, over: np.ndarray) -> np.ndarray:

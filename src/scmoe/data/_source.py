@@ -37,6 +37,8 @@ class Source(NamedTuple):
     """(n,) cells without any value, which were not measured at all."""
     has_missing: bool
     """Whether a value or a feature is missing."""
+    note: str
+    """How the values were brought to those of the training data, for the log; mostly empty."""
 
     @property
     def n_found(self) -> int:
@@ -72,9 +74,10 @@ def open_source(mdata: MuData, name: str, setup: Setup) -> Source:
     if setup.kinds.get(name) in COMPARABLE_KINDS and not takes_zeros_for_values(mdata, name):
         is_empty |= empty_cells(matrix)
     features = list(names_in_model(setup.total_features.get(name, []), adata))
+    note = ""
     if may_have_another_total(mdata, name, setup, features):
         reference = Reference(setup.total_features[name], setup.totals[name])
-        matrix = to_reference(matrix, features, reference, name)
+        matrix, note = to_reference(matrix, features, reference, name)
     columns = find_features(mdata, name, setup)
     own_names = [str(adata.var_names[column]) if column >= 0 else None for column in columns]
     matrix = sparse.csr_matrix(matrix) if sparse.issparse(matrix) else matrix  # no copy of what is CSR already
@@ -85,7 +88,7 @@ def open_source(mdata: MuData, name: str, setup: Setup) -> Source:
     measured = measured_features(mdata, name, setup, matrix, columns, own_names)
     in_order = np.array_equal(columns, np.arange(matrix.shape[1]))
     has_missing = measured is not None or has_nan(matrix) or not here.all()
-    return Source(matrix, None if in_order else columns, measured, is_empty, has_missing)
+    return Source(matrix, None if in_order else columns, measured, is_empty, has_missing, note)
 
 
 def may_have_another_total(mdata: MuData, name: str, setup: Setup, features: list[str]) -> bool:
