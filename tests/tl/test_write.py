@@ -91,3 +91,14 @@ def test_results_of_former_versions_are_removed(paired):
     paired["rna"].obsm["X_scmoe"] = np.ones((120, 4))
     drop_results(paired, "scmoe")
     assert of_scmoe(paired) == set()
+
+
+def test_what_was_not_measured_stays_listed_after_training(raw, tl_train):
+    in_second = (raw.obs["batch"].loc[raw["adt"].obs_names] == "donor2").to_numpy()
+    raw["adt"].X[in_second, :4] = 0
+    scmoe.pp.prepare(raw)
+    before = raw.uns["scmoe"]["missing"].copy()
+    assert set(before["feature"]) == {f"protein{j}" for j in range(4)}
+    tl_train(raw)
+    assert raw.uns["scmoe"]["missing"].equals(before)
+    assert "prepare" in raw.uns["scmoe"]
