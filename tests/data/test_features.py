@@ -70,6 +70,13 @@ def test_a_feature_that_is_another_one_does_not_pass_for_it():
     assert names_in_model(["x", "a", "z"], data).tolist() == ["x", "a", "c"]
 
 
+@pytest.mark.parametrize("dtype", [object, "category"])
+def test_names_that_repeat_in_a_column_are_the_reason(dtype):
+    data = named([f"feature{i}" for i in range(2 * len(IDS))])
+    data.var["gene_ids"] = pd.Series([name for name in IDS for _ in range(2)], data.var_names, dtype=dtype)
+    assert "stand for several features" in mismatch_reason(IDS, data, "rna")
+
+
 @pytest.mark.parametrize(
     ("model", "data", "reason"),
     [

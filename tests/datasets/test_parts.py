@@ -75,7 +75,10 @@ def test_a_donor_in_two_parts_is_refused_where_donors_were_kept_together(paired,
     parts_of(again, "split")
     donor = str(again.obs["donor"].iloc[int(test[0])])
     again.obs.iloc[int(test[0]), again.obs.columns.get_loc("split")] = "train"
-    with pytest.raises(ValueError, match=rf"made by obs\['donor'\].*found '{donor}' in 'train' and 'test'"):
+    with pytest.raises(ValueError, match=rf"made by obs\['donor'\].*found '{donor}' in 'train' and 'test'\. Split"):
+        parts_of(again, "split")
+    again.obs.iloc[int(train[0]), again.obs.columns.get_loc("split")] = "test"
+    with pytest.raises(ValueError, match=r"and 1 more in several\. Split again"):
         parts_of(again, "split")
     del again.obs["donor"]
     parts_of(again, "split")

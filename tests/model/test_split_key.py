@@ -58,6 +58,13 @@ def test_a_split_that_is_not_used_is_said(divided, fit_model, capsys):
     assert len(said) == 1 and f"is not used, and sets {n} of the" in said[0] and "Pass split_key='split'" in said[0]
 
 
+def test_another_split_is_not_advised_where_one_is_named(divided, fit_model, capsys):
+    scmoe.pp.split(divided, seed=1, key_added="other")
+    model = fit_model(divided, split_key="split")
+    assert (divided.obs["other"].iloc[model.train_indices] != "train").any()
+    assert "is not used" not in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("sizes", [{"train_size": 0.9}, {"validation_size": 0.1}])
 def test_shares_and_a_column_contradict_each_other(divided, fit_model, sizes):
     with pytest.raises(ValueError, match="split_key='split' says which cells are for what; leave train_size"):

@@ -43,10 +43,15 @@ def match_features(wanted: Sequence[str], adata: AnnData) -> FeatureMatch:
     """
     best = _match(wanted, gene_names(adata), None)
     if best.n_found < len(wanted):
-        for key in adata.var:
-            if isinstance(adata.var[key].dtype, pd.CategoricalDtype) or is_text(adata.var[key]):
-                best = max(best, _match(wanted, gene_names(adata, key), key), key=lambda match: match.n_found)
+        for key in _text_columns(adata):
+            best = max(best, _match(wanted, gene_names(adata, key), key), key=lambda match: match.n_found)
     return best
+
+
+def _text_columns(adata: AnnData) -> list[str]:
+    """Columns of ``var`` that may hold names: text, or the categories that files make of it."""
+    var = adata.var
+    return [key for key in var if isinstance(var[key].dtype, pd.CategoricalDtype) or is_text(var[key])]
 
 
 def names_in_model(wanted: Sequence[str], adata: AnnData) -> pd.Index:
@@ -93,8 +98,7 @@ def mismatch_reason(wanted: Sequence[str], adata: AnnData, modality: str) -> str
             "Most differ only in upper and lower case, as symbols of human (ACTB) and mouse (Actb) do. Use a model of "
             "the species of the data, or map genes to their orthologs first; if they are of one species, rename them."
         )
-    texts = [key for key in adata.var if is_text(adata.var[key])]
-    for names in (present, *(gene_names(adata, key) for key in texts)):
+    for names in (present, *(gene_names(adata, key) for key in _text_columns(adata))):
         counts = Counter(map(without_version, names))
         repeated = [name for name in wanted if counts[without_version(name)] > 1]
         if 2 * len(repeated) > len(wanted):

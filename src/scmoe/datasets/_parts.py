@@ -58,9 +58,10 @@ def _check_groups(data: AnnData | MuData, split_key: str, column: pd.Series) -> 
     parts = column.groupby(category_names(obs[group_key])).unique()
     apart = parts[parts.map(len) > 1]
     if len(apart):
+        others = f", and {len(apart) - 1} more in several" if len(apart) > 1 else ""
         raise ValueError(
             f"obs[{split_key!r}] was made by obs[{group_key!r}], none of which may be in two parts; found "
-            f"{apart.index[0]!r} in {' and '.join(map(repr, apart.iloc[0]))}, and {len(apart) - 1} others. Split again "
+            f"{apart.index[0]!r} in {' and '.join(map(repr, apart.iloc[0]))}{others}. Split again "
             f"with scmoe.pp.split(group_key={group_key!r}), or without group_key= if this is meant."
         )
 

@@ -11,10 +11,14 @@ from scmoe.datasets._cells import origins, split_columns
 from scmoe.losses._class_balance import ClassBalance
 
 
-def check_parts(obs: pd.DataFrame, parts: Sequence[np.ndarray], remedy: str) -> None:
-    """Check training cells, the first part, and those held out: see `check_copies` and `warn_of_test_cells`."""
+def check_parts(obs: pd.DataFrame, parts: Sequence[np.ndarray], remedy: str | None) -> None:
+    """Check training cells, the first part, and those held out: see `check_copies` and `warn_of_test_cells`.
+
+    No remedy: the user named the split, so that another column that was left out is no oversight.
+    """
     check_copies(obs, parts)
-    warn_of_test_cells(obs, parts[0], remedy)
+    if remedy is not None:
+        warn_of_test_cells(obs, parts[0], remedy)
 
 
 def check_copies(obs: pd.DataFrame, parts: Sequence[np.ndarray]) -> None:

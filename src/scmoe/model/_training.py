@@ -127,7 +127,7 @@ def train(
         column_of(self.adata, key, argument)  # a query may lack it, training data may not
     train, validation, test = split_of(self, len(dataset), train_size, validation_size, split_key)
     obs = all_obs(self.adata)
-    check_parts(obs, (train, validation, test), SPLIT_REMEDY)
+    check_parts(obs, (train, validation, test), SPLIT_REMEDY if split_key is None else None)
     if self.setup.labels:
         check_balanced_once(obs.iloc[train], class_balance)
     elif class_balance != DEFAULT_BALANCE:

@@ -102,7 +102,7 @@ def train(
     cells = read_cells(self, None)
     check_cells(self, cells)
     train, validation, test = split_of(self, len(cells.totals), train_size, validation_size, split_key)
-    check_parts(self.adata.obs, (train, validation, test), SPLIT_REMEDY)
+    check_parts(self.adata.obs, (train, validation, test), SPLIT_REMEDY if split_key is None else None)
     check_split(train, validation, early_stopping=early_stopping, resume=resume, checkpoint_dir=checkpoint_dir)
     start_time = time.perf_counter()
     before = copy.deepcopy(self.module.state_dict()), self.tokenizer
