@@ -134,10 +134,12 @@ def test_progress_is_shown_on_stderr(paired, fit_model, capfd):
     assert "2/2" in err and "validation_loss" in err and out == ""
 
 
-def test_without_progress_one_line_is_shown(paired, fit_model, capfd):
+def test_without_progress_setup_and_training_say_one_line_each(paired, fit_model, capfd):
     fit_model(paired)
     out, err = capfd.readouterr()
-    assert out == "" and err.count("\n") == 1 and err.startswith("scmoe: trained 2 epochs (8 steps) in ")
+    cells, training = err.splitlines()
+    assert out == "" and cells == "scmoe: 120 cells: 120 with rna and adt"
+    assert training.startswith("scmoe: trained 2 epochs (8 steps) in ")
 
 
 @pytest.mark.parametrize("train_size", [0.9, 1.0])
