@@ -227,3 +227,13 @@ def test_an_encoder_that_would_not_be_used_is_refused(fresh, tiny):
         untrained(fresh("paired"), tiny, tokenizer="program", gene_encoder="3m")
     with pytest.raises(TypeError, match=r"pretrained must name a folder that XTRIMOGENE.save wrote; found a int"):
         untrained(fresh("paired"), tiny, pretrained=3)
+
+
+def test_genes_that_a_batch_lacks_are_fine(raw, tiny):
+    x = raw["rna"].X.toarray()
+    x[(raw.obs["batch"].loc[raw["rna"].obs_names] == "donor2").to_numpy(), :30] = 0
+    raw["rna"].X = sparse.csr_matrix(x)
+    scmoe.pp.prepare(raw)
+    assert "missing" in raw.uns["scmoe"]
+    scmoe.tl.train(raw, tokenizer="genes", max_epochs=1, **tiny)
+    assert np.isfinite(raw.obsm["X_scmoe"]).all()

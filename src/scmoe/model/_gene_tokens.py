@@ -1,6 +1,7 @@
 """Gene tokens of an `SCMOE`: which modalities get them, and where their encoders start."""
 
 import numpy as np
+import pandas as pd
 import torch
 from scipy import sparse
 
@@ -47,7 +48,10 @@ def start_encoders(network: Network, dataset: MosaicDataset, train: np.ndarray, 
         cells = train[dataset.present[train, v]]
         cells = np.sort(np.random.default_rng(seed).permutation(cells)[:MAX_CELLS])
         values = read_values(dataset, cells, v)
-        check_scale(values, dataset.setup.modalities[v])
+        name = dataset.setup.modalities[v]
+        genes = pd.Index(dataset.setup.feature_names[name])
+        scaled_over = genes.isin(dataset.setup.total_features.get(name, genes))
+        check_scale(values[:, np.flatnonzero(scaled_over)], name)
         if not tokenizer.is_pretrained:
             n_cut = np.zeros(len(cells), np.int64)
             tokens = Tokens(values.indices, values.data, values.indptr.astype(np.int64), n_cut)
@@ -63,7 +67,7 @@ def read_values(dataset: MosaicDataset, cells: np.ndarray, modality: int) -> spa
 
 
 def check_scale(values: sparse.csr_matrix, modality: str) -> None:
-    """Raise if values cannot be ln(1 + 1e4 c / total) of some of a cell's genes."""
+    """Raise if values cannot be ln(1 + 1e4 c / total) of some of the genes that the totals range over."""
     lowest = values.data.min(initial=0)
     with np.errstate(over="ignore"):
         total = sum_rows(np.expm1(values.data.astype(np.float64)), values.indptr).max(initial=0)
