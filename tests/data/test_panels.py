@@ -52,6 +52,14 @@ def test_without_the_table_a_batch_key_tells_the_same_of_genes(raw):
     np.testing.assert_array_equal(joined.observed[0], expected.observed[0])
 
 
+def test_without_table_and_batch_key_columns_called_like_batches_are_looked_through(raw):
+    zero_in_b(raw, "rna", 30)
+    scmoe.pp.prepare(raw)
+    expected = everything(raw).observed[0]
+    del raw.uns["scmoe"]
+    np.testing.assert_array_equal(everything(raw).observed[0], expected)
+
+
 def test_zeros_are_values_if_the_user_said_so(raw):
     zero_in_b(raw, "rna", 30)
     scmoe.pp.prepare(raw, missing="never")

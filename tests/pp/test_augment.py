@@ -148,3 +148,20 @@ def test_a_split_of_another_name_is_a_split(rare):
     split(rare, labels_key="cell_type", key_added="part")
     with pytest.raises(ValueError, match=r"obs\['part'\] has cells of 3 parts .*Resampling before the division"):
         augment(rare, "type", method="mix")
+
+
+@pytest.mark.parametrize("method", ["thin", "mix"])
+def test_new_cells_lack_what_their_parents_lack(raw, method):
+    adt = raw["adt"]
+    in_second = (raw.obs["batch"].loc[adt.obs_names] == "donor2").to_numpy()
+    adt.X[np.ix_(in_second, [1, 2])] = np.nan
+    raw.obs["few"] = np.where(np.arange(raw.n_obs) < 10, "rare", "common")
+    prepare(raw)
+    more = augment(raw, "few", method=method, threshold=40)
+    new = more["adt"][more.obs_names[raw.n_obs :]]
+    assert new.n_obs == 30
+    lacks = (raw.obs["batch"].loc[more.obs["copy_of"].loc[new.obs_names]] == "donor2").to_numpy()
+    if method == "mix":
+        lacks |= (raw.obs["batch"].loc[more.obs["mixed_with"].loc[new.obs_names]] == "donor2").to_numpy()
+    np.testing.assert_array_equal(np.isnan(new.X[:, 1]), lacks)
+    assert not np.isnan(new.X[:, 3:]).any()

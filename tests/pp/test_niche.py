@@ -210,3 +210,12 @@ def test_responding_genes_are_predictable_from_neighbors_only_with_influence(vie
         scores[name] = np.median(1 - ((truth - predicted) ** 2).sum(axis=0) / (truth**2).sum(axis=0))
     assert scores["own"] < 0.03
     assert scores["niche"] > 0.08 if influence else scores["niche"] < 0.03
+
+
+def test_a_mean_is_over_the_neighbors_in_which_a_value_was_measured() -> None:
+    from scmoe.pp._niche import _means
+
+    weights = sparse.csr_matrix([[0.0, 0.5, 0.5], [1.0, 0.0, 0.0], [0.25, 0.75, 0.0]])
+    values = np.array([[np.nan, 1.0], [4.0, 2.0], [8.0, np.nan]])
+    expected = [[6.0, 2.0], [np.nan, 1.0], [4.0, 0.25 * 1 + 0.75 * 2]]
+    np.testing.assert_allclose(_means(weights, values), expected)

@@ -49,8 +49,8 @@ def without_slice(mdata: MuData) -> None:
     mdata.obs["slice"] = mdata.obs["slice"].where(np.arange(mdata.n_obs) != 7)
 
 
-def with_missing_value(mdata: MuData) -> None:
-    mdata["protein"].X[3, 2] = np.nan
+def with_infinite_value(mdata: MuData) -> None:
+    mdata["protein"].X[3, 2] = np.inf
 
 
 def unprepared(mdata: MuData) -> None:
@@ -84,7 +84,7 @@ def unchanged(mdata: MuData) -> None:
         (unchanged, {"batch_key": "donor"}, KeyError, "'donor' is not a column of mdata.obs; found slice, region"),
         (without_slice, {"batch_key": "slice"}, ValueError, "a value for every cell; cell 'cell7' has none"),
         (unprepared, {}, ValueError, r"mdata\['rna'\] is not prepared. Run scmoe.pp.prepare"),
-        (with_missing_value, {"modality": "protein"}, ValueError, r"mdata\['protein'\].X has missing or infinite"),
+        (with_infinite_value, {"modality": "protein"}, ValueError, r"mdata\['protein'\].X has infinite values"),
         (unchanged, {"key_added": "protein"}, ValueError, "has the modality 'protein' already"),
         (taken, {}, ValueError, f"mdata.obsm has '{NAME}', which a modality"),
         (unchanged, {"key_added": "a/b"}, ValueError, "a name without '.' and '/'; found 'a/b'"),

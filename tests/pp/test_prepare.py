@@ -323,6 +323,10 @@ def test_a_mask_says_what_is_missing(name: str) -> None:
     assert (mdata[name].obs["scmoe_panel"].to_numpy() == table["category"].iloc[0]).sum() == 30
     if name == "adt":
         np.testing.assert_array_equal(np.isnan(mdata["adt"].X), mask)
+    prepare(mdata)  # the mask holds in later calls
+    assert mdata.uns["scmoe"]["missing"].equals(table) and record(mdata, name)["missing"] == "mask"
+    prepare(mdata, missing="never")
+    assert "missing" not in mdata.uns["scmoe"]
 
 
 def test_hashtags_are_no_part_of_the_mean_and_stay_in_the_file() -> None:

@@ -12,7 +12,7 @@ from scmoe._check import Matrix
 from scmoe._keys import MISSING, PREPARE, UNS_ROOT
 from scmoe.datasets._categories import category_names
 from scmoe.datasets._cells import all_obs
-from scmoe.pp._missing import detect, never_measured
+from scmoe.pp._missing import detect, find_panels, never_measured
 from scmoe.pp._normalize import MIN_CENTERED
 
 ALL = ""
@@ -69,6 +69,15 @@ def measured_by_table(mdata: MuData, name: str, features: Sequence[str | None]) 
     if column not in obs:
         return None  # without the column, values say what they can
     return Measured(names.get_indexer(category_names(obs[column].loc[mdata.mod[name].obs_names])), holds)
+
+
+def measured_without_record(mdata: MuData, name: str, matrix: Matrix, batch_key: str | None) -> Measured | None:
+    """What `scmoe.pp.prepare` would find, where its record was lost, as in joined data; None: nothing is missing."""
+    if name in prepare_records(mdata):
+        return None
+    obs = all_obs(mdata).loc[mdata.mod[name].obs_names]
+    panels = find_panels(matrix, obs, is_protein=False, batch_key=batch_key if batch_key in obs else None)
+    return Measured(panels.codes, ~panels.missing) if panels.missing.any() else None
 
 
 def batches_of(mdata: MuData, name: str, batch_key: str | None) -> tuple[np.ndarray, int]:

@@ -11,7 +11,14 @@ from scmoe._check import Matrix
 from scmoe._keys import SET_ASIDE
 from scmoe._log import logger
 from scmoe.data._choice import chosen_features
-from scmoe.data._panels import batches_of, both, measured_by_table, measured_by_values, takes_zeros_for_values
+from scmoe.data._panels import (
+    batches_of,
+    both,
+    measured_by_table,
+    measured_by_values,
+    measured_without_record,
+    takes_zeros_for_values,
+)
 from scmoe.data._reference import Reference, fit_reference
 from scmoe.pp._kind import COMPARABLE_KINDS
 from scmoe.pp._missing import detect
@@ -39,6 +46,7 @@ def profile_of(
     names = list(adata.var_names.astype(str))
     measured, rates = measured_by_table(mdata, name, names), None
     if kind in COMPARABLE_KINDS and kind != "protein":
+        measured = both(measured, measured_without_record(mdata, name, matrix, batch_key))
         batches = batches_of(mdata, name, batch_key)
         groups = batches if measured is None else measured.groups()
         rates = detect(matrix, *groups).rates()

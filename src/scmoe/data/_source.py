@@ -16,6 +16,7 @@ from scmoe.data._panels import (
     empty_cells,
     measured_by_table,
     measured_by_values,
+    measured_without_record,
     prepare_records,
     takes_zeros_for_values,
 )
@@ -110,8 +111,11 @@ def measured_features(
     if name not in setup.detection or takes_zeros_for_values(mdata, name):
         return table
     here = columns >= 0
-    rates = np.asarray(setup.detection[name])
-    by_values = measured_by_values(matrix[:, columns[here]], *batches_of(mdata, name, setup.batch_key), rates[here])
+    present, rates = matrix[:, columns[here]], np.asarray(setup.detection[name])[here]
+    by_values = both(
+        measured_without_record(mdata, name, present, setup.batch_key),
+        measured_by_values(present, *batches_of(mdata, name, setup.batch_key), rates),
+    )
     if by_values is None:
         return table
     holds = np.ones((len(by_values.features), len(columns)), bool)

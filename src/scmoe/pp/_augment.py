@@ -149,11 +149,18 @@ def partners(
 def thinned(counts: Matrix, share: NDArray[np.float64], rng: np.random.Generator) -> Matrix:
     """Binomial draws from counts (cells x features), with the `share` of each cell; dense or CSR as given."""
     if not sparse.issparse(counts):
-        return rng.binomial(counts.astype(np.int64), share[:, None]).astype(counts.dtype)
+        return _drawn(counts, share[:, None], rng)
     out = counts.copy()
-    out.data = rng.binomial(out.data.astype(np.int64), np.repeat(share, np.diff(out.indptr))).astype(counts.dtype)
+    out.data = _drawn(out.data, np.repeat(share, np.diff(out.indptr)), rng)
     out.eliminate_zeros()
     return out
+
+
+def _drawn(counts: NDArray[np.number], share: NDArray[np.float64], rng: np.random.Generator) -> NDArray[np.number]:
+    """Binomial draws; what was not measured (NaN) stays so."""
+    gaps = np.isnan(counts)
+    drawn = rng.binomial(np.where(gaps, 0, counts).astype(np.int64), share).astype(counts.dtype)
+    return np.where(gaps, counts, drawn) if gaps.any() else drawn
 
 
 def _presence(data: AnnData | MuData) -> NDArray[np.bool_]:
@@ -169,7 +176,7 @@ def _all_counts(data: AnnData | MuData) -> dict[str, Matrix]:
         where, matrix = (f"layers['{COUNTS_LAYER}']", adata.layers[COUNTS_LAYER]) if has_layer else ("X", adata.X)
         check_array(matrix, name, where)
         if has_layer or name == ONLY or decide_kind(name, adata, matrix).kind in COUNT_KINDS:
-            check_counts(matrix, name, where, adata.obs_names, adata.var_names)
+            check_counts(matrix, name, where, adata.obs_names, adata.var_names, allow_missing=True)
             counts[name] = sparse.csr_matrix(matrix) if sparse.issparse(matrix) else np.asarray(matrix)
     if not counts:
         raise ValueError(

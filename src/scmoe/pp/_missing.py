@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
+from anndata import AnnData
 from scipy import sparse
 
 from scmoe._check import Matrix
@@ -175,6 +176,17 @@ def panels_of_mask(mask: Any, name: str, cells: pd.Index, features: pd.Index) ->
             f"expected. Put NaN into mdata[{name!r}].X where single values are missing."
         )
     return Panels(PANEL, [f"panel {i}" for i in range(len(patterns))], codes.ravel(), patterns)
+
+
+def former_mask(name: str, adata: AnnData, table: pd.DataFrame) -> np.ndarray | None:
+    """The mask (n, D) that a user gave in an earlier call, from what that wrote down; None if there is none."""
+    rows = table[(table["modality"].astype(str) == name) & (table["column"].astype(str) == PANEL)]
+    if not len(rows) or PANEL not in adata.obs:
+        return None
+    panel, mask = adata.obs[PANEL].astype(str).to_numpy(), np.zeros(adata.shape, bool)
+    for category, features in rows.groupby(rows["category"].astype(str))["feature"]:
+        mask[np.ix_(panel == category, adata.var_names.astype(str).isin(features.astype(str)))] = True
+    return mask
 
 
 def check_missing(missing: Any, names: Sequence[str]) -> None:

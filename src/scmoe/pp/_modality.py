@@ -12,7 +12,7 @@ from scmoe._check import Matrix, check_array, check_counts, check_values, looks_
 from scmoe._keys import COUNTS_LAYER, PANEL
 from scmoe._log import logger
 from scmoe.pp._kind import COUNT_KINDS, SET_ASIDE_KINDS, Decision, decide_kind, nearly_counts
-from scmoe.pp._missing import Panels, find_panels, panels_of_mask
+from scmoe.pp._missing import Panels, find_panels, former_mask, panels_of_mask
 from scmoe.pp._normalize import MIN_CENTERED, clr, log_normalize, totals
 from scmoe.pp._set_aside import choose_set_aside
 from scmoe.pp._source import RAW, Source, find_source
@@ -31,6 +31,8 @@ class Settings(NamedTuple):
     missing: str | Mapping[str, Any]
     set_aside: str | Mapping[str, Sequence[str]]
     n_top_features: int | str | None
+    former: pd.DataFrame | None
+    """What an earlier call wrote down as not measured."""
 
 
 class Prepared(NamedTuple):
@@ -173,7 +175,9 @@ def _normalized(prepared: Prepared, name: str, obs: pd.DataFrame, settings: Sett
         values = log_normalize(counts, None if over.all() else over, total)
         steps = ["total 10000 per cell" + ("" if over.all() else f" over {int(over.sum())} features"), "log1p"]
     n_empty = int((totals(counts) == 0).sum())
-    how = settings.missing if isinstance(settings.missing, str) else ("mask" if name in settings.missing else "auto")
+    how = "mask" if panels.column == PANEL else settings.missing if isinstance(settings.missing, str) else "auto"
+    if not isinstance(settings.missing, str) and name in settings.missing:
+        how = "mask"
     record |= {"steps": steps, "missing": how, "set_aside": list(set_aside)}
     table = panels.rows(name, list(features))
     _report(name, features, set_aside, panels, n_empty if how != "never" else 0, _n_gaps(counts))
@@ -188,6 +192,12 @@ def _panels(
     missing = settings.missing
     if not isinstance(missing, str) and name in missing:
         return panels_of_mask(missing[name], name, adata.obs_names, adata.var_names)
+    if (
+        missing == "auto"
+        and settings.former is not None
+        and (mask := former_mask(name, adata, settings.former)) is not None
+    ):
+        return panels_of_mask(mask, name, adata.obs_names, adata.var_names)
     if missing == "never":
         return Panels.complete(adata.n_obs, adata.n_vars)
     return find_panels(counts, obs, is_protein=is_protein, batch_key=settings.batch_key)
@@ -230,7 +240,11 @@ def _report(
     if n_gaps:
         logger.info("%s: %d values are missing (NaN), and masked", name, n_gaps)
     for category, missing in zip(panels.categories, panels.missing, strict=True):
-        if missing.any():
+        if missing.any() and panels.column == PANEL:
+            logger.info(
+                "%s: %d features are masked in the cells of %r, as missing= says", name, int(missing.sum()), category
+            )
+        elif missing.any():
             where = f"the cells of {panels.column} {category!r}" if panels.column else "any cell"
             logger.info(
                 "%s: %d features were not measured in %s, for all are zero there: %s; they are masked "

@@ -8,7 +8,7 @@ from anndata import AnnData
 from mudata import MuData
 from scipy import sparse
 
-from scmoe._check import check_array, check_mdata
+from scmoe._check import Matrix, check_array, check_mdata
 from scmoe._keys import MADE_BY_NICHE, PREPARE, SPATIAL, UNS_ROOT
 from scmoe._log import logger
 from scmoe.datasets._anndata import takes_anndata
@@ -78,7 +78,7 @@ def niche(
     KeyError
         There is no such modality, no coordinates, or no such column.
     ValueError
-        `modality` is not prepared or has missing values; coordinates are missing, not finite, not of 2 or 3 columns,
+        `modality` is not prepared or has infinite values; coordinates are missing, not finite, not of 2 or 3 columns,
         or the same for all cells of a batch; a batch has no more than `n_neighbors` cells; a cell has no batch; the
         name is taken or cannot be stored; the MuData is backed or a view. On any error `mdata` is unchanged.
 
@@ -110,7 +110,7 @@ def niche(
     adata = mdata.mod[modality]
     spatial = coordinates_of(mdata, modality, spatial_key)
     weights = weights_within(spatial, batches_of(mdata, modality, batch_key), n_neighbors, include_self)
-    values = (weights @ adata.X).astype(np.float32)
+    values = _means(weights, adata.X).astype(np.float32)
     averages = AnnData(
         values.tocsr() if sparse.issparse(values) else values,
         obs=pd.DataFrame(index=adata.obs_names),
@@ -130,6 +130,15 @@ def niche(
     root = mdata.uns[UNS_ROOT]
     mdata.uns[UNS_ROOT] = {**root, PREPARE: {**root[PREPARE], name: to_uns(record)}}
     logger.info("%s: %s", name, record["steps"][0])
+
+
+def _means(weights: sparse.csr_matrix, values: Matrix) -> Matrix:
+    """Weighted means of the neighbors in which a value was measured; NaN where it was in none."""
+    if sparse.issparse(values) or not np.isnan(values).any():
+        return weights @ values
+    seen = ~np.isnan(values)
+    weight = weights @ seen.astype(np.float64)
+    return np.divide(weights @ np.where(seen, values, 0), weight, out=np.full(weight.shape, np.nan), where=weight > 0)
 
 
 def _check_target(mdata: MuData, name: str) -> None:
@@ -176,9 +185,10 @@ def _prepared_kind(mdata: MuData, modality: str) -> str:
         raise ValueError(f"mdata[{modality!r}] is not prepared. Run scmoe.pp.prepare(mdata) first.")
     adata = mdata.mod[modality]
     check_array(adata.X, modality, "X")
-    if not np.isfinite(adata.X.data if sparse.issparse(adata.X) else adata.X).all():
+    values = adata.X.data if sparse.issparse(adata.X) else adata.X
+    if np.isinf(values).any() or (sparse.issparse(adata.X) and np.isnan(values).any()):
         raise ValueError(
-            f"mdata[{modality!r}].X has missing or infinite values, of which there is no mean. Fill them, or choose "
-            "another modality."
+            f"mdata[{modality!r}].X has infinite values (or missing ones, as a sparse matrix), which have no mean. "
+            "Fill them, or choose another modality."
         )
     return str(record[modality]["kind"])

@@ -77,7 +77,8 @@ def prepare(
         that are called like one (batch, donor, sample, lane ...) are looked through.
     missing
         ``"auto"``: as above. ``"never"``: zeros are values. A mapping gives, for some modalities, an array or frame of
-        cells x features that is True where a value was not measured.
+        cells x features that is True where a value was not measured; it holds in later calls too, unless these say
+        something else.
     set_aside
         ``"auto"``: as above. ``"never"``: models read all features. A mapping lists the features for some modalities.
     n_top_features
@@ -120,7 +121,6 @@ def prepare(
     'protein'
     """
     names = check_mdata(mdata)
-    settings = Settings(_check_kinds(kinds or {}, names), batch_key, missing, set_aside, n_top_features)
     check_missing(missing, names)
     check_set_aside(set_aside, names)
     check_n_top(n_top_features)
@@ -132,6 +132,9 @@ def prepare(
     if not isinstance(root, Mapping):
         raise ValueError(f"mdata.uns[{UNS_ROOT!r}] must be a mapping, found {type(root).__name__}. Remove it.")
     describe_pairing(mdata)
+    former = root.get(MISSING)
+    former = former if isinstance(former, pd.DataFrame) else None
+    settings = Settings(_check_kinds(kinds or {}, names), batch_key, missing, set_aside, n_top_features, former)
     obs = all_obs(mdata)
     if batch_key is not None:
         raw_column(mdata, batch_key, "batch_key")
