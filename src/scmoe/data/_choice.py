@@ -6,10 +6,10 @@ import numpy as np
 import pandas as pd
 from mudata import MuData
 
-from scmoe._keys import HIGHLY_VARIABLE, SET_ASIDE
+from scmoe._keys import HIGHLY_VARIABLE
 from scmoe._log import logger
-from scmoe.data._panels import prepare_records
 from scmoe.pp._kind import SET_ASIDE_KINDS
+from scmoe.pp._records import prepare_records, read_by_models
 
 DEFAULT_VAR = HIGHLY_VARIABLE
 
@@ -32,9 +32,7 @@ def readable_modalities(mdata: MuData) -> list[str]:
 def chosen_features(mdata: MuData, name: str, use_var: str | None) -> list[str]:
     """Features of a modality that a model reads, in the modality's order."""
     adata = mdata.mod[name]
-    is_read = np.ones(adata.n_vars, bool)
-    if SET_ASIDE in adata.var:
-        is_read &= (adata.var[SET_ASIDE].astype(str) == "").to_numpy()
+    is_read = read_by_models(adata)
     if use_var is not None and use_var in adata.var:
         is_read &= _marked(adata.var[use_var], name, use_var)
         logger.info("%s: %d of %d features are read (var[%r])", name, int(is_read.sum()), adata.n_vars, use_var)

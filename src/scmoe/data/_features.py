@@ -67,6 +67,8 @@ def names_in_model(wanted: Sequence[str], adata: AnnData) -> pd.Index:
 def _match(wanted: Sequence[str], present: Sequence[str], source: str | None) -> FeatureMatch:
     """Match names as they are, and those that are left by what is unique on both sides without its version."""
     columns = _unique_positions(wanted, present)
+    if (columns >= 0).all():
+        return FeatureMatch(columns, 0, source)
     bare_wanted, bare_present = [without_version(name) for name in wanted], [without_version(name) for name in present]
     counts, taken = Counter(bare_wanted), set(columns.tolist())
     by_version = 0

@@ -1,7 +1,7 @@
 """Which values of a modality were not measured, as `scmoe.pp.prepare` or the values say."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -9,11 +9,11 @@ from mudata import MuData
 from scipy import sparse
 
 from scmoe._check import Matrix
-from scmoe._keys import MISSING, PREPARE, UNS_ROOT
 from scmoe.datasets._categories import category_names
 from scmoe.datasets._cells import all_obs
 from scmoe.pp._missing import detect, find_panels, never_measured
 from scmoe.pp._normalize import MIN_CENTERED
+from scmoe.pp._records import missing_table, prepare_records
 
 ALL = ""
 """Column of the table of what is missing, where that holds for all cells."""
@@ -36,13 +36,6 @@ class Measured(NamedTuple):
         return self.features[self.codes[rows]]
 
 
-def prepare_records(mdata: MuData) -> Mapping[str, Any]:
-    """What `scmoe.pp.prepare` wrote down of each modality; empty where it was not run."""
-    root = mdata.uns.get(UNS_ROOT, {})
-    records = root.get(PREPARE, {}) if isinstance(root, Mapping) else {}
-    return records if isinstance(records, Mapping) else {}
-
-
 def takes_zeros_for_values(mdata: MuData, name: str) -> bool:
     """Whether the user said that zeros are values, or which are not."""
     record = prepare_records(mdata).get(name, {})
@@ -51,9 +44,8 @@ def takes_zeros_for_values(mdata: MuData, name: str) -> bool:
 
 def measured_by_table(mdata: MuData, name: str, features: Sequence[str | None]) -> Measured | None:
     """What ``mdata.uns["scmoe"]["missing"]`` says of features of a modality; None: nothing is missing."""
-    root = mdata.uns.get(UNS_ROOT, {})
-    table = root.get(MISSING) if isinstance(root, Mapping) else None
-    if not isinstance(table, pd.DataFrame):
+    table = missing_table(mdata)
+    if table is None:
         return None
     table = table[(table["modality"].astype(str) == name) & table["feature"].astype(str).isin(list(features))]
     if not len(table):

@@ -8,7 +8,6 @@ from mudata import MuData
 from scipy import sparse
 
 from scmoe._check import Matrix
-from scmoe._keys import SET_ASIDE
 from scmoe._log import logger
 from scmoe.data._choice import chosen_features
 from scmoe.data._panels import (
@@ -22,6 +21,7 @@ from scmoe.data._panels import (
 from scmoe.data._reference import Reference, fit_reference
 from scmoe.pp._kind import COMPARABLE_KINDS
 from scmoe.pp._missing import detect
+from scmoe.pp._records import read_by_models
 
 MAX_GAPS = 0.01
 """Share of the cells that may lack a feature that all panels hold."""
@@ -56,9 +56,6 @@ def profile_of(
     if measured is not None:
         holds = measured.features[np.unique(measured.codes)]
         ever, shared = ever & holds.any(0), shared & holds.all(0)
-    is_used = np.ones(len(names), bool)
-    if SET_ASIDE in adata.var:
-        is_used = (adata.var[SET_ASIDE].astype(str) == "").to_numpy()
     known = {each for each, yes in zip(names, ever, strict=True) if yes}
     chosen = chosen_features(mdata, name, use_var)
     features = [each for each in chosen if each in known]
@@ -70,7 +67,7 @@ def profile_of(
         )
     if not features:
         raise ValueError(f"No value of mdata[{name!r}] was measured, so there is nothing to learn from. Remove it.")
-    reference = fit_reference(matrix, kind, names, is_used & ever, shared)
+    reference = fit_reference(matrix, kind, names, read_by_models(adata) & ever, shared)
     at = pd.Index(names).get_indexer(features)
     return Profile(features, reference, None if rates is None else np.round(rates[at], 4).tolist())
 

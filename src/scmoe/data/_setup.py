@@ -13,11 +13,11 @@ from scmoe._check import check_array, check_counts, check_mdata, check_values, l
 from scmoe._keys import COUNTS_LAYER, HIGHLY_VARIABLE, UNKNOWN_LABEL
 from scmoe.data._choice import check_use_var, readable_modalities
 from scmoe.data._likelihood import LIKELIHOODS, Gaussian, Likelihood
-from scmoe.data._panels import prepare_records
 from scmoe.data._profile import profile_of
 from scmoe.datasets._categories import label_names, report_unlabeled
 from scmoe.datasets._cells import column_of, raw_column
 from scmoe.pp._kind import COUNT_KINDS, decide_kind
+from scmoe.pp._records import prepare_records
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,11 +99,6 @@ class Setup:
             is_prepared = was_prepared.get(name) in COUNT_KINDS
             check_modality(mdata, name, layers[name], likelihoods[name], allow_empty=is_prepared)
         labels = label_categories(mdata, labels_key, unlabeled_category)
-        if labels_key is not None and len(labels) < 2:
-            raise ValueError(
-                f"mdata.obs[{labels_key!r}] must hold at least two classes to learn from; found {labels or 'none'} "
-                f"(besides {unlabeled_category!r}). Leave labels_key out to train without labels."
-            )
         for key in as_list(continuous_covariate_keys, "continuous_covariate_keys"):
             numbers_of(mdata, key)
         batches = categories(mdata, batch_key, "batch_key") or [""]
@@ -230,12 +225,18 @@ def categories(mdata: MuData, key: str | None, argument: str) -> list[str]:
 
 
 def label_categories(mdata: MuData, key: str | None, unlabeled_category: str) -> list[str]:
-    """The sorted labels in a column of ``mdata.obs``; cells without an entry have none, as the log says."""
+    """The sorted labels in a column of ``mdata.obs``, two at least; cells without an entry have none, the log says."""
     if key is None:
         return []
     column = raw_column(mdata, key, "labels_key")
     report_unlabeled(column, unlabeled_category)
-    return sorted(label_names(column, unlabeled_category).dropna().unique())
+    labels = sorted(label_names(column, unlabeled_category).dropna().unique())
+    if len(labels) < 2:
+        raise ValueError(
+            f"mdata.obs[{key!r}] must hold at least two classes to learn from; found {labels or 'none'} "
+            f"(besides {unlabeled_category!r}). Leave labels_key out to train without labels."
+        )
+    return labels
 
 
 def numbers_of(mdata: MuData, key: str) -> np.ndarray:

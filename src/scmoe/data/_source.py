@@ -17,12 +17,12 @@ from scmoe.data._panels import (
     measured_by_table,
     measured_by_values,
     measured_without_record,
-    prepare_records,
     takes_zeros_for_values,
 )
 from scmoe.data._reference import Reference, to_reference
 from scmoe.data._setup import Setup, values_of
 from scmoe.pp._kind import COMPARABLE_KINDS
+from scmoe.pp._records import prepare_records
 
 
 class Source(NamedTuple):

@@ -1,6 +1,5 @@
 """New cells of rare types, made from the counts of real ones."""
 
-from collections.abc import Mapping
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
@@ -11,12 +10,13 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from scmoe._check import Matrix, check_array, check_counts
-from scmoe._keys import COPY_OF, COUNTS_LAYER, MISSING, MIXED_WITH, SET_ASIDE, UNS_ROOT
+from scmoe._keys import COPY_OF, COUNTS_LAYER, MIXED_WITH
 from scmoe._log import logger
 from scmoe.datasets._cells import ONLY, Data, all_obs, assemble, modalities_of, origins
 from scmoe.pp._classes import check_threshold, draw_more, names_of_new, trainable_labels
 from scmoe.pp._kind import COUNT_KINDS, decide_kind
 from scmoe.pp._normalize import clr, log_normalize
+from scmoe.pp._records import missing_table, read_by_models
 
 SHARES = (0.5, 1.0)
 """Between which the share of the first parent's molecules that a new cell keeps is drawn."""
@@ -114,8 +114,7 @@ def augment(
     parents = _Parents(first, second, rng.uniform(*SHARES, size=len(first)))
     new = names_of_new(data, first, "new")
     parts = {}
-    root = data.uns.get(UNS_ROOT, {})
-    missing = root.get(MISSING) if isinstance(root, Mapping) else None
+    missing = missing_table(data)
     for name, adata in modalities_of(data).items():
         matrix = _new_counts(data, adata, counts.get(name), parents, rng)
         parts[name] = _extended(name, adata, matrix, data.obs_names[first], new, missing)
@@ -204,7 +203,7 @@ def _new_counts(
 
 
 def _extended(
-    name: str, adata: AnnData, counts: Matrix | None, first: pd.Index, new: pd.Index, missing: Any
+    name: str, adata: AnnData, counts: Matrix | None, first: pd.Index, new: pd.Index, missing: pd.DataFrame | None
 ) -> AnnData:
     """The modality with rows for the new cells, without what was computed from the former cells."""
     layers = {key: value for key, value in adata.layers.items() if key == COUNTS_LAYER}
@@ -223,7 +222,9 @@ def _extended(
     )
 
 
-def _values(name: str, adata: AnnData, new: Matrix, parents: NDArray[np.integer], missing: Any) -> Matrix:
+def _values(
+    name: str, adata: AnnData, new: Matrix, parents: NDArray[np.integer], missing: pd.DataFrame | None
+) -> Matrix:
     """``X`` of new cells, beside counts in a layer; the first cells show how it was made.
 
     Parameters
@@ -251,12 +252,10 @@ def _values(name: str, adata: AnnData, new: Matrix, parents: NDArray[np.integer]
     )
 
 
-def _normalized_over(name: str, adata: AnnData, missing: Any) -> list[NDArray[np.bool_]]:
+def _normalized_over(name: str, adata: AnnData, missing: pd.DataFrame | None) -> list[NDArray[np.bool_]]:
     """Features that totals and means of `scmoe.pp.prepare` may range over."""
-    used = np.ones(adata.n_vars, bool)
-    if SET_ASIDE in adata.var:
-        used = (adata.var[SET_ASIDE].astype(str) == "").to_numpy()
-    if not isinstance(missing, pd.DataFrame):
+    used = read_by_models(adata)
+    if missing is None:
         return [used]
     absent = missing["feature"][missing["modality"].astype(str) == name].astype(str)
     return [used, used & ~adata.var_names.astype(str).isin(absent)]

@@ -109,7 +109,6 @@ def _decide(name: str, adata: AnnData, matrix: Matrix, where: str, kind: str | N
             )
         return decision
     place = f"mdata[{name!r}].{where}"
-    check_array(matrix, name, where)
     if kind == "lognormalized" and looks_like_counts(matrix):
         raise ValueError(
             f"kinds[{name!r}] is 'lognormalized', but {place} holds raw counts, which are whole numbers. Leave "
@@ -162,7 +161,7 @@ def _normalized(prepared: Prepared, name: str, obs: pd.DataFrame, settings: Sett
             f"All {adata.n_vars} features of mdata[{name!r}] would be set aside ({next(iter(set_aside.values()))}), so "
             f"there is nothing to learn from. Remove the modality, or pass set_aside='never' to use them."
         )
-    panels = _panels(name, adata, counts, obs, settings, is_protein=kind == "protein")
+    how, panels = _panels(name, adata, counts, obs, settings, is_protein=kind == "protein")
     if kind == "protein":
         mask = panels.mask()
         values = clr(_with_gaps(counts, mask), is_used)
@@ -175,9 +174,6 @@ def _normalized(prepared: Prepared, name: str, obs: pd.DataFrame, settings: Sett
         values = log_normalize(counts, None if over.all() else over, total)
         steps = ["total 10000 per cell" + ("" if over.all() else f" over {int(over.sum())} features"), "log1p"]
     n_empty = int((totals(counts) == 0).sum())
-    how = "mask" if panels.column == PANEL else settings.missing if isinstance(settings.missing, str) else "auto"
-    if not isinstance(settings.missing, str) and name in settings.missing:
-        how = "mask"
     record |= {"steps": steps, "missing": how, "set_aside": list(set_aside)}
     table = panels.rows(name, list(features))
     _report(name, features, set_aside, panels, n_empty if how != "never" else 0, _n_gaps(counts))
@@ -187,20 +183,18 @@ def _normalized(prepared: Prepared, name: str, obs: pd.DataFrame, settings: Sett
 
 def _panels(
     name: str, adata: AnnData, counts: Matrix, obs: pd.DataFrame, settings: Settings, *, is_protein: bool
-) -> Panels:
-    """What was not measured in which cells."""
+) -> tuple[str, Panels]:
+    """By what it is known ("mask", "never" or "auto"), and what was not measured in which cells."""
     missing = settings.missing
-    if not isinstance(missing, str) and name in missing:
-        return panels_of_mask(missing[name], name, adata.obs_names, adata.var_names)
-    if (
-        missing == "auto"
-        and settings.former is not None
-        and (mask := former_mask(name, adata, settings.former)) is not None
-    ):
-        return panels_of_mask(mask, name, adata.obs_names, adata.var_names)
     if missing == "never":
-        return Panels.complete(adata.n_obs, adata.n_vars)
-    return find_panels(counts, obs, is_protein=is_protein, batch_key=settings.batch_key)
+        return "never", Panels.complete(adata.n_obs, adata.n_vars)
+    place = (name, adata.obs_names, adata.var_names)
+    if not isinstance(missing, str) and name in missing:
+        return "mask", panels_of_mask(missing[name], *place)
+    mask = None if settings.former is None else former_mask(name, adata, settings.former)
+    if mask is not None:
+        return "mask", panels_of_mask(mask, *place)
+    return "auto", find_panels(counts, obs, is_protein=is_protein, batch_key=settings.batch_key)
 
 
 def _with_gaps(counts: Matrix, mask: np.ndarray) -> np.ndarray:

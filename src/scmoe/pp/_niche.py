@@ -1,7 +1,5 @@
 """The niche modality: what the spatial neighbors of a cell express."""
 
-from collections.abc import Mapping
-
 import numpy as np
 import pandas as pd
 from anndata import AnnData
@@ -14,6 +12,7 @@ from scmoe._log import logger
 from scmoe.datasets._anndata import takes_anndata
 from scmoe.io._quiet import quiet_mudata
 from scmoe.io._uns import to_uns
+from scmoe.pp._records import prepare_records
 from scmoe.pp._spatial import batches_of, coordinates_of, weights_within
 
 
@@ -179,8 +178,7 @@ def _add(mdata: MuData, name: str, adata: AnnData) -> None:
 
 def _prepared_kind(mdata: MuData, modality: str) -> str:
     """What a modality was prepared as; an error if it was not, or has values that cannot be averaged."""
-    root = mdata.uns.get(UNS_ROOT, {})
-    record = root.get(PREPARE, {}) if isinstance(root, Mapping) else {}
+    record = prepare_records(mdata)
     if modality not in record:
         raise ValueError(f"mdata[{modality!r}] is not prepared. Run scmoe.pp.prepare(mdata) first.")
     adata = mdata.mod[modality]

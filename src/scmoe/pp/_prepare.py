@@ -17,6 +17,7 @@ from scmoe.io._uns import to_uns
 from scmoe.pp._kind import KINDS, SET_ASIDE_KINDS
 from scmoe.pp._missing import check_missing
 from scmoe.pp._modality import Prepared, Settings, prepare_modality
+from scmoe.pp._records import missing_table
 from scmoe.pp._set_aside import check_set_aside
 from scmoe.pp._source import keep_original
 from scmoe.pp._variable import check_n_top
@@ -132,8 +133,7 @@ def prepare(
     if not isinstance(root, Mapping):
         raise ValueError(f"mdata.uns[{UNS_ROOT!r}] must be a mapping, found {type(root).__name__}. Remove it.")
     describe_pairing(mdata)
-    former = root.get(MISSING)
-    former = former if isinstance(former, pd.DataFrame) else None
+    former = missing_table(mdata)
     settings = Settings(_check_kinds(kinds or {}, names), batch_key, missing, set_aside, n_top_features, former)
     obs = all_obs(mdata)
     if batch_key is not None:
