@@ -162,6 +162,6 @@ def test_new_cells_lack_what_their_parents_lack(raw, method):
     assert new.n_obs == 30
     lacks = (raw.obs["batch"].loc[more.obs["copy_of"].loc[new.obs_names]] == "donor2").to_numpy()
     if method == "mix":
-        lacks |= (raw.obs["batch"].loc[more.obs["mixed_with"].loc[new.obs_names]] == "donor2").to_numpy()
+        lacks = lacks | (raw.obs["batch"].loc[more.obs["mixed_with"].loc[new.obs_names]] == "donor2").to_numpy()
     np.testing.assert_array_equal(np.isnan(new.X[:, 1]), lacks)
     assert not np.isnan(new.X[:, 3:]).any()
