@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from scmoe._keys import IMBALANCE, UNKNOWN_LABEL, UNS_ROOT
 from scmoe._log import logger
+from scmoe.arguments._checked import checks_arguments
 from scmoe.datasets._cells import Data, check_cells, class_sizes, labels_of, take
 from scmoe.datasets._profile import check_rho, largest_total, least_total, profile
 from scmoe.io._uns import to_uns
@@ -22,6 +23,7 @@ N_NAMED = 5
 """Types that are left out and named in the log."""
 
 
+@checks_arguments
 def imbalance(
     data: Data,
     labels_key: str,
@@ -115,6 +117,7 @@ def imbalance(
     return out
 
 
+@checks_arguments
 def imbalance_total(
     data: AnnData | MuData,
     labels_key: str,

@@ -11,6 +11,7 @@ from scipy import sparse
 from scipy.spatial import cKDTree
 
 from scmoe._keys import SPATIAL
+from scmoe.arguments._checked import checks_arguments
 from scmoe.datasets._spatial_features import N_SIGNALS, Array, draw_counts, draw_genes, draw_proteins
 from scmoe.io._quiet import quiet_mudata
 
@@ -33,6 +34,7 @@ MIN_CELLS = 20
 """Of one slice."""
 
 
+@checks_arguments
 def simulate_spatial(
     n_cells: int = 1200,
     *,

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from scmoe.arguments._checked import checks_arguments
 from scmoe.metrics._confusion import Labels, as_codes
 
 SCORES = ("precision", "recall", "f1")
@@ -13,6 +14,7 @@ N_BOOT = 1000
 LEVEL = 0.95
 
 
+@checks_arguments
 def per_class_scores(
     truth: Labels,
     predicted: Labels,

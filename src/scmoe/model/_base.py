@@ -16,6 +16,7 @@ import rich.table
 from scvi.model.base import BaseModelClass
 from torch import nn
 
+from scmoe.arguments._checked import checks_arguments
 from scmoe.losses._class_balance import DEFAULT_BALANCE, ClassBalance
 
 WEIGHTS, SETTINGS = "weights.safetensors", "settings.json"
@@ -134,6 +135,7 @@ class BaseModel(BaseModelClass):
     def _setup_table(state: Mapping[str, Any]) -> rich.table.Table:
         """A setup, given as a plain dict, for the eye."""
 
+    @checks_arguments
     def view_anndata_setup(self, adata: Any = None, hide_state_registries: bool = False) -> None:
         """Print how the data were set up.
 
@@ -147,6 +149,7 @@ class BaseModel(BaseModelClass):
         registry = self.registry if adata is None else self.get_anndata_manager(adata, required=True).registry
         self._print_setup(registry, hide_state_registries)
 
+    @checks_arguments
     def view_registry(self, hide_state_registries: bool = False) -> None:
         """Print how the data of this model were set up.
 
@@ -162,6 +165,7 @@ class BaseModel(BaseModelClass):
         self._print_setup(self.registry, True)
 
     @classmethod
+    @checks_arguments
     def view_setup_args(cls, dir_path: str | Path, prefix: str | None = None) -> None:
         """Print how the data of a saved model were set up.
 

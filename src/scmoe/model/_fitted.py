@@ -12,6 +12,7 @@ from mudata import MuData
 from torch import Tensor
 
 from scmoe._log import logger
+from scmoe.arguments._checked import checks_arguments
 from scmoe.data._dataset import Batch, MosaicDataset
 from scmoe.data._match import query_notes
 from scmoe.data._setup import Setup
@@ -215,6 +216,7 @@ class FittedModel(BaseModel):
                 logger.warning(note)
             self._said = cells, notes
 
+    @checks_arguments
     def get_anndata_manager(self, adata: MuData | AnnData, required: bool = False) -> Any:
         """As in scvi-tools, which looks for the MuData of an AnnData.
 

@@ -10,6 +10,7 @@ from anndata import AnnData
 from mudata import MuData
 from torch import Tensor
 
+from scmoe.arguments._checked import checks_arguments
 from scmoe.datasets._categories import category_codes, category_names
 from scmoe.model._features import apply, as_batch, cross_scores, decoded, linear_inputs, to_numpy
 from scmoe.model._fitted import BATCH_SIZE, Chunk, Fitted, FittedModel, Part, check_part, query
@@ -47,6 +48,7 @@ def impute(
 ) -> tuple[np.ndarray, np.ndarray]: ...
 
 
+@checks_arguments
 @torch.no_grad()
 def impute(
     self: FittedModel,
@@ -131,6 +133,7 @@ def impute(
     return (mean, sd) if return_sd else mean
 
 
+@checks_arguments
 @torch.no_grad()
 def get_normalized(
     self: FittedModel,
@@ -182,6 +185,7 @@ def get_normalized(
     return out
 
 
+@checks_arguments
 def mixture_weight(self: FittedModel, source: str | Sequence[str], target: str) -> float:
     """Weight of the network in its mixture with ridge regression, from 0 to 1.
 

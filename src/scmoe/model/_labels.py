@@ -10,6 +10,7 @@ import torch
 from anndata import AnnData
 from mudata import MuData
 
+from scmoe.arguments._checked import checks_arguments
 from scmoe.metrics._calibration import coverage_accuracy
 from scmoe.model._features import embedding, label_views, to_numpy
 from scmoe.model._fitted import BATCH_SIZE, Chunk, Fitted, FittedModel, query
@@ -30,6 +31,7 @@ class Annotation(NamedTuple):
     """(n,) float32: accuracy among the held-out cells with the same modalities that would keep their label."""
 
 
+@checks_arguments
 @torch.no_grad()
 def predict(
     self: FittedModel,
@@ -70,6 +72,7 @@ def predict(
     return as_names(out, dataset.obs_names[cells], labels, soft=soft)
 
 
+@checks_arguments
 @torch.no_grad()
 def get_annotation(
     self: FittedModel,
@@ -109,6 +112,7 @@ def get_annotation(
     return stack_annotations([annotation_of(fitted, chunk, accuracy) for chunk in chunks], n_labels)
 
 
+@checks_arguments
 def get_unknown_score(
     self: FittedModel,
     adata: MuData | AnnData | None = None,
@@ -147,6 +151,7 @@ def get_unknown_score(
     return get_annotation(self, adata, indices, batch_size).unknown_score
 
 
+@checks_arguments
 @torch.no_grad()
 def predict_clusters(
     self: FittedModel,

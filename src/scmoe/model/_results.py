@@ -8,6 +8,7 @@ import torch
 from anndata import AnnData
 from mudata import MuData
 
+from scmoe.arguments._checked import checks_arguments
 from scmoe.model._embed import embedding_of, state_of
 from scmoe.model._fitted import BATCH_SIZE, FittedModel, query
 from scmoe.model._labels import (
@@ -52,6 +53,7 @@ class Results:
     n_features: dict[str, int]
 
 
+@checks_arguments
 @torch.no_grad()
 def get_results(
     self: FittedModel,

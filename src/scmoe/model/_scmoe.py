@@ -11,6 +11,7 @@ from mudata import MuData
 
 from scmoe._check import check_mdata
 from scmoe._keys import HIGHLY_VARIABLE, UNKNOWN_LABEL
+from scmoe.arguments._checked import checks_arguments
 from scmoe.data._covariates import n_covariates
 from scmoe.data._manager import MosaicManager, SetupField, setup_table
 from scmoe.data._setup import Setup
@@ -82,6 +83,7 @@ class SCMOE(FittedModel):
     setup_call = "SCMOE.setup_mudata(mdata)"
     _setup_table = staticmethod(setup_table)
 
+    @checks_arguments
     def __init__(
         self,
         adata: MuData | AnnData | None = None,
@@ -163,6 +165,7 @@ class SCMOE(FittedModel):
         return layers_of(self.config)
 
     @classmethod
+    @checks_arguments
     def setup_mudata(
         cls,
         mdata: MuData | AnnData,
@@ -241,6 +244,7 @@ class SCMOE(FittedModel):
             cls.register_manager(manager)
 
     @classmethod
+    @checks_arguments
     def setup_anndata(cls, adata: AnnData, **kwargs: Any) -> None:
         """Tell scmoe where the data are, as `setup_mudata`, which takes an AnnData too.
 
@@ -253,6 +257,7 @@ class SCMOE(FittedModel):
         """
         cls.setup_mudata(adata, **kwargs)
 
+    @checks_arguments
     def adapt(self, mdata: MuData | AnnData) -> "SCMOE":
         """A copy of the model that knows the batches of a query, so that their effects are taken out of the embedding.
 
@@ -282,6 +287,7 @@ class SCMOE(FittedModel):
         model.record, model.is_trained_, model._said = self.record, True, self._said
         return model
 
+    @checks_arguments
     def save(self, dir_path: str | Path, *, overwrite: bool = False) -> None:
         """Write the model to a folder: ``weights.safetensors`` and ``settings.json``, all or nothing.
 
@@ -304,6 +310,7 @@ class SCMOE(FittedModel):
         save_model(self, Path(dir_path), overwrite=overwrite)
 
     @classmethod
+    @checks_arguments
     def load(cls, dir_path: str | Path, adata: MuData | AnnData | None = None) -> "SCMOE":
         """Read a model that `save` wrote.
 

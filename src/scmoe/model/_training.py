@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from lightning.pytorch import Callback
 
+from scmoe.arguments._checked import checks_arguments
 from scmoe.data._datamodule import TRAIN_SIZE, MosaicDataModule, split_cells
 from scmoe.data._dataset import MosaicDataset
 from scmoe.data._graph import NeighborGraph
@@ -43,6 +44,7 @@ NO_VALIDATION = (
 )
 
 
+@checks_arguments
 def train(
     self: FittedModel,
     max_epochs: int | None = None,

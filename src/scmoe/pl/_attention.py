@@ -10,6 +10,7 @@ from matplotlib.colors import Normalize, TwoSlopeNorm
 from mudata import MuData
 
 from scmoe._keys import ABLATION, ATTENTION, DEFAULT_KEY
+from scmoe.arguments._checked import checks_arguments
 from scmoe.datasets._anndata import reads_anndata
 from scmoe.explain._attention import MEAN, ROLLOUT
 from scmoe.explain._groups import ALL_CELLS
@@ -19,6 +20,7 @@ from scmoe.pl._save import finish
 from scmoe.pl._tables import at_layer, group_suffix, of_group, one_of, stored_table
 
 
+@checks_arguments
 @reads_anndata
 def attention(
     mdata: MuData,

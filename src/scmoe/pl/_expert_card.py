@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 from mudata import MuData
 
 from scmoe._keys import DEFAULT_KEY, EXPERT_CARDS
+from scmoe.arguments._checked import checks_arguments
 from scmoe.datasets._anndata import reads_anndata
 from scmoe.explain.concepts._adjust import ALPHA
 from scmoe.explain.experts._cards import EXPERT, FEATURE, FEATURE_WITHIN, GROUP, MODALITY
@@ -24,6 +25,7 @@ MAX_NAME = 26
 """Characters of a name that fit beside its bar."""
 
 
+@checks_arguments
 @reads_anndata
 def expert_card(
     mdata: MuData,

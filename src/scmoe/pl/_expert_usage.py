@@ -9,6 +9,7 @@ from matplotlib.colors import Normalize
 from mudata import MuData
 
 from scmoe._keys import DEFAULT_KEY, EXPERT_SUMMARY, EXPERT_USAGE, EXPERT_USAGE_GROUPBY
+from scmoe.arguments._checked import checks_arguments
 from scmoe.datasets._anndata import reads_anndata
 from scmoe.explain._groups import ALL_CELLS
 from scmoe.explain.experts._usage import ALL_MODALITIES
@@ -20,6 +21,7 @@ FUNCTION = "scmoe.tl.expert_usage"
 VALUES = {"soft": "routing weight", "hard": "routed tokens"}
 
 
+@checks_arguments
 @reads_anndata
 def expert_usage(
     mdata: MuData,

@@ -11,6 +11,7 @@ from matplotlib.colors import Normalize
 from mudata import MuData
 
 from scmoe._keys import DEFAULT_KEY, GRADIENT_CONFLICT
+from scmoe.arguments._checked import checks_arguments
 from scmoe.datasets._anndata import reads_anndata
 from scmoe.pl._axes import axes_or_new, legend_beside
 from scmoe.pl._heatmap import heatmap
@@ -26,6 +27,7 @@ DEFINITION_LABELS = {
 }
 
 
+@checks_arguments
 @reads_anndata
 def gradient_conflict(
     mdata: MuData,

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
+from scmoe.arguments._checked import checks_arguments
 from scmoe.metrics._confusion import training_counts
 from scmoe.metrics._frequency import GROUPS, frequency_groups
 from scmoe.metrics._per_class import SCORES
@@ -22,6 +23,7 @@ LINE = 60
 """Characters of a line below the axis."""
 
 
+@checks_arguments
 def per_class(
     tables: pd.DataFrame | Mapping[str, pd.DataFrame],
     *,

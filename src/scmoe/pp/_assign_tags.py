@@ -12,6 +12,7 @@ from scipy import sparse
 from scmoe._check import check_counts, check_mdata
 from scmoe._keys import COUNTS_LAYER, SET_ASIDE
 from scmoe._log import logger
+from scmoe.arguments._checked import checks_arguments
 from scmoe.datasets._anndata import takes_anndata
 from scmoe.pp._kind import decide_kind
 
@@ -25,6 +26,7 @@ MIN_GUIDE_SHARE = 0.8
 """Share of the molecules of all guides that the guide of a cell with one guide has at least."""
 
 
+@checks_arguments
 @takes_anndata
 def assign_tags(
     mdata: MuData,

@@ -12,6 +12,7 @@ from scipy import sparse
 from scmoe._check import Matrix, check_array, check_counts
 from scmoe._keys import COPY_OF, COUNTS_LAYER, MIXED_WITH
 from scmoe._log import logger
+from scmoe.arguments._checked import checks_arguments
 from scmoe.datasets._cells import ONLY, Data, all_obs, assemble, modalities_of, origins
 from scmoe.pp._classes import check_threshold, draw_more, names_of_new, trainable_labels
 from scmoe.pp._kind import COUNT_KINDS, decide_kind
@@ -35,6 +36,7 @@ class _Parents(NamedTuple):
     share: NDArray[np.float64]
 
 
+@checks_arguments
 def augment(
     data: Data,
     labels_key: str,

@@ -9,6 +9,7 @@ from scipy import sparse
 from scmoe._check import Matrix, check_array, check_mdata
 from scmoe._keys import MADE_BY_NICHE, PREPARE, SPATIAL, UNS_ROOT
 from scmoe._log import logger
+from scmoe.arguments._checked import checks_arguments
 from scmoe.datasets._anndata import takes_anndata
 from scmoe.io._quiet import quiet_mudata
 from scmoe.io._uns import to_uns
@@ -16,6 +17,7 @@ from scmoe.pp._records import prepare_records
 from scmoe.pp._spatial import batches_of, coordinates_of, weights_within
 
 
+@checks_arguments
 @takes_anndata
 def niche(
     mdata: MuData,

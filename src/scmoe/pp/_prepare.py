@@ -9,6 +9,7 @@ from mudata import MuData
 from scmoe._check import check_mdata
 from scmoe._keys import COUNTS_LAYER, HIGHLY_VARIABLE, MADE_BY_NICHE, MISSING, PANEL, PREPARE, SET_ASIDE, UNS_ROOT
 from scmoe._log import logger
+from scmoe.arguments._checked import checks_arguments
 from scmoe.datasets._anndata import takes_anndata
 from scmoe.datasets._cells import all_obs, raw_column
 from scmoe.datasets._pairing import describe_pairing
@@ -23,6 +24,7 @@ from scmoe.pp._source import keep_original
 from scmoe.pp._variable import check_n_top
 
 
+@checks_arguments
 @takes_anndata
 def prepare(
     mdata: MuData,

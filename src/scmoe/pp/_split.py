@@ -14,6 +14,7 @@ from scipy.sparse.csgraph import connected_components
 from scmoe._check import check_array
 from scmoe._keys import COPY_OF, COUNTS_LAYER, PARTS, SPLIT, UNKNOWN_LABEL
 from scmoe._log import logger
+from scmoe.arguments._checked import checks_arguments
 from scmoe.datasets._cells import all_obs, check_cells, column_of, labels_of, modalities_of, origins
 from scmoe.datasets._parts import record_split
 from scmoe.pp._allot import allot_groups, allot_labels
@@ -21,6 +22,7 @@ from scmoe.pp._allot import allot_groups, allot_labels
 FRACTIONS = (0.6, 0.2, 0.2)
 
 
+@checks_arguments
 def split(
     data: AnnData | MuData,
     *,

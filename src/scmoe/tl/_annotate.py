@@ -9,6 +9,7 @@ from mudata import MuData
 
 from scmoe._keys import ANNOTATION, DEFAULT_KEY, UNKNOWN_LABEL, Keys
 from scmoe._log import logger
+from scmoe.arguments._checked import checks_arguments
 from scmoe.datasets._anndata import takes_anndata
 from scmoe.readout._hierarchy import roll_up
 from scmoe.tl._tables import storable_frame, write_uns
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from scmoe.model._scmoe import SCMOE
 
 
+@checks_arguments
 @takes_anndata
 def annotate(
     mdata: MuData,

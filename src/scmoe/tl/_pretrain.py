@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from anndata import AnnData
 
 from scmoe._keys import HISTORY, PARAMS, PRETRAIN_KEY, Keys
+from scmoe.arguments._checked import checks_arguments
 from scmoe.io._storable import warn_of_unstorable
 from scmoe.tl._tables import check_free, uns_kept_on_error, write_uns
 
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from scmoe.tokens._vocabulary import Vocabulary
 
 
+@checks_arguments
 def pretrain(
     adata: AnnData,
     *,

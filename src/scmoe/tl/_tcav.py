@@ -12,6 +12,7 @@ from tqdm.auto import tqdm
 
 from scmoe._keys import DEFAULT_KEY, TCAV
 from scmoe._log import logger
+from scmoe.arguments._checked import checks_arguments
 from scmoe.datasets._anndata import takes_anndata
 from scmoe.explain.concepts._adjust import ALPHA, Method, adjust, check_method
 from scmoe.explain.concepts._cells import CONTROL, Concept, Mask, MaskConcept, batch_controls, depth_control
@@ -34,6 +35,7 @@ BAR_SECONDS = 10
 """After which a progress bar appears."""
 
 
+@checks_arguments
 @takes_anndata
 def tcav(
     mdata: MuData,

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from scmoe._keys import GRN, TRUTH_LAYER
+from scmoe.arguments._checked import checks_arguments
 from scmoe.datasets.grn._checks import (
     check_shares,
     check_spread,
@@ -32,6 +33,7 @@ FEATURE_TYPE = {"dna": "Peaks", "pre": "Gene Expression", "rna": "Gene Expressio
 """From which `scmoe.pp.prepare` tells what a modality holds."""
 
 
+@checks_arguments
 def simulate_grn(
     backbone: str = "linear",
     *,

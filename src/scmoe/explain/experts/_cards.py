@@ -7,6 +7,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.stats import false_discovery_control, mannwhitneyu
 
+from scmoe.arguments._checked import checks_arguments
 from scmoe.explain._correlation import Correlation, FeatureChunk, correlate
 from scmoe.explain._permutation import (
     N_PERMUTATIONS,
@@ -29,6 +30,7 @@ COLUMNS = [
 Array = NDArray[np.float64]
 
 
+@checks_arguments
 def expert_cards_table(
     usage: Mapping[str, NDArray[np.floating]],
     features: Iterable[FeatureChunk],

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from scmoe.arguments._checked import checks_arguments
 from scmoe.explain._permutation import (
     N_PERMUTATIONS,
     check_permutations,
@@ -22,6 +23,7 @@ COLUMNS = [
 ]
 
 
+@checks_arguments
 def rare_usage_table(
     soft: Mapping[str, NDArray[np.floating]],
     groups: pd.Series,

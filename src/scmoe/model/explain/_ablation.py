@@ -9,6 +9,7 @@ import torch
 from anndata import AnnData
 from mudata import MuData
 
+from scmoe.arguments._checked import checks_arguments
 from scmoe.data._dataset import MosaicDataset
 from scmoe.model._features import cross_scores
 from scmoe.model._fitted import BATCH_SIZE, Chunk, Fitted, FittedModel, nan_where_absent, query
@@ -33,6 +34,7 @@ class Ablated(NamedTuple):
     no other; where it lacks the modality or the label that is the outcome; and where no training cell had its label."""
 
 
+@checks_arguments
 @torch.no_grad()
 def get_ablation(
     self: FittedModel,

@@ -9,6 +9,7 @@ from anndata import AnnData
 from mudata import MuData
 from torch import Tensor
 
+from scmoe.arguments._checked import checks_arguments
 from scmoe.data._dataset import MosaicDataset
 from scmoe.model._features import to_numpy
 from scmoe.model._fitted import Fitted, FittedModel, Reading, nan_where_absent, query
@@ -47,6 +48,7 @@ class MeanAttributions(NamedTuple):
     n_cells: int
 
 
+@checks_arguments
 def get_attributions(
     self: FittedModel,
     target: Target,
@@ -105,6 +107,7 @@ def get_attributions(
     return out
 
 
+@checks_arguments
 def get_mean_attributions(
     self: FittedModel,
     target: Target,

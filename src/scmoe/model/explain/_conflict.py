@@ -10,6 +10,7 @@ from anndata import AnnData
 from mudata import MuData
 from tqdm.auto import tqdm
 
+from scmoe.arguments._checked import checks_arguments
 from scmoe.data._datamodule import EpochBatches, GraphDataset
 from scmoe.data._dataset import Batch, MosaicDataset
 from scmoe.data._graph import NeighborGraph
@@ -25,6 +26,7 @@ BAR_SECONDS = 10
 """A progress bar shows from here on."""
 
 
+@checks_arguments
 def get_gradient_conflict(
     self: FittedModel,
     adata: MuData | AnnData | None = None,

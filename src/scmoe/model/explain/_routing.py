@@ -9,12 +9,14 @@ from anndata import AnnData
 from mudata import MuData
 from torch import Tensor
 
+from scmoe.arguments._checked import checks_arguments
 from scmoe.model._fitted import BATCH_SIZE, FittedModel, nan_where_absent, query
 
 KINDS = ("mean", "heads", "rollout")
 """What `SCMOE.get_attention` can return."""
 
 
+@checks_arguments
 @torch.no_grad()
 def get_router_activations(
     self: FittedModel,
@@ -54,6 +56,7 @@ def get_router_activations(
     return dict(zip(fitted.modalities, out, strict=True))
 
 
+@checks_arguments
 @torch.no_grad()
 def get_attention(
     self: FittedModel,

@@ -11,6 +11,7 @@ import torch
 from anndata import AnnData
 
 from scmoe._keys import UNKNOWN_LABEL
+from scmoe.arguments._checked import checks_arguments
 from scmoe.data._datamodule import split_cells
 from scmoe.data.genes._dataset import DEFAULT_DEPTH, GeneDataset
 from scmoe.datasets._categories import label_names, report_unlabeled
@@ -39,6 +40,7 @@ M = TypeVar("M", bound=GeneModel)
 N_EPOCHS = 5
 
 
+@checks_arguments
 def fine_tune(
     self: M,
     labels_key: str,
@@ -157,6 +159,7 @@ def fine_tune(
     return tuned
 
 
+@checks_arguments
 @torch.no_grad()
 def predict(
     self: GeneModel,

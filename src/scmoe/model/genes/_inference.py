@@ -8,6 +8,7 @@ import pandas as pd
 import torch
 from anndata import AnnData
 
+from scmoe.arguments._checked import checks_arguments
 from scmoe.model.genes._encoding import (
     BATCH_SIZE,
     GeneChunk,
@@ -30,6 +31,7 @@ N_FOLDS = 10
 """Parts in which all genes are imputed, each from the others."""
 
 
+@checks_arguments
 @torch.no_grad()
 def get_latent_representation(
     self: GeneModel,
@@ -109,6 +111,7 @@ def get_gene_embeddings(self: GeneModel) -> pd.DataFrame:
     return pd.DataFrame(identities, index=self.genes)
 
 
+@checks_arguments
 @torch.no_grad()
 def get_gene_context(
     self: GeneModel,
@@ -152,6 +155,7 @@ def get_gene_context(
     return out
 
 
+@checks_arguments
 @torch.no_grad()
 def impute(
     self: GeneModel,

@@ -10,6 +10,7 @@ import numpy as np
 from lightning.pytorch import Callback
 
 from scmoe._log import logger
+from scmoe.arguments._checked import checks_arguments
 from scmoe.data.genes._batches import GeneDataModule
 from scmoe.data.genes._dataset import DEFAULT_DEPTH, GeneDataset
 from scmoe.model._base import TrainingRecord
@@ -32,6 +33,7 @@ PRETRAIN_BATCH = 64
 """Cells a step by default."""
 
 
+@checks_arguments
 def train(
     self: GeneModel,
     max_epochs: int | None = None,

@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from anndata import AnnData
 
+from scmoe.arguments._checked import checks_arguments
 from scmoe.data.genes._manager import GeneField, GeneManager, GeneSetup, gene_setup_table
 from scmoe.model._base import checked_seed
 from scmoe.model._save import (
@@ -80,6 +81,7 @@ class XTRIMOGENE(GeneModel):
     setup_call = "XTRIMOGENE.setup_anndata(adata)"
     _setup_table = staticmethod(gene_setup_table)
 
+    @checks_arguments
     def __init__(
         self,
         adata: AnnData | None = None,
@@ -113,6 +115,7 @@ class XTRIMOGENE(GeneModel):
     impute = impute
 
     @classmethod
+    @checks_arguments
     def setup_anndata(
         cls,
         adata: AnnData,
@@ -165,6 +168,7 @@ class XTRIMOGENE(GeneModel):
         manager.register_fields(adata)
         cls.register_manager(manager)
 
+    @checks_arguments
     def save(self, dir_path: str | Path, *, overwrite: bool = False) -> None:
         """Write the model to a folder: ``weights.safetensors`` and ``settings.json``, all or nothing.
 
@@ -200,6 +204,7 @@ class XTRIMOGENE(GeneModel):
         write_folder(self, Path(dir_path), tensors, settings, overwrite=overwrite)
 
     @classmethod
+    @checks_arguments
     def load(cls, dir_path: str | Path, adata: AnnData | None = None) -> "XTRIMOGENE":
         """Read a model that `save` wrote.
 

@@ -1,0 +1,101 @@
+"""Keywords that an argument does not answer to, and the one that is meant."""
+
+from collections.abc import Iterable, Sequence
+from difflib import get_close_matches
+from typing import NamedTuple
+
+SYNONYMS = {
+    "max_epochs": "epochs n_epochs num_epochs max_epoch iterations",
+    "max_steps": "steps n_train_steps num_steps",
+    "seed": "random_state random_seed rng",
+    "n_hidden": "n_latent latent_dim n_dims n_dim n_dimensions hidden_size hidden_dim d_model dim embedding_dim width",
+    "n_layers": "num_layers depth n_blocks",
+    "n_heads": "num_heads",
+    "n_experts": "num_experts experts",
+    "top_k": "k topk n_active num_active",
+    "dropout": "dropout_rate",
+    "lr": "learning_rate step_size",
+    "weight_decay": "wd l2",
+    "batch_size": "batchsize minibatch_size",
+    "batch_key": "batch batches sample_key donor_key",
+    "labels_key": "label_key labels label cell_type_key celltype_key",
+    "unlabeled_category": "unlabeled unknown_label unlabeled_label",
+    "categorical_covariate_keys": "covariates covariate_keys categorical_covariates",
+    "mdata": "adata data",
+    "adata": "mdata data",
+    "key_added": "key name",
+    "key": "key_added",
+    "accelerator": "use_gpu gpu device use_cuda",
+    "devices": "gpus n_gpus num_gpus",
+    "validation_size": "val_size test_size",
+    "early_stopping": "early_stop patience",
+    "n_top_features": "n_top_genes n_hvg hvg",
+    "n_neighbors": "neighbors k n_neighbours",
+    "n_clusters": "clusters k n_cluster",
+    "resolution": "res leiden_resolution",
+    "target": "target_modality to",
+    "source": "source_modality sources from_modality",
+    "modality": "modalities mod",
+    "modalities": "modality mods",
+    "layers": "layer",
+    "layer": "layers",
+    "groupby": "group_by groups cluster_key",
+    "indices": "cells idx obs_names",
+    "cells": "indices mask",
+    "copy": "inplace",
+    "save": "path filename output",
+}
+"""Words that other tools have for an argument of ours."""
+
+
+class Place(NamedTuple):
+    """Where a setting belongs."""
+
+    names: Sequence[str]
+    call: str
+    """How it is passed there, with ``{}`` for its name."""
+
+
+def check_keywords(
+    function: str, keywords: Iterable[str], names: Sequence[str], elsewhere: Sequence[Place] = ()
+) -> None:
+    """Raise if a keyword is none of a function's.
+
+    Parameters
+    ----------
+    function
+        Its name, for the message.
+    keywords
+        What it was called with.
+    names
+        Those it has.
+    elsewhere
+        Where else a setting of that name may belong.
+
+    Raises
+    ------
+    TypeError
+        Names the keyword, and what is likely meant.
+    """
+    for keyword in keywords:
+        if keyword not in names:
+            raise TypeError(f"{function} has no argument {keyword!r}. {_suggestion(keyword, names, elsewhere)}")
+
+
+def _suggestion(keyword: str, names: Sequence[str], elsewhere: Sequence[Place]) -> str:
+    places = [Place(names, "{}"), *elsewhere]
+    meant = (keyword, *(name for name, words in SYNONYMS.items() if keyword in words.split()))
+    for name in meant:
+        for place in places:
+            if name in place.names:
+                return _sentence(name, place)
+    close = {name: place for place in reversed(places) for name in get_close_matches(keyword, place.names, n=1)}
+    if best := get_close_matches(keyword, list(close), n=1):
+        return _sentence(best[0], close[best[0]])
+    return f"It has {', '.join(names)}." if names else "It has none."
+
+
+def _sentence(name: str, place: Place) -> str:
+    if place.call == "{}":
+        return f"Did you mean {name!r}?"
+    return f"Pass {place.call.format(name)}."
