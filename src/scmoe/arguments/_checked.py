@@ -6,12 +6,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import fields
 from typing import Any, TypeVar, get_type_hints
 
-from scmoe.arguments._keywords import check_keywords
+from scmoe.arguments._keywords import OWNERS, check_keywords
 from scmoe.arguments._types import check
 
 F = TypeVar("F", bound=Callable[..., Any])
-NAMED, REST = inspect.Parameter.VAR_KEYWORD, inspect.Parameter.VAR_POSITIONAL
-OWNERS = ("self", "cls")
+OTHERS = (inspect.Parameter.VAR_KEYWORD, inspect.Parameter.VAR_POSITIONAL)
 
 
 def checks_arguments(function: F) -> F:
@@ -32,7 +31,7 @@ def checks_arguments(function: F) -> F:
         signature = _signature(function)
         for name, value in _bound(function, signature, args, kwargs).items():
             parameter = signature.parameters[name]
-            if name not in OWNERS and parameter.kind not in (NAMED, REST):
+            if name not in OWNERS and parameter.kind not in OTHERS:
                 if parameter.annotation is not parameter.empty and value is not parameter.default:
                     check(name, value, parameter.annotation)
         return function(*args, **kwargs)
@@ -62,10 +61,9 @@ def _bound(
     function: Callable[..., Any], signature: inspect.Signature, args: tuple[Any, ...], kwargs: Mapping[str, Any]
 ) -> Mapping[str, Any]:
     """The arguments by name; an error in words if they are not the function's."""
-    parameters = signature.parameters
     name = function.__qualname__.removesuffix(".__init__")
-    names = [each for each in parameters if each not in OWNERS]
-    if not any(each.kind == NAMED for each in parameters.values()):
+    names = [each for each in signature.parameters if each not in OWNERS]
+    if not any(each.kind is each.VAR_KEYWORD for each in signature.parameters.values()):
         check_keywords(name, kwargs, names)
     try:
         return signature.bind(*args, **kwargs).arguments

@@ -1,9 +1,12 @@
 """Keywords that an argument does not answer to, and the one that is meant."""
 
-from collections.abc import Iterable, Sequence
+import inspect
+from collections.abc import Callable, Iterable, Sequence
 from difflib import get_close_matches
 from typing import NamedTuple
 
+OWNERS = ("self", "cls")
+"""What methods belong to."""
 SYNONYMS = {
     "max_epochs": "epochs n_epochs num_epochs max_epoch iterations",
     "max_steps": "steps n_train_steps num_steps",
@@ -48,12 +51,22 @@ SYNONYMS = {
 """Words that other tools have for an argument of ours."""
 
 
+MOST_NAMES = 30
+"""Of a function's arguments that a message lists."""
+
+
 class Place(NamedTuple):
     """Where a setting belongs."""
 
     names: Sequence[str]
     call: str
     """How it is passed there, with ``{}`` for its name."""
+
+
+def parameters(function: Callable[..., object]) -> list[str]:
+    """Names of a function's arguments."""
+    named = inspect.signature(function).parameters.values()
+    return [each.name for each in named if each.kind is not each.VAR_KEYWORD and each.name not in OWNERS]
 
 
 def check_keywords(
@@ -92,7 +105,7 @@ def _suggestion(keyword: str, names: Sequence[str], elsewhere: Sequence[Place]) 
     close = {name: place for place in reversed(places) for name in get_close_matches(keyword, place.names, n=1)}
     if best := get_close_matches(keyword, list(close), n=1):
         return _sentence(best[0], close[best[0]])
-    return f"It has {', '.join(names)}." if names else "It has none."
+    return f"It has {', '.join(names[:MOST_NAMES])}{' and more' if len(names) > MOST_NAMES else ''}."
 
 
 def _sentence(name: str, place: Place) -> str:

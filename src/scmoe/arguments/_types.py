@@ -2,7 +2,7 @@
 
 import os
 import types
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence, Sized
 from difflib import get_close_matches
 from numbers import Integral, Real
 from typing import Any, ForwardRef, Literal, TypeVar, Union, get_args, get_origin
@@ -18,6 +18,8 @@ UNLOOKED = {"indices", "cells"}
 """Arguments whose entries the cells themselves must say something about."""
 MANY = (Sequence, set, frozenset, pd.Index, pd.Series, np.ndarray)
 """What counts as a list."""
+MOST_ENTRIES = 1000
+"""Of a list whose entries are looked at."""
 REMEDIES = {
     "MuData": "Read one with scmoe.datasets.read(path).",
     "AnnData": "Read one with scmoe.datasets.read(path).",
@@ -111,8 +113,8 @@ def _misfit(name: str, value: Any, option: Any) -> Exception | None | Literal[Fa
             value, MANY if origin is not Iterable else Iterable
         ):
             return False
-        if name in UNLOOKED or not isinstance(value, (list, tuple, set, frozenset)):
-            return None  # arrays are looked at where they are read; an iterator can be read once
+        if name in UNLOOKED or not isinstance(value, Sized) or len(value) > MOST_ENTRIES:
+            return None  # an iterator can be read once, and long lists are looked at where they are read
         return _misfit_of_entries(name, enumerate(value), parts[:1])
     return None if not isinstance(origin, type) or isinstance(value, origin) else False
 

@@ -13,7 +13,7 @@ from scmoe._keys import IMBALANCE, UNKNOWN_LABEL, UNS_ROOT
 from scmoe._log import logger
 from scmoe.arguments._checked import checks_arguments
 from scmoe.datasets._cells import Data, check_cells, class_sizes, labels_of, take
-from scmoe.datasets._profile import check_rho, largest_total, least_total, profile
+from scmoe.datasets._profile import largest_total, least_total, profile
 from scmoe.io._uns import to_uns
 
 RHOS = (1.0, 10.0, 50.0, 100.0)
@@ -89,7 +89,6 @@ def imbalance(
     [51, 23, 11, 5]
     """
     ranked, labels = _ranked(data, labels_key, order, seed)
-    check_rho(rho)
     if n_total is None:
         n_total = largest_total(ranked, {*RHOS, rho})
     if any(not isinstance(number, Integral) or number < 1 for number in (n_total, min_cells)):
@@ -165,8 +164,6 @@ def imbalance_total(
     factors = list(rhos)
     if not factors:
         raise ValueError("rhos must name at least one factor.")
-    for rho in factors:
-        check_rho(rho)
     return largest_total(ranked, factors)
 
 

@@ -4,7 +4,6 @@ import json
 from abc import abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from numbers import Integral
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -35,13 +34,6 @@ Raises
 NotImplementedError
     Always.
 """
-
-
-def checked_seed(seed: int) -> int:
-    """A seed as a plain whole number."""
-    if not isinstance(seed, Integral) or not 0 <= seed < 2**32:
-        raise ValueError(f"seed must be a whole number from 0 to 2**32 - 1; found {seed!r}.")
-    return int(seed)
 
 
 def _instead(name: str, remedy: str) -> Callable[..., Any]:

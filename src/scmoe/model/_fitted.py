@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal, NamedTuple, get_args
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -27,7 +27,6 @@ from scmoe.readout._subsets import Subset
 BATCH_SIZE = 512
 Part = Literal["mixture", "network", "linear"]
 """What the network and a linear model say together, or one of them alone."""
-PARTS = get_args(Part)
 
 
 class Reading(NamedTuple):
@@ -251,12 +250,6 @@ def query(model: FittedModel, adata: MuData | AnnData | None, indices: Sequence[
     if indices is not None:
         cells = cells[np.asarray(indices)] if len(indices) else cells[:0]
     return Query(fitted, dataset, cells)
-
-
-def check_part(part: str) -> None:
-    """Raise for an unknown part of a mixture."""
-    if part not in PARTS:
-        raise ValueError(f"part must be one of {', '.join(map(repr, PARTS))}; found {part!r}.")
 
 
 def nan_where_absent(here: Tensor, values: Tensor) -> Tensor:

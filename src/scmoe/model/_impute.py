@@ -13,7 +13,7 @@ from torch import Tensor
 from scmoe.arguments._checked import checks_arguments
 from scmoe.datasets._categories import category_codes, category_names
 from scmoe.model._features import apply, as_batch, cross_scores, decoded, linear_inputs, to_numpy
-from scmoe.model._fitted import BATCH_SIZE, Chunk, Fitted, FittedModel, Part, check_part, query
+from scmoe.model._fitted import BATCH_SIZE, Chunk, Fitted, FittedModel, Part, query
 from scmoe.readout._spread import Spread
 from scmoe.readout._subsets import Subset, nearest_subset
 
@@ -103,7 +103,6 @@ def impute(
     """
     fitted = self.fitted
     sources, t = direction(fitted, source, target)
-    check_part(part)
     check_linear(fitted, part, sources, t)
     names = " or ".join(fitted.modalities[v] for v in sources)
     if spread_of(fitted, sources, t) is None:

@@ -1,7 +1,6 @@
 """Labels of cells and how far they can be trusted, and clusters."""
 
 from collections.abc import Mapping, Sequence
-from numbers import Real
 from typing import NamedTuple
 
 import numpy as np
@@ -105,7 +104,6 @@ def get_annotation(
     ValueError
         The model was trained without labels, or `coverage` is not in (0, 1].
     """
-    check_coverage(coverage)
     n_labels = len(self.fitted.labels())
     fitted, dataset, cells = query(self, adata, indices)
     accuracy, chunks = expected_accuracies(fitted, coverage), fitted.encode(dataset, cells, batch_size)
@@ -205,12 +203,6 @@ def label_probabilities(fitted: Fitted, chunk: Chunk) -> np.ndarray:
 def scaled_labels(fitted: Fitted, chunk: Chunk) -> np.ndarray:
     """Probabilities (B, labels) with the total variance of the embedding."""
     return label_probabilities(fitted, chunk) * fitted.readouts.label_scale
-
-
-def check_coverage(coverage: float) -> None:
-    """Raise for what is no share of cells."""
-    if not isinstance(coverage, Real) or not 0 < coverage <= 1:
-        raise ValueError(f"coverage must be above 0 and at most 1; found {coverage!r}. 0.9 keeps nine labels in ten.")
 
 
 def expected_accuracies(fitted: Fitted, coverage: float) -> dict[Subset, float]:

@@ -14,7 +14,6 @@ from scmoe.model._fitted import BATCH_SIZE, FittedModel, query
 from scmoe.model._labels import (
     Annotation,
     annotation_of,
-    check_coverage,
     expected_accuracies,
     label_probabilities,
     stack_annotations,
@@ -90,7 +89,6 @@ def get_results(
     ValueError
         `coverage` is not in (0, 1], or the data do not fit the model.
     """
-    check_coverage(coverage)
     fitted, dataset, cells = query(self, adata, indices)
     names, width, labels = list(dataset.n_found), fitted.config.n_hidden, fitted.setup.labels
     accuracy = expected_accuracies(fitted, coverage) if annotation else {}

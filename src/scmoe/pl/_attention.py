@@ -17,7 +17,7 @@ from scmoe.explain._groups import ALL_CELLS
 from scmoe.pl._ablation import ablation
 from scmoe.pl._heatmap import heatmap
 from scmoe.pl._save import finish
-from scmoe.pl._tables import at_layer, group_suffix, of_group, one_of, stored_table
+from scmoe.pl._tables import at_layer, group_suffix, of_group, stored_table
 
 
 @checks_arguments
@@ -74,7 +74,6 @@ def attention(
     ValueError
         If `value` is none of its options, or `ax` is given for two heat maps.
     """
-    one_of(value, ("ratio", "attention"), "value")
     table = of_group(at_layer(stored_table(mdata, key, ATTENTION, "scmoe.tl.attention"), layer), group)
     heads = table["head"].astype(str)
     if str(head) not in set(heads):

@@ -75,8 +75,6 @@ def expert_card(
     ValueError
         If `n_groups` or `n_features` is below 1.
     """
-    if min(n_groups, n_features) < 1:
-        raise ValueError(f"n_groups and n_features must be at least 1; found {n_groups} and {n_features}.")
     table = at_layer(stored_table(mdata, key, EXPERT_CARDS, "scmoe.tl.expert_cards"), layer)
     table = table.astype({"kind": str, "modality": str, "name": str, "expert": int})
     experts = sorted(table["expert"].unique())

@@ -21,7 +21,6 @@ from scmoe.pp._records import missing_table, read_by_models
 
 SHARES = (0.5, 1.0)
 """Between which the share of the first parent's molecules that a new cell keeps is drawn."""
-METHODS = ("thin", "mix")
 NO_PARTNER = -1
 N_LOOKED_AT = 100
 """Cells that show how ``X`` was made from the counts."""
@@ -103,8 +102,6 @@ def augment(
     >>> int(more.obs["cell_type"].value_counts().min())
     20
     """
-    if method not in METHODS:
-        raise ValueError(f"method must be one of {', '.join(METHODS)}; found {method!r}.")
     labels, sizes = trainable_labels(data, labels_key)
     target = check_threshold(threshold, sizes, default=int(sizes.iloc[0]))
     counts = _all_counts(data)

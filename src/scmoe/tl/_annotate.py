@@ -94,7 +94,7 @@ def annotate(
 
 def check_reject_label(labels: Sequence[str], reject_label: str, hierarchy: Mapping[str, str] | None) -> None:
     """Raise if the name of declined cells is none, or means something else."""
-    if not isinstance(reject_label, str) or not reject_label:
+    if not reject_label:
         raise ValueError(f"reject_label must be a name for cells without a label; found {reject_label!r}.")
     if reject_label in labels or reject_label in (hierarchy or {}).values():
         where = "a label of the model" if reject_label in labels else "a parent in hierarchy"

@@ -64,8 +64,6 @@ def cluster(
         Arguments that contradict each other.
     """
     method = method or ("leiden" if n_clusters is None else "kmeans")
-    if method not in ("leiden", "kmeans", "ddc"):
-        raise ValueError(f"method must be 'leiden', 'kmeans' or 'ddc'; found {method!r}.")
     if (method == "kmeans") != (n_clusters is not None):
         raise ValueError(f"n_clusters goes with method='kmeans' and only with it; found {n_clusters} and {method!r}.")
     if method == "ddc":

@@ -72,8 +72,12 @@ def pretrain(
         Data or settings that cannot be used; `adata` is as it was then.
     """
     from scmoe.model._save import versions
+    from scmoe.model._settings import check_settings
     from scmoe.model.genes._xtrimogene import XTRIMOGENE
+    from scmoe.nn.genes._config import GeneConfig
+    from scmoe.train._pretrain import PretrainConfig
 
+    check_settings(pretrain, model_kwargs, train_kwargs or {}, XTRIMOGENE, GeneConfig, PretrainConfig)
     keys = Keys(name=key_added)
     if isinstance(adata, AnnData):  # anything else is refused at setup
         warn_of_unstorable(adata)

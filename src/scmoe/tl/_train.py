@@ -88,7 +88,11 @@ def train(
     """
     from scmoe.model._save import versions
     from scmoe.model._scmoe import SCMOE
+    from scmoe.model._settings import check_settings
+    from scmoe.nn._config import NetworkConfig
+    from scmoe.train._config import TrainConfig
 
+    check_settings(train, model_kwargs, train_kwargs or {}, SCMOE, NetworkConfig, TrainConfig)
     check_results(mdata, model_kwargs.get("n_clusters"), key_added)
     warn_of_unstorable(mdata)
     with uns_kept_on_error(mdata):

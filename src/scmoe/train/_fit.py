@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 import torch
-from lightning.pytorch import Callback, Trainer
+from lightning.pytorch import Callback
 from lightning.pytorch.callbacks import EarlyStopping
 
 from scmoe.data._datamodule import MosaicDataModule
@@ -25,6 +25,7 @@ from scmoe.train._config import TrainConfig
 from scmoe.train._diagnostics import diagnose, encode_cells, sample_cells
 from scmoe.train._objective import objective
 from scmoe.train._plan import TrainingPlan
+from scmoe.train._trainer import make_trainer
 
 CHECKPOINT = "last.ckpt"
 LARGE = 20_000
@@ -122,15 +123,11 @@ def run(
         callbacks.append(EpochCheckpoint(checkpoint))
         plan.data = identity_of(data)
     with isolated(), threads_for(width):
-        trainer = Trainer(
+        trainer = make_trainer(
             max_epochs=max_epochs,
             callbacks=callbacks,
-            enable_progress_bar=False,
             enable_checkpointing=checkpoint is not None,
-            enable_model_summary=False,
-            num_sanity_val_steps=0,
-            use_distributed_sampler=False,
-            **{"logger": False, **trainer_kwargs},
+            **trainer_kwargs,
         )
         start = checkpoint if resume and checkpoint is not None and checkpoint.exists() else None
         if start is not None:

@@ -92,8 +92,6 @@ def expert_cards_table(
     ValueError
         The shapes of `usage` differ, `groups` does not fit the cells, or `n_top` or `n_permutations` is below 1.
     """
-    if n_top < 1:
-        raise ValueError(f"n_top must be at least 1; found {n_top}.")
     stacked, modalities = stack_shares(usage), np.array(list(usage), dtype=object)
     has_cells = present_in(stacked).any(axis=0)
     stacked, names = stacked[:, has_cells], [str(name) for name in modalities[has_cells]]

@@ -18,7 +18,6 @@ from scmoe.train._objective import reconstruction
 
 LABEL = "label"
 """The outcome beside the modalities."""
-WAYS = ("hide", "permute")
 """How a modality can be taken away."""
 
 
@@ -77,8 +76,6 @@ def get_ablation(
         `how` is none of its options, the model has a single modality, no cell has two, or no two cells of a batch can
         exchange one.
     """
-    if how not in WAYS:
-        raise ValueError(f"how must be one of {', '.join(map(repr, WAYS))}; found {how!r}.")
     if len(self.modalities) < 2:
         raise ValueError(
             f"This model has a single modality, {self.modalities[0]!r}; without it, nothing is left to look at. "

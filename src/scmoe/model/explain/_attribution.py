@@ -1,7 +1,7 @@
 """Which features of a cell made a target what it is."""
 
 from collections.abc import Iterator, Sequence
-from typing import Literal, NamedTuple, get_args
+from typing import Literal, NamedTuple
 
 import numpy as np
 import torch
@@ -171,10 +171,6 @@ def attribute(
     max_memory: float,
 ) -> Iterator[tuple[Reading, list[Tensor]]]:
     """Batches of cells, with the attributions (n_v, D) of each modality."""
-    if method not in get_args(Method):
-        raise ValueError(f"method must be one of {', '.join(map(repr, get_args(Method)))}; found {method!r}.")
-    if n_steps < 1:
-        raise ValueError(f"n_steps must be at least 1; found {n_steps}.")
     steps = [1.0] if method == "gradient_input" else [(i + 0.5) / n_steps for i in range(n_steps)]
     for reading in fitted.read(dataset, cells, cells_within(fitted, max_memory), target.shown):
         gradient = [torch.zeros_like(x) for x in reading.z]

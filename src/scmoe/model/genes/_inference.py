@@ -70,8 +70,6 @@ def get_latent_representation(
     ValueError
         An unknown pooling or depth, or depth tokens of a model without.
     """
-    if pooling not in POOLINGS:
-        raise ValueError(f"pooling must be one of {', '.join(map(repr, POOLINGS))}; found {pooling!r}.")
     if pooling == "depth" and not self.config.depth_tokens:
         raise ValueError('This model has no depth tokens. Train one with depth_tokens=True, or pool by "mean".')
     cells = select_cells(self, adata, indices)
