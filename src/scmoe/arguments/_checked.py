@@ -61,7 +61,7 @@ def _bound(
     function: Callable[..., Any], signature: inspect.Signature, args: tuple[Any, ...], kwargs: Mapping[str, Any]
 ) -> Mapping[str, Any]:
     """The arguments by name; an error in words if they are not the function's."""
-    name = function.__qualname__.removesuffix(".__init__")
+    name = _name(function, args)
     names = [each for each in signature.parameters if each not in OWNERS]
     if not any(each.kind is each.VAR_KEYWORD for each in signature.parameters.values()):
         check_keywords(name, kwargs, names)
@@ -69,3 +69,11 @@ def _bound(
         return signature.bind(*args, **kwargs).arguments
     except TypeError as error:
         raise TypeError(f"{name}: {error}. Its arguments are {', '.join(names)}.") from None
+
+
+def _name(function: Callable[..., Any], args: tuple[Any, ...]) -> str:
+    """What users call a function."""
+    if next(iter(_signature(function).parameters), None) in OWNERS and args:
+        owner = args[0] if isinstance(args[0], type) else type(args[0])
+        return owner.__name__ if function.__name__ == "__init__" else f"{owner.__name__}.{function.__name__}"
+    return ".".join((*function.__module__.split(".")[:2], function.__name__))

@@ -97,15 +97,19 @@ def check_keywords(
 
 def _suggestion(keyword: str, names: Sequence[str], elsewhere: Sequence[Place]) -> str:
     places = [Place(names, "{}"), *elsewhere]
-    meant = (keyword, *(name for name, words in SYNONYMS.items() if keyword in words.split()))
+    meant = (keyword, *(name for name in SYNONYMS if keyword in _words(name)))
     for name in meant:
         for place in places:
             if name in place.names:
                 return _sentence(name, place)
-    close = {name: place for place in reversed(places) for name in get_close_matches(keyword, place.names, n=1)}
-    if best := get_close_matches(keyword, list(close), n=1):
-        return _sentence(best[0], close[best[0]])
+    words = {word: (name, place) for place in reversed(places) for name in place.names for word in _words(name)}
+    if best := get_close_matches(keyword, list(words), n=1):
+        return _sentence(*words[best[0]])
     return f"It has {', '.join(names[:MOST_NAMES])}{' and more' if len(names) > MOST_NAMES else ''}."
+
+
+def _words(name: str) -> list[str]:
+    return [name, *SYNONYMS.get(name, "").split()]
 
 
 def _sentence(name: str, place: Place) -> str:

@@ -2,7 +2,7 @@
 
 import os
 import types
-from collections.abc import Callable, Iterable, Mapping, Sequence, Sized
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from difflib import get_close_matches
 from numbers import Integral, Real
 from typing import Any, ForwardRef, Literal, TypeVar, Union, get_args, get_origin
@@ -16,7 +16,7 @@ ARRAY = object()
 """Stands for whatever numpy makes an array of."""
 UNLOOKED = {"indices", "cells"}
 """Arguments whose entries the cells themselves must say something about."""
-MANY = (Sequence, set, frozenset, pd.Index, pd.Series, np.ndarray)
+MANY: Any = (Sequence, set, frozenset, pd.Index, pd.Series, np.ndarray)
 """What counts as a list."""
 MOST_ENTRIES = 1000
 """Of a list whose entries are looked at."""
@@ -109,11 +109,10 @@ def _misfit(name: str, value: Any, option: Any) -> Exception | None | Literal[Fa
     if _is_mapping(origin):
         return _misfit_of_entries(name, value.items(), parts[1:]) if isinstance(value, Mapping) else False
     if origin in (Sequence, Iterable, list, tuple, set, frozenset):
-        if isinstance(value, (str, bytes, Mapping)) or not isinstance(
-            value, MANY if origin is not Iterable else Iterable
-        ):
+        kinds = Iterable if origin is Iterable else MANY
+        if isinstance(value, (str, bytes, Mapping)) or not isinstance(value, kinds):
             return False
-        if name in UNLOOKED or not isinstance(value, Sized) or len(value) > MOST_ENTRIES:
+        if name in UNLOOKED or not isinstance(value, MANY) or len(value) > MOST_ENTRIES:
             return None  # an iterator can be read once, and long lists are looked at where they are read
         return _misfit_of_entries(name, enumerate(value), parts[:1])
     return None if not isinstance(origin, type) or isinstance(value, origin) else False

@@ -11,6 +11,7 @@ from lightning.fabric.utilities import move_data_to_device
 from mudata import MuData
 from torch import Tensor
 
+from scmoe._check import missing_modality
 from scmoe._log import logger
 from scmoe.arguments._checked import checks_arguments
 from scmoe.data._dataset import Batch, MosaicDataset
@@ -107,7 +108,7 @@ class Fitted:
     def position(self, modality: str) -> int:
         """Where a modality is in the model's order; a KeyError if it has no such modality."""
         if modality not in self.modalities:
-            raise KeyError(f"This model has no modality {modality!r}; it has {', '.join(self.modalities)}.")
+            raise missing_modality(modality, "This model", self.feature_names)
         return self.modalities.index(modality)
 
     def labels(self) -> list[str]:

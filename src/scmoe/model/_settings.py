@@ -1,5 +1,6 @@
 """Settings of a training: checked before anything is computed, and looked for wherever they may have been meant."""
 
+import os
 from collections.abc import Callable, Mapping
 from dataclasses import fields
 from typing import Any, TypeVar
@@ -51,11 +52,16 @@ def check_trainer(
     **settings
         ``accelerator`` and its like.
     """
-    names = [*parameters(function), *SETTINGS]
+    names = list(dict.fromkeys((*parameters(function), *SETTINGS)))
     elsewhere = Place(fields_of(kind), "plan_kwargs={{'{}': ...}}")
     check_keywords(function.__qualname__, keywords, names, (elsewhere, network))
     with isolated():
-        make_trainer(**keywords, **settings)
+        trainer = make_trainer(**keywords, **settings)
+    if trainer.strategy.root_device.type == "cpu" and trainer.num_devices > (os.cpu_count() or 1):
+        raise ValueError(
+            f"devices={settings.get('devices')!r} asks for {trainer.num_devices} processes; this machine has "
+            f"{os.cpu_count()} cores and no GPU. Lower it, or leave it out."
+        )
 
 
 def check_settings(
@@ -83,6 +89,10 @@ def check_settings(
         Place(fields_of(plan), "train_kwargs={{'plan_kwargs': {{'{}': ...}}}}"),
     )
     name = f"scmoe.tl.{verb.__name__}"
-    check_keywords(name, model_kwargs, [*own, *fields_of(network), *parameters(model)], elsewhere)
-    twice = Place(own, "{}=... beside train_kwargs")
-    check_keywords("train_kwargs", train_kwargs, [each for each in (*training, *SETTINGS) if each not in own], (twice,))
+    of_model = [each for each in parameters(model) if each not in ("adata", "registry")]
+    check_keywords(name, model_kwargs, [*own, *fields_of(network), *of_model], elsewhere)
+    settings = [each for each in dict.fromkeys((*training, *SETTINGS)) if each not in own]
+    beside = Place(own, "{}=... beside train_kwargs")
+    check_keywords(
+        "train_kwargs", train_kwargs, settings, (beside, Place(fields_of(plan), "plan_kwargs={{'{}': ...}}"))
+    )

@@ -6,7 +6,7 @@ from anndata import AnnData
 from mudata import MuData
 from scipy import sparse
 
-from scmoe._check import Matrix, check_array, check_mdata
+from scmoe._check import Matrix, check_array, check_mdata, features_of, missing_modality
 from scmoe._keys import MADE_BY_NICHE, PREPARE, SPATIAL, UNS_ROOT
 from scmoe._log import logger
 from scmoe.arguments._checked import checks_arguments
@@ -102,9 +102,8 @@ def niche(
     >>> mdata["rna_niche"].shape
     (1200, 200)
     """
-    names = check_mdata(mdata)
-    if modality not in names:
-        raise KeyError(f"There is no modality {modality!r}; the MuData has {names}.")
+    if modality not in check_mdata(mdata):
+        raise missing_modality(modality, "The MuData", features_of(mdata))
     name = f"{modality}_niche" if key_added is None else key_added
     _check_target(mdata, name)
     kind = _prepared_kind(mdata, modality)

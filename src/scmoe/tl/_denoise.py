@@ -55,7 +55,7 @@ def denoise(
     values = model.get_normalized(modality, mdata, transform_batch=transform_batch)
     if modality not in mdata.mod:
         raise KeyError(
-            f"mdata has no modality {modality!r}, so there is nothing to denoise; found {', '.join(mdata.mod)}. "
+            f"The MuData has no modality {modality!r}, so there is nothing to denoise; it has {', '.join(mdata.mod)}. "
             "scmoe.tl.impute predicts it from others."
         )
     mdata.mod[modality].layers[Keys(name=key_added).denoised] = as_layer(

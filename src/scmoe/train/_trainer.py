@@ -14,6 +14,8 @@ FIXED: dict[str, Any] = {
     "num_sanity_val_steps": 0,
     "use_distributed_sampler": False,
 }
+REFUSALS = (MisconfigurationException, ValueError, TypeError, RuntimeError, ImportError)
+"""What the Trainer raises, which has no one error of its own."""
 CHOICES = ("accelerator", "devices", "strategy", "precision")
 """What depends on the machine."""
 OWN = ("self", "enable_checkpointing", *FIXED)
@@ -31,7 +33,13 @@ def make_trainer(**settings: Any) -> Trainer:
     """
     try:
         return Trainer(**{"logger": False, **settings}, **FIXED)
-    except (MisconfigurationException, ValueError, TypeError, RuntimeError) as error:  # it has no one error of its own
+    except (
+        MisconfigurationException,
+        ValueError,
+        TypeError,
+        RuntimeError,
+        ImportError,
+    ) as error:  # it has no one error
         asked = ", ".join(f"{name}={settings[name]!r}" for name in CHOICES if name in settings)
         reason = str(error).splitlines()[0].rstrip(".")
         raise ValueError(
