@@ -2,7 +2,7 @@
 
 import os
 import types
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, KeysView, Mapping, Sequence, Set, ValuesView
 from difflib import get_close_matches
 from numbers import Integral, Real
 from typing import Any, ForwardRef, Literal, TypeVar, Union, get_args, get_origin
@@ -16,8 +16,8 @@ ARRAY = object()
 """Stands for whatever numpy makes an array of."""
 UNLOOKED = {"indices", "cells"}
 """Arguments whose entries the cells themselves must say something about."""
-MANY: Any = (Sequence, set, frozenset, pd.Index, pd.Series, np.ndarray)
-"""What counts as a list."""
+MANY: Any = (Sequence, KeysView, ValuesView, pd.Index, pd.Series, np.ndarray)
+"""What counts as a list: it has an order, so that a set does not."""
 MOST_ENTRIES = 1000
 """Of a list whose entries are looked at."""
 REMEDIES = {
@@ -195,13 +195,15 @@ def _remedy(value: Any, options: Sequence[Any]) -> str:
     names = [each if isinstance(each, str) else getattr(each, "__name__", "") for each in options]
     if (remedy := next((REMEDIES[name] for name in names if name in REMEDIES), None)) is not None:
         return f" {remedy}"
+    if isinstance(value, Set):
+        return " A set has no order: make it a list."
     if isinstance(value, str):
         literals = [part for each in options if get_origin(each) is Literal for part in get_args(each)]
         if close := get_close_matches(value, [part for part in literals if isinstance(part, str)], n=1):
             return f" Did you mean {close[0]!r}?"
         if any((get_origin(each) or each) in (Sequence, list, tuple) for each in options):
             return f" Put it into a list: [{value!r}]."
-        if any(_is_mapping(each) for each in options):
+        if not literals and any(_is_mapping(each) for each in options):
             return f" Say what it is for: {{...: {value!r}}}."
         if {int, float} & {each for each in options if isinstance(each, type)}:
             return " Pass a number, without quotes." if value.strip("+-").replace(".", "", 1).isdigit() else ""

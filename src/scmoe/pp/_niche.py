@@ -146,7 +146,7 @@ def _check_target(mdata: MuData, name: str) -> None:
         raise ValueError("The MuData is backed by a file. Read it without backed=, then add the niche.")
     if mdata.is_view:
         raise ValueError("The MuData is a view of another one. Call mdata = mdata.copy() first.")
-    if not isinstance(name, str) or not name or "." in name or "/" in name:
+    if not name or "." in name or "/" in name:
         raise ValueError(f"key_added must be a name without '.' and '/'; found {name!r}.")
     if name in mdata.mod:
         raise ValueError(

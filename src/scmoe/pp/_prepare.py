@@ -21,7 +21,6 @@ from scmoe.pp._modality import Prepared, Settings, prepare_modality
 from scmoe.pp._records import missing_table
 from scmoe.pp._set_aside import check_set_aside
 from scmoe.pp._source import keep_original
-from scmoe.pp._variable import check_n_top
 
 
 @checks_arguments
@@ -126,7 +125,6 @@ def prepare(
     names = check_mdata(mdata)
     check_missing(missing, names)
     check_set_aside(set_aside, names)
-    check_n_top(n_top_features)
     if mdata.isbacked:
         raise ValueError("The MuData is backed by a file. Read it without backed=, then prepare it.")
     if mdata.is_view and not copy:
@@ -164,8 +162,6 @@ def prepare(
 
 
 def _check_kinds(kinds: Mapping[str, str], names: list[str]) -> Mapping[str, str]:
-    if not isinstance(kinds, Mapping):
-        raise TypeError(f'kinds must map modalities to kinds, as in {{"rna": "lognormalized"}}; found {kinds!r}.')
     for name, kind in kinds.items():
         if name not in names:
             raise KeyError(f"kinds names the modality {name!r}; the MuData has {names}.")
