@@ -80,5 +80,5 @@ def test_bad_shapes(shares):
 
 
 def test_no_permutation():
-    with pytest.raises(ValueError, match="n_permutations must be at least 1; found 0"):
+    with pytest.raises(ValueError, match="n_permutations must be a whole number of at least 1; found 0"):
         permute_modalities(stack_shares(random_shares()), 0, seed=0)

@@ -184,5 +184,5 @@ def test_same_seed_same_table():
 
 @pytest.mark.parametrize("name", ["n_top", "n_permutations"])
 def test_bad_numbers(name):
-    with pytest.raises(ValueError, match=f"{name} must be at least 1; found 0"):
+    with pytest.raises(ValueError, match=f"{name} must be a whole number of at least 1; found 0"):
         cards(*draw(0), **{name: 0})
