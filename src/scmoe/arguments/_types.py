@@ -9,20 +9,21 @@ from typing import Any, ForwardRef, Literal, TypeVar, Union, get_args, get_origi
 
 import numpy as np
 import pandas as pd
+from scipy import sparse
 
 from scmoe.arguments._ranges import RANGES, Range
 
 ARRAY = object()
 """Stands for whatever numpy makes an array of."""
-UNLOOKED = {"indices", "cells"}
-"""Arguments whose entries the cells themselves must say something about."""
+UNLOOKED = {"indices", "cells", "recall", "n_train"}
+"""Arguments whose entries are looked at where the cells or labels that they belong to are known."""
 MANY: Any = (Sequence, KeysView, ValuesView, pd.Index, pd.Series, np.ndarray)
 """What counts as a list: it has an order, so that a set does not."""
 MOST_ENTRIES = 1000
 """Of a list whose entries are looked at."""
 REMEDIES = {
     "MuData": "Read one with scmoe.datasets.read(path).",
-    "AnnData": "Read one with scmoe.datasets.read(path).",
+    "AnnData": "Of a MuData, pass one modality: mdata['rna'].",
     "SCMOE": "Train one with scmoe.tl.train(mdata), or load one with scmoe.model.SCMOE.load(folder).",
     "XTRIMOGENE": "Train one with scmoe.tl.pretrain(adata), or load one with scmoe.model.XTRIMOGENE.load(folder).",
 }
@@ -104,10 +105,14 @@ def _misfit(name: str, value: Any, option: Any) -> Exception | None | Literal[Fa
         return None if option in names or not option.isidentifier() else False
     if origin is Literal:
         return None if any(type(value) is type(part) and value == part for part in parts) else False
+    if origin is sparse.csr_matrix:
+        return None if sparse.issparse(value) else False
     if origin in CHECKS:
         return None if CHECKS[origin](name, value) else False
     if _is_mapping(origin):
-        return _misfit_of_entries(name, value.items(), parts[1:]) if isinstance(value, Mapping) else False
+        if not isinstance(value, Mapping):
+            return False
+        return None if name in UNLOOKED else _misfit_of_entries(name, value.items(), parts[1:])
     if origin in (Sequence, Iterable, list, tuple, set, frozenset):
         kinds = Iterable if origin is Iterable else MANY
         if isinstance(value, (str, bytes, Mapping)) or not isinstance(value, kinds):
@@ -178,7 +183,13 @@ def _noun(name: str, option: Any) -> str:
     return f"{'an' if text[0] in 'AEIOSX' and text[:2] not in ('Se', 'St') else 'a'} {text}"
 
 
-NOUNS = {bool: "True or False", str: "text", ARRAY: "an array", os.PathLike: "a path"}
+NOUNS = {
+    sparse.csr_matrix: "a sparse matrix",
+    bool: "True or False",
+    str: "text",
+    ARRAY: "an array",
+    os.PathLike: "a path",
+}
 PLURALS = {str: "names", int: "whole numbers", float: "numbers"}
 
 
