@@ -293,7 +293,7 @@ def test_several_types_of_features_are_to_be_split(raw):
         scmoe.pp.prepare(both)
     mdata = scmoe.datasets.from_anndata(both)
     assert list(mdata.mod) == ["rna", "adt"] and "batch" in mdata.obs
-    with pytest.raises(TypeError, match="Expected an AnnData, found MuData"):
+    with pytest.raises(TypeError, match="must be an AnnData; found a MuData"):
         scmoe.datasets.from_anndata(mdata)
 
 

@@ -76,12 +76,11 @@ def _options(hint: Any) -> Iterable[Any]:
         yield from hint.__constraints__ or ([hint.__bound__] if hint.__bound__ else [Any])
     elif get_origin(hint) in (Union, types.UnionType):
         parts = get_args(hint)
-        if any(_is_array(part) for part in parts):  # ArrayLike is a union of many things
+        if bytes in parts:  # ArrayLike, a union of many things
             yield ARRAY
-            yield from (None for part in parts if part is type(None))
-        else:
-            for part in parts:
-                yield from _options(part)
+            parts = tuple(part for part in parts if part is type(None))
+        for part in parts:
+            yield from _options(part)
     elif hint is type(None):
         yield None
     elif _is_array(hint):

@@ -75,9 +75,9 @@ def test_what_is_no_anndata_is_refused(genes, pretrained):
     with quiet_mudata():
         mdata = MuData({"rna": genes})
     for vocabulary in (None, Vocabulary(tuple(genes.var_names))):
-        with pytest.raises(TypeError, match=r'found MuData. Of a MuData, pass one modality: mdata\["rna"\]'):
+        with pytest.raises(TypeError, match=r"found a MuData. Of a MuData, pass one modality: mdata\['rna'\]"):
             XTRIMOGENE.setup_anndata(mdata, vocabulary=vocabulary)
-    with pytest.raises(TypeError, match="found MuData"):
+    with pytest.raises(TypeError, match="found a MuData"):
         pretrained.impute(["gene1"], mdata)
 
 
