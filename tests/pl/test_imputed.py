@@ -66,7 +66,7 @@ def test_several_sources_are_joined(mdata):
         ({"features": "CD4", "source": "atac"}, KeyError, r"scmoe\.tl\.impute\(\.\.\., source='atac', target='adt'"),
         ({"features": "CD4", "layer": "raw"}, KeyError, "no layer 'raw'"),
         ({"features": "CD4", "cells": "test"}, KeyError, "no column 'test'"),
-        ({"features": "CD4", "cells": np.ones(3)}, ValueError, "one boolean for each of the 30 cells"),
+        ({"features": "CD4", "cells": np.ones(3)}, ValueError, "True or False for each of the 30 cells"),
         ({"features": "CD4", "cells": np.arange(30) >= 20}, ValueError, "None of the chosen cells"),
     ],
 )

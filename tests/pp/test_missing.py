@@ -108,7 +108,10 @@ def test_masks_become_panels() -> None:
     [
         (np.zeros((3, 3), bool), r"3 cells x 2 features; found bool of shape \(3, 3\)"),
         (np.zeros((3, 2)), "found float64"),
-        (pd.DataFrame(np.zeros((3, 2), bool), list("abx"), ["f0", "f1"]), "'x' is in one|'c' is in one"),
+        (
+            pd.DataFrame(np.zeros((3, 2), bool), list("abx"), ["f0", "f1"]),
+            "each of the 3 cells, by name; it lacks 1, the first is 'c'",
+        ),
     ],
 )
 def test_masks_of_another_shape_are_refused(mask, match: str) -> None:

@@ -4,6 +4,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
+from scmoe._align import in_one_order
+
 
 def feature_scores(truth: ArrayLike | pd.DataFrame, prediction: ArrayLike | pd.DataFrame) -> pd.DataFrame:
     r"""Score the prediction of every feature over cells.
@@ -16,7 +18,7 @@ def feature_scores(truth: ArrayLike | pd.DataFrame, prediction: ArrayLike | pd.D
     truth
         Observed values, ``(n_cells, n_features)``; a frame names the features. NaN entries are left out one by one.
     prediction
-        Predicted values of the same shape.
+        Predicted values of the same shape. Cells and features that both frames name are matched by name.
 
     Returns
     -------
@@ -27,16 +29,16 @@ def feature_scores(truth: ArrayLike | pd.DataFrame, prediction: ArrayLike | pd.D
     Raises
     ------
     ValueError
-        If the shapes differ or are not two-dimensional, or two frames list different features.
+        If the shapes differ or are not two-dimensional, or two frames are of different cells or features.
 
     Examples
     --------
     >>> feature_scores([[1.0], [2.0], [3.0]], [[1.0], [2.0], [4.0]])["rmse"].round(3).tolist()
     [0.577]
     """
+    for axis, entries in enumerate(("cells", "features")):
+        truth, prediction = in_one_order({"truth": truth, "prediction": prediction}, entries, axis=axis)
     features = truth.columns if isinstance(truth, pd.DataFrame) else None
-    if features is not None and isinstance(prediction, pd.DataFrame) and not features.equals(prediction.columns):
-        raise ValueError("truth and prediction list different features (or another order); reindex one by the other.")
     y, p = np.asarray(truth, dtype=np.float64), np.asarray(prediction, dtype=np.float64)
     if y.shape != p.shape or y.ndim != 2:
         raise ValueError(

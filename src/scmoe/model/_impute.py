@@ -10,6 +10,7 @@ from anndata import AnnData
 from mudata import MuData
 from torch import Tensor
 
+from scmoe._align import Indices
 from scmoe.datasets._categories import category_codes, category_names
 from scmoe.model._features import apply, as_batch, cross_scores, decoded, linear_inputs, to_numpy
 from scmoe.model._fitted import BATCH_SIZE, Chunk, Fitted, FittedModel, Part, check_part, query
@@ -23,7 +24,7 @@ def impute(
     source: str | Sequence[str],
     target: str,
     adata: MuData | AnnData | None = ...,
-    indices: Sequence[int] | None = ...,
+    indices: Indices | None = ...,
     batch_size: int = ...,
     *,
     part: Part = ...,
@@ -38,7 +39,7 @@ def impute(
     source: str | Sequence[str],
     target: str,
     adata: MuData | AnnData | None = ...,
-    indices: Sequence[int] | None = ...,
+    indices: Indices | None = ...,
     batch_size: int = ...,
     *,
     part: Part = ...,
@@ -53,7 +54,7 @@ def impute(
     source: str | Sequence[str],
     target: str,
     adata: MuData | AnnData | None = None,
-    indices: Sequence[int] | None = None,
+    indices: Indices | None = None,
     batch_size: int = BATCH_SIZE,
     *,
     part: Part = "mixture",
@@ -136,7 +137,7 @@ def get_normalized(
     self: FittedModel,
     modality: str,
     adata: MuData | AnnData | None = None,
-    indices: Sequence[int] | None = None,
+    indices: Indices | None = None,
     batch_size: int = BATCH_SIZE,
     *,
     transform_batch: str | Sequence[str] | None = None,
@@ -200,7 +201,7 @@ def mixture_weight(self: FittedModel, source: str | Sequence[str], target: str) 
 
 def direction(fitted: Fitted, source: str | Sequence[str], target: str) -> tuple[Subset, int]:
     """Positions of sources and target; an error if one cannot be predicted from the others."""
-    names = [source] if isinstance(source, str) else list(source)
+    names = [source] if isinstance(source, str) else list(dict.fromkeys(source))
     sources, t = sorted(fitted.position(name) for name in names), fitted.position(target)
     if not sources or t in sources:
         raise ValueError(

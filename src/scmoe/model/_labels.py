@@ -10,6 +10,7 @@ import torch
 from anndata import AnnData
 from mudata import MuData
 
+from scmoe._align import Indices
 from scmoe.metrics._calibration import coverage_accuracy
 from scmoe.model._features import embedding, label_views, to_numpy
 from scmoe.model._fitted import BATCH_SIZE, Chunk, Fitted, FittedModel, query
@@ -34,7 +35,7 @@ class Annotation(NamedTuple):
 def predict(
     self: FittedModel,
     adata: MuData | AnnData | None = None,
-    indices: Sequence[int] | None = None,
+    indices: Indices | None = None,
     soft: bool = False,
     batch_size: int = BATCH_SIZE,
 ) -> np.ndarray | pd.DataFrame:
@@ -74,7 +75,7 @@ def predict(
 def get_annotation(
     self: FittedModel,
     adata: MuData | AnnData | None = None,
-    indices: Sequence[int] | None = None,
+    indices: Indices | None = None,
     batch_size: int = BATCH_SIZE,
     *,
     coverage: float = 1.0,
@@ -112,7 +113,7 @@ def get_annotation(
 def get_unknown_score(
     self: FittedModel,
     adata: MuData | AnnData | None = None,
-    indices: Sequence[int] | None = None,
+    indices: Indices | None = None,
     batch_size: int = BATCH_SIZE,
 ) -> np.ndarray:
     """How unlike the labeled types cells are: the score of types that the model has never seen.
@@ -151,7 +152,7 @@ def get_unknown_score(
 def predict_clusters(
     self: FittedModel,
     adata: MuData | AnnData | None = None,
-    indices: Sequence[int] | None = None,
+    indices: Indices | None = None,
     soft: bool = False,
     batch_size: int = BATCH_SIZE,
 ) -> np.ndarray | pd.DataFrame:

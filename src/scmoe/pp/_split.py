@@ -111,8 +111,11 @@ def split(
 
 
 def _check_fractions(fractions: Sequence[float]) -> NDArray[np.float64]:
-    if isinstance(fractions, Mapping):
-        raise TypeError(f"fractions must be three numbers, such as {FRACTIONS}; found {fractions!r}.")
+    if isinstance(fractions, Mapping | pd.Series):
+        raise TypeError(
+            f"fractions must list three numbers, of {', '.join(PARTS)}, such as {FRACTIONS}; found a "
+            f"{type(fractions).__name__}."
+        )
     shares = np.asarray(fractions, dtype=np.float64)
     if shares.shape != (3,) or not (shares >= 0).all() or abs(shares.sum() - 1) > 1e-6 or shares[0] == 0:
         raise ValueError(

@@ -4,11 +4,13 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 import numpy as np
+import pandas as pd
 import torch
 from anndata import AnnData
 from mudata import MuData
 from torch import Tensor
 
+from scmoe._align import Indices, in_order_of
 from scmoe.data._presence import Presence
 from scmoe.model._features import to_numpy
 from scmoe.model._fitted import BATCH_SIZE, Chunk, Fitted, FittedModel, Reading, query
@@ -36,7 +38,7 @@ def get_activations(
     self: FittedModel,
     layer: str,
     adata: MuData | AnnData | None = None,
-    indices: Sequence[int] | None = None,
+    indices: Indices | None = None,
     batch_size: int = BATCH_SIZE,
 ) -> np.ndarray:
     """What a layer holds.
@@ -73,9 +75,9 @@ def get_directions(
     self: FittedModel,
     layer: str,
     modality: str,
-    shifts: np.ndarray,
+    shifts: np.ndarray | pd.DataFrame,
     adata: MuData | AnnData | None = None,
-    indices: Sequence[int] | None = None,
+    indices: Indices | None = None,
     batch_size: int = BATCH_SIZE,
 ) -> np.ndarray:
     """Where the activations of a layer go when features of a modality are shifted.
@@ -87,7 +89,8 @@ def get_directions(
     modality
         Its name.
     shifts
-        (S, features): what is added to the standardized features of all cells, one shift at a time.
+        (S, features): what is added to the standardized features of all cells, one shift at a time. A frame names the
+        features.
     adata, indices
         Which cells.
     batch_size
@@ -107,6 +110,7 @@ def get_directions(
     """
     check_layer(self.config, layer)
     v, n_features = self.fitted.position(modality), len(self.feature_names[modality])
+    shifts = in_order_of(shifts, pd.Index(self.feature_names[modality]), "shifts", "features", axis=1)
     if np.ndim(shifts) != 2 or shifts.shape[1] != n_features:
         raise ValueError(f"shifts must be any number x {n_features} features; found the shape {np.shape(shifts)}.")
     fitted, dataset, cells = query(self, adata, indices)
@@ -130,7 +134,7 @@ def get_gradients(
     target: Target,
     layer: str,
     adata: MuData | AnnData | None = None,
-    indices: Sequence[int] | None = None,
+    indices: Indices | None = None,
     batch_size: int = BATCH_SIZE,
 ) -> np.ndarray:
     """How a target changes with what a layer holds.

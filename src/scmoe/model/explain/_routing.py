@@ -9,6 +9,7 @@ from anndata import AnnData
 from mudata import MuData
 from torch import Tensor
 
+from scmoe._align import Indices
 from scmoe.model._fitted import BATCH_SIZE, FittedModel, nan_where_absent, query
 
 KINDS = ("mean", "heads", "rollout")
@@ -19,7 +20,7 @@ KINDS = ("mean", "heads", "rollout")
 def get_router_activations(
     self: FittedModel,
     adata: MuData | AnnData | None = None,
-    indices: Sequence[int] | None = None,
+    indices: Indices | None = None,
     kind: Literal["soft", "hard"] = "soft",
     batch_size: int = BATCH_SIZE,
 ) -> dict[str, np.ndarray]:
@@ -58,7 +59,7 @@ def get_router_activations(
 def get_attention(
     self: FittedModel,
     adata: MuData | AnnData | None = None,
-    indices: Sequence[int] | None = None,
+    indices: Indices | None = None,
     batch_size: int = BATCH_SIZE,
     *,
     kind: Literal["mean", "heads", "rollout"] = "mean",

@@ -8,6 +8,7 @@ import pandas as pd
 import torch
 from anndata import AnnData
 
+from scmoe._align import Indices
 from scmoe.model.genes._encoding import (
     BATCH_SIZE,
     GeneChunk,
@@ -34,7 +35,7 @@ N_FOLDS = 10
 def get_latent_representation(
     self: GeneModel,
     adata: AnnData | None = None,
-    indices: Sequence[int] | None = None,
+    indices: Indices | None = None,
     batch_size: int = BATCH_SIZE,
     *,
     pooling: Pooling = "joint",
@@ -113,7 +114,7 @@ def get_gene_embeddings(self: GeneModel) -> pd.DataFrame:
 def get_gene_context(
     self: GeneModel,
     adata: AnnData | None = None,
-    indices: Sequence[int] | None = None,
+    indices: Indices | None = None,
     batch_size: int = BATCH_SIZE,
 ) -> np.ndarray:
     """The decoder's state of every gene in every cell.
@@ -157,7 +158,7 @@ def impute(
     self: GeneModel,
     genes: Sequence[str] | None = None,
     adata: AnnData | None = None,
-    indices: Sequence[int] | None = None,
+    indices: Indices | None = None,
     batch_size: int = BATCH_SIZE,
     *,
     depth: str | None = None,
