@@ -191,4 +191,4 @@ def _places_of_names(values: NDArray[Any], names: pd.Index, argument: str) -> Po
 
 
 def _some(names: Sequence[Hashable] | pd.Index) -> str:
-    return ", ".join(repr(name) for name in names[:3]) + (", ..." if len(names) > 3 else "") or "none"
+    return ", ".join(repr(name) for name in names[:3]) + (" and others" if len(names) > 3 else "") or "none"

@@ -73,3 +73,11 @@ def test_several_sources_are_joined(mdata):
 def test_bad_arguments(mdata, arguments, error, match):
     with pytest.raises(error, match=match):
         scmoe.pl.imputed(mdata, **{**PAIR, **arguments})
+
+
+def test_a_mask_is_matched_by_name(mdata):
+    expected = points(scmoe.pl.imputed(mdata, **PAIR, features=["CD4", "CD4"], cells="held_out"))
+    shuffled = mdata.obs["held_out"].sample(frac=1, random_state=0)
+    np.testing.assert_array_equal(points(scmoe.pl.imputed(mdata, **PAIR, features="CD4", cells=shuffled)), expected)
+    with pytest.raises(ValueError, match=r"cells must have an entry for each of the 30 cells, by name; it lacks 1"):
+        scmoe.pl.imputed(mdata, **PAIR, features="CD4", cells=shuffled.iloc[1:])

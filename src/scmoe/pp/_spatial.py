@@ -9,8 +9,6 @@ from numpy.typing import NDArray
 from scipy import sparse
 from scipy.spatial import cKDTree
 
-from scmoe._align import in_order_of
-
 EDGE = 2.0
 """Distance of the last neighbor in standard deviations of the Gaussian weights."""
 ROUNDING = 1 + 1e-6
@@ -31,8 +29,7 @@ def coordinates_of(mdata: MuData, modality: str, spatial_key: str) -> NDArray[np
             f"{', '.join(keys) or 'none'}. Name theirs in spatial_key=."
         )
     place = f"mdata[{modality!r}].obsm[{spatial_key!r}]" if own else f"mdata.obsm[{spatial_key!r}]"
-    data = adata if own else mdata
-    values = in_order_of(data.obsm[spatial_key], data.obs_names, place)  # a table may have been sorted where it is
+    values = (adata if own else mdata).obsm[spatial_key]
     is_numbers = isinstance(values, pd.DataFrame) and all(map(pd.api.types.is_numeric_dtype, values.dtypes))
     matrix = values.to_numpy(np.float64, na_value=np.nan) if is_numbers else np.asarray(values)
     if matrix.ndim != 2 or matrix.shape[1] not in (2, 3) or matrix.dtype.kind not in "iuf":

@@ -113,7 +113,7 @@ def split(
 def _check_fractions(fractions: Sequence[float]) -> NDArray[np.float64]:
     if isinstance(fractions, Mapping | pd.Series):
         raise TypeError(
-            f"fractions must list three numbers, of {', '.join(PARTS)}, such as {FRACTIONS}; found a "
+            f"fractions must be three numbers, of {', '.join(PARTS)}, such as {FRACTIONS}; found a "
             f"{type(fractions).__name__}."
         )
     shares = np.asarray(fractions, dtype=np.float64)

@@ -78,7 +78,8 @@ def slopes_of(slopes: Mapping[str, np.ndarray | pd.Series], modality: str, featu
     """Slopes of a modality's features, in the model's order."""
     if modality not in slopes:
         raise KeyError(f"slopes must have the features of every modality; {modality!r} is not there.")
-    values = np.asarray(in_order_of(slopes[modality], pd.Index(features), f"slopes[{modality!r}]", "features"))
+    values = in_order_of(slopes[modality], pd.Index(features), f"slopes[{modality!r}]", "features")
+    values = np.array(values, np.float64)  # a copy: pandas lends arrays that torch must not write to
     if values.shape != (len(features),):
         raise ValueError(
             f"slopes[{modality!r}] must have a number for each of the {len(features)} features; found {values.shape}."

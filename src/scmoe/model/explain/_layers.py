@@ -121,7 +121,7 @@ def get_directions(
     for reading in fitted.read(dataset, cells, batch_size, None):
         z, before = reading.z, activations(fitted, layer, reading).sum(0)
         moved = []
-        for shift in torch.from_numpy(np.asarray(shifts, np.float32)):
+        for shift in torch.from_numpy(np.array(shifts, np.float32)):
             shifted = [x + shift.to(x) if u == v else x for u, x in enumerate(z)]
             moved.append(activations(fitted, layer, reading._replace(z=shifted)).sum(0) - before)
         total = total + torch.stack(moved)

@@ -105,7 +105,7 @@ def check_embeddings(embeddings: np.ndarray | pd.DataFrame | None, genes: Sequen
     """A row for each gene, in the model's order; raise if one is not there, or no row is without NaN."""
     if embeddings is None:
         return None
-    embeddings = np.asarray(in_order_of(embeddings, pd.Index(genes), "gene_embeddings", "genes"), np.float32)
+    embeddings = np.array(in_order_of(embeddings, pd.Index(genes), "gene_embeddings", "genes"), np.float32)
     if embeddings.ndim != 2 or len(embeddings) != len(genes):
         raise ValueError(
             f"gene_embeddings must have one row for each of the {len(genes)} genes; found {embeddings.shape}."
