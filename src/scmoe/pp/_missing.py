@@ -35,7 +35,7 @@ A batch may lack single genes because of its donors (XIST, HLA-DRB5), or markers
 """
 MIN_CELLS = 20
 """Cells in which a protein is never zero throughout: antibodies bind a little everywhere."""
-TABLE = ("modality", "column", "category", "features")
+TABLE = ("modality", "column", "category", "feature")
 """Columns of ``mdata.uns["scmoe"]["missing"]``; without a column, a feature is missing in all cells."""
 
 
