@@ -36,9 +36,9 @@ def in_order_of(values: Any, names: pd.Index, argument: str, entries: str = "cel
     ValueError
         Names are missing, occur twice, or cannot be told from positions.
     """
-    if not isinstance(values, pd.Series | pd.DataFrame):
+    index = _index(values, axis)
+    if index is None:
         return values
-    index = values.index if axis == 0 else values.columns
     if index.equals(names):
         return values
     if not is_numbered(index):
@@ -66,17 +66,13 @@ def in_one_order(tables: Mapping[str, Any], entries: str = "cells", *, axis: int
     ValueError
         Two of them name other cells or features, or one of several twice.
     """
-    indices = {
-        argument: table.index if axis == 0 else table.columns
-        for argument, table in tables.items()
-        if isinstance(table, pd.Series | pd.DataFrame)
-    }
-    first = next((argument for argument, index in indices.items() if not is_numbered(index)), None)
-    if first is None:
+    indices = {argument: _index(table, axis) for argument, table in tables.items()}
+    named = {argument: index for argument, index in indices.items() if index is not None and not is_numbered(index)}
+    if not named:
         return list(tables.values())
-    names = indices[first]
-    for argument, index in indices.items():
-        if not is_numbered(index) and len(foreign := index.difference(names, sort=False)):
+    first, names = next(iter(named.items()))
+    for argument, index in named.items():
+        if len(foreign := index.difference(names, sort=False)):
             raise ValueError(
                 f"{first} and {argument} must be of the same {entries}; {foreign[0]!r} of {argument} is not in "
                 f"{first}. Choose the {entries} that both have, or pass arrays to compare them by position."
@@ -98,7 +94,7 @@ def mask_of(values: ArrayLike | pd.Series, names: pd.Index, argument: str) -> ND
         shown = f"{n_missing} that are missing" if n_missing else f"{mask.dtype} of the shape {mask.shape}"
         raise ValueError(
             f"{argument} must say True or False for each of the {len(names)} cells; found {shown}. Compare a column "
-            "with a value, such as mdata.obs['donor'] == 'donor1', and fill entries that are missing."
+            "with a value, as in mdata.obs['donor'] == 'donor1', or look for names: mdata.obs_names.isin(names)."
         )
     return mask
 
@@ -145,6 +141,13 @@ def plain(values: Any) -> NDArray[Any]:
 def is_numbered(index: pd.Index) -> bool:
     """Whether an index is what pandas gives to tables without names: 0, 1, 2, ..."""
     return pd.api.types.is_integer_dtype(index.dtype) and index.equals(pd.RangeIndex(len(index)))
+
+
+def _index(values: Any, axis: int) -> pd.Index | None:
+    """What pandas knows of the entries along an axis; None for anything else, which goes by position."""
+    if isinstance(values, pd.DataFrame):
+        return values.axes[axis]
+    return values.index if isinstance(values, pd.Series) and axis == 0 else None
 
 
 def _places(index: pd.Index, names: pd.Index, argument: str, entries: str) -> Positions:

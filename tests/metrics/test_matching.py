@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.sparse import csr_matrix
 
 from scmoe.metrics import (
     calibration_table,
@@ -146,3 +147,51 @@ def test_sizes_of_labels_are_matched_by_name_whatever_type_names_have():
     assert recall_slope(recall[::-1], numbers) == recall_slope(recall, numbers.sample(frac=1, random_state=0)) == 1
     with pytest.raises(ValueError, match="n_train names '1' twice"):
         frequency_groups(pd.Series([3, 4], index=["1", 1]))
+
+
+@pytest.mark.parametrize("dtype", ["Float64", "float32", object])
+def test_numbers_of_any_type_of_pandas(dtype):
+    first, second = (pd.DataFrame(values, columns=LABELS).astype(dtype) for values in VALUES)
+    plain = [each.to_numpy(float) for each in (first, second)]
+    same(feature_scores(first, second), feature_scores(*plain))
+    same(feature_scores(*map(csr_matrix, plain)), feature_scores(*plain))
+    frame, confidence = named(PROBABILITY).astype(dtype), named(CONFIDENCE).astype(dtype)
+    np.testing.assert_allclose(
+        classification_scores(named(TRUTH), PREDICTED, frame, labels=LABELS).ece,
+        classification_scores(TRUTH, PREDICTED, PROBABILITY, labels=LABELS).ece,
+        rtol=1e-5,
+    )
+    assert len(coverage_accuracy(TRUTH, PREDICTED, confidence, labels=LABELS)) == N
+
+
+@pytest.mark.parametrize(
+    ("call", "match"),
+    [
+        (lambda: feature_scores(pd.Series(VALUES[0][:, 0]), pd.Series(VALUES[1][:, 0])), "cells x features"),
+        (lambda: feature_scores(VALUES[0].astype(str) + "x", VALUES[1]), "truth must hold numbers"),
+        (lambda: feature_scores([[1.0], [2.0, 3.0]], VALUES[1]), "truth must hold numbers"),
+        (
+            lambda: confusion_table(named(TRUTH).to_frame(), TRUTH, labels=LABELS),
+            r"one entry a cell; found .* \(12, 1\)",
+        ),
+        (lambda: coverage_accuracy(TRUTH, TRUTH, TRUTH, labels=LABELS), "confidence must hold numbers"),
+        (
+            lambda: coverage_accuracy(
+                TRUTH, TRUTH, named(CONFIDENCE).mask(CONFIDENCE < 0.5).astype("Float64"), labels=LABELS
+            ),
+            r"each of the 12 cells; found 12 of the shape \(12,\), \d of them not finite",
+        ),
+        (
+            lambda: classification_scores(TRUTH, TRUTH, pd.DataFrame("x", CELLS, LABELS), labels=LABELS),
+            "probabilities must hold numbers",
+        ),
+        (
+            lambda: per_class_scores(TRUTH, TRUTH, labels=LABELS, groups=named(DONOR).to_frame()),
+            "groups must have one entry a cell",
+        ),
+    ],
+    ids=range(8),
+)
+def test_what_is_no_number_or_no_column_is_named(call, match):
+    with pytest.raises(ValueError, match=match):
+        call()

@@ -111,8 +111,10 @@ def test_groups_are_matched_by_name(paired, trained):
         }
     with pytest.raises(ValueError, match="it lacks 1, the first is 'cell119'"):
         trained.group_targets(groups.iloc[:-1], paired)
-    with pytest.raises(ValueError, match="found 119 entries for 120 cells"):
+    with pytest.raises(ValueError, match=r"one group a cell; found \(119,\) for 120 cells"):
         trained.group_targets(groups.to_numpy()[:-1], paired)
+    with pytest.raises(ValueError, match=r"found \(120, 1\)"):
+        trained.group_targets(groups.to_frame(), paired)
 
 
 def test_numbers_of_features_are_matched_by_name(paired, trained):

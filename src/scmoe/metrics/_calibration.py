@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 from scmoe._align import in_one_order, in_order_of, is_numbered
 from scmoe._keys import column_name
 from scmoe.datasets._categories import category_names
-from scmoe.metrics._confusion import Labels, as_codes, training_counts
+from scmoe.metrics._confusion import Labels, as_codes, numbers, training_counts
 from scmoe.metrics._frequency import frequency_groups
 
 N_BINS = 15
@@ -119,10 +119,11 @@ def coverage_accuracy(
     """
     truth, predicted, confidence = in_one_order({"truth": truth, "predicted": predicted, "confidence": confidence})
     names, true_code, predicted_code = as_codes(truth, predicted, labels)
-    values = np.asarray(confidence, dtype=np.float64)
+    values = numbers(confidence, "confidence")
     if values.shape != true_code.shape or not np.isfinite(values).all():
         raise ValueError(
-            f"confidence must be a number for each of the {len(true_code)} cells; found shape {values.shape}."
+            f"confidence must be a number for each of the {len(true_code)} cells; found {values.size} of the shape "
+            f"{values.shape}, {int((~np.isfinite(values)).sum())} of them not finite."
         )
     answered = predicted_code < len(names)
     cells = pd.DataFrame(
@@ -161,7 +162,7 @@ def checked_probabilities(
     """Probabilities as an array, (n_cells, labels)."""
     if isinstance(probabilities, pd.DataFrame):
         probabilities = _by_label(probabilities, names)
-    values = np.asarray(probabilities, dtype=np.float64)
+    values = numbers(probabilities, "probabilities")
     if values.shape != (n_cells, len(names)):
         raise ValueError(f"probabilities must have shape ({n_cells} cells, {len(names)} labels); found {values.shape}.")
     if not ((values >= 0).all() and (np.abs(values.sum(axis=1) - 1) < ROUNDING).all()):

@@ -1,11 +1,12 @@
 """Cells by true and predicted label: checked once, for all scores of labels."""
 
 from collections.abc import Mapping, Sequence
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
+from scipy import sparse
 
 from scmoe._align import in_one_order
 from scmoe._keys import UNKNOWN_LABEL
@@ -106,6 +107,16 @@ def cell_labels(values: Labels, argument: str) -> pd.Series:
             "those cells out first."
         )
     return labels
+
+
+def numbers(values: Any, argument: str) -> NDArray[np.float64]:
+    """Values of an array, sparse matrix or table as an array, NaN where pandas lacks one; an error if not numbers."""
+    try:
+        if isinstance(values, pd.Series | pd.DataFrame):
+            return values.to_numpy(np.float64, na_value=np.nan)
+        return np.asarray(values.toarray() if sparse.issparse(values) else values, dtype=np.float64)
+    except (TypeError, ValueError) as error:  # whatever NumPy says of text, or of rows of several lengths
+        raise ValueError(f"{argument} must hold numbers, in an array or a table; found others ({error}).") from error
 
 
 def check_lengths(truth: pd.Series, predicted: pd.Series) -> None:

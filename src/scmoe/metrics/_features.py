@@ -5,6 +5,7 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from scmoe._align import in_one_order
+from scmoe.metrics._confusion import numbers
 
 
 def feature_scores(truth: ArrayLike | pd.DataFrame, prediction: ArrayLike | pd.DataFrame) -> pd.DataFrame:
@@ -39,7 +40,7 @@ def feature_scores(truth: ArrayLike | pd.DataFrame, prediction: ArrayLike | pd.D
     for axis, entries in enumerate(("cells", "features")):
         truth, prediction = in_one_order({"truth": truth, "prediction": prediction}, entries, axis=axis)
     features = truth.columns if isinstance(truth, pd.DataFrame) else None
-    y, p = np.asarray(truth, dtype=np.float64), np.asarray(prediction, dtype=np.float64)
+    y, p = numbers(truth, "truth"), numbers(prediction, "prediction")
     if y.shape != p.shape or y.ndim != 2:
         raise ValueError(
             f"truth and prediction must both be cells x features of one shape; found {y.shape} and {p.shape}."

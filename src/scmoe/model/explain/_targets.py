@@ -106,9 +106,10 @@ def group_targets(self: FittedModel, groups: pd.Series, adata: MuData | AnnData 
         `groups` does not fit the cells, or fewer than two groups have ten cells.
     """
     fitted, dataset, cells = query(self, adata, None)
-    groups = pd.Series(in_order_of(groups, dataset.obs_names, "groups"))
-    if len(groups) != len(cells):
-        raise ValueError(f"groups must name one group a cell; found {len(groups)} entries for {len(cells)} cells.")
+    groups = in_order_of(groups, dataset.obs_names, "groups")
+    if np.shape(groups) != (len(cells),):
+        raise ValueError(f"groups must name one group a cell; found {np.shape(groups)} for {len(cells)} cells.")
+    groups = pd.Series(groups)
     names = groups.astype("object").where(groups.notna(), None)
     sizes = names.astype("str").where(names.notna()).value_counts()
     kept = sorted(sizes.index[sizes >= MIN_GROUP])
