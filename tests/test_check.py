@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from scipy import sparse
 
+import scmoe
 from scmoe._check import check_counts, check_mdata, check_values, looks_like_counts
 from scmoe.io._quiet import quiet_mudata
 
@@ -161,3 +162,15 @@ def test_tables_that_were_changed_in_their_place_are_refused(owner, change) -> N
         ValueError, match=rf"{re.escape(owner)}\.obsm.* must have the cells of {re.escape(owner)} as rows"
     ):
         check_mdata(mdata)
+
+
+@pytest.mark.parametrize(
+    "verb",
+    [scmoe.pp.prepare, scmoe.pp.split, scmoe.tl.pretrain, lambda adata: scmoe.datasets.write(adata, "never.h5ad")],
+    ids=["prepare", "split", "pretrain", "write"],
+)
+def test_such_tables_of_an_anndata_are_refused_before_anything_is_done(genes, verb) -> None:
+    genes.obsm["spatial"] = pd.DataFrame({"x": range(64, 0, -1)}, index=genes.obs_names)
+    genes.obsm["spatial"].sort_values("x", inplace=True)
+    with pytest.raises(ValueError, match=r"adata\.obsm.* must have the cells of adata as rows, in their order"):
+        verb(genes)

@@ -55,10 +55,9 @@ def check_mdata(mdata: Any, modalities: Sequence[str] | None = None) -> list[str
     names = _choose_modalities(mdata, modalities)
     if mdata.n_obs == 0:
         raise ValueError("Expected at least one cell, found a MuData without cells. Check the filter applied before.")
-    check_tables(mdata, "mdata")
+    check_tables(mdata)
     for name in names:
         _check_modality(mdata, name)
-        check_tables(mdata.mod[name], f"mdata[{name!r}]")
     _check_membership(mdata, names)
     return names
 
@@ -104,8 +103,12 @@ def _check_modality(mdata: MuData, name: str) -> None:
         )
 
 
-def check_tables(data: AnnData | MuData, owner: str) -> None:
-    """Raise for a table of ``obsm`` that was sorted or cut in its place: the libraries take it for one of all cells."""
+def check_tables(data: AnnData | MuData, owner: str | None = None) -> None:
+    """Raise for a table of ``obsm`` that was sorted or cut in its place: the libraries take it for one of all cells.
+
+    `owner` is what messages call the data; None: as they are called in general.
+    """
+    owner = owner or ("mdata" if isinstance(data, MuData) else "adata")
     text = f"must have the cells of {owner} as rows, in their order; it was sorted or cut since it was put there."
     try:
         tables = {key: value for key, value in data.obsm.items() if isinstance(value, pd.DataFrame)}
@@ -115,6 +118,8 @@ def check_tables(data: AnnData | MuData, owner: str) -> None:
         if not table.index.equals(data.obs_names):
             place = f"{owner}.obsm[{key!r}]"
             raise ValueError(f"{place} {text} Bring it back: {place} = {place}.loc[{owner}.obs_names].")
+    for name, adata in data.mod.items() if isinstance(data, MuData) else ():
+        check_tables(adata, f"{owner}[{name!r}]")
 
 
 def repeated_cells(name: str, adata: AnnData) -> str:

@@ -30,7 +30,7 @@ def check_cells(data: Any) -> None:
         problem = f"twice {data.obs_names[data.obs_names.duplicated()][0]!r}" if data.n_obs else "no cell"
         raise ValueError(f"Expected cells with names that differ; found {problem}. Call adata.obs_names_make_unique().")
     else:
-        check_tables(data, ONLY)
+        check_tables(data)
     if data.isbacked:
         raise ValueError("The data are backed by a file. Read them without backed= first.")
 

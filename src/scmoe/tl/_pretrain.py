@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from anndata import AnnData
 
+from scmoe._check import check_tables
 from scmoe._keys import HISTORY, PARAMS, PRETRAIN_KEY, Keys
 from scmoe.io._storable import warn_of_unstorable
 from scmoe.tl._tables import check_free, uns_kept_on_error, write_uns
@@ -74,6 +75,7 @@ def pretrain(
 
     keys = Keys(name=key_added)
     if isinstance(adata, AnnData):  # anything else is refused at setup
+        check_tables(adata)
         warn_of_unstorable(adata)
     with uns_kept_on_error(adata):
         XTRIMOGENE.setup_anndata(adata, layer=layer, values=values, vocabulary=vocabulary, column=column)
