@@ -1,5 +1,7 @@
 """Input checks: what is refused, and that the message names the place."""
 
+import re
+
 import anndata as ad
 import mudata
 import numpy as np
@@ -10,6 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from scipy import sparse
 
+import scmoe
 from scmoe._check import check_counts, check_mdata, check_values, looks_like_counts
 from scmoe.io._quiet import quiet_mudata
 
@@ -143,3 +146,31 @@ def test_whole_numbers_pass_in_every_format(values: np.ndarray) -> None:
 @pytest.mark.parametrize("values", [[[0, 1.5]], [[-1, 3]], [[np.nan, 3]], [[0, 1]], [[0, 0]]])
 def test_other_numbers_do_not_look_like_counts(values) -> None:
     assert not looks_like_counts(np.array(values, dtype=float))
+
+
+@pytest.mark.parametrize("owner", ["mdata", "mdata['rna']"])
+@pytest.mark.parametrize("change", ["sort_values", "drop"])
+def test_tables_that_were_changed_in_their_place_are_refused(owner, change) -> None:
+    mdata = mosaic()
+    data = mdata if owner == "mdata" else mdata["rna"]
+    data.obsm["spatial"] = pd.DataFrame({"x": range(data.n_obs, 0, -1)}, index=data.obs_names.astype(object))
+    check_mdata(mdata)
+    check_mdata(mdata[1:])
+    check_mdata(mdata[1:].copy())
+    getattr(data.obsm["spatial"], change)({"sort_values": "x", "drop": "c0"}[change], inplace=True)
+    with pytest.raises(
+        ValueError, match=rf"{re.escape(owner)}\.obsm.* must have the cells of {re.escape(owner)} as rows"
+    ):
+        check_mdata(mdata)
+
+
+@pytest.mark.parametrize(
+    "verb",
+    [scmoe.pp.prepare, scmoe.pp.split, scmoe.tl.pretrain, lambda adata: scmoe.datasets.write(adata, "never.h5ad")],
+    ids=["prepare", "split", "pretrain", "write"],
+)
+def test_such_tables_of_an_anndata_are_refused_before_anything_is_done(genes, verb) -> None:
+    genes.obsm["spatial"] = pd.DataFrame({"x": range(64, 0, -1)}, index=genes.obs_names)
+    genes.obsm["spatial"].sort_values("x", inplace=True)
+    with pytest.raises(ValueError, match=r"adata\.obsm.* must have the cells of adata as rows, in their order"):
+        verb(genes)

@@ -44,7 +44,7 @@ def check_mdata(mdata: Any, modalities: Sequence[str] | None = None) -> list[str
         A modality asked for does not exist.
     ValueError
         There is no modality or no cell; a modality is empty, or its name holds ``.`` or ``/``; a cell or feature name
-        occurs twice in a modality; a cell is in none of the modalities.
+        occurs twice in a modality; a cell is in none of the modalities; a table of ``obsm`` has other rows than cells.
     """
     if isinstance(mdata, AnnData):
         raise TypeError("Expected a MuData, found an AnnData. Make one: scmoe.datasets.from_anndata(adata).")
@@ -55,6 +55,7 @@ def check_mdata(mdata: Any, modalities: Sequence[str] | None = None) -> list[str
     names = _choose_modalities(mdata, modalities)
     if mdata.n_obs == 0:
         raise ValueError("Expected at least one cell, found a MuData without cells. Check the filter applied before.")
+    check_tables(mdata)
     for name in names:
         _check_modality(mdata, name)
     _check_membership(mdata, names)
@@ -122,6 +123,25 @@ def _check_modality(mdata: MuData, name: str) -> None:
             f"mdata[{name!r}] has the feature name {repeated!r} more than once. "
             f"Call mdata[{name!r}].var_names_make_unique() and then mdata.update()."
         )
+
+
+def check_tables(data: AnnData | MuData, owner: str | None = None) -> None:
+    """Raise for a table of ``obsm`` that was sorted or cut in its place: the libraries take it for one of all cells.
+
+    `owner` is what messages call the data; None: as they are called in general.
+    """
+    owner = owner or ("mdata" if isinstance(data, MuData) else "adata")
+    text = f"must have the cells of {owner} as rows, in their order; it was sorted or cut since it was put there."
+    try:
+        tables = {key: value for key, value in data.obsm.items() if isinstance(value, pd.DataFrame)}
+    except ValueError as error:  # anndata before 0.13 notices at the next access, and lets nobody at the table any more
+        raise ValueError(f"A table in {owner}.obsm {text} Make it anew: {owner}.obsm = {{}}.") from error
+    for key, table in tables.items():
+        if not table.index.equals(data.obs_names):
+            place = f"{owner}.obsm[{key!r}]"
+            raise ValueError(f"{place} {text} Bring it back: {place} = {place}.loc[{owner}.obs_names].")
+    for name, adata in data.mod.items() if isinstance(data, MuData) else ():
+        check_tables(adata, f"{owner}[{name!r}]")
 
 
 def repeated_cells(name: str, adata: AnnData) -> str:

@@ -122,3 +122,14 @@ def test_bad_input(shape, n_tokens, match):
 def test_rollout_must_fit_the_blocks():
     with pytest.raises(ValueError, match=r"shape \(4, 2, 3, 3\) of the blocks; found \(4, 1, 3, 3\)"):
         attention_table(np.zeros((4, 2, 5, 3, 3)), NAMES, rollout=np.zeros((4, 1, 3, 3)))
+
+
+def test_numbers_of_tokens_are_matched_to_the_names_of_modalities():
+    blocks = mosaic_blocks(5)[0]
+    by_name = pd.Series({"atac": 1, "rna": 4, "adt": 2})
+    expected = attention_table(blocks, NAMES, n_tokens=[4, 2, 1])
+    pd.testing.assert_frame_equal(attention_table(blocks, NAMES, n_tokens=by_name), expected)
+    with pytest.raises(
+        ValueError, match="n_tokens must have .* 3 modalities, by name; it lacks 1, the first is 'atac'"
+    ):
+        attention_table(blocks, NAMES, n_tokens=by_name[["rna", "adt"]])

@@ -1,4 +1,5 @@
 import numpy as np
+import pandas as pd
 import pytest
 
 from scmoe.explain import attribution_table, deletion_table
@@ -64,3 +65,15 @@ def test_a_better_ranking_is_told_from_an_equal_one(better):
 def test_bad_input(call, message):
     with pytest.raises(ValueError, match=message):
         call()
+
+
+def test_series_are_matched_to_the_names_of_features():
+    def named(arrays):
+        return {name: pd.Series(values, NAMES[name])[::-1] for name, values in arrays.items()}
+
+    expected = attribution_table(SIGNED, ABSOLUTE, SIGNED, NAMES)
+    pd.testing.assert_frame_equal(attribution_table(named(SIGNED), ABSOLUTE, named(SIGNED), NAMES), expected)
+    with pytest.raises(ValueError, match=r"absolute\['adt'\] must have .* 2 features, by name; it lacks 1, .* 'p2'"):
+        attribution_table(SIGNED, ABSOLUTE | {"adt": pd.Series([1.0, 0.0], ["p1", "p3"])}, SIGNED, NAMES)
+    shares = modality_shares(SIGNED, dict(reversed(ABSOLUTE.items())))
+    pd.testing.assert_frame_equal(shares, modality_shares(SIGNED, ABSOLUTE))

@@ -49,7 +49,8 @@ def test_coverage_keeps_cells_of_equal_confidence_together():
         ([[0.5, 0.5], [0.5, 0.6]], "sum to 1"),
         ([[1.5, -0.5], [0.5, 0.5]], "sum to 1"),
         ([[np.nan, 0.5], [0.5, 0.5]], "sum to 1"),
-        (pd.DataFrame([[0.5, 0.5]] * 2, columns=["T", "B"]), "in this order; found"),
+        (pd.DataFrame([[0.5, 0.5]] * 2, columns=["T", "NK"]), "2 labels, by name; it lacks 1, the first is 'B'"),
+        (pd.DataFrame([[0.5, 0.5]] * 2, columns=["B", "B"]), "'B' more than once"),
     ],
 )
 def test_bad_probabilities(probability, match):

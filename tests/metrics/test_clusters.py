@@ -35,7 +35,7 @@ def test_renaming_clusters_changes_nothing():
 
 @pytest.mark.parametrize(
     ("truth", "predicted", "match"),
-    [([1, 2], [1], "2 and 1"), ([], [], "0 and 0"), ([None, "a"], ["a", "a"], "1 missing")],
+    [([1, 2], [1], "2 and 1"), ([], [], "at least one cell"), ([None, "a"], ["a", "a"], "no entry for 1 of 2")],
 )
 def test_bad_input(truth, predicted, match):
     with pytest.raises(ValueError, match=match):

@@ -65,7 +65,7 @@ def test_no_cells_drop_everything():
     [
         (np.zeros((3, 2)), np.zeros((3, 1)), r"\(3, 2\) and \(3, 1\)"),
         (np.zeros(3), np.zeros(3), "cells x features"),
-        (pd.DataFrame({"a": [1.0], "b": [1.0]}), pd.DataFrame({"b": [1.0], "a": [1.0]}), "different features"),
+        (pd.DataFrame({"a": [1.0], "b": [1.0]}), pd.DataFrame({"c": [1.0], "a": [1.0]}), "'c' of prediction is not in"),
     ],
 )
 def test_bad_input(truth, prediction, match):

@@ -68,7 +68,8 @@ def test_seed_decides(cells):
     ("arguments", "match"),
     [
         ({"groups": ["d1"]}, "a group for each of the 2 cells; found 1"),
-        ({"groups": ["d1", None]}, "found 1"),
+        ({"groups": ["d1", None]}, "groups has no entry for 1 of 2 cells, the first is number 1"),
+        ({"groups": pd.Series([np.nan, 1.0], index=["c1", "c2"])}, "the first is 'c1'"),
         ({"n_boot": -1}, "n_boot must be a whole number of at least 0; found -1"),
         ({"level": 1.0}, "level must be a number above 0 and below 1; found 1.0"),
     ],

@@ -66,10 +66,18 @@ def test_several_sources_are_joined(mdata):
         ({"features": "CD4", "source": "atac"}, KeyError, r"scmoe\.tl\.impute\(\.\.\., source='atac', target='adt'"),
         ({"features": "CD4", "layer": "raw"}, KeyError, "no layer 'raw'"),
         ({"features": "CD4", "cells": "test"}, KeyError, "no column 'test'"),
-        ({"features": "CD4", "cells": np.ones(3)}, ValueError, "one boolean for each of the 30 cells"),
+        ({"features": "CD4", "cells": np.ones(3)}, ValueError, "True or False for each of the 30 cells"),
         ({"features": "CD4", "cells": np.arange(30) >= 20}, ValueError, "None of the chosen cells"),
     ],
 )
 def test_bad_arguments(mdata, arguments, error, match):
     with pytest.raises(error, match=match):
         scmoe.pl.imputed(mdata, **{**PAIR, **arguments})
+
+
+def test_a_mask_is_matched_by_name(mdata):
+    expected = points(scmoe.pl.imputed(mdata, **PAIR, features=["CD4", "CD4"], cells="held_out"))
+    shuffled = mdata.obs["held_out"].sample(frac=1, random_state=0)
+    np.testing.assert_array_equal(points(scmoe.pl.imputed(mdata, **PAIR, features="CD4", cells=shuffled)), expected)
+    with pytest.raises(ValueError, match=r"cells must have an entry for each of the 30 cells, by name; it lacks 1"):
+        scmoe.pl.imputed(mdata, **PAIR, features="CD4", cells=shuffled.iloc[1:])

@@ -66,3 +66,19 @@ def test_bad_requests(table):
         scmoe.pl.per_class({"a": table, "b": table.iloc[:2]})
     with pytest.raises(ValueError, match="No label has a cell"):
         scmoe.pl.per_class(table.assign(support=0))
+
+
+def test_tables_are_matched_by_their_labels(table):
+    first, second = (
+        [
+            line.get_xdata()
+            for line in scmoe.pl.per_class({"one": table, "two": other}).lines
+            if line.get_marker() in "os"
+        ]
+        for other in (table, table[::-1])
+    )
+    np.testing.assert_array_equal(first, second)
+    with pytest.raises(ValueError, match="same labels and cells"):
+        scmoe.pl.per_class({"one": table, "two": table.rename(index={"B": "b"})})
+    with pytest.raises(ValueError, match="same labels and cells"):
+        scmoe.pl.per_class({"one": table.iloc[1:], "two": table})

@@ -69,3 +69,12 @@ def test_bad_arguments(arguments, error, match: str) -> None:
     with pytest.raises(error, match=match):
         assign_tags(mdata, **arguments)
     assert list(mdata.obs) == ["there"]
+
+
+def test_a_tag_that_is_named_twice_counts_once() -> None:
+    x, _ = tagged(3)
+    names = ["HTO0", "HTO1", "HTO2"]
+    once, twice = (data("hto", x, names) for _ in range(2))
+    assign_tags(once, features=names)
+    assign_tags(twice, features=pd.Series([*names, "HTO0"]))
+    assert once.obs["hto"].tolist() == twice.obs["hto"].tolist()

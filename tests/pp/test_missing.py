@@ -99,7 +99,10 @@ def test_a_protein_that_no_cell_has_was_not_measured() -> None:
 def test_masks_become_panels() -> None:
     cells, features = pd.Index(["c0", "c1", "c2"]), pd.Index(["f0", "f1"])
     mask = np.array([[False, True], [False, False], [False, True]])
-    for given_mask in (mask, sparse.csr_matrix(mask), pd.DataFrame(mask[::-1], cells[::-1], features)):
+    frame = pd.DataFrame(mask[::-1], cells[::-1], features)
+    frame.loc["other"], frame["unknown"] = True, True
+    of_more = frame[["unknown", "f1", "f0"]].astype("boolean")
+    for given_mask in (mask, sparse.csr_matrix(mask), frame.drop(columns="unknown").iloc[:3], of_more):
         np.testing.assert_array_equal(panels_of_mask(given_mask, "adt", cells, features).mask(), mask)
 
 
@@ -108,7 +111,12 @@ def test_masks_become_panels() -> None:
     [
         (np.zeros((3, 3), bool), r"3 cells x 2 features; found bool of shape \(3, 3\)"),
         (np.zeros((3, 2)), "found float64"),
-        (pd.DataFrame(np.zeros((3, 2), bool), list("abx"), ["f0", "f1"]), "'x' is in one|'c' is in one"),
+        (
+            pd.DataFrame(np.zeros((3, 2), bool), list("abx"), ["f0", "f1"]),
+            "each of the 3 cells, by name; it lacks 1, the first is 'c'",
+        ),
+        (pd.DataFrame(False, list("abc"), ["f1", "f2"]), "each of the 2 features, by name; it lacks 1, .* 'f0'"),
+        (pd.DataFrame(pd.NA, list("abc"), ["f0", "f1"], dtype="boolean"), "found object"),
     ],
 )
 def test_masks_of_another_shape_are_refused(mask, match: str) -> None:

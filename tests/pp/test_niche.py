@@ -219,3 +219,14 @@ def test_a_mean_is_over_the_neighbors_in_which_a_value_was_measured() -> None:
     values = np.array([[np.nan, 1.0], [4.0, 2.0], [8.0, np.nan]])
     expected = [[6.0, 2.0], [np.nan, 1.0], [4.0, 0.25 * 1 + 0.75 * 2]]
     np.testing.assert_allclose(_means(weights, values), expected)
+
+
+@pytest.mark.parametrize("dtype", ["float64", "Float64", "Int64"])
+def test_coordinates_may_be_a_table_of_any_numbers(dtype: str) -> None:
+    mdata, other = tissue(n_slices=1), tissue(n_slices=1)
+    mdata.obsm["spatial"] = np.round(mdata.obsm["spatial"] * 1000)
+    other.obsm["spatial"] = pd.DataFrame(mdata.obsm["spatial"], mdata.obs_names, ["x", "y"]).astype(dtype)
+    for each in (mdata, other):
+        del each["rna"].obsm["spatial"]
+        niche(each, n_neighbors=5)
+    np.testing.assert_allclose(dense(other[NAME].X), dense(mdata[NAME].X), atol=1e-6)

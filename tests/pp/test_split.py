@@ -155,6 +155,7 @@ def test_views_are_refused(raw):
         split(raw[:50])
 
 
-def test_fractions_by_name_are_refused(raw):
-    with pytest.raises(TypeError, match="fractions must be a list of numbers"):
-        split(raw, fractions={"train": 0.8, "validation": 0.1, "test": 0.1})
+@pytest.mark.parametrize("container", [dict, pd.Series])
+def test_fractions_by_name_are_refused(raw, container):
+    with pytest.raises(TypeError, match="fractions must be a list"):
+        split(raw, fractions=container({"train": 0.8, "validation": 0.1, "test": 0.1}))

@@ -26,6 +26,10 @@ def test_table_holds_the_means_of_its_cells(paired, trained, how):
     scmoe.tl.ablation(paired, trained, groupby="cell_type", how=how, indices=range(60), seed=2)
     table = paired.uns["scmoe"]["ablation"]
     assert set(table["how"]) == {how} and set(table["cells"]) == {"chosen"}
+    scmoe.tl.ablation(
+        paired, trained, groupby="cell_type", how=how, indices=paired.obs_names[:60], seed=2, key_added="n"
+    )
+    pd.testing.assert_frame_equal(paired.uns["n"]["ablation"], table)
     found = trained.get_ablation(paired, range(60), how=how, seed=2)
     expected = ablation_table(
         found.loss, found.loss_hidden, ["rna", "adt"], found.outcomes, paired.obs["cell_type"].iloc[:60]

@@ -9,6 +9,7 @@ from mudata import MuData, read_h5mu
 import scmoe
 from scmoe.datasets._write import write
 from scmoe.io._quiet import quiet_mudata
+from scmoe.tl._tcav import concept_mask
 
 N_CELLS, N_GENES = 1200, 400
 PATHWAY = [f"gene{i}" for i in range(12)]
@@ -140,6 +141,8 @@ def test_only_a_part_of_many_cells_is_used(driven, monkeypatch):
         ({"layer": "token"}, ValueError, "no layer 'token'.*'tokens'"),
         ({"gene_sets": {"a": ["gene1000"]}}, ValueError, "lacks 1 of the 1 genes.*gene100"),
         ({"gene_sets": {"rna": ["gene1"]}}, ValueError, "Two concepts are called 'rna'"),
+        ({"gene_sets": {"a": pd.Series(["gene1", np.nan])}}, ValueError, "found nan among 2 entries.*dropna"),
+        ({"cells": {"a": ["cell1", "cell2"]}}, ValueError, "found .* of the shape .*obs_names.isin"),
         ({"cells": {"a": "chances"}}, KeyError, "'chances'.*'chance'"),
         (
             {"cells": {"a": np.ones(3, dtype=bool)}},
@@ -181,3 +184,12 @@ def test_no_target_with_enough_cells(paired, trained):
         few = paired[:60].copy()
     with pytest.raises(ValueError, match="No group has 30 cells"):
         scmoe.tl.tcav(few, trained)
+
+
+def test_cells_of_a_concept_are_matched_by_name(raw):
+    mask = raw.obs["batch"] == "donor1"
+    more = pd.concat([pd.Series([True], index=["another"]), mask.sample(frac=1, random_state=0)])
+    for same in (mask, more, mask.to_numpy(), mask.reset_index(drop=True), mask.astype("boolean"), mask.tolist()):
+        np.testing.assert_array_equal(concept_mask(raw, "a", same), mask)
+    with pytest.raises(ValueError, match=r"cells\['a'\] must have an entry .* it lacks 2, the first is 'cell0'"):
+        concept_mask(raw, "a", mask.iloc[2:])

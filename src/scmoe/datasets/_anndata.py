@@ -16,6 +16,7 @@ import pandas as pd
 from anndata import AnnData
 from mudata import MuData
 
+from scmoe._check import check_tables
 from scmoe._keys import MADE_BY_NICHE, PREPARE, UNS_ROOT
 from scmoe.arguments._checked import checks_arguments
 from scmoe.datasets._feature_types import modality_name, split
@@ -94,6 +95,7 @@ def as_mudata(data: Any, model: Any = None) -> Any:
     """
     if not isinstance(data, AnnData):
         return data
+    check_tables(data)
     name = modality_of(data, model)
     mods = {name: data, **_niches(data, name)}
     wrapper = _WRAPPERS.get(id(data))

@@ -11,7 +11,7 @@ from anndata import AnnData
 from mudata import MuData
 from numpy.typing import NDArray
 
-from scmoe._check import check_mdata
+from scmoe._check import check_mdata, check_tables
 from scmoe._keys import COPY_OF, MIXED_WITH, PARTS, UNKNOWN_LABEL
 from scmoe.datasets._categories import category_names, report_unlabeled
 from scmoe.io._plain import is_text
@@ -29,6 +29,8 @@ def check_cells(data: Any) -> None:
     elif data.n_obs == 0 or not data.obs_names.is_unique:
         problem = f"twice {data.obs_names[data.obs_names.duplicated()][0]!r}" if data.n_obs else "no cell"
         raise ValueError(f"Expected cells with names that differ; found {problem}. Call adata.obs_names_make_unique().")
+    else:
+        check_tables(data)
     if data.isbacked:
         raise ValueError("The data are backed by a file. Read them without backed= first.")
 

@@ -7,6 +7,7 @@ import h5py
 from anndata import AnnData
 from mudata import MuData
 
+from scmoe._check import check_tables
 from scmoe.arguments._checked import checks_arguments
 from scmoe.datasets._format import STORE_FILES
 from scmoe.io._files import WriteError, atomic_dir, atomic_path
@@ -37,6 +38,8 @@ def write(data: MuData | AnnData, path: str | os.PathLike[str]) -> None:
     scmoe.io._files.WriteError
         (an `OSError` and `ValueError`) Another suffix, a folder of other files in place of the store, an entry that the
         installed libraries cannot write (the message names it), or a full or protected disk. An older file is kept.
+    ValueError
+        A table of ``obsm`` has other rows than cells.
 
     Examples
     --------
@@ -47,6 +50,7 @@ def write(data: MuData | AnnData, path: str | os.PathLike[str]) -> None:
     600
     """
     path = check_suffix(Path(path).expanduser(), ".h5mu" if isinstance(data, MuData) else ".h5ad")
+    check_tables(data)
     refuse_unstorable(data, path.suffix)  # writers take some of it for something else, without a word
     _write(data, path)
 

@@ -7,6 +7,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
+from scmoe._align import in_order_of
 from scmoe.arguments._checked import checks_arguments
 from scmoe.explain._groups import group_indicator, group_sums
 
@@ -68,6 +69,7 @@ def attention_table(
             f"blocks must be cells x layers (x heads) x {size} x {size} for the modalities {list(modalities)}; "
             f"found the shape {blocks.shape}."
         )
+    n_tokens = in_order_of(n_tokens, pd.Index(modalities), "n_tokens", "modalities")
     tokens = np.ones(size) if n_tokens is None else np.asarray(n_tokens, dtype=np.float64)
     if tokens.shape != (size,):
         raise ValueError(f"n_tokens must list one number for each of {list(modalities)}; found {len(tokens)}.")

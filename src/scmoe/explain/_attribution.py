@@ -7,6 +7,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.stats import wilcoxon
 
+from scmoe._align import in_order_of
 from scmoe.arguments._checked import checks_arguments
 
 
@@ -24,9 +25,9 @@ def attribution_table(
     Parameters
     ----------
     signed, absolute
-        Of each modality (n_features,): mean attribution, and mean of its size.
+        Of each modality (n_features,), or a Series that names them: mean attribution, and mean of its size.
     slope
-        Of each modality (n_features,): change of the target for one standard deviation more of a feature.
+        Of each modality, in the same form: change of the target for one standard deviation more of a feature.
     feature_names
         Of each modality, in the same order.
     n_top
@@ -44,7 +45,10 @@ def attribution_table(
     """
     parts = []
     for name, features in feature_names.items():
-        arrays = (signed[name], absolute[name], slope[name])
+        arrays = [
+            np.asarray(in_order_of(values[name], pd.Index(features), f"{argument}[{name!r}]", "features"))
+            for argument, values in (("signed", signed), ("absolute", absolute), ("slope", slope))
+        ]
         if any(np.shape(values) != (len(features),) for values in arrays):
             raise ValueError(
                 f"Modality {name!r} has {len(features)} features; found arrays of "
@@ -74,7 +78,7 @@ def modality_shares(
     A frame with the columns ``modality``, ``attribution`` and ``share`` (sums to 1; 0 if no attribution differs from
     0).
     """
-    sizes = np.array([float(np.sum(values)) for values in absolute.values()])
+    sizes = np.array([float(np.sum(absolute[name])) for name in signed])
     return pd.DataFrame(
         {
             "modality": list(signed),

@@ -34,6 +34,7 @@ def group_indicator(n_cells: int, groups: pd.Series | None) -> tuple[list[str], 
     everyone = np.ones((1, n_cells))
     if groups is None:
         return [ALL_CELLS], csr_array(everyone)
+    groups = pd.Series(groups)
     if len(groups) != n_cells:
         raise ValueError(f"groups must name one group a cell; found {len(groups)} entries for {n_cells} cells.")
     categories = groups.astype("category").cat.remove_unused_categories()

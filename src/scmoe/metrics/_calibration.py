@@ -4,11 +4,14 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
+from anndata.utils import make_index_unique
 from numpy.typing import ArrayLike, NDArray
 
+from scmoe._align import in_one_order, in_order_of, is_numbered
 from scmoe._keys import column_name
 from scmoe.arguments._checked import checks_arguments
-from scmoe.metrics._confusion import Labels, as_codes, check_same_cells, training_counts
+from scmoe.datasets._categories import category_names
+from scmoe.metrics._confusion import Labels, as_codes, numbers, training_counts
 from scmoe.metrics._frequency import frequency_groups
 
 N_BINS = 15
@@ -35,7 +38,7 @@ def calibration_table(
         As in `scmoe.metrics.confusion_table`. Cells that are predicted to be ``"Unknown"`` are left out.
     probabilities
         ``(n_cells, n_labels)`` in the order of `labels`; rows sum to 1. A frame names its columns, as in
-        ``obsm["scmoe_label_probability"]``.
+        ``obsm["scmoe_label_probability"]``, and its cells if it has an index of names; both are matched by name.
     labels
         All labels, as in `scmoe.metrics.confusion_table`.
     n_train
@@ -63,8 +66,10 @@ def calibration_table(
     >>> table[["confidence", "accuracy", "n_cells"]].values.tolist()
     [[0.9, 0.5, 2.0]]
     """
+    truth, predicted, probabilities = in_one_order(
+        {"truth": truth, "predicted": predicted, "probabilities": probabilities}
+    )
     names, true_code, predicted_code = as_codes(truth, predicted, labels)
-    check_same_cells(truth, predicted, probabilities)
     confidence = confidence_of(probabilities, names, predicted_code)
     cells = pd.DataFrame(
         {"group": ALL_CELLS, "confidence": confidence, "accuracy": true_code == predicted_code, "n_cells": 1}
@@ -85,7 +90,7 @@ def calibration_table(
 
 @checks_arguments
 def coverage_accuracy(
-    truth: Labels, predicted: Labels, confidence: ArrayLike, *, labels: Sequence[str]
+    truth: Labels, predicted: Labels, confidence: ArrayLike | pd.Series, *, labels: Sequence[str]
 ) -> pd.DataFrame:
     """Accuracy among the cells of highest confidence, for every share of the cells that could be kept.
 
@@ -94,7 +99,8 @@ def coverage_accuracy(
     truth, predicted
         As in `scmoe.metrics.confusion_table`. Cells that are predicted to be ``"Unknown"`` are never kept.
     confidence
-        Of each cell's prediction, ``(n_cells,)``, in any unit in which more is surer.
+        Of each cell's prediction, ``(n_cells,)``, in any unit in which more is surer. A Series that names its cells is
+        matched by name.
     labels
         All labels, as in `scmoe.metrics.confusion_table`.
 
@@ -114,12 +120,13 @@ def coverage_accuracy(
     >>> coverage_accuracy(["B", "T"], ["B", "B"], [0.9, 0.6], labels=["B", "T"])["accuracy"].tolist()
     [1.0, 0.5]
     """
+    truth, predicted, confidence = in_one_order({"truth": truth, "predicted": predicted, "confidence": confidence})
     names, true_code, predicted_code = as_codes(truth, predicted, labels)
-    check_same_cells(truth, predicted, confidence)
-    values = np.asarray(confidence, dtype=np.float64)
+    values = numbers(confidence, "confidence")
     if values.shape != true_code.shape or not np.isfinite(values).all():
         raise ValueError(
-            f"confidence must be a number for each of the {len(true_code)} cells; found shape {values.shape}."
+            f"confidence must be a number for each of the {len(true_code)} cells; found {values.size} of the shape "
+            f"{values.shape}, {int((~np.isfinite(values)).sum())} of them not finite."
         )
     answered = predicted_code < len(names)
     cells = pd.DataFrame(
@@ -157,17 +164,24 @@ def checked_probabilities(
 ) -> NDArray[np.float64]:
     """Probabilities as an array, (n_cells, labels)."""
     if isinstance(probabilities, pd.DataFrame):
-        columns = list(map(str, probabilities.columns))
-        if columns not in (list(names), [column_name(name) for name in names]):
-            raise ValueError(
-                f"The columns of probabilities must be labels, {list(names)}, in this order; found {columns}."
-            )
-    values = np.asarray(probabilities, dtype=np.float64)
+        probabilities = _by_label(probabilities, names)
+    values = numbers(probabilities, "probabilities")
     if values.shape != (n_cells, len(names)):
         raise ValueError(f"probabilities must have shape ({n_cells} cells, {len(names)} labels); found {values.shape}.")
     if not ((values >= 0).all() and (np.abs(values.sum(axis=1) - 1) < ROUNDING).all()):
         raise ValueError("probabilities must be numbers from 0 on that sum to 1 in each cell.")
     return values
+
+
+def _by_label(probabilities: pd.DataFrame, names: Sequence[str]) -> pd.DataFrame:
+    """The columns of labels, in their order, whether they are called like these or like the columns of a file."""
+    columns = category_names(pd.Series(probabilities.columns))
+    if not columns.isin(names).any() and is_numbered(probabilities.columns):
+        return probabilities
+    if not set(names) <= set(columns):
+        stored = make_index_unique(pd.Index([column_name(name) for name in names]))
+        columns = columns.replace(dict(zip(stored, names, strict=True)))
+    return in_order_of(probabilities.set_axis(columns, axis=1), pd.Index(names), "probabilities", "labels", axis=1)
 
 
 def confidence_of(

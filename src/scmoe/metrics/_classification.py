@@ -8,9 +8,10 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 from sklearn.metrics import average_precision_score
 
+from scmoe._align import in_one_order
 from scmoe.arguments._checked import checks_arguments
 from scmoe.metrics._calibration import calibration_error, checked_probabilities, confidence_of
-from scmoe.metrics._confusion import Labels, as_codes, check_same_cells, count_cells, training_counts
+from scmoe.metrics._confusion import Labels, as_codes, count_cells, training_counts
 from scmoe.metrics._frequency import GROUPS, frequency_groups
 from scmoe.metrics._per_class import class_scores
 
@@ -86,7 +87,8 @@ def classification_scores(
     truth, predicted
         As in `scmoe.metrics.confusion_table`.
     probabilities
-        ``(n_cells, n_labels)`` in the order of `labels`; rows sum to 1. Needed for ``ece`` and ``macro_auprc``.
+        ``(n_cells, n_labels)`` in the order of `labels`; rows sum to 1. A frame names its columns, and its cells if
+        it has an index of names; both are matched by name. Needed for ``ece`` and ``macro_auprc``.
     labels
         All labels, as in `scmoe.metrics.confusion_table`.
     n_train
@@ -110,6 +112,9 @@ def classification_scores(
     >>> scores.macro_f1, scores.worst_label, scores.absent
     (0.4, 'T', ('NK',))
     """
+    truth, predicted, probabilities = in_one_order(
+        {"truth": truth, "predicted": predicted, "probabilities": probabilities}
+    )
     names, true_code, predicted_code = as_codes(truth, predicted, labels)
     _, recall, f1 = class_scores(count_cells(len(names), true_code, predicted_code))
     worst = int(np.nanargmin(recall))
@@ -119,7 +124,6 @@ def classification_scores(
     tail, answered, right = group == "tail", predicted_code < len(names), true_code == predicted_code
     auprc, ece = NAN, dict.fromkeys(("all", *GROUPS), NAN)
     if probabilities is not None:
-        check_same_cells(truth, predicted, probabilities)
         auprc = _macro_auprc(true_code, checked_probabilities(probabilities, names, len(true_code)))
         confidence = confidence_of(probabilities, names, predicted_code)
         for name in ece:

@@ -5,8 +5,9 @@ import pandas as pd
 from numpy.typing import ArrayLike
 from scipy.optimize import linear_sum_assignment
 
+from scmoe._align import in_one_order
 from scmoe.arguments._checked import checks_arguments
-from scmoe.metrics._confusion import check_lengths
+from scmoe.metrics._confusion import cell_labels, check_lengths
 
 
 @checks_arguments
@@ -18,7 +19,8 @@ def matched_accuracy(truth: ArrayLike | pd.Series, predicted: ArrayLike | pd.Ser
     truth
         Label of every cell, ``(n_cells,)``.
     predicted
-        Cluster of every cell, ``(n_cells,)``; names need not be those of `truth`.
+        Cluster of every cell, ``(n_cells,)``; names need not be those of `truth`. If both are Series that name their
+        cells, these are matched by name.
 
     Returns
     -------
@@ -31,18 +33,16 @@ def matched_accuracy(truth: ArrayLike | pd.Series, predicted: ArrayLike | pd.Ser
     Raises
     ------
     ValueError
-        If there are no cells, the lengths differ, or a label is missing.
+        There are no cells, the lengths or the names of cells differ, or a label is missing.
 
     Examples
     --------
     >>> matched_accuracy(list("0001112222"), list("2200011111"))[0]
     0.8
     """
-    true, clusters = pd.Series(np.asarray(truth), name="truth"), pd.Series(np.asarray(predicted), name="predicted")
+    truth, predicted = in_one_order({"truth": truth, "predicted": predicted})
+    true, clusters = cell_labels(truth, "truth"), cell_labels(predicted, "predicted")
     check_lengths(true, clusters)
-    for labels in (true, clusters):
-        if labels.isna().any():
-            raise ValueError(f"{labels.name} has {labels.isna().sum()} missing labels; leave those cells out first.")
     confusion = pd.crosstab(true, clusters)
     rows, columns = linear_sum_assignment(confusion.to_numpy(), maximize=True)
     row_order = [*rows, *np.setdiff1d(np.arange(confusion.shape[0]), rows)]

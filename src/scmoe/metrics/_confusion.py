@@ -1,12 +1,14 @@
 """Cells by true and predicted label: checked once, for all scores of labels."""
 
 from collections.abc import Mapping, Sequence
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
+from scipy import sparse
 
+from scmoe._align import in_one_order
 from scmoe._keys import UNKNOWN_LABEL
 from scmoe.arguments._checked import checks_arguments
 from scmoe.datasets._categories import category_codes, category_names
@@ -26,7 +28,7 @@ def confusion_table(truth: Labels, predicted: Labels, *, labels: Sequence[str]) 
         True label of every cell, ``(n_cells,)``; each one of `labels`. Leave out cells without one.
     predicted
         Predicted label of every cell, ``(n_cells,)``; one of `labels`, or ``"Unknown"`` where a model declined to
-        name one.
+        name one. If both are Series that name their cells, these are matched by name.
     labels
         All labels, in the order wanted: those of training, and those that only the cells here have. They are never
         taken from the cells, so that scores of different methods and splits are of the same labels.
@@ -38,14 +40,15 @@ def confusion_table(truth: Labels, predicted: Labels, *, labels: Sequence[str]) 
     Raises
     ------
     ValueError
-        There are no cells, the lengths differ, a label is missing or none of `labels`, or a true label is
-        ``"Unknown"``.
+        There are no cells, the lengths or the names of cells differ, a label is missing or none of `labels`, or a
+        true label is ``"Unknown"``.
 
     Examples
     --------
     >>> confusion_table(["B", "B", "T"], ["B", "T", "T"], labels=["B", "T", "NK"]).to_numpy().tolist()
     [[1, 1, 0], [0, 1, 0], [0, 0, 0]]
     """
+    truth, predicted = in_one_order({"truth": truth, "predicted": predicted})
     names, true_code, predicted_code = as_codes(truth, predicted, labels)
     counts = count_cells(len(names), true_code, predicted_code)
     table = pd.DataFrame(counts, index=names, columns=[*names, UNKNOWN_LABEL])
@@ -54,7 +57,7 @@ def confusion_table(truth: Labels, predicted: Labels, *, labels: Sequence[str]) 
 
 
 def as_codes(truth: Labels, predicted: Labels, labels: Sequence[str]) -> tuple[list[str], Codes, Codes]:
-    """Labels as text, and the positions in them of each cell's true and predicted label.
+    """Labels as text, and the positions in them of each cell's true and predicted label, which are in one order.
 
     The code of a declined prediction is the number of labels.
     """
@@ -64,16 +67,13 @@ def as_codes(truth: Labels, predicted: Labels, labels: Sequence[str]) -> tuple[l
         raise ValueError(
             f"labels must list each label once, without {UNKNOWN_LABEL!r}; found {len(names)}: {listing or 'none'}."
         )
-    check_same_cells(truth, predicted)
-    true_labels, predicted_labels = (pd.Series(np.asarray(column, dtype=object)) for column in (truth, predicted))
+    true_labels, predicted_labels = cell_labels(truth, "truth"), cell_labels(predicted, "predicted")
     check_lengths(true_labels, predicted_labels)
     codes = []
     for argument, values, known in (
         ("truth", true_labels, names),
         ("predicted", predicted_labels, [*names, UNKNOWN_LABEL]),
     ):
-        if values.isna().any():
-            raise ValueError(f"{argument} lacks the label of {values.isna().sum()} cells; leave those cells out first.")
         indices = category_codes(category_names(values), known)
         if (indices < 0).any():
             name = category_names(values).iloc[int((indices < 0).argmax())]
@@ -95,24 +95,40 @@ def count_cells(n_labels: int, true_code: Codes, predicted_code: Codes) -> Codes
     return counts
 
 
+def cell_labels(values: Labels, argument: str) -> pd.Series:
+    """One entry a cell, of any type, by position; an error where one is missing."""
+    array = np.asarray(values, dtype=object)
+    if array.ndim != 1:
+        raise ValueError(f"{argument} must have one entry a cell; found the shape {array.shape}.")
+    labels = pd.Series(array, name=argument)
+    if labels.isna().any():
+        first = int(labels.isna().argmax())
+        cell = repr(values.index[first]) if isinstance(values, pd.Series) else f"number {first}"
+        raise ValueError(
+            f"{argument} has no entry for {labels.isna().sum()} of {len(labels)} cells, the first is {cell}; leave "
+            "those cells out first."
+        )
+    return labels
+
+
+def numbers(values: Any, argument: str) -> NDArray[np.float64]:
+    """Values of an array, sparse matrix or table as an array, NaN where pandas lacks one; an error if not numbers."""
+    try:
+        if isinstance(values, pd.Series | pd.DataFrame):
+            return values.to_numpy(np.float64, na_value=np.nan)
+        return np.asarray(values.toarray() if sparse.issparse(values) else values, dtype=np.float64)
+    except (TypeError, ValueError) as error:  # whatever NumPy says of text, or of rows of several lengths
+        raise ValueError(f"{argument} must hold numbers, in an array or a table; found others ({error}).") from error
+
+
 def check_lengths(truth: pd.Series, predicted: pd.Series) -> None:
     """Raise unless both have as many entries, and at least one."""
-    if len(truth) != len(predicted) or len(truth) == 0:
+    if len(truth) != len(predicted):
         raise ValueError(
             f"truth and predicted must list the same cells; found {len(truth)} and {len(predicted)} entries."
         )
-
-
-def check_same_cells(*tables: object) -> None:
-    """Raise if pandas objects name other cells, or the same in another order: all are read by position."""
-    indices = [table.index for table in tables if isinstance(table, pd.Series | pd.DataFrame)]
-    indices = [index for index in indices if not isinstance(index, pd.RangeIndex)]
-    for index in indices[1:]:
-        if not index.equals(indices[0]):
-            raise ValueError(
-                "truth, predicted and probabilities must list the same cells in the same order; their indices differ. "
-                "Bring one into the order of the other: predicted.loc[truth.index]."
-            )
+    if len(truth) == 0:
+        raise ValueError("truth and predicted must list at least one cell; found none.")
 
 
 def training_counts(n_train: Mapping[str, int] | pd.Series, names: Sequence[str]) -> pd.Series:
@@ -124,7 +140,9 @@ def training_counts(n_train: Mapping[str, int] | pd.Series, names: Sequence[str]
             f"{'nothing' if values.empty else f'values like {values.iloc[0]!r}'}."
         )
     counts = values.astype(np.float64)
-    counts.index = pd.Index(category_names(counts.index.to_series()))
+    counts.index = index_names(counts)
+    if not counts.index.is_unique:
+        raise ValueError(f"n_train names {counts.index[counts.index.duplicated()][0]!r} twice. Sum its cells first.")
     counts = counts.reindex(list(names))
     wrong = counts.index[~(np.isfinite(counts) & (counts >= 0))]
     if len(wrong):
@@ -133,3 +151,8 @@ def training_counts(n_train: Mapping[str, int] | pd.Series, names: Sequence[str]
             "label that training lacks has 0."
         )
     return counts
+
+
+def index_names(values: pd.Series) -> pd.Index:
+    """The labels that a Series is of, as text."""
+    return pd.Index(category_names(values.index.to_series()), dtype=object)

@@ -4,7 +4,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
+from scmoe._align import in_one_order
 from scmoe.arguments._checked import checks_arguments
+from scmoe.metrics._confusion import numbers
 
 
 @checks_arguments
@@ -19,7 +21,7 @@ def feature_scores(truth: ArrayLike | pd.DataFrame, prediction: ArrayLike | pd.D
     truth
         Observed values, ``(n_cells, n_features)``; a frame names the features. NaN entries are left out one by one.
     prediction
-        Predicted values of the same shape.
+        Predicted values of the same shape. Cells and features that both frames name are matched by name.
 
     Returns
     -------
@@ -30,17 +32,17 @@ def feature_scores(truth: ArrayLike | pd.DataFrame, prediction: ArrayLike | pd.D
     Raises
     ------
     ValueError
-        If the shapes differ or are not two-dimensional, or two frames list different features.
+        If the shapes differ or are not two-dimensional, or two frames are of different cells or features.
 
     Examples
     --------
     >>> feature_scores([[1.0], [2.0], [3.0]], [[1.0], [2.0], [4.0]])["rmse"].round(3).tolist()
     [0.577]
     """
+    for axis, entries in enumerate(("cells", "features")):
+        truth, prediction = in_one_order({"truth": truth, "prediction": prediction}, entries, axis=axis)
     features = truth.columns if isinstance(truth, pd.DataFrame) else None
-    if features is not None and isinstance(prediction, pd.DataFrame) and not features.equals(prediction.columns):
-        raise ValueError("truth and prediction list different features (or another order); reindex one by the other.")
-    y, p = np.asarray(truth, dtype=np.float64), np.asarray(prediction, dtype=np.float64)
+    y, p = numbers(truth, "truth"), numbers(prediction, "prediction")
     if y.shape != p.shape or y.ndim != 2:
         raise ValueError(
             f"truth and prediction must both be cells x features of one shape; found {y.shape} and {p.shape}."

@@ -8,7 +8,7 @@ import pandas as pd
 from scipy.stats import spearmanr
 
 from scmoe.arguments._checked import checks_arguments
-from scmoe.metrics._confusion import training_counts
+from scmoe.metrics._confusion import index_names, training_counts
 
 GROUPS = ("head", "middle", "tail")
 MIN_LABELS = 3
@@ -40,7 +40,7 @@ def frequency_groups(n_train: Mapping[str, int] | pd.Series) -> pd.Series:
     >>> frequency_groups({"B": 500, "T": 900, "pDC": 9}).to_dict()
     {'B': 'middle', 'T': 'head', 'pDC': 'tail'}
     """
-    counts = training_counts(n_train, [str(name) for name in pd.Series(n_train).index])
+    counts = training_counts(n_train, list(index_names(pd.Series(n_train))))
     ordered = np.sort(counts.to_numpy())
     low, high = ordered[math.ceil(len(counts) / 3) - 1], ordered[-max(len(counts) // 3, 1)]
     groups = np.where(counts <= low, "tail", np.where(counts >= high, "head", "middle"))
@@ -77,7 +77,7 @@ def recall_slope(recall: Mapping[str, float] | pd.Series, n_train: Mapping[str, 
     1.0
     """
     values = pd.Series(recall, dtype=np.float64)
-    counts = training_counts(n_train, [str(name) for name in values.index])
+    counts = training_counts(n_train, list(index_names(values)))
     finite = values.notna().to_numpy()
     x, y = counts.to_numpy()[finite], values.to_numpy()[finite]  # ranks of n are ranks of log n
     if finite.sum() < MIN_LABELS or np.ptp(x) == 0 or np.ptp(y) == 0:

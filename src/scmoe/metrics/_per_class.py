@@ -6,8 +6,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from scmoe._align import in_one_order
 from scmoe.arguments._checked import checks_arguments
-from scmoe.metrics._confusion import Labels, as_codes
+from scmoe.metrics._confusion import Labels, as_codes, cell_labels
 
 SCORES = ("precision", "recall", "f1")
 N_BOOT = 1000
@@ -35,8 +36,9 @@ def per_class_scores(
     truth, predicted, labels
         As in `scmoe.metrics.confusion_table`.
     groups
-        Donor of every cell, ``(n_cells,)``. Cells are then drawn within donors, so that the interval does not hold what
-        different shares of donors would do. It is for these donors; others may differ more.
+        Donor of every cell, ``(n_cells,)``, matched by name as `truth` and `predicted` are. Cells are then drawn within
+        donors, so that the interval does not hold what different shares of donors would do. It is for these donors;
+        others may differ more.
     n_boot
         Draws with replacement of as many cells as there are; 0: no intervals (NaN).
     level
@@ -66,14 +68,11 @@ def per_class_scores(
     >>> per_class_scores(["B", "B", "T"], ["B", "T", "T"], labels=["B", "T"])["f1"].round(3).tolist()
     [0.667, 0.667]
     """
+    truth, predicted, groups = in_one_order({"truth": truth, "predicted": predicted, "groups": groups})
     names, true_code, predicted_code = as_codes(truth, predicted, labels)
-    donor = np.zeros(len(true_code), dtype=int)
-    if groups is not None:
-        donor = pd.factorize(np.asarray(groups))[0]
-        if len(donor) != len(true_code) or (donor < 0).any():
-            raise ValueError(
-                f"groups must name a group for each of the {len(true_code)} cells; found {(donor >= 0).sum()}."
-            )
+    donor = np.zeros(len(true_code), dtype=int) if groups is None else pd.factorize(cell_labels(groups, "groups"))[0]
+    if len(donor) != len(true_code):
+        raise ValueError(f"groups must name a group for each of the {len(true_code)} cells; found {len(donor)}.")
     counts = np.zeros((donor.max() + 1, len(names), len(names) + 1), dtype=np.int64)
     np.add.at(counts, (donor, true_code, predicted_code), 1)
     total = counts.sum(axis=0)

@@ -1,12 +1,11 @@
 """The joint embedding, and the states of modalities."""
 
-from collections.abc import Sequence
-
 import numpy as np
 import torch
 from anndata import AnnData
 from mudata import MuData
 
+from scmoe._align import Indices
 from scmoe.arguments._checked import checks_arguments
 from scmoe.model._features import embedding, linear_embedding, to_numpy
 from scmoe.model._fitted import BATCH_SIZE, Chunk, Fitted, FittedModel, Part, nan_where_absent, query
@@ -18,7 +17,7 @@ from scmoe.model._labels import scaled_labels
 def get_latent_representation(
     self: FittedModel,
     adata: MuData | AnnData | None = None,
-    indices: Sequence[int] | None = None,
+    indices: Indices | None = None,
     batch_size: int = BATCH_SIZE,
     modality: str | None = None,
     *,

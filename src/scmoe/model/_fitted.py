@@ -11,6 +11,7 @@ from lightning.fabric.utilities import move_data_to_device
 from mudata import MuData
 from torch import Tensor
 
+from scmoe._align import Indices, positions_of
 from scmoe._check import missing_modality
 from scmoe._log import logger
 from scmoe.arguments._checked import checks_arguments
@@ -168,8 +169,9 @@ class FittedModel(BaseModel):
     """A model of which a trained network can be asked about cells.
 
     Its methods are functions in the files of their topics, which `scmoe.model.SCMOE` lists. In all of them `adata` is a
-    MuData or AnnData (None: the model's own), which stays unchanged; `indices` are positions of cells (None: all); n is
-    their number.
+    MuData or AnnData (None: the model's own), which stays unchanged. `indices` choose cells (None: all): positions, of
+    which negative ones count from the end; names; or a mask of True and False, which a Series brings into the order of
+    the cells by its index. A KeyError, IndexError or ValueError says which of them is no cell. n is their number.
     """
 
     module: Network
@@ -244,12 +246,10 @@ class Query(NamedTuple):
     """Positions in the data set."""
 
 
-def query(model: FittedModel, adata: MuData | AnnData | None, indices: Sequence[int] | None) -> Query:
+def query(model: FittedModel, adata: MuData | AnnData | None, indices: Indices | None) -> Query:
     """A trained model, the data set of the model's own data or another's, and the cells asked for."""
     fitted, dataset = model.fitted, model._dataset(adata)
-    cells = np.arange(len(dataset))
-    if indices is not None:
-        cells = cells[np.asarray(indices)] if len(indices) else cells[:0]
+    cells = np.arange(len(dataset)) if indices is None else positions_of(indices, dataset.obs_names)
     return Query(fitted, dataset, cells)
 
 

@@ -10,6 +10,7 @@ from anndata import AnnData
 from mudata import MuData
 from torch import Tensor
 
+from scmoe._align import Indices
 from scmoe.arguments._checked import checks_arguments
 from scmoe.datasets._categories import category_codes, category_names
 from scmoe.model._features import apply, as_batch, cross_scores, decoded, linear_inputs, to_numpy
@@ -24,7 +25,7 @@ def impute(
     source: str | Sequence[str],
     target: str,
     adata: MuData | AnnData | None = ...,
-    indices: Sequence[int] | None = ...,
+    indices: Indices | None = ...,
     batch_size: int = ...,
     *,
     part: Part = ...,
@@ -39,7 +40,7 @@ def impute(
     source: str | Sequence[str],
     target: str,
     adata: MuData | AnnData | None = ...,
-    indices: Sequence[int] | None = ...,
+    indices: Indices | None = ...,
     batch_size: int = ...,
     *,
     part: Part = ...,
@@ -55,7 +56,7 @@ def impute(
     source: str | Sequence[str],
     target: str,
     adata: MuData | AnnData | None = None,
-    indices: Sequence[int] | None = None,
+    indices: Indices | None = None,
     batch_size: int = BATCH_SIZE,
     *,
     part: Part = "mixture",
@@ -138,7 +139,7 @@ def get_normalized(
     self: FittedModel,
     modality: str,
     adata: MuData | AnnData | None = None,
-    indices: Sequence[int] | None = None,
+    indices: Indices | None = None,
     batch_size: int = BATCH_SIZE,
     *,
     transform_batch: str | Sequence[str] | None = None,
@@ -203,7 +204,7 @@ def mixture_weight(self: FittedModel, source: str | Sequence[str], target: str) 
 
 def direction(fitted: Fitted, source: str | Sequence[str], target: str) -> tuple[Subset, int]:
     """Positions of sources and target; an error if one cannot be predicted from the others."""
-    names = [source] if isinstance(source, str) else list(source)
+    names = [source] if isinstance(source, str) else list(dict.fromkeys(source))
     sources, t = sorted(fitted.position(name) for name in names), fitted.position(target)
     if not sources or t in sources:
         raise ValueError(

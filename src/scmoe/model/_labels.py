@@ -9,6 +9,7 @@ import torch
 from anndata import AnnData
 from mudata import MuData
 
+from scmoe._align import Indices
 from scmoe.arguments._checked import checks_arguments
 from scmoe.metrics._calibration import coverage_accuracy
 from scmoe.model._features import embedding, label_views, to_numpy
@@ -35,7 +36,7 @@ class Annotation(NamedTuple):
 def predict(
     self: FittedModel,
     adata: MuData | AnnData | None = None,
-    indices: Sequence[int] | None = None,
+    indices: Indices | None = None,
     soft: bool = False,
     batch_size: int = BATCH_SIZE,
 ) -> np.ndarray | pd.DataFrame:
@@ -76,7 +77,7 @@ def predict(
 def get_annotation(
     self: FittedModel,
     adata: MuData | AnnData | None = None,
-    indices: Sequence[int] | None = None,
+    indices: Indices | None = None,
     batch_size: int = BATCH_SIZE,
     *,
     coverage: float = 1.0,
@@ -114,7 +115,7 @@ def get_annotation(
 def get_unknown_score(
     self: FittedModel,
     adata: MuData | AnnData | None = None,
-    indices: Sequence[int] | None = None,
+    indices: Indices | None = None,
     batch_size: int = BATCH_SIZE,
 ) -> np.ndarray:
     """How unlike the labeled types cells are: the score of types that the model has never seen.
@@ -154,7 +155,7 @@ def get_unknown_score(
 def predict_clusters(
     self: FittedModel,
     adata: MuData | AnnData | None = None,
-    indices: Sequence[int] | None = None,
+    indices: Indices | None = None,
     soft: bool = False,
     batch_size: int = BATCH_SIZE,
 ) -> np.ndarray | pd.DataFrame:

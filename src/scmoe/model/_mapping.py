@@ -1,12 +1,11 @@
 """How well cells fit those that the model was trained on."""
 
-from collections.abc import Sequence
-
 import numpy as np
 import torch
 from anndata import AnnData
 from mudata import MuData
 
+from scmoe._align import Indices
 from scmoe.arguments._checked import checks_arguments
 from scmoe.model._features import program_scores, to_numpy
 from scmoe.model._fitted import BATCH_SIZE, Chunk, Fitted, FittedModel, query
@@ -17,7 +16,7 @@ from scmoe.model._fitted import BATCH_SIZE, Chunk, Fitted, FittedModel, query
 def get_mapping_score(
     self: FittedModel,
     adata: MuData | AnnData | None = None,
-    indices: Sequence[int] | None = None,
+    indices: Indices | None = None,
     batch_size: int = BATCH_SIZE,
 ) -> np.ndarray:
     """How well cells fit those that the model was trained on.

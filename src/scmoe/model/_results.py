@@ -1,6 +1,5 @@
 """All that a model says about cells, from one pass over them."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -8,6 +7,7 @@ import torch
 from anndata import AnnData
 from mudata import MuData
 
+from scmoe._align import Indices
 from scmoe.arguments._checked import checks_arguments
 from scmoe.model._embed import embedding_of, state_of
 from scmoe.model._fitted import BATCH_SIZE, FittedModel, query
@@ -57,7 +57,7 @@ class Results:
 def get_results(
     self: FittedModel,
     adata: MuData | AnnData | None = None,
-    indices: Sequence[int] | None = None,
+    indices: Indices | None = None,
     batch_size: int = BATCH_SIZE,
     *,
     coverage: float = 1.0,

@@ -14,6 +14,7 @@ from mudata import MuData
 from numpy.typing import NDArray
 from scipy.sparse import issparse
 
+from scmoe._align import mask_of
 from scmoe._check import layer_names
 from scmoe._keys import DEFAULT_KEY, Keys, column_name
 from scmoe.arguments._checked import checks_arguments
@@ -55,8 +56,8 @@ def imputed(
     layer
         Layer of the target with the observed values; default ``X``. It must be in the units of the prediction.
     cells
-        Cells to draw: a boolean mask over all cells or the name of a boolean column of ``mdata.obs``, for example the
-        cells held out of training.
+        Cells to draw: a boolean mask over all cells (a Series that names its cells is matched by name) or the name of a
+        boolean column of ``mdata.obs``, for example the cells held out of training.
     key
         The ``key_added`` of the results.
     ncols
@@ -77,7 +78,7 @@ def imputed(
     ValueError
         If no feature is given, or no cell can be drawn.
     """
-    names = [features] if isinstance(features, str) else list(features)
+    names = [features] if isinstance(features, str) else list(dict.fromkeys(features))
     sources = source if isinstance(source, str) else "+".join(source)
     observed, predicted = matched_values(mdata, sources, target, names, layer, cells, key)
     n_rows, n_columns = grid_shape(len(names), ncols)
@@ -175,9 +176,4 @@ def _mask(mdata: MuData, cells: str | NDArray[np.bool_] | pd.Series | None) -> N
         if cells not in mdata.obs:
             raise KeyError(f"mdata.obs has no column {cells!r}; it has {', '.join(mdata.obs.columns)}.")
         cells = cast(pd.Series, mdata.obs[cells])
-    mask = np.asarray(cells)
-    if mask.shape != (mdata.n_obs,) or mask.dtype != bool:
-        raise ValueError(
-            f"cells must be one boolean for each of the {mdata.n_obs} cells; found {mask.dtype} {mask.shape}."
-        )
-    return mask
+    return mask_of(cells, mdata.obs_names, "cells")

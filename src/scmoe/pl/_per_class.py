@@ -97,7 +97,7 @@ def _check_tables(by_method: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
             raise ValueError(
                 f"Expected tables of scmoe.metrics.per_class_scores; found columns {', '.join(map(str, table))}."
             )
-        if not table["support"].equals(first["support"]):
+        if not table["support"].reindex(first.index).equals(first["support"]) or len(table) != len(first):
             raise ValueError(f"The tables must be of the same labels and cells; {name!r} has others than the first.")
     if not (first["support"] > 0).any():
         raise ValueError("No label has a cell; there is nothing to draw.")

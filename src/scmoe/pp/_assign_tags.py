@@ -110,7 +110,7 @@ def _tags_of(modality: str, adata: AnnData, features: Sequence[str] | None) -> t
     if features is not None:
         if unknown := [name for name in features if name not in names]:
             raise KeyError(f"mdata[{modality!r}] has no feature {unknown[0]!r}; found {', '.join(names[:5])}, ...")
-        chosen, is_guide = list(features), kind == "guides"
+        chosen, is_guide = list(dict.fromkeys(features)), kind == "guides"
     elif kind in TAG_KINDS:
         chosen, is_guide = list(names), kind == "guides"
     else:

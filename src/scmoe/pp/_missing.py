@@ -9,6 +9,7 @@ import pandas as pd
 from anndata import AnnData
 from scipy import sparse
 
+from scmoe._align import in_order_of
 from scmoe._check import Matrix
 from scmoe._keys import PANEL
 from scmoe.datasets._categories import category_names
@@ -155,12 +156,10 @@ def _n_missing(panels: Panels) -> int:
 def panels_of_mask(mask: Any, name: str, cells: pd.Index, features: pd.Index) -> Panels:
     """The panels of a user's mask (n, D) of values that were not measured."""
     if isinstance(mask, pd.DataFrame):
-        if foreign := [*set(mask.index) ^ set(cells), *set(mask.columns) ^ set(features)]:
-            raise ValueError(
-                f"missing[{name!r}] must have the cells and the features of mdata[{name!r}] as rows and columns; "
-                f"{foreign[0]!r} is in one of them only."
-            )
-        mask = mask.loc[cells, features].to_numpy()
+        for axis, (known, entries) in enumerate(((cells, "cells"), (features, "features"))):
+            mask = in_order_of(mask, known, f"missing[{name!r}]", entries, axis=axis)
+        is_mask = all(map(pd.api.types.is_bool_dtype, mask.dtypes)) and not mask.isna().any(axis=None)
+        mask = mask.to_numpy(bool) if is_mask else mask.to_numpy()
     mask = mask.toarray() if sparse.issparse(mask) else np.asarray(mask)
     if mask.shape != (len(cells), len(features)) or mask.dtype != bool:
         raise ValueError(

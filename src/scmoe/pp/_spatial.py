@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 
 import numpy as np
+import pandas as pd
 from mudata import MuData
 from numpy.typing import NDArray
 from scipy import sparse
@@ -28,7 +29,9 @@ def coordinates_of(mdata: MuData, modality: str, spatial_key: str) -> NDArray[np
             f"{', '.join(keys) or 'none'}. Name theirs in spatial_key=."
         )
     place = f"mdata[{modality!r}].obsm[{spatial_key!r}]" if own else f"mdata.obsm[{spatial_key!r}]"
-    matrix = np.asarray(adata.obsm[spatial_key] if own else mdata.obsm[spatial_key])
+    values = (adata if own else mdata).obsm[spatial_key]
+    is_numbers = isinstance(values, pd.DataFrame) and all(map(pd.api.types.is_numeric_dtype, values.dtypes))
+    matrix = values.to_numpy(np.float64, na_value=np.nan) if is_numbers else np.asarray(values)
     if matrix.ndim != 2 or matrix.shape[1] not in (2, 3) or matrix.dtype.kind not in "iuf":
         raise ValueError(
             f"{place} must hold numbers in 2 or 3 columns; found {matrix.dtype} of shape {matrix.shape}. Keep the "

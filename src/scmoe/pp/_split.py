@@ -111,6 +111,8 @@ def split(
 
 
 def _check_fractions(fractions: Sequence[float]) -> NDArray[np.float64]:
+    if isinstance(fractions, pd.Series):
+        raise TypeError(f"fractions must be a list, of {', '.join(PARTS)}, such as {FRACTIONS}; found a Series.")
     shares = np.asarray(fractions, dtype=np.float64)
     if shares.shape != (3,) or not (shares >= 0).all() or abs(shares.sum() - 1) > 1e-6 or shares[0] == 0:
         raise ValueError(

@@ -1,11 +1,10 @@
 """`ablation`: write what is lost when a modality is taken away."""
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Literal
 
-import numpy as np
 from mudata import MuData
 
+from scmoe._align import Indices, positions_of
 from scmoe._keys import ABLATION, DEFAULT_KEY
 from scmoe.arguments._checked import checks_arguments
 from scmoe.datasets._anndata import takes_anndata
@@ -24,7 +23,7 @@ def ablation(
     *,
     groupby: str | None = None,
     how: Literal["hide", "permute"] = "hide",
-    indices: Sequence[int] | None = None,
+    indices: Indices | None = None,
     seed: int = 0,
     key_added: str = DEFAULT_KEY,
 ) -> None:
@@ -42,9 +41,9 @@ def ablation(
         ``"hide"``: the modality is absent; ``"permute"``: cells of a batch exchange it, see
         `scmoe.model.SCMOE.get_ablation`.
     indices
-        Positions of the cells to look at. None: the model's test cells, if it has any and `mdata` is the MuData object
-        that it was trained on or loaded with; else all cells. The model learned from its training cells, and the labels
-        from validation cells too, so that losses of these are too small: keep test cells with
+        The cells to look at: positions, names, or a mask. None: the model's test cells, if it has any and `mdata` is
+        the MuData object that it was trained on or loaded with; else all cells. The model learned from its training
+        cells, and the labels from validation cells too, so that losses of these are too small: keep test cells with
         ``train_kwargs={"validation_size": ...}``.
     seed
         Of the permutation.
@@ -75,6 +74,6 @@ def ablation(
     elif indices is None:
         cells, indices = "all", range(mdata.n_obs)
     result = model.get_ablation(mdata, indices, how=how, seed=seed)
-    groups = None if groups is None else groups.iloc[np.asarray(indices)]
+    groups = None if groups is None else groups.iloc[positions_of(indices, mdata.obs_names)]
     table = ablation_table(result.loss, result.loss_hidden, model.modalities, result.outcomes, groups)
     write_uns(mdata, key_added, **{ABLATION: table.assign(how=how, cells=cells)})

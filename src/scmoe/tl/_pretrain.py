@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from anndata import AnnData
 
+from scmoe._check import check_tables
 from scmoe._keys import HISTORY, PARAMS, PRETRAIN_KEY, Keys
 from scmoe.arguments._checked import checks_arguments
 from scmoe.io._storable import warn_of_unstorable
@@ -80,6 +81,7 @@ def pretrain(
     check_settings(pretrain, model_kwargs, train_kwargs or {}, XTRIMOGENE, GeneConfig, PretrainConfig)
     keys = Keys(name=key_added)
     if isinstance(adata, AnnData):  # anything else is refused at setup
+        check_tables(adata)
         warn_of_unstorable(adata)
     with uns_kept_on_error(adata):
         XTRIMOGENE.setup_anndata(adata, layer=layer, values=values, vocabulary=vocabulary, column=column)

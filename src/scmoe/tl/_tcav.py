@@ -10,6 +10,7 @@ from mudata import MuData
 from numpy.typing import NDArray
 from tqdm.auto import tqdm
 
+from scmoe._align import mask_of
 from scmoe._keys import DEFAULT_KEY, TCAV
 from scmoe._log import logger
 from scmoe.arguments._checked import checks_arguments
@@ -86,7 +87,8 @@ def tcav(
         least, without the cells of the target. Where these belong to a rival label, the target may fall along the way
         to them.
     cells
-        Name -> boolean mask over all cells, or boolean column of ``mdata.obs``: these cells against all others.
+        Name -> boolean mask over all cells, or boolean column of ``mdata.obs``: these cells against all others. A
+        Series that names its cells is matched by name.
     missing_rate
         A modality with raw counts. Bands of its genes by their share of zeros (0-20 %, ... 80-100 %) are concepts, made
         like those of modalities: a band against as many genes of the other bands.
@@ -133,7 +135,7 @@ def tcav(
     indices = sample_cells(mdata, seed)
     with quiet_mudata():
         sample = mdata if len(indices) == mdata.n_obs else mdata[indices].copy()
-    masks = {name: mask_of(mdata, name, value)[indices] for name, value in (cells or {}).items()}
+    masks = {name: concept_mask(mdata, name, value)[indices] for name, value in (cells or {}).items()}
     concepts: list[Concept | RaisedConcept] = list(modality_concepts(sample, model.setup) if modalities else ())
     concepts += marker_concepts(sample, model.setup, markers or {}, seed)
     concepts += [MaskConcept(name=name, kind="cells", mask=mask) for name, mask in masks.items()]
@@ -181,7 +183,7 @@ def sample_cells(mdata: MuData, seed: int) -> NDArray[np.intp]:
     return np.sort(np.random.default_rng(seed).permutation(mdata.n_obs)[:MAX_CELLS])
 
 
-def mask_of(mdata: MuData, name: str, value: NDArray[np.bool_] | pd.Series | str) -> Mask:
+def concept_mask(mdata: MuData, name: str, value: NDArray[np.bool_] | pd.Series | str) -> Mask:
     """A mask over all cells, as given or from ``mdata.obs``."""
     if isinstance(value, str):
         if value not in mdata.obs:
@@ -189,15 +191,7 @@ def mask_of(mdata: MuData, name: str, value: NDArray[np.bool_] | pd.Series | str
                 f"cells[{name!r}] names no column of mdata.obs: {value!r}{nearest(value, list(map(str, mdata.obs)))}"
             )
         value = mdata.obs[value]
-    elif isinstance(value, pd.Series):
-        value = value.reindex(mdata.obs_names)
-    mask = np.asarray(value)
-    if mask.shape != (mdata.n_obs,) or mask.dtype != bool:
-        raise ValueError(
-            f"cells[{name!r}] must say True or False for each of the {mdata.n_obs} cells; found {mask.dtype} of the "
-            f"shape {mask.shape}. Compare the column with a value, such as mdata.obs['donor'] == 'donor1'."
-        )
-    return mask
+    return mask_of(value, mdata.obs_names, f"cells[{name!r}]")
 
 
 def check_tests(concepts: Sequence[Concept | RaisedConcept], n_each: int, n_permutations: int, n_matched: int) -> None:

@@ -6,7 +6,7 @@ import numpy as np
 from anndata import AnnData
 from scipy import sparse
 
-from scmoe._check import Matrix, check_array, check_counts, layer_names
+from scmoe._check import Matrix, check_array, check_counts, check_tables, layer_names
 from scmoe._log import logger
 from scmoe.arguments._checked import checks_arguments
 from scmoe.tokens._names import gene_names, some
@@ -147,11 +147,12 @@ def read_counts(adata: AnnData, layer: str | None = None, values: Values = "coun
 
 
 def check_anndata(adata: object) -> None:
-    """Raise a TypeError if this is not an AnnData."""
+    """Raise if this is not an AnnData that can be read."""
     if not isinstance(adata, AnnData):
         raise TypeError(
             f'Expected an AnnData, found {type(adata).__name__}. Of a MuData, pass one modality: mdata["rna"].'
         )
+    check_tables(adata)
 
 
 def _check_positive(matrix: Matrix, where: str) -> None:

@@ -195,3 +195,15 @@ def test_agrees_with_captum(tmp_path):
         assert float(found["magnitude"][0]) == pytest.approx(ours["derivative"] * length, rel=1e-4)
         shares.append(ours["score"])
     assert any(0 < share < 1 for share in shares)
+
+
+def test_columns_of_tables_are_matched_by_name(planted):
+    positives, pool, aims = planted
+    names = [f"f{i}" for i in range(F)]
+    tables = {name: pd.DataFrame(values, columns=names)[names[::-1]] for name, values in aims.items()}
+    settings = {"n_random": 3, "n_permutations": 9}
+    found = concept_test(pd.DataFrame(positives, columns=names), pool, tables, **settings)
+    pd.testing.assert_frame_equal(found, concept_test(*planted, **settings))
+    other = tables | {"up": tables["up"].rename(columns={"f0": "g0"})}
+    with pytest.raises(ValueError, match=r"same features; 'g0' of gradients\['up'\] is not in positives"):
+        concept_test(pd.DataFrame(positives, columns=names), pool, other, **settings)

@@ -74,3 +74,10 @@ def test_soft_and_hard_must_match(shares):
         usage_table(soft, {"rna": hard["rna"]})
     with pytest.raises(ValueError, match="Modality 'adt'"):
         usage_table(soft, {"rna": hard["rna"], "adt": hard["adt"][:, :1]})
+
+
+@pytest.mark.parametrize(
+    "container", [list, np.array, pd.Categorical, lambda groups: groups.set_axis(list("abcdefghijkl"))]
+)
+def test_groups_go_by_position_for_arrays_name_no_cells(shares, groups, container):
+    pd.testing.assert_frame_equal(usage_table(*shares, container(groups)), usage_table(*shares, groups))

@@ -128,6 +128,11 @@ def find_modality(mdata: MuData, setup: Setup, name: str, genes: Sequence[str]) 
     """The modality that has the genes."""
     if isinstance(genes, str) or not len(genes):
         raise ValueError(f"Gene set {name!r} must be a list of at least one gene; found {genes!r}.")
+    if wrong := [gene for gene in genes if not isinstance(gene, str)]:
+        raise ValueError(
+            f"Gene set {name!r} must list names of genes; found {wrong[0]!r} among {len(genes)} entries. A column of a "
+            "table that is shorter than others ends in such: table[column].dropna()."
+        )
     candidates = [modality for modality in setup.modalities if modality in mdata.mod]
     names = {m: names_in_model(setup.feature_names[m], mdata.mod[m]) for m in candidates}
     modality = max(candidates, key=lambda m: int(names[m].isin(genes).sum()))

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from scipy.linalg import solve
 from scipy.stats import binomtest, ttest_ind
 
+from scmoe._align import in_one_order
 from scmoe.arguments._checked import checks_arguments
 from scmoe.explain._permutation import permutation_p
 from scmoe.explain.concepts._cav import INVERSE_PENALTY, Array, fit_rotation, held_out_accuracy, normal, unit
@@ -75,7 +76,8 @@ def concept_test(
         have the size of the concept, or half of the pool's where that is less, and are disjoint if the pool is large
         enough.
     gradients
-        Of each target, its gradient with respect to the layer in some of its cells, (n_k, F).
+        Of each target, its gradient with respect to the layer in some of its cells, (n_k, F). Where these and the
+        activations are frames, their columns are matched by name.
     n_random
         Random sets.
     n_permutations
@@ -118,6 +120,9 @@ def concept_test(
     another. It takes scores that share cells for independent and is far too small at times: given for comparison, not
     for decisions. It is 1 where it is not defined.
     """
+    sets = {"positives": positives, "pool": pool, **{f"gradients[{name!r}]": each for name, each in gradients.items()}}
+    positives, pool, *arrays = map(np.asarray, in_one_order(sets, "features", axis=1))
+    gradients = dict(zip(gradients, arrays, strict=True))
     result = run_test(positives, pool, gradients, n_random=n_random, n_permutations=n_permutations, seed=seed)
     return result.table
 

@@ -1,7 +1,6 @@
 """What a modality is worth to a trained model: its losses with the modality and without."""
 
 import copy
-from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -9,6 +8,7 @@ import torch
 from anndata import AnnData
 from mudata import MuData
 
+from scmoe._align import Indices
 from scmoe.arguments._checked import checks_arguments
 from scmoe.data._dataset import MosaicDataset
 from scmoe.model._features import cross_scores
@@ -38,7 +38,7 @@ class Ablated(NamedTuple):
 def get_ablation(
     self: FittedModel,
     adata: MuData | AnnData | None = None,
-    indices: Sequence[int] | None = None,
+    indices: Indices | None = None,
     batch_size: int = BATCH_SIZE,
     *,
     how: Literal["hide", "permute"] = "hide",

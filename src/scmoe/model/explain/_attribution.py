@@ -9,6 +9,7 @@ from anndata import AnnData
 from mudata import MuData
 from torch import Tensor
 
+from scmoe._align import Indices
 from scmoe.arguments._checked import checks_arguments
 from scmoe.data._dataset import MosaicDataset
 from scmoe.model._features import to_numpy
@@ -53,7 +54,7 @@ def get_attributions(
     self: FittedModel,
     target: Target,
     adata: MuData | AnnData | None = None,
-    indices: Sequence[int] | None = None,
+    indices: Indices | None = None,
     *,
     method: Method = "integrated_gradients",
     n_steps: int = N_STEPS,
@@ -112,7 +113,7 @@ def get_mean_attributions(
     self: FittedModel,
     target: Target,
     adata: MuData | AnnData | None = None,
-    indices: Sequence[int] | None = None,
+    indices: Indices | None = None,
     *,
     method: Method = "integrated_gradients",
     n_steps: int = N_STEPS,

@@ -1,7 +1,7 @@
 """Whether modalities, or tasks, pull the experts that they share in different directions."""
 
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from itertools import chain, count, islice
 from typing import Any
 
@@ -10,6 +10,7 @@ from anndata import AnnData
 from mudata import MuData
 from tqdm.auto import tqdm
 
+from scmoe._align import Indices
 from scmoe.arguments._checked import checks_arguments
 from scmoe.data._datamodule import EpochBatches, GraphDataset
 from scmoe.data._dataset import Batch, MosaicDataset
@@ -31,7 +32,7 @@ BAR_SECONDS = 10
 def get_gradient_conflict(
     self: FittedModel,
     adata: MuData | AnnData | None = None,
-    indices: Sequence[int] | None = None,
+    indices: Indices | None = None,
     definition: Definition = "target",
     n_batches: int = 50,
     batch_size: int = 128,

@@ -3,11 +3,13 @@
 from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
+import pandas as pd
 import torch
 from anndata import AnnData
 from mudata import MuData
 from torch import Tensor
 
+from scmoe._align import Indices, in_order_of
 from scmoe.arguments._checked import checks_arguments
 from scmoe.model._features import to_numpy
 from scmoe.model._fitted import FittedModel, Reading, query
@@ -25,9 +27,9 @@ ATTRIBUTION_SHARE = 0.5
 def get_deletion(
     self: FittedModel,
     target: Target,
-    slopes: Mapping[str, np.ndarray],
+    slopes: Mapping[str, np.ndarray | pd.Series],
     adata: MuData | AnnData | None = None,
-    indices: Sequence[int] | None = None,
+    indices: Indices | None = None,
     *,
     method: Method = "integrated_gradients",
     n_steps: int = N_STEPS,
@@ -40,8 +42,8 @@ def get_deletion(
     target
         As in `get_attributions`.
     slopes
-        Of each modality (features,): the baseline ranks a cell's features by slope times standardized value, such as
-        the correlation of a feature with what is explained.
+        Of each modality (features,), or a Series that names them: the baseline ranks a cell's features by slope times
+        standardized value, such as the correlation of a feature with what is explained.
     adata, indices, method, n_steps, max_memory
         As in `get_attributions`.
 
@@ -50,23 +52,41 @@ def get_deletion(
     numpy.ndarray
         (n, 3, shares) float32: the target's value when a share of the features (`SHARES`) is gone, ranked in each
         cell by attribution, by the baseline, and at random.
+
+    Raises
+    ------
+    KeyError
+        `slopes` lack a modality.
+    ValueError
+        They do not fit its features.
     """
     fitted, dataset, cells = query(self, adata, indices)
+    slopes = {name: slopes_of(slopes, name, features) for name, features in fitted.feature_names.items()}
     out = np.empty((len(cells), len(RANKINGS), len(SHARES)), np.float32)
     generator = torch.Generator().manual_seed(fitted.seed)
     for reading, found in attribute(fitted, target, dataset, cells, method, n_steps, ATTRIBUTION_SHARE * max_memory):
         scores = [
             found,
-            [
-                x * torch.from_numpy(np.asarray(slopes[name])).to(x)
-                for name, x in zip(fitted.modalities, reading.z, strict=True)
-            ],
+            [x * torch.from_numpy(slopes[name]).to(x) for name, x in zip(fitted.modalities, reading.z, strict=True)],
             [torch.rand(x.shape, generator=generator).to(x) for x in reading.z],
         ]
         for i, ranked in enumerate(scores):
             for j, kept in enumerate(without_top(ranked, reading, SHARES)):
                 out[reading.rows, i, j] = to_numpy(target_value(fitted, target, reading._replace(z=kept)))
     return out
+
+
+def slopes_of(slopes: Mapping[str, np.ndarray | pd.Series], modality: str, features: Sequence[str]) -> np.ndarray:
+    """Slopes of a modality's features, in the model's order."""
+    if modality not in slopes:
+        raise KeyError(f"slopes must have the features of every modality; {modality!r} is not there.")
+    values = in_order_of(slopes[modality], pd.Index(features), f"slopes[{modality!r}]", "features")
+    values = np.array(values, np.float64)  # a copy: pandas lends arrays that torch must not write to
+    if values.shape != (len(features),):
+        raise ValueError(
+            f"slopes[{modality!r}] must have a number for each of the {len(features)} features; found {values.shape}."
+        )
+    return values
 
 
 def without_top(scores: Sequence[Tensor], reading: Reading, shares: Sequence[float]) -> Iterator[list[Tensor]]:

@@ -4,11 +4,13 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 import numpy as np
+import pandas as pd
 import torch
 from anndata import AnnData
 from mudata import MuData
 from torch import Tensor
 
+from scmoe._align import Indices, in_order_of
 from scmoe.arguments._checked import checks_arguments
 from scmoe.data._presence import Presence
 from scmoe.model._features import to_numpy
@@ -38,7 +40,7 @@ def get_activations(
     self: FittedModel,
     layer: str,
     adata: MuData | AnnData | None = None,
-    indices: Sequence[int] | None = None,
+    indices: Indices | None = None,
     batch_size: int = BATCH_SIZE,
 ) -> np.ndarray:
     """What a layer holds.
@@ -76,9 +78,9 @@ def get_directions(
     self: FittedModel,
     layer: str,
     modality: str,
-    shifts: np.ndarray,
+    shifts: np.ndarray | pd.DataFrame,
     adata: MuData | AnnData | None = None,
-    indices: Sequence[int] | None = None,
+    indices: Indices | None = None,
     batch_size: int = BATCH_SIZE,
 ) -> np.ndarray:
     """Where the activations of a layer go when features of a modality are shifted.
@@ -90,7 +92,8 @@ def get_directions(
     modality
         Its name.
     shifts
-        (S, features): what is added to the standardized features of all cells, one shift at a time.
+        (S, features): what is added to the standardized features of all cells, one shift at a time. A frame names the
+        features.
     adata, indices
         Which cells.
     batch_size
@@ -110,6 +113,7 @@ def get_directions(
     """
     check_layer(self.config, layer)
     v, n_features = self.fitted.position(modality), len(self.feature_names[modality])
+    shifts = in_order_of(shifts, pd.Index(self.feature_names[modality]), "shifts", "features", axis=1)
     if np.ndim(shifts) != 2 or shifts.shape[1] != n_features:
         raise ValueError(f"shifts must be any number x {n_features} features; found the shape {np.shape(shifts)}.")
     fitted, dataset, cells = query(self, adata, indices)
@@ -120,7 +124,7 @@ def get_directions(
     for reading in fitted.read(dataset, cells, batch_size, None):
         z, before = reading.z, activations(fitted, layer, reading).sum(0)
         moved = []
-        for shift in torch.from_numpy(np.asarray(shifts, np.float32)):
+        for shift in torch.from_numpy(np.array(shifts, np.float32)):
             shifted = [x + shift.to(x) if u == v else x for u, x in enumerate(z)]
             moved.append(activations(fitted, layer, reading._replace(z=shifted)).sum(0) - before)
         total = total + torch.stack(moved)
@@ -134,7 +138,7 @@ def get_gradients(
     target: Target,
     layer: str,
     adata: MuData | AnnData | None = None,
-    indices: Sequence[int] | None = None,
+    indices: Indices | None = None,
     batch_size: int = BATCH_SIZE,
 ) -> np.ndarray:
     """How a target changes with what a layer holds.

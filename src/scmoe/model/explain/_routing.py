@@ -9,6 +9,7 @@ from anndata import AnnData
 from mudata import MuData
 from torch import Tensor
 
+from scmoe._align import Indices
 from scmoe.arguments._checked import checks_arguments
 from scmoe.model._fitted import BATCH_SIZE, FittedModel, nan_where_absent, query
 
@@ -20,7 +21,7 @@ from scmoe.model._fitted import BATCH_SIZE, FittedModel, nan_where_absent, query
 def get_router_activations(
     self: FittedModel,
     adata: MuData | AnnData | None = None,
-    indices: Sequence[int] | None = None,
+    indices: Indices | None = None,
     kind: Literal["soft", "hard"] = "soft",
     batch_size: int = BATCH_SIZE,
 ) -> dict[str, np.ndarray]:
@@ -60,7 +61,7 @@ def get_router_activations(
 def get_attention(
     self: FittedModel,
     adata: MuData | AnnData | None = None,
-    indices: Sequence[int] | None = None,
+    indices: Indices | None = None,
     batch_size: int = BATCH_SIZE,
     *,
     kind: Literal["mean", "heads", "rollout"] = "mean",

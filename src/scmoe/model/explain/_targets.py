@@ -12,6 +12,7 @@ from anndata import AnnData
 from mudata import MuData
 from torch import Tensor
 
+from scmoe._align import in_order_of
 from scmoe.arguments._checked import checks_arguments
 from scmoe.data._dataset import MosaicDataset
 from scmoe.model._embed import embedding_of
@@ -93,7 +94,7 @@ def group_targets(self: FittedModel, groups: pd.Series, adata: MuData | AnnData 
     Parameters
     ----------
     groups
-        Group of every cell; cells without one are not looked at.
+        Group of every cell; cells without one are not looked at. A Series that names its cells is matched by name.
     adata
         The cells; None: those of the training.
 
@@ -108,8 +109,10 @@ def group_targets(self: FittedModel, groups: pd.Series, adata: MuData | AnnData 
         `groups` does not fit the cells, or fewer than two groups have ten cells.
     """
     fitted, dataset, cells = query(self, adata, None)
-    if len(groups) != len(cells):
-        raise ValueError(f"groups must name one group a cell; found {len(groups)} entries for {len(cells)} cells.")
+    groups = in_order_of(groups, dataset.obs_names, "groups")
+    if np.shape(groups) != (len(cells),):
+        raise ValueError(f"groups must name one group a cell; found {np.shape(groups)} for {len(cells)} cells.")
+    groups = pd.Series(groups)
     names = groups.astype("object").where(groups.notna(), None)
     sizes = names.astype("str").where(names.notna()).value_counts()
     kept = sorted(sizes.index[sizes >= MIN_GROUP])

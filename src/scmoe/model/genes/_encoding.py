@@ -1,6 +1,6 @@
 """How the gene model reads cells: batched by length, without gradients."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -8,6 +8,7 @@ import pandas as pd
 from anndata import AnnData
 from lightning.fabric.utilities import move_data_to_device
 
+from scmoe._align import Indices, Positions, positions_of
 from scmoe._log import logger
 from scmoe.data.genes._batches import in_order
 from scmoe.data.genes._dataset import DEFAULT_DEPTH, Draw, GeneBatch, GeneDataset
@@ -40,8 +41,9 @@ class GeneModel(BaseModel):
     """A gene network with what was fitted to it.
 
     Its methods are functions in the files of their topics, which `scmoe.model.XTRIMOGENE` lists. In all of them `adata`
-    is an AnnData (None: the model's own), which stays unchanged; `indices` are positions of cells (None: all); n is
-    their number.
+    is an AnnData (None: the model's own), which stays unchanged. `indices` choose cells (None: all): positions, of
+    which negative ones count from the end; names; or a mask of True and False, which a Series brings into the order of
+    the cells by its index. A KeyError, IndexError or ValueError says which of them is no cell. n is their number.
     """
 
     module: GeneNetwork
@@ -67,13 +69,17 @@ class GeneModel(BaseModel):
         return list(self.setup.names)
 
 
-def read_cells(model: GeneModel, adata: AnnData | None) -> Cells:
-    """The model's own data or a query's; nothing is written to either."""
-    if adata is None:
-        adata = model.adata
+def own_or_query(model: GeneModel, adata: AnnData | None) -> AnnData:
+    """The model's own data, or those of a query."""
+    adata = model.adata if adata is None else adata
     if adata is None:
         raise ValueError("This model was loaded without data. Pass the AnnData: adata=adata.")
-    cells = model.setup.read(adata)
+    return adata
+
+
+def read_cells(model: GeneModel, adata: AnnData | None) -> Cells:
+    """The cells of `own_or_query`; nothing is written to it."""
+    cells = model.setup.read(own_or_query(model, adata))
     limit = getattr(model.tokenizer, "limit", None)
     if limit is not None and (n_longer := int((np.diff(cells.counts.indptr) > limit).sum())):
         logger.warning(
@@ -89,19 +95,22 @@ def check_trained(model: GeneModel) -> None:
         raise RuntimeError("This model is not trained yet. Call model.train() first.")
 
 
-def select_cells(model: GeneModel, adata: AnnData | None, indices: Sequence[int] | None) -> Cells:
+def select_cells(model: GeneModel, adata: AnnData | None, indices: Indices | None) -> Cells:
     """The cells asked for."""
     check_trained(model)
     cells = read_cells(model, adata)
-    if indices is None:
-        return cells
-    return rows_of(cells, positions(indices, len(cells.totals)))
+    return cells if indices is None else rows_of(cells, chosen_rows(model, adata, indices))
 
 
-def cell_names(model: GeneModel, adata: AnnData | None, indices: Sequence[int] | None) -> pd.Index:
+def cell_names(model: GeneModel, adata: AnnData | None, indices: Indices | None) -> pd.Index:
     """Names of the cells asked for."""
-    names = (model.adata if adata is None else adata).obs_names
-    return names if indices is None else names[positions(indices, len(names))]
+    return own_or_query(model, adata).obs_names[chosen_rows(model, adata, indices)]
+
+
+def chosen_rows(model: GeneModel, adata: AnnData | None, indices: Indices | None) -> Positions:
+    """Positions of the cells asked for."""
+    names = own_or_query(model, adata).obs_names
+    return np.arange(len(names)) if indices is None else positions_of(indices, names)
 
 
 def encode(model: GeneModel, cells: Cells, batch_size: int, depth: str | None = None) -> Iterator[GeneChunk]:
@@ -114,11 +123,6 @@ def encode(model: GeneModel, cells: Cells, batch_size: int, depth: str | None = 
         for rows in in_order(dataset.n_expressed, batch_size):
             batch = move_data_to_device(dataset[Draw(rows, None)], network.device)
             yield GeneChunk(rows, batch, network.encode(batch.gene, batch.value, batch.seen))
-
-
-def positions(indices: Sequence[int], n_cells: int) -> np.ndarray:
-    """Positions of cells, which may be given as booleans or from the end."""
-    return np.arange(n_cells)[np.asarray(indices)] if len(indices) else np.zeros(0, int)
 
 
 def rows_of(cells: Cells, indices: np.ndarray) -> Cells:

@@ -1,7 +1,7 @@
 """Fine-tuning a pretrained gene model for labels."""
 
 import copy
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, TypeVar
 
@@ -10,6 +10,7 @@ import pandas as pd
 import torch
 from anndata import AnnData
 
+from scmoe._align import Indices, Positions
 from scmoe._keys import UNKNOWN_LABEL
 from scmoe.arguments._checked import checks_arguments
 from scmoe.data._datamodule import split_cells
@@ -25,7 +26,16 @@ from scmoe.losses._class_balance import (
 )
 from scmoe.model._copies import check_balanced_once, check_parts
 from scmoe.model._settings import check_trainer, training_config
-from scmoe.model.genes._encoding import BATCH_SIZE, GeneModel, cell_names, encode, positions, rows_of, select_cells
+from scmoe.model.genes._encoding import (
+    BATCH_SIZE,
+    GeneModel,
+    cell_names,
+    chosen_rows,
+    encode,
+    own_or_query,
+    rows_of,
+    select_cells,
+)
 from scmoe.model.genes._inference import axes_of, fit_axes_of, pool_cells
 from scmoe.model.genes._pretraining import NETWORK, PRETRAIN_BATCH
 from scmoe.nn.genes._classifier import POOLING, GeneClassifier, Trainable
@@ -43,7 +53,7 @@ def fine_tune(
     self: M,
     labels_key: str,
     adata: AnnData | None = None,
-    indices: Sequence[int] | None = None,
+    indices: Indices | None = None,
     *,
     unlabeled_category: str = UNKNOWN_LABEL,
     trainable: Trainable = "all",
@@ -105,22 +115,24 @@ def fine_tune(
     KeyError
         There is no such column.
     ValueError
-        Fewer than two labels, an unknown `trainable` or `class_balance`, copied cells that would be balanced a
-        second time or are validation cells of their originals, or what `train` refuses.
+        Fewer than two labels, a cell that `indices` names twice, an unknown `trainable` or `class_balance`, copied
+        cells that would be balanced a second time or are validation cells of their originals, or what `train` refuses.
     """
     config = training_config(FineTuneConfig, plan_kwargs, fine_tune, NETWORK)
     check_trainer(fine_tune, FineTuneConfig, NETWORK, trainer_kwargs)
-    cells, labels = select_cells(self, adata, indices), labels_of(self, adata, indices, labels_key, unlabeled_category)
+    cells = select_cells(self, adata, indices)
+    source, rows = own_or_query(self, adata), chosen_rows(self, adata, indices)
+    check_once(rows, source.obs_names)
+    labels = labels_of(source, rows, labels_key, unlabeled_category)
     names = labels[labels.notna()].unique()
     if len(names) < 2:
         raise ValueError(f"adata.obs[{labels_key!r}] must hold at least two labels; found {list(names) or 'none'}.")
-    obs = (self.adata if adata is None else adata).obs
     tuned = copy_with(self, sorted(names))
     tuned.classifier = classifier = classifier_of(tuned.module, len(names), class_balance)
     code = labels.map({label: i for i, label in enumerate(tuned.labels)}).fillna(-1).to_numpy(int)
     seed = self.seed if seed is None else seed
     train, validation = split_labeled(code, tuned.labels, validation_size, seed)
-    table = obs if indices is None else obs.iloc[positions(indices, len(obs))]
+    table = source.obs.iloc[rows]
     check_parts(table, (train, validation), "Pass indices= of its training cells alone")
     check_balanced_once(table.iloc[train], class_balance)
     pooled = pool_cells(self, rows_of(cells, train), POOLING)
@@ -159,7 +171,7 @@ def fine_tune(
 def predict(
     self: GeneModel,
     adata: AnnData | None = None,
-    indices: Sequence[int] | None = None,
+    indices: Indices | None = None,
     soft: bool = False,
     batch_size: int = BATCH_SIZE,
 ) -> np.ndarray | pd.DataFrame:
@@ -196,12 +208,18 @@ def predict(
     return pd.DataFrame(out, index=cell_names(self, adata, indices), columns=self.labels)
 
 
-def labels_of(
-    model: GeneModel, adata: AnnData | None, indices: Sequence[int] | None, key: str, unlabeled: str
-) -> pd.Series:
-    source = model.adata if adata is None else adata
-    column = raw_column(source, key, "labels_key")
-    column = column if indices is None else column.iloc[positions(indices, source.n_obs)]
+def check_once(rows: Positions, names: pd.Index) -> None:
+    """Raise if a cell is to be learned from twice: it could be learned from and judge what is learned."""
+    unique, counts = np.unique(rows, return_counts=True)
+    if (counts > 1).any():
+        raise ValueError(
+            f"indices must name each cell once; found {names[unique[counts.argmax()]]!r} {counts.max()} times. "
+            "To weigh labels, use class_balance=."
+        )
+
+
+def labels_of(source: AnnData, rows: Positions, key: str, unlabeled: str) -> pd.Series:
+    column = raw_column(source, key, "labels_key").iloc[rows]
     if column.dtype.kind == "f" and (column.dropna() % 1 != 0).any():
         raise ValueError(f"adata.obs[{key!r}] must hold labels; found decimal numbers. Bin them with pandas.cut.")
     report_unlabeled(column, unlabeled)

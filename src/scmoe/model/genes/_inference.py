@@ -8,6 +8,7 @@ import pandas as pd
 import torch
 from anndata import AnnData
 
+from scmoe._align import Indices
 from scmoe.arguments._checked import checks_arguments
 from scmoe.model.genes._encoding import (
     BATCH_SIZE,
@@ -36,7 +37,7 @@ N_FOLDS = 10
 def get_latent_representation(
     self: GeneModel,
     adata: AnnData | None = None,
-    indices: Sequence[int] | None = None,
+    indices: Indices | None = None,
     batch_size: int = BATCH_SIZE,
     *,
     pooling: Pooling = "joint",
@@ -114,7 +115,7 @@ def get_gene_embeddings(self: GeneModel) -> pd.DataFrame:
 def get_gene_context(
     self: GeneModel,
     adata: AnnData | None = None,
-    indices: Sequence[int] | None = None,
+    indices: Indices | None = None,
     batch_size: int = BATCH_SIZE,
 ) -> np.ndarray:
     """The decoder's state of every gene in every cell.
@@ -159,7 +160,7 @@ def impute(
     self: GeneModel,
     genes: Sequence[str] | None = None,
     adata: AnnData | None = None,
-    indices: Sequence[int] | None = None,
+    indices: Indices | None = None,
     batch_size: int = BATCH_SIZE,
     *,
     depth: str | None = None,

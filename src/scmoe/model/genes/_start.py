@@ -1,10 +1,14 @@
 """Where pretraining starts: what the training cells say without a network."""
 
+from collections.abc import Sequence
+
 import numpy as np
+import pandas as pd
 import torch
 from scipy import sparse
 from sklearn.decomposition import PCA
 
+from scmoe._align import in_order_of
 from scmoe.nn.genes._encoder import GeneEncoder
 from scmoe.nn.genes._network import GeneNetwork
 from scmoe.nn.genes._values import BinnedValue
@@ -97,14 +101,14 @@ def masked_mean(tokens: Tokens, n_genes: int, policy: MaskingPolicy) -> np.ndarr
     return (policy.nonzero_rate * total / np.maximum(masked, 1e-12)).astype(np.float32)
 
 
-def check_embeddings(embeddings: np.ndarray | None, n_genes: int) -> np.ndarray | None:
-    """Raise if there is not one row a gene, or no row without NaN."""
+def check_embeddings(embeddings: np.ndarray | pd.DataFrame | None, genes: Sequence[str]) -> np.ndarray | None:
+    """A row for each gene, in the model's order; raise if one is not there, or no row is without NaN."""
     if embeddings is None:
         return None
-    embeddings = np.asarray(embeddings, np.float32)
-    if embeddings.ndim != 2 or len(embeddings) != n_genes:
+    embeddings = np.array(in_order_of(embeddings, pd.Index(genes), "gene_embeddings", "genes"), np.float32)
+    if embeddings.ndim != 2 or len(embeddings) != len(genes):
         raise ValueError(
-            f"gene_embeddings must have one row for each of the {n_genes} genes; found {embeddings.shape}."
+            f"gene_embeddings must have one row for each of the {len(genes)} genes; found {embeddings.shape}."
         )
     if not np.isfinite(embeddings).all(1).any():
         raise ValueError("gene_embeddings has no row without NaN. Check how its genes were matched.")

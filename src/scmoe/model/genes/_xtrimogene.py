@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import torch
 from anndata import AnnData
 
@@ -63,9 +64,10 @@ class XTRIMOGENE(GeneModel):
     preset
         Size by name, ``"tiny"``, ``"3m"``, ``"10m"`` or ``"100m"``; keywords override it.
     gene_embeddings
-        Vectors to start the genes' identities from, one row a gene of the vocabulary (`scmoe.model.read_published`
-        reads them); NaN rows are genes without. They are reduced to the encoder's width by principal components if
-        they are wider. None: the training cells' principal components.
+        Vectors to start the genes' identities from, one row a gene of the vocabulary in its order
+        (`scmoe.model.read_published` reads them), or a frame whose index names the genes; NaN rows are genes without.
+        They are reduced to the encoder's width by principal components if they are wider. None: the training cells'
+        principal components.
     seed
         Of the initial weights and of the training; on a CPU the same seed gives the same model bit by bit.
     **network_kwargs
@@ -98,7 +100,7 @@ class XTRIMOGENE(GeneModel):
         registry: dict | None = None,
         *,
         preset: str = "tiny",
-        gene_embeddings: np.ndarray | None = None,
+        gene_embeddings: np.ndarray | pd.DataFrame | None = None,
         seed: int = 0,
         **network_kwargs: Any,
     ) -> None:
@@ -114,7 +116,7 @@ class XTRIMOGENE(GeneModel):
         self.module.eval()
         self.axes = {}
         self.classifier, self.labels = None, []
-        self.gene_embeddings = check_embeddings(gene_embeddings, len(self.setup.names))
+        self.gene_embeddings = check_embeddings(gene_embeddings, self.setup.names)
 
     train = train
     fine_tune = fine_tune
