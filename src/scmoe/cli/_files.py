@@ -15,7 +15,7 @@ def check_output(folder: Path, overwrite: bool, resume: bool, *, result: str) ->
     """Refuse before the training what would fail after it; returns the file for checkpoints."""
     from scmoe.datasets._write import check_suffix
     from scmoe.io._files import check_replaceable, check_writable
-    from scmoe.model._base import SETTINGS, WEIGHTS
+    from scmoe.model._folder import SETTINGS, WEIGHTS
     from scmoe.train._fit import CHECKPOINT
 
     checkpoint = folder / "checkpoints" / CHECKPOINT
