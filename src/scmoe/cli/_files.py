@@ -16,7 +16,7 @@ def check_output(folder: Path, overwrite: bool, resume: bool, *, result: str) ->
     from scmoe.datasets._write import check_suffix
     from scmoe.io._files import check_replaceable, check_writable
     from scmoe.model._folder import SETTINGS, WEIGHTS
-    from scmoe.train._fit import CHECKPOINT
+    from scmoe.train._checkpoint import CHECKPOINT
 
     checkpoint = folder / "checkpoints" / CHECKPOINT
     check_writable(folder)
