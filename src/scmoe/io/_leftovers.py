@@ -4,6 +4,7 @@ import os
 import platform
 import re
 import shutil
+import time
 import zlib
 from contextlib import suppress
 from pathlib import Path
@@ -11,6 +12,9 @@ from uuid import uuid4
 
 PATTERN = re.compile(r"\.scmoe-([0-9a-f]{8})-(\d+)-[0-9a-f]{8}(?:~(?P<name>.+)|\.\w+)?")
 """Machine, process, a random part, and the name of what was put aside or the ending of what is being written."""
+
+TRIES, PAUSE = 20, 0.05
+"""Times that a folder is removed, and seconds between them: after an error, threads of zarr write on for a while."""
 
 
 def temporary_of(target: Path) -> Path:
@@ -41,11 +45,15 @@ def remove_leftovers(folder: Path) -> None:
 
 def remove(path: Path) -> None:
     """Remove a file or folder as far as it can be removed."""
-    if path.is_dir():
-        shutil.rmtree(path, ignore_errors=True)
-    else:
+    if not path.is_dir():
         with suppress(OSError):
             path.unlink()
+        return
+    for _ in range(TRIES):
+        shutil.rmtree(path, ignore_errors=True)
+        if not path.exists():
+            return
+        time.sleep(PAUSE)
 
 
 def _stem() -> str:
