@@ -59,7 +59,7 @@ class CheckpointFile(CheckpointIO):
         buffer = io.BytesIO()  # torch hides why it could not write
         torch.save(checkpoint, buffer)
         with atomic_path(path) as temporary:
-            temporary.write_bytes(buffer.getbuffer())
+            temporary.write_bytes(buffer.getvalue())
 
     def load_checkpoint(self, path: Any, map_location: Any = None, weights_only: bool | None = None) -> dict[str, Any]:
         """Read the file."""
