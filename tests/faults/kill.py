@@ -86,6 +86,7 @@ class Run:
             return
         (folder / "tmp").mkdir(parents=True, exist_ok=True)
         os.environ["TMPDIR"], tempfile.tempdir = str(folder / "tmp"), None
+        signal.signal(signal.SIGINT, signal.default_int_handler)  # which shells ignore in the background
         log = os.open(self.log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
         for number in (1, 2):
             os.dup2(log, number)
@@ -166,6 +167,8 @@ def kill_and_go_on(folder: Path, second: float, number: signal.Signals, spawn: b
         faults += leftovers(folder)
         if re.search("^Traceback", run.log.read_text(), re.MULTILINE) and not (spawn and second < STARTUP):
             faults.append(f"traceback: {run.message()}")
+        if code == 0 and state != "all":
+            again = "no need: went on"  # Python cannot raise in a destructor
     has_state = (output / "checkpoints" / "last.ckpt").exists()
     if code and (has_state or not (output / "figures").exists()):  # else all was written when it was killed
         again = "--resume" if has_state else "as before"
