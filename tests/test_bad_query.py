@@ -58,7 +58,7 @@ QUERIES = {
         "none of the model's modalities, rna, adt; found atac",
     ),
     "infinite value": (infinite, ValueError, "found inf for feature 'protein2'"),
-    "a table": (lambda m: m.obs, TypeError, "Expected a MuData( or AnnData)?, found DataFrame"),
+    "a table": (lambda m: m.obs, TypeError, "mdata must be a MuData or an AnnData; found a DataFrame"),
 }
 
 

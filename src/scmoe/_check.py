@@ -1,7 +1,7 @@
 """Checks of the input, each with a message that says what was expected, what was found and what to do."""
 
 import re
-from collections.abc import Hashable, Iterable, Sequence
+from collections.abc import Collection, Hashable, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -72,10 +72,32 @@ def _choose_modalities(mdata: MuData, modalities: Sequence[str] | None) -> list[
         raise ValueError(f"Expected at least one modality in modalities, found none. Choose from {present}.")
     for name in names:
         if name not in mdata.mod:
-            raise KeyError(f"There is no modality {name!r}; the MuData has {present}.")
+            raise missing_modality(name, "The MuData", features_of(mdata))
         if names.count(name) > 1:
             raise ValueError(f"Modality {name!r} is asked for twice in {names}. Name it once.")
     return names
+
+
+def features_of(mdata: MuData) -> dict[str, pd.Index]:
+    """Names of the features of each modality."""
+    return {name: adata.var_names for name, adata in mdata.mod.items()}
+
+
+def missing_modality(name: str, owner: str, features: Mapping[str, Collection[str]]) -> KeyError:
+    """The error for a modality that there is not; a feature of that name is said to be one.
+
+    Parameters
+    ----------
+    name
+        What was asked for.
+    owner
+        What has no such modality: ``"The MuData"``.
+    features
+        Names of the features of its modalities.
+    """
+    homes = [modality for modality, names in features.items() if name in names]
+    hint = f" {name!r} is a feature of {homes[0]!r}: name the modality, and take the feature from it." if homes else ""
+    return KeyError(f"{owner} has no modality {name!r}; it has {', '.join(features) or 'none'}.{hint}")
 
 
 def _check_modality(mdata: MuData, name: str) -> None:

@@ -98,8 +98,8 @@ def test_adata_gives_the_same_cells(typed):
     ("arguments", "match"),
     [
         ({"rho": 0.5}, "rho must be a number of at least 1"),
-        ({"rho": "50"}, "rho must be a number of at least 1, .*found '50'"),
-        ({"rho": 2, "n_total": 90.0}, "must be whole numbers, at least 1; found 90.0"),
+        ({"rho": "50"}, "rho must be a number of at least 1; found '50'"),
+        ({"rho": 2, "n_total": 90.0}, "n_total must be a whole number of at least 1 or None; found 90.0"),
         ({"rho": 4, "order": "size"}, "'natural', 'random' or a list"),
         ({"rho": 4, "order": ["T"]}, "at least two types"),
         ({"rho": 4, "order": ["T", "B", "T"]}, "each type once"),
@@ -110,7 +110,7 @@ def test_adata_gives_the_same_cells(typed):
     ],
 )
 def test_impossible_requests_name_the_type_and_its_cells(typed, arguments, match):
-    with pytest.raises(ValueError, match=match):
+    with pytest.raises((TypeError, ValueError), match=match):
         imbalance(typed, "type", **arguments)
 
 
@@ -122,7 +122,7 @@ def test_unknown_type_and_no_factor(typed):
 
 
 def test_factors_and_orders_are_lists(raw):
-    with pytest.raises(TypeError, match=r"rhos must list factors; found 50. Pass \[50\]"):
+    with pytest.raises(TypeError, match="rhos must be a list of numbers; found 50"):
         imbalance_total(raw, "cell_type", 50)
-    with pytest.raises(TypeError, match="found a set, which has no order"):
+    with pytest.raises(TypeError, match="A set has no order"):
         imbalance_total(raw, "cell_type", order={"B", "T"})

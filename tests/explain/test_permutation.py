@@ -77,8 +77,3 @@ def test_rows_that_sum_to_less_count_alike():
 def test_bad_shapes(shares):
     with pytest.raises(ValueError, match="cells x layers x experts, of one shape"):
         stack_shares(shares)
-
-
-def test_no_permutation():
-    with pytest.raises(ValueError, match="n_permutations must be at least 1; found 0"):
-        permute_modalities(stack_shares(random_shares()), 0, seed=0)

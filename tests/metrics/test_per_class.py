@@ -69,8 +69,8 @@ def test_seed_decides(cells):
     [
         ({"groups": ["d1"]}, "a group for each of the 2 cells; found 1"),
         ({"groups": ["d1", None]}, "found 1"),
-        ({"n_boot": -1}, "not be negative"),
-        ({"level": 1.0}, "between 0 and 1"),
+        ({"n_boot": -1}, "n_boot must be a whole number of at least 0; found -1"),
+        ({"level": 1.0}, "level must be a number above 0 and below 1; found 1.0"),
     ],
 )
 def test_bad_requests(arguments, match):

@@ -75,7 +75,7 @@ def test_an_empty_choice_of_cells(trained, paired):
 
 @pytest.mark.parametrize("coverage", [0, 1.2, -0.5, float("nan")])
 def test_refuses_a_coverage(trained, paired, coverage):
-    with pytest.raises(ValueError, match="coverage must be above 0 and at most 1"):
+    with pytest.raises(ValueError, match="coverage must be a number above 0 and at most 1"):
         trained.get_annotation(paired, coverage=coverage)
 
 

@@ -95,7 +95,7 @@ def test_show_returns_nothing(carded, monkeypatch):
         ({"expert": 3}, KeyError, "no expert 3; the table has 3 experts"),
         ({"expert": 0, "layer": 2}, KeyError, "no layer 2"),
         ({"expert": 0, "key": "other"}, KeyError, "run scmoe.tl.expert_cards"),
-        ({"expert": 0, "n_features": 0}, ValueError, "must be at least 1; found 8 and 0"),
+        ({"expert": 0, "n_features": 0}, ValueError, "n_features must be a whole number of at least 1; found 0"),
     ],
 )
 def test_bad_arguments(carded, arguments, error, match):

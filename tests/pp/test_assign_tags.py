@@ -57,7 +57,7 @@ def test_guides() -> None:
 @pytest.mark.parametrize(
     ("arguments", "error", "match"),
     [
-        ({"modality": "x"}, KeyError, "no modality 'x'; the MuData has hto"),
+        ({"modality": "x"}, KeyError, "no modality 'x'; it has hto"),
         ({"features": ["HTO9"]}, KeyError, "no feature 'HTO9'"),
         ({"features": ["HTO0"]}, ValueError, "At least two tags"),
         ({"key_added": "there"}, ValueError, "column 'there' already"),

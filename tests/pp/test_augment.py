@@ -112,7 +112,7 @@ def test_what_was_computed_without_the_new_cells_is_left_out(rare):
 
 
 def test_values_are_refused_that_no_count_explains(rare):
-    with pytest.raises(ValueError, match="method must be one of thin, mix"):
+    with pytest.raises(ValueError, match="method must be one of 'thin', 'mix'"):
         augment(rare, "type", method="smote")
     prepare(rare)
     rare["rna"].X = rare["rna"].X * 2

@@ -68,7 +68,7 @@ def unchanged(mdata: MuData) -> None:
 @pytest.mark.parametrize(
     ("change", "kwargs", "error", "match"),
     [
-        (unchanged, {"modality": "atac"}, KeyError, r"no modality 'atac'; the MuData has \['rna', 'protein'\]"),
+        (unchanged, {"modality": "atac"}, KeyError, r"no modality 'atac'; it has rna, protein"),
         (without_coordinates, {}, KeyError, r"neither mdata\['rna'\].obsm nor mdata.obsm has 'spatial'; found signal"),
         (unchanged, {"spatial_key": "xy"}, KeyError, "has 'xy'; found spatial"),
         (coordinates(with_value(3, np.nan)), {}, ValueError, r"finite numbers; 1 cells .* first is 'cell3' with \[nan"),
@@ -79,8 +79,8 @@ def unchanged(mdata: MuData) -> None:
         (coordinates(np.zeros_like), {}, ValueError, r"All 90 cells in mdata\['rna'\] have the same coordinates"),
         (unchanged, {"n_neighbors": 90}, ValueError, r"more than 90 cells in mdata\['rna'\]; found 90"),
         (unchanged, {"n_neighbors": 45, "batch_key": "slice"}, ValueError, "cells in slice 'slice0'; found 45"),
-        (unchanged, {"n_neighbors": 0}, ValueError, "n_neighbors must be at least 1; found 0"),
-        (unchanged, {"n_neighbors": 2.5}, TypeError, "n_neighbors must be a whole number; found 2.5"),
+        (unchanged, {"n_neighbors": 0}, ValueError, "n_neighbors must be a whole number of at least 1; found 0"),
+        (unchanged, {"n_neighbors": 2.5}, TypeError, "n_neighbors must be a whole number of at least 1; found 2.5"),
         (unchanged, {"batch_key": "donor"}, KeyError, "'donor' is not a column of mdata.obs; found slice, region"),
         (without_slice, {"batch_key": "slice"}, ValueError, "a value for every cell; cell 'cell7' has none"),
         (unprepared, {}, ValueError, r"mdata\['rna'\] is not prepared. Run scmoe.pp.prepare"),

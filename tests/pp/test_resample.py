@@ -101,14 +101,14 @@ def test_no_row_of_a_resampled_training_part_is_in_another_part(typed):
     ("arguments", "error", "match"),
     [
         ({"threshold": 71}, ValueError, r"from 1 to 70, the cells of the largest type \(T\); found 71"),
-        ({"threshold": 0}, ValueError, "from 1 to 70"),
+        ({"threshold": 0}, ValueError, "at least 1 or None; found 0"),
         ({"threshold": 5.0}, TypeError, "whole number"),
         ({"threshold": True}, TypeError, "whole number"),
         ({"labels_key": "batch_"}, KeyError, "labels_key='batch_'"),
         (
             {"labels_key": ["type"]},
             TypeError,
-            r"labels_key must be the name of one column of mdata.obs; found \['type'\]",
+            r"labels_key must be text; found \['type'\]",
         ),
         ({"labels_key": "one"}, ValueError, "at least two types"),
     ],

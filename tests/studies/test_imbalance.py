@@ -261,7 +261,7 @@ def test_a_run_is_resumed_and_written(tmp_path, monkeypatch):
         ({"parts": ["tail"]}, "no part 'tail'"),
         ({"seeds": []}, "at least one part and one seed"),
         ({"seeds": [1, 1]}, "each seed once"),
-        ({"seeds": [0, -1]}, "must not be negative; found -1"),
+        ({"seeds": [0, -1]}, r"seeds\[1\] must be a whole number from 0 to .*; found -1"),
     ],
 )
 def test_bad_arguments_are_refused(tmp_path, given, match):

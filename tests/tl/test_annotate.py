@@ -99,8 +99,8 @@ def test_cells_below_all_roots_are_declined(paired, trained):
 @pytest.mark.parametrize(
     ("options", "match"),
     [
-        ({"coverage": 0}, "coverage must be above 0"),
-        ({"coverage": "0.9"}, "coverage must be above 0 and at most 1; found '0.9'"),
+        ({"coverage": 0}, "coverage must be a number above 0"),
+        ({"coverage": "0.9"}, "coverage must be a number above 0 and at most 1; found '0.9'"),
         ({"reject_label": None}, "reject_label must be a name"),
         ({"hierarchy": {"B": "Unknown"}}, "'Unknown' is a parent in hierarchy"),
         ({"reject_label": "NK"}, "'NK' is a label of the model"),

@@ -36,7 +36,7 @@ def test_cells_can_be_decoded_as_of_another_batch(paired, trained):
 @pytest.mark.parametrize(
     ("modality", "batch", "match"),
     [
-        ("adt", None, "mdata has no modality 'adt', so there is nothing to denoise; found rna"),
+        ("adt", None, "The MuData has no modality 'adt', so there is nothing to denoise; it has rna"),
         ("atac", None, "no modality 'atac'; it has rna, adt"),
         ("rna", "donor9", "no batch 'donor9'"),
     ],

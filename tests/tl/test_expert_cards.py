@@ -67,5 +67,5 @@ def test_table_survives_a_file(mosaic, table, tmp_path):
 def test_bad_arguments(mosaic, trained_mosaic):
     with pytest.raises(KeyError, match="groupby='x' is not a column"):
         scmoe.tl.expert_cards(mosaic, trained_mosaic, groupby="x")
-    with pytest.raises(ValueError, match="n_top must be at least 1; found 0"):
+    with pytest.raises(ValueError, match="n_top must be a whole number of at least 1; found 0"):
         scmoe.tl.expert_cards(mosaic, trained_mosaic, n_top=0)

@@ -88,7 +88,7 @@ def taken_name(adata):
         (None, {"layer": "raw"}, KeyError, "no layer 'raw'"),
         (None, {"key_added": "a/b"}, ValueError, "key_added must be a name without '/'"),
         (None, {"preset": "huge"}, ValueError, "preset must be one of 'tiny'"),
-        (None, {"width": 3}, TypeError, "'width' is not a setting of GeneConfig"),
+        (None, {"width": 3}, TypeError, "scmoe.tl.pretrain has no argument 'width'"),
         (None, {"max_epochs": 0}, ValueError, "max_epochs must be a whole number"),
         (None, {"train_kwargs": {**TRAIN, "train_size": 2}}, ValueError, "train_size"),
     ],

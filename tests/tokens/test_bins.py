@@ -107,7 +107,7 @@ def test_draws_do_not_depend_on_the_batch(settings: dict, counts: sparse.csr_mat
     [
         ({"n_bins": 2}, "n_bins must be at least 3"),
         ({"ties": "high"}, "ties must be one of.*found 'high'"),
-        ({"max_length": 0}, "max_length must be at least 1"),
+        ({"max_length": 0}, "max_length must be a whole number of at least 1"),
     ],
 )
 def test_errors(settings: dict, match: str) -> None:

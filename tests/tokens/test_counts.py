@@ -118,7 +118,7 @@ def test_errors(values: np.ndarray, kwargs: dict[str, Any], error: type[Exceptio
 
 
 def test_other_objects(raw: MuData) -> None:
-    with pytest.raises(TypeError, match=r'found MuData.*mdata\["rna"\]'):
+    with pytest.raises(TypeError, match=r"found a MuData.*mdata\['rna'\]"):
         read_cells(raw)
     with pytest.raises(ValueError, match="Expected cells and genes, found 0 and 3"):
         read_counts(make(COUNTS)[:0])

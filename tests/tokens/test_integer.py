@@ -47,5 +47,5 @@ def test_single_counts_of_deep_cells_have_no_token(row: Callable) -> None:
 def test_codes_end_at_the_highest_level(row: Callable) -> None:
     tokenizer = IntegerTokenizer(max_level=3)
     assert tokenizer.n_codes == 4 and tokenizer.transform(row(1, 1)).value.tolist() == [3, 3]
-    with pytest.raises(ValueError, match="max_level must be at least 1"):
+    with pytest.raises(ValueError, match="max_level must be a whole number of at least 1"):
         IntegerTokenizer(max_level=0)

@@ -76,5 +76,5 @@ def test_no_cells() -> None:
 )
 def test_rates_out_of_range(rates: dict[str, float]) -> None:
     (name,) = rates
-    with pytest.raises(ValueError, match=f"{name} must be at least 0 and below 1"):
+    with pytest.raises(ValueError, match=f"{name} must be a number of at least 0 and below 1"):
         MaskingPolicy(**rates)

@@ -76,5 +76,5 @@ def test_errors(counts: sparse.csr_matrix) -> None:
         RankTokenizer().transform(counts)
     with pytest.raises(ValueError, match="No training cell has counts"):
         RankTokenizer().fit(counts[[3]])
-    with pytest.raises(ValueError, match="limit must be at least 1"):
+    with pytest.raises(ValueError, match="limit must be a whole number of at least 1"):
         RankTokenizer(limit=0)

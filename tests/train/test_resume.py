@@ -91,7 +91,7 @@ def test_resuming_without_a_checkpoint_starts(fresh, fit_model, tmp_path, assert
         ({"max_epochs": 1}, "max_epochs=2; this one has max_epochs=1. The learning rate follows"),
         ({"max_epochs": 3}, "max_epochs=2; this one has max_epochs=3. The learning rate follows"),
         ({"max_steps": 3}, "max_steps=-1; this one has max_steps=3"),
-        ({"precision": "64-true"}, "precision=32-true; this one has precision=64-true"),
+        ({"precision": "bf16-mixed"}, "precision=32-true; this one has precision=bf16-mixed"),
         ({"batch_size": 16}, "batch_size=32; this one has batch_size=16"),
         ({"accumulate_grad_batches": 2}, "accumulate_grad_batches=1; this one has accumulate_grad_batches=2"),
         ({"limit_train_batches": 1}, "limit_train_batches=1.0; this one has limit_train_batches=1."),

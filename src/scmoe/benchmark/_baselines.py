@@ -11,10 +11,13 @@ from sklearn.decomposition import PCA
 from sklearn.linear_model import RidgeCV
 from sklearn.preprocessing import StandardScaler
 
+from scmoe.arguments._checked import checks_arguments
+
 ALPHAS = np.logspace(-1, 5, 13)
 """Ridge penalties tried by leave-one-out cross-validation on the training cells."""
 
 
+@checks_arguments
 def pca_embedding(
     mdata: MuData,
     train_indices: ArrayLike,
@@ -64,6 +67,7 @@ def pca_embedding(
     return np.concatenate(blocks, axis=1)
 
 
+@checks_arguments
 def ridge_on_pca(
     source_train: ArrayLike,
     target_train: ArrayLike,

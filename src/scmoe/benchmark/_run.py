@@ -16,6 +16,7 @@ from mudata import MuData
 from scmoe._check import check_mdata
 from scmoe._log import logger
 from scmoe._version import __version__
+from scmoe.arguments._checked import checks_arguments
 from scmoe.benchmark._cells import known_labels
 from scmoe.benchmark._figures import save_compare_figures
 from scmoe.benchmark._inputs import ANNOTATE, EMBED, MOSAIC, PREDICT, TASKS, Facts, Run
@@ -36,6 +37,7 @@ PROGRESS_SCORES = {EMBED: "knn_accuracy", PREDICT: "pearson", ANNOTATE: "macro_f
 """One of each task, for the progress lines."""
 
 
+@checks_arguments
 def run_compare(
     data: str | Path,
     output: str | Path,

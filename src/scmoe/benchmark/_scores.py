@@ -18,6 +18,7 @@ from sklearn.metrics import (
 from sklearn.model_selection import StratifiedKFold, cross_val_predict
 from sklearn.neighbors import KNeighborsClassifier, NearestNeighbors
 
+from scmoe.arguments._checked import checks_arguments
 from scmoe.benchmark._scores_held_out import class_scores
 
 N_KMEANS = 5
@@ -31,6 +32,7 @@ LEIDEN_STEPS = 20
 MIN_OVERLAP = 1 / 15
 
 
+@checks_arguments
 def embedding_scores(
     embedding: ArrayLike,
     *,

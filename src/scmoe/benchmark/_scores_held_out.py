@@ -7,6 +7,7 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 from sklearn.metrics import accuracy_score, f1_score
 
+from scmoe.arguments._checked import checks_arguments
 from scmoe.metrics._calibration import calibration_error
 from scmoe.metrics._features import feature_scores
 from scmoe.readout._spread import WIDTH
@@ -34,6 +35,7 @@ def class_scores(truth: NDArray[Any], predicted: NDArray[Any]) -> dict[str, floa
     }
 
 
+@checks_arguments
 def label_scores(truth: ArrayLike, probability: pd.DataFrame) -> dict[str, float]:
     """Score probabilities of labels.
 
@@ -64,6 +66,7 @@ def label_scores(truth: ArrayLike, probability: pd.DataFrame) -> dict[str, float
     }
 
 
+@checks_arguments
 def prediction_scores(train: ArrayLike, truth: ArrayLike, predicted: ArrayLike) -> dict[str, float]:
     """Score predicted features of held-out cells.
 

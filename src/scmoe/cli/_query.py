@@ -207,6 +207,8 @@ def denoise(
 
 
 def _check_modalities(model: "SCMOE", *names: str) -> None:
+    from scmoe._check import missing_modality
+
     for name in names:
         if name not in model.modalities:
-            raise ValueError(f"The model has no modality {name!r}; it has {', '.join(model.modalities)}.")
+            raise missing_modality(name, "This model", model.feature_names)

@@ -99,7 +99,7 @@ class Setup:
             is_prepared = was_prepared.get(name) in COUNT_KINDS
             check_modality(mdata, name, layers[name], likelihoods[name], allow_empty=is_prepared)
         labels = label_categories(mdata, labels_key, unlabeled_category)
-        for key in as_list(continuous_covariate_keys, "continuous_covariate_keys"):
+        for key in continuous_covariate_keys:
             numbers_of(mdata, key)
         batches = categories(mdata, batch_key, "batch_key") or [""]
         kinds = known_kinds(mdata, names)
@@ -120,8 +120,7 @@ class Setup:
             batch_key=batch_key,
             batches=batches,
             categorical={
-                key: categories(mdata, key, "categorical_covariate_keys")
-                for key in as_list(categorical_covariate_keys, "categorical_covariate_keys")
+                key: categories(mdata, key, "categorical_covariate_keys") for key in categorical_covariate_keys
             },
             continuous=list(continuous_covariate_keys),
             labels_key=labels_key,
@@ -208,13 +207,6 @@ def check_modality(
         check_counts(matrix, *place, allow_missing=True)
     else:
         check_values(matrix, *place, allow_empty=allow_empty)
-
-
-def as_list(keys: Sequence[str], argument: str) -> list[str]:
-    """Names of columns; an error if one name was passed for a list, for its letters would be taken for names."""
-    if isinstance(keys, str):
-        raise TypeError(f"{argument} must be a list of columns of mdata.obs; found {keys!r}. Pass [{keys!r}].")
-    return list(keys)
 
 
 def categories(mdata: MuData, key: str | None, argument: str) -> list[str]:

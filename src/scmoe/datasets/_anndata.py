@@ -17,6 +17,7 @@ from anndata import AnnData
 from mudata import MuData
 
 from scmoe._keys import MADE_BY_NICHE, PREPARE, UNS_ROOT
+from scmoe.arguments._checked import checks_arguments
 from scmoe.datasets._feature_types import modality_name, split
 from scmoe.io._quiet import quiet_mudata
 
@@ -30,6 +31,7 @@ _WRAPPERS: "weakref.WeakValueDictionary[int, MuData]" = weakref.WeakValueDiction
 """By the id of the AnnData, which its MuData keeps alive: a model finds the data that it was trained on again."""
 
 
+@checks_arguments
 def from_anndata(adata: AnnData, *, modality: str = DEFAULT_MODALITY) -> MuData:
     """Make a MuData of an AnnData, with one modality for each type of feature.
 

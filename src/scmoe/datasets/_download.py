@@ -8,6 +8,7 @@ import requests
 from mudata import MuData
 
 from scmoe._log import logger
+from scmoe.arguments._checked import checks_arguments
 from scmoe.datasets._read import read
 from scmoe.io._files import atomic_path
 
@@ -25,6 +26,7 @@ PBMC10K_MULTIOME = (
 )
 
 
+@checks_arguments
 def pbmc10k_cite(path: str | os.PathLike[str] | None = None) -> MuData:
     """Human blood cells with RNA and surface proteins (CITE-seq), as 10x Genomics publishes them.
 
@@ -56,6 +58,7 @@ def pbmc10k_cite(path: str | os.PathLike[str] | None = None) -> MuData:
     return read(path if path is not None else fetch(PBMC10K_CITE))
 
 
+@checks_arguments
 def pbmc10k_multiome(path: str | os.PathLike[str] | None = None) -> MuData:
     """Human blood nuclei with RNA and open chromatin (Multiome), as 10x Genomics publishes them.
 

@@ -1,7 +1,6 @@
 """Cells drawn so that types are unequal by a known factor, and their total stays the same."""
 
-from collections.abc import Iterable, Sequence, Set
-from numbers import Integral, Real
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 import pandas as pd
@@ -11,8 +10,9 @@ from numpy.typing import NDArray
 
 from scmoe._keys import IMBALANCE, UNKNOWN_LABEL, UNS_ROOT
 from scmoe._log import logger
+from scmoe.arguments._checked import checks_arguments
 from scmoe.datasets._cells import Data, check_cells, class_sizes, labels_of, take
-from scmoe.datasets._profile import check_rho, largest_total, least_total, profile
+from scmoe.datasets._profile import largest_total, least_total, profile
 from scmoe.io._uns import to_uns
 
 RHOS = (1.0, 10.0, 50.0, 100.0)
@@ -22,6 +22,7 @@ N_NAMED = 5
 """Types that are left out and named in the log."""
 
 
+@checks_arguments
 def imbalance(
     data: Data,
     labels_key: str,
@@ -87,13 +88,8 @@ def imbalance(
     [51, 23, 11, 5]
     """
     ranked, labels = _ranked(data, labels_key, order, seed)
-    check_rho(rho)
     if n_total is None:
         n_total = largest_total(ranked, {*RHOS, rho})
-    if any(not isinstance(number, Integral) or number < 1 for number in (n_total, min_cells)):
-        raise ValueError(
-            f"n_total and min_cells must be whole numbers, at least 1; found {n_total!r} and {min_cells!r}."
-        )
     counts = profile(len(ranked), rho, n_total)
     _check_counts(ranked, counts, rho, n_total, min_cells)
     rng = np.random.default_rng([seed, 1])  # apart from that of the order
@@ -115,6 +111,7 @@ def imbalance(
     return out
 
 
+@checks_arguments
 def imbalance_total(
     data: AnnData | MuData,
     labels_key: str,
@@ -157,13 +154,9 @@ def imbalance_total(
     21
     """
     ranked, _ = _ranked(data, labels_key, order, seed)
-    if isinstance(rhos, Real):
-        raise TypeError(f"rhos must list factors; found {rhos!r}. Pass [{rhos!r}].")
     factors = list(rhos)
     if not factors:
         raise ValueError("rhos must name at least one factor.")
-    for rho in factors:
-        check_rho(rho)
     return largest_total(ranked, factors)
 
 
@@ -179,8 +172,6 @@ def _ranked(
             raise ValueError(f"order must be 'natural', 'random' or a list of types; found {order!r}.")
         names = list(sizes.index)
         names = list(np.random.default_rng(seed).permutation(names)) if order == "random" else names
-    elif isinstance(order, Set):
-        raise TypeError("order must list types, the most frequent first; found a set, which has no order.")
     else:
         names = [str(name) for name in order]
         if missing := [name for name in names if name not in sizes]:

@@ -9,6 +9,7 @@ from anndata import AnnData
 from mudata import MuData
 from scipy import sparse
 
+from scmoe.arguments._checked import checks_arguments
 from scmoe.datasets._download import GZIP, fetch
 from scmoe.io._quiet import quiet_mudata
 
@@ -30,6 +31,7 @@ WRONG_RECONSTRUCTION = "20171207_sample_1"
 GENES_AT_ONCE = 2000
 
 
+@checks_arguments
 def patchseq_m1(path: str | os.PathLike[str] | None = None, *, rna: bool = True) -> MuData:
     """Neurons of mouse motor cortex with electrophysiology, morphology and RNA (Patch-seq) :cite:p:`scala2021`.
 

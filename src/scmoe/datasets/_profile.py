@@ -1,7 +1,6 @@
 """How many cells each type has, by rank, where the most frequent has a given number of times those of the rarest."""
 
 from collections.abc import Iterable
-from numbers import Real
 
 import numpy as np
 import pandas as pd
@@ -9,12 +8,6 @@ from numpy.typing import NDArray
 
 ROUNDING = 1e-9
 """Share by which a product of floating-point numbers may miss a whole number."""
-
-
-def check_rho(rho: float) -> None:
-    """Refuse what is no factor."""
-    if not isinstance(rho, Real) or not (np.isfinite(rho) and rho >= 1):
-        raise ValueError(f"rho must be a number of at least 1, the most frequent type over the rarest; found {rho!r}.")
 
 
 def shares(n_types: int, rho: float) -> NDArray[np.float64]:

@@ -12,6 +12,7 @@ import zarr
 from mudata import MuData
 
 from scmoe._log import logger
+from scmoe.arguments._checked import checks_arguments
 from scmoe.datasets._cell_ranger import read_10x_h5, read_matrix_market
 from scmoe.datasets._feature_types import FeatureTypeError, make_features_unique, split
 from scmoe.datasets._format import SUFFIXES, Format, FormatError, recognize
@@ -35,6 +36,7 @@ class AxisError(ValueError):
     """The modalities of a store share features, not cells."""
 
 
+@checks_arguments
 def read(path: str | os.PathLike[str], *, modality: str = "rna", genome: str | None = None) -> MuData:
     """Read single-cell data from a file or folder into a MuData.
 

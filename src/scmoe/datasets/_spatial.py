@@ -11,6 +11,7 @@ from scipy import sparse
 from scipy.spatial import cKDTree
 
 from scmoe._keys import SPATIAL
+from scmoe.arguments._checked import checks_arguments
 from scmoe.datasets._spatial_features import N_SIGNALS, Array, draw_counts, draw_genes, draw_proteins
 from scmoe.io._quiet import quiet_mudata
 
@@ -33,6 +34,7 @@ MIN_CELLS = 20
 """Of one slice."""
 
 
+@checks_arguments
 def simulate_spatial(
     n_cells: int = 1200,
     *,
@@ -104,7 +106,6 @@ def simulate_spatial(
     (1200, 230)
     """
     _check_sizes(n_cells, n_slices, n_regions, n_types, n_genes, n_proteins)
-    _check_influence(influence)
     rng = np.random.default_rng(seed)
     slices = np.sort(np.arange(n_cells) % n_slices)
     proportions = _proportions(n_regions, n_types)
@@ -142,19 +143,10 @@ def _check_sizes(n_cells: int, n_slices: int, n_regions: int, n_types: int, n_ge
         ("n_genes", n_genes, 6 * n_types, ", 6 a type"),
         ("n_proteins", n_proteins, 1, ""),
     ):
-        if isinstance(value, bool) or not isinstance(value, int | np.integer):
-            raise TypeError(f"{name} must be a whole number; found {value!r}.")
         if value < least:
             raise ValueError(f"{name} must be at least {least}{why}; found {value}.")
     if n_proteins > n_genes:
         raise ValueError(f"n_proteins must be at most n_genes={n_genes}, for each has its gene; found {n_proteins}.")
-
-
-def _check_influence(influence: float) -> None:
-    if not isinstance(influence, int | float | np.number):
-        raise TypeError(f"influence must be a number; found {influence!r}.")
-    if not (np.isfinite(influence) and influence >= 0):
-        raise ValueError(f"influence must be finite and not negative; found {influence}. 0 means none, 1 is usual.")
 
 
 def _names(prefix: str, n: int) -> list[str]:

@@ -7,6 +7,7 @@ import h5py
 from anndata import AnnData
 from mudata import MuData
 
+from scmoe.arguments._checked import checks_arguments
 from scmoe.datasets._format import STORE_FILES
 from scmoe.io._files import WriteError, atomic_dir, atomic_path
 from scmoe.io._plain import plain
@@ -14,6 +15,7 @@ from scmoe.io._quiet import quiet_mudata
 from scmoe.io._storable import refuse_unstorable
 
 
+@checks_arguments
 def write(data: MuData | AnnData, path: str | os.PathLike[str]) -> None:
     """Write data to a file or store that older and newer libraries read too.
 

@@ -15,6 +15,7 @@ from anndata import AnnData
 from scipy import sparse
 from scipy.io import mmread
 
+from scmoe.arguments._checked import checks_arguments
 from scmoe.datasets._download import GZIP, fetch
 
 MATRICES = (
@@ -34,6 +35,7 @@ READERS: dict[str, Callable[[Any], Any]] = {MATRIX: mmread, GENES: _read_names, 
 """Files of the archive, in a folder for the genome, and their readers: counts, names of genes, barcodes."""
 
 
+@checks_arguments
 def zheng68k(path: str | os.PathLike[str] | None = None) -> AnnData:
     """68 579 fresh blood cells of one donor, with the annotation published beside them :cite:p:`zheng2017`.
 

@@ -6,9 +6,11 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from scmoe.arguments._checked import checks_arguments
 from scmoe.explain._groups import group_indicator, group_sums
 
 
+@checks_arguments
 def ablation_table(
     loss: NDArray[np.floating],
     loss_hidden: NDArray[np.floating],

@@ -7,12 +7,14 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
+from scmoe.arguments._checked import checks_arguments
 from scmoe.explain._groups import group_indicator, group_sums
 
 MEAN, ROLLOUT = "mean", "rollout"
 """Entries of the column ``head`` that are no single head."""
 
 
+@checks_arguments
 def attention_table(
     blocks: NDArray[np.floating],
     modalities: Sequence[str],

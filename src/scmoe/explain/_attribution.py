@@ -7,7 +7,10 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.stats import wilcoxon
 
+from scmoe.arguments._checked import checks_arguments
 
+
+@checks_arguments
 def attribution_table(
     signed: Mapping[str, NDArray[np.floating]],
     absolute: Mapping[str, NDArray[np.floating]],
@@ -81,6 +84,7 @@ def modality_shares(
     )
 
 
+@checks_arguments
 def deletion_table(
     values: NDArray[np.floating], rankings: Sequence[str], shares: Sequence[float]
 ) -> tuple[pd.DataFrame, pd.DataFrame]:

@@ -7,12 +7,15 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from scmoe.arguments._checked import checks_arguments
+
 MIN_NORM = 1e-12
 """Shorter gradients have no direction."""
 INTERVAL = (0.025, 0.975)
 """Of the batches that lie between ``low`` and ``high``."""
 
 
+@checks_arguments
 def conflict_table(
     gram: NDArray[np.floating], reference: NDArray[np.floating], names: Sequence[str], definition: str
 ) -> pd.DataFrame:

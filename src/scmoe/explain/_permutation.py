@@ -65,12 +65,6 @@ def named_group_codes(n_cells: int, groups: pd.Series) -> tuple[list[str], NDArr
     return names, codes
 
 
-def check_permutations(n_permutations: int) -> None:
-    """Raise unless there is at least one permutation."""
-    if n_permutations < 1:
-        raise ValueError(f"n_permutations must be at least 1; found {n_permutations}.")
-
-
 def strata_of(present: NDArray[np.bool_]) -> NDArray[np.intp]:
     """Number the combinations of modalities; cells (rows) that have the same ones are in one stratum."""
     return np.unique(present, axis=0, return_inverse=True)[1].ravel()
@@ -92,7 +86,6 @@ def permute_modalities(stacked: Array, n_permutations: int, seed: int) -> Array:
     ValueError
         `n_permutations` is below 1.
     """
-    check_permutations(n_permutations)
     rng = np.random.default_rng(seed)
     present = present_in(stacked)
     flat = stacked.reshape(*stacked.shape[:2], -1)

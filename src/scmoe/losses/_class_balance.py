@@ -105,12 +105,6 @@ class Balance:
         return sampling_probabilities(label, self.counts, POWER[self.option])
 
 
-def check_balance(option: str) -> None:
-    """Raise for an option that there is not."""
-    if not isinstance(option, str) or option not in OPTIONS:
-        raise ValueError(f"class_balance must be one of {', '.join(map(repr, OPTIONS))}; found {option!r}.")
-
-
 def class_weights(counts: ArrayLike, kind: str, beta: float = BETA) -> NDArray[np.float64]:
     """Weights (C,) of classes.
 

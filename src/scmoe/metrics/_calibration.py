@@ -7,6 +7,7 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from scmoe._keys import column_name
+from scmoe.arguments._checked import checks_arguments
 from scmoe.metrics._confusion import Labels, as_codes, check_same_cells, training_counts
 from scmoe.metrics._frequency import frequency_groups
 
@@ -17,6 +18,7 @@ ROUNDING = 1e-3
 """By which the probabilities of a cell may miss a sum of 1."""
 
 
+@checks_arguments
 def calibration_table(
     truth: Labels,
     predicted: Labels,
@@ -81,6 +83,7 @@ def calibration_table(
     return table
 
 
+@checks_arguments
 def coverage_accuracy(
     truth: Labels, predicted: Labels, confidence: ArrayLike, *, labels: Sequence[str]
 ) -> pd.DataFrame:

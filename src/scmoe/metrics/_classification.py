@@ -8,6 +8,7 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 from sklearn.metrics import average_precision_score
 
+from scmoe.arguments._checked import checks_arguments
 from scmoe.metrics._calibration import calibration_error, checked_probabilities, confidence_of
 from scmoe.metrics._confusion import Labels, as_codes, check_same_cells, count_cells, training_counts
 from scmoe.metrics._frequency import GROUPS, frequency_groups
@@ -66,6 +67,7 @@ class ClassificationScores(NamedTuple):
     absent: tuple[str, ...]
 
 
+@checks_arguments
 def classification_scores(
     truth: Labels,
     predicted: Labels,

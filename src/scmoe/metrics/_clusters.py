@@ -5,9 +5,11 @@ import pandas as pd
 from numpy.typing import ArrayLike
 from scipy.optimize import linear_sum_assignment
 
+from scmoe.arguments._checked import checks_arguments
 from scmoe.metrics._confusion import check_lengths
 
 
+@checks_arguments
 def matched_accuracy(truth: ArrayLike | pd.Series, predicted: ArrayLike | pd.Series) -> tuple[float, pd.DataFrame]:
     """Match clusters to labels one to one so that most cells agree.
 

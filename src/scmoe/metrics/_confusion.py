@@ -8,6 +8,7 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from scmoe._keys import UNKNOWN_LABEL
+from scmoe.arguments._checked import checks_arguments
 from scmoe.datasets._categories import category_codes, category_names
 
 N_SHOWN = 5
@@ -15,6 +16,7 @@ Codes = NDArray[np.integer]
 Labels: TypeAlias = ArrayLike | pd.Series | pd.Categorical
 
 
+@checks_arguments
 def confusion_table(truth: Labels, predicted: Labels, *, labels: Sequence[str]) -> pd.DataFrame:
     """Count cells by true and predicted label.
 

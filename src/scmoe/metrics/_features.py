@@ -4,7 +4,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
+from scmoe.arguments._checked import checks_arguments
 
+
+@checks_arguments
 def feature_scores(truth: ArrayLike | pd.DataFrame, prediction: ArrayLike | pd.DataFrame) -> pd.DataFrame:
     r"""Score the prediction of every feature over cells.
 

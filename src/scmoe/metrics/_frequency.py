@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 from scipy.stats import spearmanr
 
+from scmoe.arguments._checked import checks_arguments
 from scmoe.metrics._confusion import training_counts
 
 GROUPS = ("head", "middle", "tail")
@@ -14,6 +15,7 @@ MIN_LABELS = 3
 """From which on a rank correlation says anything."""
 
 
+@checks_arguments
 def frequency_groups(n_train: Mapping[str, int] | pd.Series) -> pd.Series:
     """Divide labels by their numbers of training cells.
 
@@ -45,6 +47,7 @@ def frequency_groups(n_train: Mapping[str, int] | pd.Series) -> pd.Series:
     return pd.Series(pd.Categorical(groups, categories=GROUPS), index=counts.index)
 
 
+@checks_arguments
 def recall_slope(recall: Mapping[str, float] | pd.Series, n_train: Mapping[str, int] | pd.Series) -> float:
     """Tell how much recall depends on the number of training cells.
 

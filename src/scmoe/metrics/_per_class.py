@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from scmoe.arguments._checked import checks_arguments
 from scmoe.metrics._confusion import Labels, as_codes
 
 SCORES = ("precision", "recall", "f1")
@@ -13,6 +14,7 @@ N_BOOT = 1000
 LEVEL = 0.95
 
 
+@checks_arguments
 def per_class_scores(
     truth: Labels,
     predicted: Labels,
@@ -65,8 +67,6 @@ def per_class_scores(
     [0.667, 0.667]
     """
     names, true_code, predicted_code = as_codes(truth, predicted, labels)
-    if n_boot < 0 or not 0 < level < 1:
-        raise ValueError(f"n_boot must not be negative and level between 0 and 1; found {n_boot} and {level}.")
     donor = np.zeros(len(true_code), dtype=int)
     if groups is not None:
         donor = pd.factorize(np.asarray(groups))[0]

@@ -3,7 +3,6 @@
 from abc import abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from numbers import Integral
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -15,6 +14,7 @@ import rich.table
 from scvi.model.base import BaseModelClass
 from torch import nn
 
+from scmoe.arguments._checked import checks_arguments
 from scmoe.losses._class_balance import DEFAULT_BALANCE, ClassBalance
 from scmoe.model._folder import read_settings
 
@@ -30,13 +30,6 @@ Raises
 NotImplementedError
     Always.
 """
-
-
-def checked_seed(seed: int) -> int:
-    """A seed as a plain whole number."""
-    if not isinstance(seed, Integral) or not 0 <= seed < 2**32:
-        raise ValueError(f"seed must be a whole number from 0 to 2**32 - 1; found {seed!r}.")
-    return int(seed)
 
 
 def _instead(name: str, remedy: str) -> Callable[..., Any]:
@@ -130,6 +123,7 @@ class BaseModel(BaseModelClass):
     def _setup_table(state: Mapping[str, Any]) -> rich.table.Table:
         """A setup, given as a plain dict, for the eye."""
 
+    @checks_arguments
     def view_anndata_setup(self, adata: Any = None, hide_state_registries: bool = False) -> None:
         """Print how the data were set up.
 
@@ -143,6 +137,7 @@ class BaseModel(BaseModelClass):
         registry = self.registry if adata is None else self.get_anndata_manager(adata, required=True).registry
         self._print_setup(registry, hide_state_registries)
 
+    @checks_arguments
     def view_registry(self, hide_state_registries: bool = False) -> None:
         """Print how the data of this model were set up.
 
@@ -158,6 +153,7 @@ class BaseModel(BaseModelClass):
         self._print_setup(self.registry, True)
 
     @classmethod
+    @checks_arguments
     def view_setup_args(cls, dir_path: str | Path, prefix: str | None = None) -> None:
         """Print how the data of a saved model were set up.
 

@@ -7,11 +7,13 @@ import torch
 from anndata import AnnData
 from mudata import MuData
 
+from scmoe.arguments._checked import checks_arguments
 from scmoe.model._features import embedding, linear_embedding, to_numpy
-from scmoe.model._fitted import BATCH_SIZE, Chunk, Fitted, FittedModel, Part, check_part, nan_where_absent, query
+from scmoe.model._fitted import BATCH_SIZE, Chunk, Fitted, FittedModel, Part, nan_where_absent, query
 from scmoe.model._labels import scaled_labels
 
 
+@checks_arguments
 @torch.no_grad()
 def get_latent_representation(
     self: FittedModel,
@@ -54,7 +56,6 @@ def get_latent_representation(
     ValueError
         `labeled` or a `part` was asked for a single modality, labels of a model without, or `part` is unknown.
     """
-    check_part(part)
     if modality is not None and (labeled or part != "mixture"):
         raise ValueError(
             f"labeled and part are for the joint embedding; found modality={modality!r} as well. Leave it out."

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal, NamedTuple, get_args
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -11,7 +11,9 @@ from lightning.fabric.utilities import move_data_to_device
 from mudata import MuData
 from torch import Tensor
 
+from scmoe._check import missing_modality
 from scmoe._log import logger
+from scmoe.arguments._checked import checks_arguments
 from scmoe.data._dataset import Batch, MosaicDataset
 from scmoe.data._match import query_notes
 from scmoe.data._setup import Setup
@@ -26,7 +28,6 @@ from scmoe.readout._subsets import Subset
 BATCH_SIZE = 512
 Part = Literal["mixture", "network", "linear"]
 """What the network and a linear model say together, or one of them alone."""
-PARTS = get_args(Part)
 
 
 class Reading(NamedTuple):
@@ -107,7 +108,7 @@ class Fitted:
     def position(self, modality: str) -> int:
         """Where a modality is in the model's order; a KeyError if it has no such modality."""
         if modality not in self.modalities:
-            raise KeyError(f"This model has no modality {modality!r}; it has {', '.join(self.modalities)}.")
+            raise missing_modality(modality, "This model", self.feature_names)
         return self.modalities.index(modality)
 
     def labels(self) -> list[str]:
@@ -215,6 +216,7 @@ class FittedModel(BaseModel):
                 logger.warning(note)
             self._said = cells, notes
 
+    @checks_arguments
     def get_anndata_manager(self, adata: MuData | AnnData, required: bool = False) -> Any:
         """As in scvi-tools, which looks for the MuData of an AnnData.
 
@@ -249,12 +251,6 @@ def query(model: FittedModel, adata: MuData | AnnData | None, indices: Sequence[
     if indices is not None:
         cells = cells[np.asarray(indices)] if len(indices) else cells[:0]
     return Query(fitted, dataset, cells)
-
-
-def check_part(part: str) -> None:
-    """Raise for an unknown part of a mixture."""
-    if part not in PARTS:
-        raise ValueError(f"part must be one of {', '.join(map(repr, PARTS))}; found {part!r}.")
 
 
 def nan_where_absent(here: Tensor, values: Tensor) -> Tensor:

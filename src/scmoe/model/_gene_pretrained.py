@@ -20,8 +20,6 @@ def read_pretrained(path: str | Path, network_kwargs: Mapping[str, Any]) -> XTRI
         raise ValueError("A pretrained encoder makes gene tokens. Pass tokenizer='genes' with pretrained=.")
     if "gene_encoder" in network_kwargs:
         raise ValueError("The size of a pretrained encoder is its own. Leave gene_encoder or pretrained out.")
-    if not isinstance(path, str | Path):
-        raise TypeError(f"pretrained must name a folder that XTRIMOGENE.save wrote; found a {type(path).__name__}.")
     model = XTRIMOGENE.load(path)
     encoder_config(vars(model.config))
     return model

@@ -10,9 +10,10 @@ from anndata import AnnData
 from mudata import MuData
 from torch import Tensor
 
+from scmoe.arguments._checked import checks_arguments
 from scmoe.datasets._categories import category_codes, category_names
 from scmoe.model._features import apply, as_batch, cross_scores, decoded, linear_inputs, to_numpy
-from scmoe.model._fitted import BATCH_SIZE, Chunk, Fitted, FittedModel, Part, check_part, query
+from scmoe.model._fitted import BATCH_SIZE, Chunk, Fitted, FittedModel, Part, query
 from scmoe.readout._spread import Spread
 from scmoe.readout._subsets import Subset, nearest_subset
 
@@ -47,6 +48,7 @@ def impute(
 ) -> tuple[np.ndarray, np.ndarray]: ...
 
 
+@checks_arguments
 @torch.no_grad()
 def impute(
     self: FittedModel,
@@ -101,7 +103,6 @@ def impute(
     """
     fitted = self.fitted
     sources, t = direction(fitted, source, target)
-    check_part(part)
     check_linear(fitted, part, sources, t)
     names = " or ".join(fitted.modalities[v] for v in sources)
     if spread_of(fitted, sources, t) is None:
@@ -131,6 +132,7 @@ def impute(
     return (mean, sd) if return_sd else mean
 
 
+@checks_arguments
 @torch.no_grad()
 def get_normalized(
     self: FittedModel,
@@ -182,6 +184,7 @@ def get_normalized(
     return out
 
 
+@checks_arguments
 def mixture_weight(self: FittedModel, source: str | Sequence[str], target: str) -> float:
     """Weight of the network in its mixture with ridge regression, from 0 to 1.
 

@@ -1,7 +1,6 @@
 """Labels of cells and how far they can be trusted, and clusters."""
 
 from collections.abc import Mapping, Sequence
-from numbers import Real
 from typing import NamedTuple
 
 import numpy as np
@@ -10,6 +9,7 @@ import torch
 from anndata import AnnData
 from mudata import MuData
 
+from scmoe.arguments._checked import checks_arguments
 from scmoe.metrics._calibration import coverage_accuracy
 from scmoe.model._features import embedding, label_views, to_numpy
 from scmoe.model._fitted import BATCH_SIZE, Chunk, Fitted, FittedModel, query
@@ -30,6 +30,7 @@ class Annotation(NamedTuple):
     """(n,) float32: accuracy among the held-out cells with the same modalities that would keep their label."""
 
 
+@checks_arguments
 @torch.no_grad()
 def predict(
     self: FittedModel,
@@ -70,6 +71,7 @@ def predict(
     return as_names(out, dataset.obs_names[cells], labels, soft=soft)
 
 
+@checks_arguments
 @torch.no_grad()
 def get_annotation(
     self: FittedModel,
@@ -102,13 +104,13 @@ def get_annotation(
     ValueError
         The model was trained without labels, or `coverage` is not in (0, 1].
     """
-    check_coverage(coverage)
     n_labels = len(self.fitted.labels())
     fitted, dataset, cells = query(self, adata, indices)
     accuracy, chunks = expected_accuracies(fitted, coverage), fitted.encode(dataset, cells, batch_size)
     return stack_annotations([annotation_of(fitted, chunk, accuracy) for chunk in chunks], n_labels)
 
 
+@checks_arguments
 def get_unknown_score(
     self: FittedModel,
     adata: MuData | AnnData | None = None,
@@ -147,6 +149,7 @@ def get_unknown_score(
     return get_annotation(self, adata, indices, batch_size).unknown_score
 
 
+@checks_arguments
 @torch.no_grad()
 def predict_clusters(
     self: FittedModel,
@@ -200,12 +203,6 @@ def label_probabilities(fitted: Fitted, chunk: Chunk) -> np.ndarray:
 def scaled_labels(fitted: Fitted, chunk: Chunk) -> np.ndarray:
     """Probabilities (B, labels) with the total variance of the embedding."""
     return label_probabilities(fitted, chunk) * fitted.readouts.label_scale
-
-
-def check_coverage(coverage: float) -> None:
-    """Raise for what is no share of cells."""
-    if not isinstance(coverage, Real) or not 0 < coverage <= 1:
-        raise ValueError(f"coverage must be above 0 and at most 1; found {coverage!r}. 0.9 keeps nine labels in ten.")
 
 
 def expected_accuracies(fitted: Fitted, coverage: float) -> dict[Subset, float]:

@@ -7,10 +7,12 @@ import torch
 from anndata import AnnData
 from mudata import MuData
 
+from scmoe.arguments._checked import checks_arguments
 from scmoe.model._features import program_scores, to_numpy
 from scmoe.model._fitted import BATCH_SIZE, Chunk, Fitted, FittedModel, query
 
 
+@checks_arguments
 @torch.no_grad()
 def get_mapping_score(
     self: FittedModel,

@@ -8,12 +8,12 @@ import torch
 from anndata import AnnData
 from mudata import MuData
 
+from scmoe.arguments._checked import checks_arguments
 from scmoe.model._embed import embedding_of, state_of
 from scmoe.model._fitted import BATCH_SIZE, FittedModel, query
 from scmoe.model._labels import (
     Annotation,
     annotation_of,
-    check_coverage,
     expected_accuracies,
     label_probabilities,
     stack_annotations,
@@ -52,6 +52,7 @@ class Results:
     n_features: dict[str, int]
 
 
+@checks_arguments
 @torch.no_grad()
 def get_results(
     self: FittedModel,
@@ -88,7 +89,6 @@ def get_results(
     ValueError
         `coverage` is not in (0, 1], or the data do not fit the model.
     """
-    check_coverage(coverage)
     fitted, dataset, cells = query(self, adata, indices)
     names, width, labels = list(dataset.n_found), fitted.config.n_hidden, fitted.setup.labels
     accuracy = expected_accuracies(fitted, coverage) if annotation else {}

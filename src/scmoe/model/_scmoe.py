@@ -1,6 +1,6 @@
 """`SCMOE`: the model class."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -11,13 +11,14 @@ from mudata import MuData
 
 from scmoe._check import check_mdata
 from scmoe._keys import HIGHLY_VARIABLE, UNKNOWN_LABEL
+from scmoe.arguments._checked import checks_arguments
+from scmoe.arguments._keywords import Place, parameters
 from scmoe.data._covariates import n_covariates
 from scmoe.data._manager import MosaicManager, SetupField, setup_table
 from scmoe.data._setup import Setup
 from scmoe.datasets._anndata import as_mudata, writable
 from scmoe.datasets._pairing import describe_pairing
 from scmoe.model._adapt import adapt
-from scmoe.model._base import checked_seed
 from scmoe.model._embed import get_latent_representation
 from scmoe.model._fitted import FittedModel
 from scmoe.model._gene_pretrained import read_pretrained, take_over
@@ -27,6 +28,7 @@ from scmoe.model._labels import get_annotation, get_unknown_score, predict, pred
 from scmoe.model._mapping import get_mapping_score
 from scmoe.model._results import get_results
 from scmoe.model._save import load_model, registry_of, save_model
+from scmoe.model._settings import fields_of
 from scmoe.model._training import train
 from scmoe.model.explain._ablation import get_ablation
 from scmoe.model.explain._attribution import get_attributions, get_mean_attributions
@@ -38,6 +40,14 @@ from scmoe.model.explain._targets import feature_target, group_targets, label_ta
 from scmoe.nn._config import NetworkConfig, from_keywords
 from scmoe.nn._network import Network
 from scmoe.readout._readouts import Readouts
+from scmoe.train._config import TrainConfig
+
+
+def _elsewhere() -> Iterator[Place]:
+    """Where settings belong that are not the network's."""
+    yield Place(parameters(SCMOE.setup_mudata), "{}=... to SCMOE.setup_mudata")
+    yield Place(parameters(train), "{}=... to model.train")
+    yield Place(fields_of(TrainConfig), "plan_kwargs={{'{}': ...}} to model.train")
 
 
 class SCMOE(FittedModel):
@@ -82,6 +92,7 @@ class SCMOE(FittedModel):
     setup_call = "SCMOE.setup_mudata(mdata)"
     _setup_table = staticmethod(setup_table)
 
+    @checks_arguments
     def __init__(
         self,
         adata: MuData | AnnData | None = None,
@@ -94,8 +105,8 @@ class SCMOE(FittedModel):
         encoder = None if pretrained is None else read_pretrained(pretrained, network_kwargs)
         if encoder is not None:
             network_kwargs["gene_encoder"] = asdict(encoder.config)
-        self.config = from_keywords(NetworkConfig, network_kwargs)
-        seed = checked_seed(seed)
+        self.config = from_keywords(NetworkConfig, network_kwargs, *_elsewhere())
+        seed = int(seed)
         super().__init__(as_mudata(adata), registry)
         state = self.registry["field_registries"][SetupField.registry_key]["state_registry"]
         self.setup, self.seed = Setup(**state), seed
@@ -163,6 +174,7 @@ class SCMOE(FittedModel):
         return layers_of(self.config)
 
     @classmethod
+    @checks_arguments
     def setup_mudata(
         cls,
         mdata: MuData | AnnData,
@@ -241,6 +253,7 @@ class SCMOE(FittedModel):
             cls.register_manager(manager)
 
     @classmethod
+    @checks_arguments
     def setup_anndata(cls, adata: AnnData, **kwargs: Any) -> None:
         """Tell scmoe where the data are, as `setup_mudata`, which takes an AnnData too.
 
@@ -253,6 +266,7 @@ class SCMOE(FittedModel):
         """
         cls.setup_mudata(adata, **kwargs)
 
+    @checks_arguments
     def adapt(self, mdata: MuData | AnnData) -> "SCMOE":
         """A copy of the model that knows the batches of a query, so that their effects are taken out of the embedding.
 
@@ -282,6 +296,7 @@ class SCMOE(FittedModel):
         model.record, model.is_trained_, model._said = self.record, True, self._said
         return model
 
+    @checks_arguments
     def save(self, dir_path: str | Path, *, overwrite: bool = False) -> None:
         """Write the model to a folder: ``weights.safetensors`` and ``settings.json``, all or nothing.
 
@@ -304,6 +319,7 @@ class SCMOE(FittedModel):
         save_model(self, Path(dir_path), overwrite=overwrite)
 
     @classmethod
+    @checks_arguments
     def load(cls, dir_path: str | Path, adata: MuData | AnnData | None = None) -> "SCMOE":
         """Read a model that `save` wrote.
 

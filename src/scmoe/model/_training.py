@@ -3,7 +3,6 @@
 import copy
 import time
 from collections.abc import Mapping, Sequence
-from numbers import Integral
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +10,8 @@ import numpy as np
 import torch
 from lightning.pytorch import Callback
 
+from scmoe.arguments._checked import checks_arguments
+from scmoe.arguments._keywords import Place
 from scmoe.data._datamodule import TRAIN_SIZE, MosaicDataModule, split_cells
 from scmoe.data._dataset import MosaicDataset
 from scmoe.data._graph import NeighborGraph
@@ -19,20 +20,24 @@ from scmoe.data._setup import Setup
 from scmoe.data._statistics import Scale, Statistics, fit_scale, fit_statistics
 from scmoe.datasets._cells import all_obs, column_of
 from scmoe.datasets._parts import Parts, parts_of
-from scmoe.losses._class_balance import DEFAULT_BALANCE, ClassBalance, check_balance
+from scmoe.losses._class_balance import DEFAULT_BALANCE, ClassBalance
 from scmoe.model._base import BaseModel, TrainingRecord
 from scmoe.model._copies import check_balanced_once, check_parts
 from scmoe.model._fit_readouts import fit_readouts
 from scmoe.model._fitted import Fitted, FittedModel
 from scmoe.model._gene_tokens import start_encoders
-from scmoe.nn._config import from_keywords
+from scmoe.model._settings import check_trainer, fields_of, training_config
+from scmoe.nn._config import NetworkConfig
 from scmoe.nn._network import Network
 from scmoe.nn._tokenizer import ProgramTokenizer
 from scmoe.readout._readouts import Readouts
-from scmoe.train._config import StepConfig, TrainConfig
+from scmoe.train._config import TrainConfig
 from scmoe.train._diagnostics import report
 from scmoe.train._fit import default_batch_size, default_epochs, fit
+from scmoe.train._trainer import Precision
 
+NETWORK = Place(fields_of(NetworkConfig), "{}=... to SCMOE, when it is made")
+"""Where settings of the network belong."""
 MIN_CELLS = 4
 """Fewer cells have neither programs nor neighbors."""
 SPLIT_REMEDY = "Pass split_key={0!r} to learn from its training cells alone"
@@ -43,6 +48,7 @@ NO_VALIDATION = (
 )
 
 
+@checks_arguments
 def train(
     self: FittedModel,
     max_epochs: int | None = None,
@@ -50,7 +56,7 @@ def train(
     accelerator: str = "auto",
     devices: int | list[int] | str = "auto",
     strategy: str = "auto",
-    precision: str = "32-true",
+    precision: Precision = "32-true",
     batch_size: int | None = None,
     train_size: float | None = None,
     validation_size: float | None = None,
@@ -119,9 +125,9 @@ def train(
     FloatingPointError
         In more than half of an epoch's steps loss or gradient was not finite. Fewer such steps are skipped.
     """
-    check_balance(class_balance)
-    config = from_keywords(TrainConfig, plan_kwargs or {})
-    check_train_arguments(config, max_epochs, batch_size, trainer_kwargs)
+    trainer = {"accelerator": accelerator, "devices": devices, "strategy": strategy, "precision": precision}
+    config = training_config(TrainConfig, plan_kwargs, self.train, NETWORK)
+    check_trainer(self.train, TrainConfig, NETWORK, trainer_kwargs, **trainer)
     dataset = self._dataset(None)
     for key, argument in category_keys(self.setup):
         column_of(self.adata, key, argument)  # a query may lack it, training data may not
@@ -154,10 +160,7 @@ def train(
             resume=resume,
             callbacks=callbacks,
             enable_progress_bar=enable_progress_bar,
-            accelerator=accelerator,
-            devices=devices,
-            strategy=strategy,
-            precision=precision,
+            **trainer,
             **trainer_kwargs,
         )
         fitted = Fitted(self.module, self.setup, Readouts(), self.seed)
@@ -222,22 +225,6 @@ def set_statistics(network: Network, statistics: list[Statistics], covariates: S
         if isinstance(tokenizer, ProgramTokenizer):
             tokenizer.set_components(torch.from_numpy(own.read.loadings), own.read.unit, own.correction)
         network.decoders[v].set_statistics(loadings, own.decode.unit, bias, std, own.library)
-
-
-def check_train_arguments(
-    config: StepConfig,
-    max_epochs: int | None,
-    batch_size: int | None,
-    trainer_kwargs: Mapping[str, Any],
-    max_steps: int | None = None,
-) -> None:
-    """Raise for counts that are none, and for settings of the training passed where the Trainer's belong."""
-    for name in trainer_kwargs:
-        if hasattr(config, name):
-            raise TypeError(f"{name!r} is a setting of {type(config).__name__}: pass plan_kwargs={{{name!r}: ...}}.")
-    for name, value in (("max_epochs", max_epochs), ("max_steps", max_steps), ("batch_size", batch_size)):
-        if value is not None and (not isinstance(value, Integral) or value < 1):
-            raise ValueError(f"{name} must be a whole number, at least 1; found {value!r}.")
 
 
 def split_of(

@@ -2,31 +2,29 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from difflib import get_close_matches
-from typing import Any, Literal, TypeVar, get_args, get_type_hints
+from typing import Any, Literal, TypeVar
+
+from scmoe.arguments._checked import check_fields
+from scmoe.arguments._keywords import Place, check_keywords
 
 Config = TypeVar("Config")
 
 
-def from_keywords(kind: type[Config], keywords: Mapping[str, Any]) -> Config:
-    """A settings object; a TypeError that names the nearest setting if a keyword is none."""
+def from_keywords(kind: type[Config], keywords: Mapping[str, Any], *elsewhere: Place) -> Config:
+    """A settings object; a TypeError that names the setting that is meant if a keyword is none.
+
+    Parameters
+    ----------
+    kind
+        Class of the settings.
+    keywords
+        Their values, by name.
+    *elsewhere
+        Where settings belong that are none of these.
+    """
     names = [field.name for field in fields(kind)]  # type: ignore[arg-type]
-    for keyword in keywords:
-        if keyword not in names:
-            close = get_close_matches(keyword, names, n=1)
-            hint = f"did you mean {close[0]!r}?" if close else f"it has {', '.join(names)}."
-            raise TypeError(f"{keyword!r} is not a setting of {kind.__name__}; {hint}")
+    check_keywords(kind.__name__, keywords, names, elsewhere)
     return kind(**keywords)
-
-
-def check_choices(config: Any) -> None:
-    """Raise a ValueError if a field annotated as `Literal` holds another value."""
-    hints = get_type_hints(type(config))
-    for field in fields(config):
-        options = get_args(hints[field.name])
-        value = getattr(config, field.name)
-        if options and all(isinstance(option, str) for option in options) and value not in options:
-            raise ValueError(f"{field.name} must be one of {', '.join(map(repr, options))}; found {value!r}.")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,18 +100,11 @@ class NetworkConfig:
 
     def __post_init__(self) -> None:
         """Check the fields against each other."""
-        check_choices(self)
+        check_fields(self)
         if self.tokenizer != "genes" and self.gene_encoder != NetworkConfig.gene_encoder:
             raise ValueError(
                 f"gene_encoder is for tokenizer='genes'; found tokenizer={self.tokenizer!r}. Leave it out."
             )
-        sizes = ("n_tokens", "n_programs", "n_hidden", "n_layers", "n_heads", "n_experts", "top_k", "expert_hidden")
-        for name in (*sizes, "decoder_hidden"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be at least 1; found {getattr(self, name)}.")
-        for name in ("dropout", "feature_dropout", "decoder_dropout"):
-            if not 0 <= getattr(self, name) < 1:
-                raise ValueError(f"{name} must be in [0, 1); found {getattr(self, name)}.")
         if self.top_k > self.n_experts:
             raise ValueError(
                 f"top_k={self.top_k} experts per token were asked for, but n_experts={self.n_experts}. "

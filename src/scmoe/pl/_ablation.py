@@ -10,6 +10,7 @@ from matplotlib.ticker import StrMethodFormatter
 from mudata import MuData
 
 from scmoe._keys import ABLATION, DEFAULT_KEY
+from scmoe.arguments._checked import checks_arguments
 from scmoe.datasets._anndata import reads_anndata
 from scmoe.explain._groups import ALL_CELLS
 from scmoe.pl._heatmap import heatmap
@@ -23,6 +24,7 @@ CHANCE = 2.0
 HOW_LABELS = {"hide": "absent", "permute": "of another cell"}
 
 
+@checks_arguments
 @reads_anndata
 def ablation(
     mdata: MuData,

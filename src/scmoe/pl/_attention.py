@@ -10,15 +10,17 @@ from matplotlib.colors import Normalize, TwoSlopeNorm
 from mudata import MuData
 
 from scmoe._keys import ABLATION, ATTENTION, DEFAULT_KEY
+from scmoe.arguments._checked import checks_arguments
 from scmoe.datasets._anndata import reads_anndata
 from scmoe.explain._attention import MEAN, ROLLOUT
 from scmoe.explain._groups import ALL_CELLS
 from scmoe.pl._ablation import ablation
 from scmoe.pl._heatmap import heatmap
 from scmoe.pl._save import finish
-from scmoe.pl._tables import at_layer, group_suffix, of_group, one_of, stored_table
+from scmoe.pl._tables import at_layer, group_suffix, of_group, stored_table
 
 
+@checks_arguments
 @reads_anndata
 def attention(
     mdata: MuData,
@@ -72,7 +74,6 @@ def attention(
     ValueError
         If `value` is none of its options, or `ax` is given for two heat maps.
     """
-    one_of(value, ("ratio", "attention"), "value")
     table = of_group(at_layer(stored_table(mdata, key, ATTENTION, "scmoe.tl.attention"), layer), group)
     heads = table["head"].astype(str)
     if str(head) not in set(heads):

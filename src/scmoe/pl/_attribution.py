@@ -12,6 +12,7 @@ from matplotlib.patches import Patch
 from mudata import MuData
 
 from scmoe._keys import ATTRIBUTION, ATTRIBUTION_SUMMARY, DEFAULT_KEY
+from scmoe.arguments._checked import checks_arguments
 from scmoe.datasets._anndata import reads_anndata
 from scmoe.pl._axes import grid_shape
 from scmoe.pl._save import finish
@@ -22,6 +23,7 @@ LOG_ODDS = "log-odds"
 MAX_TARGETS, N_COLUMNS = 6, 3
 
 
+@checks_arguments
 @reads_anndata
 def attribution(
     mdata: MuData,

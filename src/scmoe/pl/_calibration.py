@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
+from scmoe.arguments._checked import checks_arguments
 from scmoe.metrics._calibration import ALL_CELLS
 from scmoe.pl._axes import axes_or_new, legend_beside
 from scmoe.pl._save import finish
@@ -15,6 +16,7 @@ SMALLEST, LARGEST = 12.0, 160.0
 """Areas of the dots of a bin with one cell and of the fullest, points²."""
 
 
+@checks_arguments
 def calibration(
     table: pd.DataFrame,
     *,

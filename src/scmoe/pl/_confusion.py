@@ -6,10 +6,12 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.colors import Normalize
 
+from scmoe.arguments._checked import checks_arguments
 from scmoe.pl._heatmap import heatmap
 from scmoe.pl._save import finish
 
 
+@checks_arguments
 def confusion(
     table: pd.DataFrame,
     *,

@@ -6,6 +6,7 @@ from matplotlib.axes import Axes
 from mudata import MuData
 
 from scmoe._keys import DEFAULT_KEY, DELETION, DELETION_SUMMARY
+from scmoe.arguments._checked import checks_arguments
 from scmoe.datasets._anndata import reads_anndata
 from scmoe.pl._axes import axes_or_new, legend_beside
 from scmoe.pl._save import finish
@@ -15,6 +16,7 @@ FUNCTION = "scmoe.tl.deletion"
 COLORS = {"attribution": "C3", "correlation": "C0", "random": "0.5"}
 
 
+@checks_arguments
 @reads_anndata
 def deletion(
     mdata: MuData,

@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 from mudata import MuData
 
 from scmoe._keys import DEFAULT_KEY, EXPERT_CARDS
+from scmoe.arguments._checked import checks_arguments
 from scmoe.datasets._anndata import reads_anndata
 from scmoe.explain.concepts._adjust import ALPHA
 from scmoe.explain.experts._cards import EXPERT, FEATURE, FEATURE_WITHIN, GROUP, MODALITY
@@ -24,6 +25,7 @@ MAX_NAME = 26
 """Characters of a name that fit beside its bar."""
 
 
+@checks_arguments
 @reads_anndata
 def expert_card(
     mdata: MuData,
@@ -73,8 +75,6 @@ def expert_card(
     ValueError
         If `n_groups` or `n_features` is below 1.
     """
-    if min(n_groups, n_features) < 1:
-        raise ValueError(f"n_groups and n_features must be at least 1; found {n_groups} and {n_features}.")
     table = at_layer(stored_table(mdata, key, EXPERT_CARDS, "scmoe.tl.expert_cards"), layer)
     table = table.astype({"kind": str, "modality": str, "name": str, "expert": int})
     experts = sorted(table["expert"].unique())

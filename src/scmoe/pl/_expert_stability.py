@@ -8,6 +8,7 @@ from matplotlib.axes import Axes
 from mudata import MuData
 
 from scmoe._keys import DEFAULT_KEY, EXPERT_STABILITY
+from scmoe.arguments._checked import checks_arguments
 from scmoe.datasets._anndata import reads_anndata
 from scmoe.explain.concepts._adjust import ALPHA
 from scmoe.explain.experts._stability import MATCHED, MEAN
@@ -20,6 +21,7 @@ SPREAD = 0.7
 """Part of a row's height over which its experts are spread, so that they do not hide each other."""
 
 
+@checks_arguments
 @reads_anndata
 def expert_stability(
     mdata: MuData,

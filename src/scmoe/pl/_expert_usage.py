@@ -9,17 +9,19 @@ from matplotlib.colors import Normalize
 from mudata import MuData
 
 from scmoe._keys import DEFAULT_KEY, EXPERT_SUMMARY, EXPERT_USAGE, EXPERT_USAGE_GROUPBY
+from scmoe.arguments._checked import checks_arguments
 from scmoe.datasets._anndata import reads_anndata
 from scmoe.explain._groups import ALL_CELLS
 from scmoe.explain.experts._usage import ALL_MODALITIES
 from scmoe.pl._heatmap import heatmap
 from scmoe.pl._save import finish
-from scmoe.pl._tables import at_layer, check_in_table, one_of, stored_table
+from scmoe.pl._tables import at_layer, check_in_table, stored_table
 
 FUNCTION = "scmoe.tl.expert_usage"
 VALUES = {"soft": "routing weight", "hard": "routed tokens"}
 
 
+@checks_arguments
 @reads_anndata
 def expert_usage(
     mdata: MuData,
@@ -77,9 +79,6 @@ def expert_usage(
     ValueError
         If `by`, `value` or `view` is none of its options, or no group has `min_cells` cells.
     """
-    one_of(by, ("modality", "group"), "by")
-    one_of(value, tuple(VALUES), "value")
-    one_of(view, ("row", "column"), "view")
     table = at_layer(stored_table(mdata, key, EXPERT_USAGE, FUNCTION), layer).astype({"modality": str, "group": str})
     if modality is not None:
         check_in_table("modality", [modality], table["modality"].unique())

@@ -11,11 +11,12 @@ from matplotlib.colors import Normalize
 from mudata import MuData
 
 from scmoe._keys import DEFAULT_KEY, GRADIENT_CONFLICT
+from scmoe.arguments._checked import checks_arguments
 from scmoe.datasets._anndata import reads_anndata
 from scmoe.pl._axes import axes_or_new, legend_beside
 from scmoe.pl._heatmap import heatmap
 from scmoe.pl._save import finish
-from scmoe.pl._tables import at_layer, one_of, stored_table
+from scmoe.pl._tables import at_layer, stored_table
 
 FUNCTION = "scmoe.tl.gradient_conflict"
 DEFINITION_LABELS = {
@@ -26,6 +27,7 @@ DEFINITION_LABELS = {
 }
 
 
+@checks_arguments
 @reads_anndata
 def gradient_conflict(
     mdata: MuData,
@@ -71,7 +73,6 @@ def gradient_conflict(
     ValueError
         If `definition` is none of its options.
     """
-    one_of(definition, tuple(DEFINITION_LABELS), "definition")
     keys = [key] if isinstance(key, str) else list(key)
     tables = {name: _rows(mdata, name, definition, layer) for name in keys}
     title = f"Agreement of gradients: {DEFINITION_LABELS[definition]}"

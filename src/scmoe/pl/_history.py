@@ -8,6 +8,7 @@ from matplotlib.ticker import MaxNLocator
 from mudata import MuData
 
 from scmoe._keys import DEFAULT_KEY, HISTORY
+from scmoe.arguments._checked import checks_arguments
 from scmoe.datasets._anndata import reads_anndata
 from scmoe.pl._axes import axes_or_new
 from scmoe.pl._save import finish
@@ -20,6 +21,7 @@ TOTAL_LOSSES = {
 """Their labels: the two are sums of different terms, so their levels cannot be compared."""
 
 
+@checks_arguments
 @reads_anndata
 def history(
     mdata: MuData,

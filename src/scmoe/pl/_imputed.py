@@ -16,12 +16,14 @@ from scipy.sparse import issparse
 
 from scmoe._check import layer_names
 from scmoe._keys import DEFAULT_KEY, Keys, column_name
+from scmoe.arguments._checked import checks_arguments
 from scmoe.datasets._anndata import reads_anndata
 from scmoe.metrics._features import feature_scores
 from scmoe.pl._axes import grid_shape
 from scmoe.pl._save import finish
 
 
+@checks_arguments
 @reads_anndata
 def imputed(
     mdata: MuData,

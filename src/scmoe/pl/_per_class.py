@@ -9,12 +9,11 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
+from scmoe.arguments._checked import checks_arguments
 from scmoe.metrics._confusion import training_counts
 from scmoe.metrics._frequency import GROUPS, frequency_groups
-from scmoe.metrics._per_class import SCORES
 from scmoe.pl._axes import axes_or_new, legend_beside, row_offset
 from scmoe.pl._save import finish
-from scmoe.pl._tables import one_of
 
 MAX_METHODS = 6
 MARKERS = "osD^vP"
@@ -22,6 +21,7 @@ LINE = 60
 """Characters of a line below the axis."""
 
 
+@checks_arguments
 def per_class(
     tables: pd.DataFrame | Mapping[str, pd.DataFrame],
     *,
@@ -61,7 +61,6 @@ def per_class(
         `score` is none of its options, there is no table or more than six, they are not of the same labels, no label
         has a cell, or a label is not in `n_train`.
     """
-    one_of(score, SCORES, "score")
     if not isinstance(tables, pd.DataFrame | Mapping):
         raise TypeError(f"tables must be a table, or tables by name; found a {type(tables).__name__}.")
     by_method = {"": tables} if isinstance(tables, pd.DataFrame) else dict(tables)

@@ -60,9 +60,3 @@ def check_in_table(kind: str, names: Iterable[str], known: Iterable[str]) -> Non
     for name in names:
         if name not in known:
             raise KeyError(f"There is no {kind} {name!r}; the table has {', '.join(known)}.")
-
-
-def one_of(value: str, options: tuple[str, ...], argument: str) -> None:
-    """Raise ValueError unless `value` is one of `options`."""
-    if value not in options:
-        raise ValueError(f"{argument} must be one of {', '.join(map(repr, options))}; found {value!r}.")

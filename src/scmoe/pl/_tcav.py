@@ -10,6 +10,7 @@ from matplotlib.lines import Line2D
 from mudata import MuData
 
 from scmoe._keys import DEFAULT_KEY, TCAV
+from scmoe.arguments._checked import checks_arguments
 from scmoe.datasets._anndata import reads_anndata
 from scmoe.explain.concepts._cells import CONTROL
 from scmoe.pl._axes import axes_or_new, legend_beside, row_offset
@@ -19,6 +20,7 @@ from scmoe.pl._tables import check_in_table, stored_table
 NO_EFFECT = 0.5
 
 
+@checks_arguments
 @reads_anndata
 def tcav(
     mdata: MuData,

@@ -9,9 +9,10 @@ from mudata import MuData
 from numpy.typing import NDArray
 from scipy import sparse
 
-from scmoe._check import check_counts, check_mdata
+from scmoe._check import check_counts, check_mdata, features_of, missing_modality
 from scmoe._keys import COUNTS_LAYER, SET_ASIDE
 from scmoe._log import logger
+from scmoe.arguments._checked import checks_arguments
 from scmoe.datasets._anndata import takes_anndata
 from scmoe.pp._kind import decide_kind
 
@@ -25,6 +26,7 @@ MIN_GUIDE_SHARE = 0.8
 """Share of the molecules of all guides that the guide of a cell with one guide has at least."""
 
 
+@checks_arguments
 @takes_anndata
 def assign_tags(
     mdata: MuData,
@@ -97,7 +99,7 @@ def _modality(mdata: MuData, modality: str | None) -> str:
             raise ValueError(f"Name the modality that holds the tags; the MuData has {', '.join(tagged or names)}.")
         return (tagged or names)[0]
     if modality not in names:
-        raise KeyError(f"There is no modality {modality!r}; the MuData has {', '.join(names)}.")
+        raise missing_modality(modality, "The MuData", features_of(mdata))
     return modality
 
 

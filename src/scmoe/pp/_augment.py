@@ -12,6 +12,7 @@ from scipy import sparse
 from scmoe._check import Matrix, check_array, check_counts
 from scmoe._keys import COPY_OF, COUNTS_LAYER, MIXED_WITH
 from scmoe._log import logger
+from scmoe.arguments._checked import checks_arguments
 from scmoe.datasets._cells import ONLY, Data, all_obs, assemble, modalities_of, origins
 from scmoe.pp._classes import check_threshold, draw_more, names_of_new, trainable_labels
 from scmoe.pp._kind import COUNT_KINDS, decide_kind
@@ -20,7 +21,6 @@ from scmoe.pp._records import missing_table, read_by_models
 
 SHARES = (0.5, 1.0)
 """Between which the share of the first parent's molecules that a new cell keeps is drawn."""
-METHODS = ("thin", "mix")
 NO_PARTNER = -1
 N_LOOKED_AT = 100
 """Cells that show how ``X`` was made from the counts."""
@@ -35,6 +35,7 @@ class _Parents(NamedTuple):
     share: NDArray[np.float64]
 
 
+@checks_arguments
 def augment(
     data: Data,
     labels_key: str,
@@ -101,8 +102,6 @@ def augment(
     >>> int(more.obs["cell_type"].value_counts().min())
     20
     """
-    if method not in METHODS:
-        raise ValueError(f"method must be one of {', '.join(METHODS)}; found {method!r}.")
     labels, sizes = trainable_labels(data, labels_key)
     target = check_threshold(threshold, sizes, default=int(sizes.iloc[0]))
     counts = _all_counts(data)

@@ -1,7 +1,7 @@
 """What was not measured: features that are zero in a whole batch, NaN, and cells without a count."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -190,14 +190,7 @@ def former_mask(name: str, adata: AnnData, table: pd.DataFrame) -> np.ndarray | 
 
 
 def check_missing(missing: Any, names: Sequence[str]) -> None:
-    """Raise for what is neither a word nor masks by modality."""
-    if isinstance(missing, str) and missing in ("auto", "never"):
-        return
-    if not isinstance(missing, Mapping):
-        raise TypeError(
-            'missing must be "auto", "never", or masks by modality (True: not measured), as in {"adt": mask}; found '
-            f"{type(missing).__name__ if not isinstance(missing, str) else repr(missing)}."
-        )
-    for name in missing:
+    """Raise for masks of modalities that there are not."""
+    for name in () if isinstance(missing, str) else missing:
         if name not in names:
             raise KeyError(f"missing names the modality {name!r}; the data have {', '.join(names)}.")

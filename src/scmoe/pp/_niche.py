@@ -6,9 +6,10 @@ from anndata import AnnData
 from mudata import MuData
 from scipy import sparse
 
-from scmoe._check import Matrix, check_array, check_mdata
+from scmoe._check import Matrix, check_array, check_mdata, features_of, missing_modality
 from scmoe._keys import MADE_BY_NICHE, PREPARE, SPATIAL, UNS_ROOT
 from scmoe._log import logger
+from scmoe.arguments._checked import checks_arguments
 from scmoe.datasets._anndata import takes_anndata
 from scmoe.io._quiet import quiet_mudata
 from scmoe.io._uns import to_uns
@@ -16,6 +17,7 @@ from scmoe.pp._records import prepare_records
 from scmoe.pp._spatial import batches_of, coordinates_of, weights_within
 
 
+@checks_arguments
 @takes_anndata
 def niche(
     mdata: MuData,
@@ -100,9 +102,8 @@ def niche(
     >>> mdata["rna_niche"].shape
     (1200, 200)
     """
-    names = check_mdata(mdata)
-    if modality not in names:
-        raise KeyError(f"There is no modality {modality!r}; the MuData has {names}.")
+    if modality not in check_mdata(mdata):
+        raise missing_modality(modality, "The MuData", features_of(mdata))
     name = f"{modality}_niche" if key_added is None else key_added
     _check_target(mdata, name)
     kind = _prepared_kind(mdata, modality)
@@ -145,7 +146,7 @@ def _check_target(mdata: MuData, name: str) -> None:
         raise ValueError("The MuData is backed by a file. Read it without backed=, then add the niche.")
     if mdata.is_view:
         raise ValueError("The MuData is a view of another one. Call mdata = mdata.copy() first.")
-    if not isinstance(name, str) or not name or "." in name or "/" in name:
+    if not name or "." in name or "/" in name:
         raise ValueError(f"key_added must be a name without '.' and '/'; found {name!r}.")
     if name in mdata.mod:
         raise ValueError(

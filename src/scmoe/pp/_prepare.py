@@ -9,6 +9,7 @@ from mudata import MuData
 from scmoe._check import check_mdata
 from scmoe._keys import COUNTS_LAYER, HIGHLY_VARIABLE, MADE_BY_NICHE, MISSING, PANEL, PREPARE, SET_ASIDE, UNS_ROOT
 from scmoe._log import logger
+from scmoe.arguments._checked import checks_arguments
 from scmoe.datasets._anndata import takes_anndata
 from scmoe.datasets._cells import all_obs, raw_column
 from scmoe.datasets._pairing import describe_pairing
@@ -20,9 +21,9 @@ from scmoe.pp._modality import Prepared, Settings, prepare_modality
 from scmoe.pp._records import missing_table
 from scmoe.pp._set_aside import check_set_aside
 from scmoe.pp._source import keep_original
-from scmoe.pp._variable import check_n_top
 
 
+@checks_arguments
 @takes_anndata
 def prepare(
     mdata: MuData,
@@ -124,7 +125,6 @@ def prepare(
     names = check_mdata(mdata)
     check_missing(missing, names)
     check_set_aside(set_aside, names)
-    check_n_top(n_top_features)
     if mdata.isbacked:
         raise ValueError("The MuData is backed by a file. Read it without backed=, then prepare it.")
     if mdata.is_view and not copy:
@@ -162,8 +162,6 @@ def prepare(
 
 
 def _check_kinds(kinds: Mapping[str, str], names: list[str]) -> Mapping[str, str]:
-    if not isinstance(kinds, Mapping):
-        raise TypeError(f'kinds must map modalities to kinds, as in {{"rna": "lognormalized"}}; found {kinds!r}.')
     for name, kind in kinds.items():
         if name not in names:
             raise KeyError(f"kinds names the modality {name!r}; the MuData has {names}.")

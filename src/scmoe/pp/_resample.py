@@ -5,10 +5,12 @@ from imblearn.under_sampling import RandomUnderSampler
 
 from scmoe._keys import COPY_OF
 from scmoe._log import logger
+from scmoe.arguments._checked import checks_arguments
 from scmoe.datasets._cells import Data, all_obs, origins, take
 from scmoe.pp._classes import check_threshold, draw_more, names_of_new, trainable_labels
 
 
+@checks_arguments
 def oversample(data: Data, labels_key: str, *, threshold: int | None = None, seed: int = 0) -> Data:
     """Copy random cells of rare types, with replacement, until each type has as many as the largest, or `threshold`.
 
@@ -61,6 +63,7 @@ def oversample(data: Data, labels_key: str, *, threshold: int | None = None, see
     return out
 
 
+@checks_arguments
 def undersample(data: Data, labels_key: str, *, threshold: int | None = None, seed: int = 0) -> Data:
     """Keep a random choice of the cells of frequent types: as many as the smallest type has, or `threshold`.
 

@@ -64,10 +64,6 @@ def weights_within(
     spatial: NDArray[np.floating], batches: Mapping[str, NDArray[np.integer]], n_neighbors: int, include_self: bool
 ) -> sparse.csr_matrix:
     """Weights within batches, cells x cells."""
-    if isinstance(n_neighbors, bool) or not isinstance(n_neighbors, int | np.integer):
-        raise TypeError(f"n_neighbors must be a whole number; found {n_neighbors!r}.")
-    if n_neighbors < 1:
-        raise ValueError(f"n_neighbors must be at least 1; found {n_neighbors}.")
     for batch, cells in batches.items():
         if len(cells) <= n_neighbors:
             raise ValueError(

@@ -1,6 +1,6 @@
 """Training, validation and test cells that share no cell, no copy of a cell and, where asked for, no donor."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from hashlib import blake2b
 
 import numpy as np
@@ -14,6 +14,7 @@ from scipy.sparse.csgraph import connected_components
 from scmoe._check import check_array
 from scmoe._keys import COPY_OF, COUNTS_LAYER, PARTS, SPLIT, UNKNOWN_LABEL
 from scmoe._log import logger
+from scmoe.arguments._checked import checks_arguments
 from scmoe.datasets._cells import all_obs, check_cells, column_of, labels_of, modalities_of, origins
 from scmoe.datasets._parts import record_split
 from scmoe.pp._allot import allot_groups, allot_labels
@@ -21,6 +22,7 @@ from scmoe.pp._allot import allot_groups, allot_labels
 FRACTIONS = (0.6, 0.2, 0.2)
 
 
+@checks_arguments
 def split(
     data: AnnData | MuData,
     *,
@@ -85,8 +87,6 @@ def split(
     check_cells(data)
     if data.is_view:
         raise ValueError("The data are a view of others. Call .copy() first, then split the copy.")
-    if not isinstance(key_added, str):
-        raise TypeError(f"key_added must be the name of a column; found {key_added!r}.")
     if key_added in (labels_key, group_key):
         raise ValueError(f"key_added={key_added!r} would replace the column that is read. Choose another name.")
     _refuse_copies(data)
@@ -111,8 +111,6 @@ def split(
 
 
 def _check_fractions(fractions: Sequence[float]) -> NDArray[np.float64]:
-    if isinstance(fractions, Mapping):
-        raise TypeError(f"fractions must be three numbers, such as {FRACTIONS}; found {fractions!r}.")
     shares = np.asarray(fractions, dtype=np.float64)
     if shares.shape != (3,) or not (shares >= 0).all() or abs(shares.sum() - 1) > 1e-6 or shares[0] == 0:
         raise ValueError(

@@ -1,7 +1,5 @@
 """Choosing variable features where there are very many."""
 
-from typing import Any
-
 import numpy as np
 import pandas as pd
 from anndata import AnnData
@@ -14,16 +12,6 @@ MANY = {"rna": 10_000, "ambient": 10_000, "lognormalized": 10_000, "peaks": 50_0
 """Features of a kind from which variable ones are chosen unless the user says otherwise."""
 N_TOP = {"rna": 4_000, "ambient": 4_000, "lognormalized": 4_000, "peaks": 20_000}
 """How many."""
-
-
-def check_n_top(n_top_features: Any) -> None:
-    """Raise for what is neither "auto", None nor a number of features."""
-    if n_top_features is None or (isinstance(n_top_features, str) and n_top_features == "auto"):
-        return
-    if isinstance(n_top_features, bool) or not isinstance(n_top_features, int | np.integer) or n_top_features < 1:
-        raise ValueError(
-            f'n_top_features must be "auto", a whole number from 1 on, or None for all; found {n_top_features!r}.'
-        )
 
 
 def choose_variable(

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from scipy.optimize import minimize_scalar
 from scipy.special import softmax
 
-from scmoe.losses._class_balance import DEFAULT_BALANCE, ClassBalance, check_balance
+from scmoe.losses._class_balance import DEFAULT_BALANCE, ClassBalance
 from scmoe.readout._held_out import hold_out, split_labels
 from scmoe.readout._softmax import fit_softmax
 from scmoe.readout._weights import SMALLEST, choose_weights
@@ -148,7 +148,6 @@ def fit_annotator(
     A label with a single cell stays in the training part of all folds: it is predicted, but says nothing about weights.
     Temperature scaling: Guo et al. 2017, `doi:10.48550/arXiv.1706.04599 <https://doi.org/10.48550/arXiv.1706.04599>`__.
     """
-    check_balance(class_balance)
     check_views(views, len(labels))
     known = np.flatnonzero(np.asarray(labels) >= 0)
     classes, codes = np.unique(np.asarray(labels)[known], return_inverse=True)

@@ -30,10 +30,8 @@ def roll_up(
     Raises
     ------
     ValueError
-        A confidence out of range, names that are neither labels nor their ancestors, or a circle.
+        Names that are neither labels nor their ancestors, or a circle.
     """
-    if not 0.5 < confidence <= 1:
-        raise ValueError(f"The confidence of a roll-up must be above 0.5 and at most 1; found {confidence}.")
     for name, parent in hierarchy.items():
         if not isinstance(parent, str) or not parent:
             raise ValueError(

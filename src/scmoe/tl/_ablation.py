@@ -7,6 +7,7 @@ import numpy as np
 from mudata import MuData
 
 from scmoe._keys import ABLATION, DEFAULT_KEY
+from scmoe.arguments._checked import checks_arguments
 from scmoe.datasets._anndata import takes_anndata
 from scmoe.explain._ablation import ablation_table
 from scmoe.tl._tables import groups_of, knows_split, write_uns
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from scmoe.model._scmoe import SCMOE
 
 
+@checks_arguments
 @takes_anndata
 def ablation(
     mdata: MuData,

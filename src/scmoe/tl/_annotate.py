@@ -9,6 +9,7 @@ from mudata import MuData
 
 from scmoe._keys import ANNOTATION, DEFAULT_KEY, UNKNOWN_LABEL, Keys
 from scmoe._log import logger
+from scmoe.arguments._checked import checks_arguments
 from scmoe.datasets._anndata import takes_anndata
 from scmoe.readout._hierarchy import roll_up
 from scmoe.tl._tables import storable_frame, write_uns
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from scmoe.model._scmoe import SCMOE
 
 
+@checks_arguments
 @takes_anndata
 def annotate(
     mdata: MuData,
@@ -92,7 +94,7 @@ def annotate(
 
 def check_reject_label(labels: Sequence[str], reject_label: str, hierarchy: Mapping[str, str] | None) -> None:
     """Raise if the name of declined cells is none, or means something else."""
-    if not isinstance(reject_label, str) or not reject_label:
+    if not reject_label:
         raise ValueError(f"reject_label must be a name for cells without a label; found {reject_label!r}.")
     if reject_label in labels or reject_label in (hierarchy or {}).values():
         where = "a label of the model" if reject_label in labels else "a parent in hierarchy"

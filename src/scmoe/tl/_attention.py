@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 from mudata import MuData
 
 from scmoe._keys import ATTENTION, ATTENTION_GROUPBY, DEFAULT_KEY
+from scmoe.arguments._checked import checks_arguments
 from scmoe.datasets._anndata import takes_anndata
 from scmoe.explain._attention import attention_table
 from scmoe.tl._tables import groups_of, write_uns
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
     from scmoe.model._scmoe import SCMOE
 
 
+@checks_arguments
 @takes_anndata
 def attention(mdata: MuData, model: "SCMOE", *, groupby: str | None = None, key_added: str = DEFAULT_KEY) -> None:
     """Tell how much the modalities attend to each other.

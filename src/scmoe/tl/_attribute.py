@@ -8,6 +8,7 @@ from mudata import MuData
 from tqdm.auto import tqdm
 
 from scmoe._keys import ATTRIBUTION, ATTRIBUTION_SUMMARY, DEFAULT_KEY
+from scmoe.arguments._checked import checks_arguments
 from scmoe.datasets._anndata import takes_anndata
 from scmoe.explain._attribution import attribution_table, modality_shares
 from scmoe.model.explain._attribution import MAX_MEMORY, N_STEPS, Method
@@ -23,6 +24,7 @@ N_TOP = 200
 """Features of each modality that are kept for a target."""
 
 
+@checks_arguments
 @takes_anndata
 def attribute(
     mdata: MuData,

@@ -9,6 +9,7 @@ from mudata import MuData
 from sklearn.cluster import KMeans
 
 from scmoe._keys import DEFAULT_KEY, Keys
+from scmoe.arguments._checked import checks_arguments
 from scmoe.datasets._anndata import takes_anndata
 from scmoe.tl._neighbors import neighbor_graph, stored_embedding
 from scmoe.tl._write import write_obs
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from scmoe.model._scmoe import SCMOE
 
 
+@checks_arguments
 @takes_anndata
 def cluster(
     mdata: MuData,
@@ -62,8 +64,6 @@ def cluster(
         Arguments that contradict each other.
     """
     method = method or ("leiden" if n_clusters is None else "kmeans")
-    if method not in ("leiden", "kmeans", "ddc"):
-        raise ValueError(f"method must be 'leiden', 'kmeans' or 'ddc'; found {method!r}.")
     if (method == "kmeans") != (n_clusters is not None):
         raise ValueError(f"n_clusters goes with method='kmeans' and only with it; found {n_clusters} and {method!r}.")
     if method == "ddc":

@@ -9,6 +9,7 @@ from mudata import MuData
 from tqdm.auto import tqdm
 
 from scmoe._keys import DEFAULT_KEY, DELETION, DELETION_SUMMARY
+from scmoe.arguments._checked import checks_arguments
 from scmoe.data._dataset import MosaicDataset
 from scmoe.datasets._anndata import takes_anndata
 from scmoe.explain._attribution import deletion_table
@@ -26,6 +27,7 @@ N_CELLS = 200
 """Cells that a target is tested in; of more, a random subset."""
 
 
+@checks_arguments
 @takes_anndata
 def deletion(
     mdata: MuData,

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 from mudata import MuData
 
 from scmoe._keys import DEFAULT_KEY, Keys
+from scmoe.arguments._checked import checks_arguments
 from scmoe.datasets._anndata import takes_anndata
 from scmoe.tl._tables import as_layer
 
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
     from scmoe.model._scmoe import SCMOE
 
 
+@checks_arguments
 @takes_anndata
 def denoise(
     mdata: MuData,
@@ -53,7 +55,7 @@ def denoise(
     values = model.get_normalized(modality, mdata, transform_batch=transform_batch)
     if modality not in mdata.mod:
         raise KeyError(
-            f"mdata has no modality {modality!r}, so there is nothing to denoise; found {', '.join(mdata.mod)}. "
+            f"The MuData has no modality {modality!r}, so there is nothing to denoise; it has {', '.join(mdata.mod)}. "
             "scmoe.tl.impute predicts it from others."
         )
     mdata.mod[modality].layers[Keys(name=key_added).denoised] = as_layer(

@@ -6,6 +6,7 @@ import numpy as np
 from mudata import MuData
 
 from scmoe._keys import DEFAULT_KEY, Keys
+from scmoe.arguments._checked import checks_arguments
 from scmoe.datasets._anndata import takes_anndata
 from scmoe.tl._write import write_obsm
 
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from scmoe.model._scmoe import SCMOE
 
 
+@checks_arguments
 @takes_anndata
 def embed(mdata: MuData, model: "SCMOE", *, key_added: str = DEFAULT_KEY) -> None:
     """Write the joint embedding of the cells, and the state of each of their modalities.

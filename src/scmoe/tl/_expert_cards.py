@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 from mudata import MuData
 
 from scmoe._keys import DEFAULT_KEY, EXPERT_CARDS
+from scmoe.arguments._checked import checks_arguments
 from scmoe.data._dataset import MosaicDataset
 from scmoe.datasets._anndata import takes_anndata
 from scmoe.explain._permutation import N_PERMUTATIONS
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from scmoe.model._scmoe import SCMOE
 
 
+@checks_arguments
 @takes_anndata
 def expert_cards(
     mdata: MuData,

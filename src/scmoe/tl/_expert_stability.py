@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 from mudata import MuData
 
 from scmoe._keys import DEFAULT_KEY, EXPERT_STABILITY
+from scmoe.arguments._checked import checks_arguments
 from scmoe.datasets._anndata import takes_anndata
 from scmoe.explain._permutation import N_PERMUTATIONS
 from scmoe.explain.experts._stability import stability_table
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from scmoe.model._scmoe import SCMOE
 
 
+@checks_arguments
 @takes_anndata
 def expert_stability(
     mdata: MuData,

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 from mudata import MuData
 
 from scmoe._keys import DEFAULT_KEY, EXPERT_SUMMARY, EXPERT_USAGE, EXPERT_USAGE_GROUPBY, Keys
+from scmoe.arguments._checked import checks_arguments
 from scmoe.datasets._anndata import takes_anndata
 from scmoe.explain._permutation import N_PERMUTATIONS
 from scmoe.explain.experts._summary import usage_summary
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from scmoe.model._scmoe import SCMOE
 
 
+@checks_arguments
 @takes_anndata
 def expert_usage(
     mdata: MuData,

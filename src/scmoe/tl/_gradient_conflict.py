@@ -7,6 +7,7 @@ import pandas as pd
 from mudata import MuData
 
 from scmoe._keys import DEFAULT_KEY, GRADIENT_CONFLICT
+from scmoe.arguments._checked import checks_arguments
 from scmoe.datasets._anndata import takes_anndata
 from scmoe.explain._conflict import conflict_table
 from scmoe.model.explain._gradients import DEFINITIONS, Definition
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from scmoe.model._scmoe import SCMOE
 
 
+@checks_arguments
 @takes_anndata
 def gradient_conflict(
     mdata: MuData,

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 from mudata import MuData
 
 from scmoe._keys import DEFAULT_KEY, Keys
+from scmoe.arguments._checked import checks_arguments
 from scmoe.datasets._anndata import takes_anndata
 from scmoe.tl._tables import as_layer, storable_frame
 
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
     from scmoe.model._scmoe import SCMOE
 
 
+@checks_arguments
 @takes_anndata
 def impute(
     mdata: MuData,

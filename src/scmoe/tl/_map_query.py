@@ -8,6 +8,7 @@ from mudata import MuData
 
 from scmoe._keys import DEFAULT_KEY, QUERY, Keys
 from scmoe._log import logger
+from scmoe.arguments._checked import checks_arguments
 from scmoe.data._covariates import batches_unknown_to
 from scmoe.data._setup import Setup
 from scmoe.datasets._anndata import takes_anndata
@@ -26,6 +27,7 @@ LOW_SCORE = 0.05
 """Mapping scores below this are counted in the log."""
 
 
+@checks_arguments
 @takes_anndata
 def map_query(mdata: MuData, model: "SCMOE", *, adapt: bool = False, key_added: str = DEFAULT_KEY) -> "SCMOE":
     """Map new cells with a trained model; nothing is trained.

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from anndata import AnnData
 
 from scmoe._keys import HISTORY, PARAMS, PRETRAIN_KEY, Keys
+from scmoe.arguments._checked import checks_arguments
 from scmoe.io._storable import warn_of_unstorable
 from scmoe.tl._tables import check_free, uns_kept_on_error, write_uns
 
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from scmoe.tokens._vocabulary import Vocabulary
 
 
+@checks_arguments
 def pretrain(
     adata: AnnData,
     *,
@@ -70,8 +72,12 @@ def pretrain(
         Data or settings that cannot be used; `adata` is as it was then.
     """
     from scmoe.model._save import versions
+    from scmoe.model._settings import check_settings
     from scmoe.model.genes._xtrimogene import XTRIMOGENE
+    from scmoe.nn.genes._config import GeneConfig
+    from scmoe.train._pretrain import PretrainConfig
 
+    check_settings(pretrain, model_kwargs, train_kwargs or {}, XTRIMOGENE, GeneConfig, PretrainConfig)
     keys = Keys(name=key_added)
     if isinstance(adata, AnnData):  # anything else is refused at setup
         warn_of_unstorable(adata)

@@ -12,8 +12,9 @@ from tqdm.auto import tqdm
 
 from scmoe._keys import DEFAULT_KEY, TCAV
 from scmoe._log import logger
+from scmoe.arguments._checked import checks_arguments
 from scmoe.datasets._anndata import takes_anndata
-from scmoe.explain.concepts._adjust import ALPHA, Method, adjust, check_method
+from scmoe.explain.concepts._adjust import ALPHA, Method, adjust
 from scmoe.explain.concepts._cells import CONTROL, Concept, Mask, MaskConcept, batch_controls, depth_control
 from scmoe.explain.concepts._features import missing_rate_concepts, modality_concepts
 from scmoe.explain.concepts._gene_sets import marker_concepts, raised_concepts
@@ -34,6 +35,7 @@ BAR_SECONDS = 10
 """After which a progress bar appears."""
 
 
+@checks_arguments
 @takes_anndata
 def tcav(
     mdata: MuData,
@@ -128,7 +130,6 @@ def tcav(
         No labels; a target, layer, modality or gene that does not exist (the nearest names are listed); too few
         cells; a layer in which TCAV cannot work; too few permutations, or random sets of genes, for so many tests.
     """
-    check_method(correction)
     indices = sample_cells(mdata, seed)
     with quiet_mudata():
         sample = mdata if len(indices) == mdata.n_obs else mdata[indices].copy()

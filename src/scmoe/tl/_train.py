@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from mudata import MuData
 
 from scmoe._keys import DEFAULT_KEY, DIAGNOSTICS, HIGHLY_VARIABLE, HISTORY, PARAMS, UNKNOWN_LABEL
+from scmoe.arguments._checked import checks_arguments
 from scmoe.datasets._anndata import takes_anndata
 from scmoe.io._storable import warn_of_unstorable
 from scmoe.losses._class_balance import DEFAULT_BALANCE, ClassBalance
@@ -23,6 +24,7 @@ LISTS_OF_FEATURES = ("feature_names", "total_features", "detection")
 """Entries of a setup that have as many items as there are features; a model's file keeps them."""
 
 
+@checks_arguments
 @takes_anndata
 def train(
     mdata: MuData,
@@ -86,7 +88,11 @@ def train(
     """
     from scmoe.model._save import versions
     from scmoe.model._scmoe import SCMOE
+    from scmoe.model._settings import check_settings
+    from scmoe.nn._config import NetworkConfig
+    from scmoe.train._config import TrainConfig
 
+    check_settings(train, model_kwargs, train_kwargs or {}, SCMOE, NetworkConfig, TrainConfig)
     check_results(mdata, model_kwargs.get("n_clusters"), key_added)
     warn_of_unstorable(mdata)
     with uns_kept_on_error(mdata):

@@ -6,6 +6,7 @@ from mudata import MuData
 
 from scmoe._keys import DEFAULT_KEY, UMAP, UMAP_BEFORE
 from scmoe._log import logger
+from scmoe.arguments._checked import checks_arguments
 from scmoe.datasets._anndata import takes_anndata
 from scmoe.nn._threads import threads_kept
 from scmoe.tl._embed import rows_of
@@ -13,6 +14,7 @@ from scmoe.tl._neighbors import neighbor_graph, stored_embedding
 from scmoe.tl._write import write_obsm
 
 
+@checks_arguments
 @takes_anndata
 def umap(mdata: MuData, *, seed: int = 0, key_added: str = DEFAULT_KEY) -> None:
     """Map the embedding to two dimensions for `scanpy.pl.umap`.

@@ -1,16 +1,16 @@
 """Bins of equal frequency within each cell, as in scGPT."""
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 import numpy as np
 from scipy import sparse
 
+from scmoe.arguments._checked import check_fields
 from scmoe.tokens._rows import Block, float_keys, place_in_row, random_bits, row_blocks, sort_rows
 from scmoe.tokens._tokenizer import Tokenizer
 from scmoe.tokens._tokens import Tokens
 
-TIES = ("mid", "low", "random")
 _TIE_STREAM, _SUBSET_STREAM = 0, 1
 
 
@@ -43,18 +43,15 @@ class BinsTokenizer(Tokenizer):
 
     kind: ClassVar[str] = "bins"
     n_bins: int = 51
-    ties: str = "mid"
+    ties: Literal["mid", "low", "random"] = "mid"
     max_length: int | None = None
     seed: int = 0
 
     def __post_init__(self) -> None:
         """Check the settings."""
+        check_fields(self)
         if self.n_bins < 3:
             raise ValueError(f"n_bins must be at least 3 (two bins, and 0 for no counts); found {self.n_bins}.")
-        if self.ties not in TIES:
-            raise ValueError(f"ties must be one of {TIES}; found {self.ties!r}.")
-        if self.max_length is not None and self.max_length < 1:
-            raise ValueError(f"max_length must be at least 1, or None for all; found {self.max_length}.")
 
     @property
     def n_codes(self) -> int:

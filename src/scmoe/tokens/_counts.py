@@ -1,6 +1,6 @@
 """Counts of an AnnData, checked, and arranged by a vocabulary."""
 
-from typing import Literal, NamedTuple, get_args
+from typing import Literal, NamedTuple
 
 import numpy as np
 from anndata import AnnData
@@ -8,6 +8,7 @@ from scipy import sparse
 
 from scmoe._check import Matrix, check_array, check_counts, layer_names
 from scmoe._log import logger
+from scmoe.arguments._checked import checks_arguments
 from scmoe.tokens._names import gene_names, some
 from scmoe.tokens._rows import sum_rows
 from scmoe.tokens._tokenizer import TARGET_SUM
@@ -36,6 +37,7 @@ class Cells(NamedTuple):
     match: Match
 
 
+@checks_arguments
 def read_cells(
     adata: AnnData,
     vocabulary: Vocabulary | None = None,
@@ -88,6 +90,7 @@ def read_cells(
     return Cells(arranged, totals, match)
 
 
+@checks_arguments
 def read_counts(adata: AnnData, layer: str | None = None, values: Values = "counts") -> sparse.csr_matrix:
     """Read counts of an AnnData, after checking that they are such.
 
@@ -120,8 +123,6 @@ def read_counts(adata: AnnData, layer: str | None = None, values: Values = "coun
         large for logarithms.
     """
     check_anndata(adata)
-    if values not in get_args(Values):
-        raise ValueError(f"values must be one of {', '.join(map(repr, get_args(Values)))}; found {values!r}.")
     if layer is not None and layer not in adata.layers:
         raise KeyError(f"There is no layer {layer!r}; adata.layers has {layer_names(adata)}.")
     if 0 in adata.shape:

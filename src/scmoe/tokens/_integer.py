@@ -6,6 +6,7 @@ from typing import ClassVar
 import numpy as np
 from scipy import sparse
 
+from scmoe.arguments._checked import check_fields
 from scmoe.tokens._rows import row_blocks, sum_rows
 from scmoe.tokens._tokenizer import TARGET_SUM, Tokenizer
 from scmoe.tokens._tokens import Tokens
@@ -33,8 +34,7 @@ class IntegerTokenizer(Tokenizer):
 
     def __post_init__(self) -> None:
         """Check the settings."""
-        if self.max_level < 1:
-            raise ValueError(f"max_level must be at least 1; found {self.max_level}.")
+        check_fields(self)
 
     @property
     def n_codes(self) -> int:

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from scmoe.arguments._checked import checks_arguments
 from scmoe.tokens._bins import BinsTokenizer
 from scmoe.tokens._continuous import ContinuousTokenizer
 from scmoe.tokens._integer import IntegerTokenizer
@@ -19,6 +20,7 @@ TOKENIZERS: dict[str, type[Tokenizer]] = {
 }
 
 
+@checks_arguments
 def make_tokenizer(kind: str, **settings: Any) -> Tokenizer:
     """Make a tokenizer of one of the four kinds.
 
@@ -48,6 +50,7 @@ def make_tokenizer(kind: str, **settings: Any) -> Tokenizer:
     return TOKENIZERS[kind](**settings)
 
 
+@checks_arguments
 def tokenizer_from_state(state: Mapping[str, Any]) -> Tokenizer:
     """Make a tokenizer again from what `Tokenizer.to_state` gave.
 
@@ -64,6 +67,7 @@ def tokenizer_from_state(state: Mapping[str, Any]) -> Tokenizer:
     return make_tokenizer(**state)
 
 
+@checks_arguments
 def load_tokenizer(path: str | os.PathLike[str]) -> Tokenizer:
     """Read a tokenizer that `Tokenizer.save` wrote.
 

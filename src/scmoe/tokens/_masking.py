@@ -7,6 +7,8 @@ from typing import NamedTuple
 import numpy as np
 from scipy import sparse
 
+from scmoe.arguments._checked import check_fields, checks_arguments
+
 
 class Masked(NamedTuple):
     """What is hidden in some cells.
@@ -44,10 +46,9 @@ class MaskingPolicy:
 
     def __post_init__(self) -> None:
         """Check the rates."""
-        for name in ("nonzero_rate", "zero_rate"):
-            if not 0 <= getattr(self, name) < 1:
-                raise ValueError(f"{name} must be at least 0 and below 1; found {getattr(self, name)}.")
+        check_fields(self)
 
+    @checks_arguments
     def draw(self, counts: sparse.csr_matrix, rng: np.random.Generator, missing: np.ndarray | None = None) -> Masked:
         """Draw what is hidden, each count and each zero independently of the others.
 

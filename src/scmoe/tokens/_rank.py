@@ -7,6 +7,7 @@ import numpy as np
 from scipy import sparse
 
 from scmoe._log import logger
+from scmoe.arguments._checked import check_fields
 from scmoe.tokens._rows import float_keys, place_in_row, row_blocks, sort_rows
 from scmoe.tokens._tokenizer import TARGET_SUM, Tokenizer
 from scmoe.tokens._tokens import Tokens
@@ -38,8 +39,7 @@ class RankTokenizer(Tokenizer):
 
     def __post_init__(self) -> None:
         """Check the settings."""
-        if self.limit < 1:
-            raise ValueError(f"limit must be at least 1; found {self.limit}.")
+        check_fields(self)
 
     @property
     def n_codes(self) -> int:

@@ -10,6 +10,7 @@ from typing import Any, ClassVar, Self
 import numpy as np
 from scipy import sparse
 
+from scmoe.arguments._checked import checks_arguments
 from scmoe.io._files import atomic_path
 from scmoe.tokens._rows import check_cells
 from scmoe.tokens._tokens import Tokens
@@ -36,6 +37,7 @@ class Tokenizer(ABC):
     def n_codes(self) -> int | None:
         """Values are whole numbers below this one, and 0 stands for an absent gene; None: values are real numbers."""
 
+    @checks_arguments
     def fit(self, counts: sparse.csr_matrix, totals: np.ndarray | None = None) -> Self:
         """Learn what the scheme needs from training cells.
 
@@ -61,6 +63,7 @@ class Tokenizer(ABC):
         self._learn(counts, totals)
         return self
 
+    @checks_arguments
     def transform(self, counts: sparse.csr_matrix, totals: np.ndarray | None = None) -> Tokens:
         """Turn the counts of cells into tokens; the same counts give the same tokens, whichever cells are beside them.
 
@@ -101,6 +104,7 @@ class Tokenizer(ABC):
         values = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
         return {"kind": self.kind, **{name: value for name, value in values.items() if value is not None}}
 
+    @checks_arguments
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the tokenizer to one ``.npz`` file, without pickle; `load_tokenizer` reads it.
 

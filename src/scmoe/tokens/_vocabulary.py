@@ -14,6 +14,7 @@ from scipy import sparse
 
 from scmoe._check import Matrix
 from scmoe._log import logger
+from scmoe.arguments._checked import checks_arguments
 from scmoe.io._files import atomic_path
 from scmoe.tokens._gene_list import read_json, read_table
 from scmoe.tokens._mismatch import mismatch_reason
@@ -65,6 +66,7 @@ class Vocabulary:
         return len(self.names)
 
     @classmethod
+    @checks_arguments
     def from_anndata(cls, adata: AnnData, column: str | None = None) -> Self:
         """Take the genes of a data set.
 
@@ -90,6 +92,7 @@ class Vocabulary:
         return cls(genes) if column is None else cls(genes, _aliases(gene_names(adata, column), names))
 
     @classmethod
+    @checks_arguments
     def from_file(cls, path: str | os.PathLike[str], identifiers: str | None = None) -> Self:
         """Read a gene list.
 
@@ -131,6 +134,7 @@ class Vocabulary:
             raise KeyError(f"{path.name} has no column {identifiers!r}; it has {list(table)}.")
         return cls(tuple(names), _aliases(table[identifiers], names))
 
+    @checks_arguments
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the vocabulary to a ``.json`` file, which `from_file` reads.
 
@@ -147,6 +151,7 @@ class Vocabulary:
         with atomic_path(path) as temporary:
             temporary.write_text(json.dumps({"names": self.names, "aliases": dict(self.aliases)}), encoding="utf-8")
 
+    @checks_arguments
     def positions(self, names: Iterable[str]) -> np.ndarray:
         """Find genes by name, by alias or, for Ensembl identifiers, without the version.
 
@@ -169,6 +174,7 @@ class Vocabulary:
         indices = (places.get(name, places.get(without_version(name), -1)) for name in map(str, names))
         return np.fromiter(indices, np.int64)
 
+    @checks_arguments
     def match(self, var_names: Iterable[str], min_share: float = MIN_SHARE) -> "Match":
         """Find the genes of a data set.
 

@@ -1,9 +1,9 @@
 """The training's hyper-parameters: written once, here."""
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Literal
 
-from scmoe.nn._config import check_choices
+from scmoe.arguments._checked import check_fields
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -18,16 +18,7 @@ class StepConfig:
 
     def __post_init__(self) -> None:
         """Check the fields."""
-        check_choices(self)
-        if self.lr <= 0 or self.gradient_clip <= 0:
-            raise ValueError(f"lr and gradient_clip must be positive; found {self.lr} and {self.gradient_clip}.")
-        if not 0 <= self.warmup <= 1:
-            raise ValueError(f"warmup must be in [0, 1]; found {self.warmup}.")
-        if not 0 <= self.ema < 1:
-            raise ValueError(f"ema must be in [0, 1); found {self.ema}.")
-        for name in (field.name for field in fields(self) if field.name.endswith(("_weight", "_decay"))):
-            if getattr(self, name) < 0:
-                raise ValueError(f"{name} must not be negative; found {getattr(self, name)}.")
+        check_fields(self)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,9 +61,3 @@ class TrainConfig(StepConfig):
     z_weight: float = 1e-3
     balance_scope: Literal["pooled", "per_modality"] = "pooled"
     cluster_weight: float = 0.1
-
-    def __post_init__(self) -> None:
-        """Check the fields."""
-        super().__post_init__()
-        if not 0 <= self.p_split <= 1:
-            raise ValueError(f"p_split must be in [0, 1]; found {self.p_split}.")

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 import torch
-from lightning.pytorch import Callback, Trainer
+from lightning.pytorch import Callback
 from lightning.pytorch.callbacks import EarlyStopping
 from lightning.pytorch.utilities import rank_zero_only
 
@@ -26,6 +26,7 @@ from scmoe.train._config import TrainConfig
 from scmoe.train._diagnostics import diagnose, encode_cells, sample_cells
 from scmoe.train._objective import objective
 from scmoe.train._plan import TrainingPlan
+from scmoe.train._trainer import make_trainer
 
 LARGE = 20_000
 """Cells from which data are large."""
@@ -127,15 +128,11 @@ def run(
             plan.data = identity_of(data)
         stack.enter_context(isolated())
         stack.enter_context(threads_for(width))
-        trainer = Trainer(
+        trainer = make_trainer(
             max_epochs=max_epochs,
             callbacks=callbacks,
-            enable_progress_bar=False,
             enable_checkpointing=checkpoint is not None,
-            enable_model_summary=False,
-            num_sanity_val_steps=0,
-            use_distributed_sampler=False,
-            **{"logger": False, **trainer_kwargs},
+            **trainer_kwargs,
         )
         try:
             trainer.fit(plan, datamodule=data, ckpt_path=start, weights_only=True)

@@ -1,6 +1,5 @@
 import numpy as np
 import pandas as pd
-import pytest
 
 from scmoe.explain.concepts._adjust import adjust
 
@@ -26,8 +25,3 @@ def test_a_concept_that_cannot_be_told_from_chance_is_not_significant():
 def test_random_sets_of_genes_count_where_there_are_some():
     found = adjust(table([0.001, 0.001, 0.001], p_matched=[0.02, 0.3, np.nan]))
     assert found["significant"].tolist() == [True, False, True]
-
-
-def test_unknown_method():
-    with pytest.raises(ValueError, match="'holm', 'bonferroni'; found 'fdr'"):
-        adjust(table([0.1]), "fdr")

@@ -95,7 +95,9 @@ def test_random_features_are_rarely_found(kind):
     usage, _ = draw(0)
     values = np.random.default_rng(1).normal(size=(N_CELLS, 1000))
     chunks = [FeatureChunk("rna", np.arange(N_CELLS), values, None)]
-    table = expert_cards_table(usage, chunks, {"rna": range(1000)}, GROUPS, n_top=1000, n_permutations=1)
+    table = expert_cards_table(
+        usage, chunks, {"rna": list(map(str, range(1000)))}, GROUPS, n_top=1000, n_permutations=1
+    )
     found = pick(table, kind=kind, expert=0)
     # Of 1000 at 0.05, more than 69 have a probability below 0.004.
     assert len(found) == 1000 and (found["p"] <= 0.05).sum() <= 69
@@ -184,5 +186,5 @@ def test_same_seed_same_table():
 
 @pytest.mark.parametrize("name", ["n_top", "n_permutations"])
 def test_bad_numbers(name):
-    with pytest.raises(ValueError, match=f"{name} must be at least 1; found 0"):
+    with pytest.raises(ValueError, match=f"{name} must be a whole number of at least 1; found 0"):
         cards(*draw(0), **{name: 0})

@@ -58,7 +58,7 @@ def test_absent_modalities_and_missing_groups_are_left_out():
     [
         (pd.Series([None] * len(GROUPS)), 5, "groups names no group"),
         (GROUPS[:3], 5, "found 3 entries for 84 cells"),
-        (GROUPS, 0, "n_permutations must be at least 1; found 0"),
+        (GROUPS, 0, "n_permutations must be a whole number of at least 1; found 0"),
     ],
 )
 def test_errors(groups, n, match):

@@ -112,7 +112,7 @@ def test_memory_bounds_the_cells_of_a_pass(paired, trained, monkeypatch):
     ("arguments", "message"),
     [
         ({"method": "shap"}, "method must be one of 'integrated_gradients', 'gradient_input'; found 'shap'"),
-        ({"n_steps": 0}, "n_steps must be at least 1"),
+        ({"n_steps": 0}, "n_steps must be a whole number of at least 1"),
         ({"max_memory": 1e4}, "more than max_memory=1e-05 GB. Ask for fewer cells"),
         ({"max_memory": 4e4}, "One cell takes about"),
     ],

@@ -69,7 +69,7 @@ def test_batches_are_those_of_a_training(paired, trained):
     ("kwargs", "match"),
     [
         ({"definition": "modality"}, "definition must be one of 'target', 'source', 'token', 'task'; found 'modality'"),
-        ({"n_batches": 0}, "n_batches must be at least 1"),
+        ({"n_batches": 0}, "n_batches must be a whole number of at least 1"),
         ({"batch_size": 2}, "at least 16 cells; found 2"),
         ({"indices": range(5)}, "at least 16 cells; found 5"),
     ],

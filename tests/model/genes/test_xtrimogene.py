@@ -75,9 +75,9 @@ def test_what_is_no_anndata_is_refused(genes, pretrained):
     with quiet_mudata():
         mdata = MuData({"rna": genes})
     for vocabulary in (None, Vocabulary(tuple(genes.var_names))):
-        with pytest.raises(TypeError, match=r'found MuData. Of a MuData, pass one modality: mdata\["rna"\]'):
+        with pytest.raises(TypeError, match=r"found a MuData. Of a MuData, pass one modality: mdata\['rna'\]"):
             XTRIMOGENE.setup_anndata(mdata, vocabulary=vocabulary)
-    with pytest.raises(TypeError, match="found MuData"):
+    with pytest.raises(TypeError, match="found a MuData"):
         pretrained.impute(["gene1"], mdata)
 
 
@@ -121,7 +121,7 @@ def test_a_checkpoint_of_other_genes_is_refused(genes, fit_genes, tmp_path):
 def test_numbers_of_numpy_are_numbers(genes):
     XTRIMOGENE.setup_anndata(genes)
     assert XTRIMOGENE(genes, seed=np.int64(3)).seed == 3
-    with pytest.raises(ValueError, match=r"seed must be a whole number.*found 0\.5"):
+    with pytest.raises(TypeError, match=r"seed must be a whole number.*found 0\.5"):
         XTRIMOGENE(genes, seed=0.5)
 
 
@@ -149,10 +149,10 @@ def test_data_without_counts_are_refused(genes, tiny_genes):
 @pytest.mark.parametrize(
     ("arguments", "error", "match"),
     [
-        ({"max_epochs": 0}, ValueError, "max_epochs must be a whole number, at least 1; found 0"),
-        ({"batch_size": 1.5}, ValueError, "batch_size must be a whole number"),
-        ({"mask_zero": 0.1}, TypeError, "'mask_zero' is a setting of PretrainConfig: pass plan_kwargs="),
-        ({"plan_kwargs": {"lrr": 1}}, TypeError, "'lrr' is not a setting of PretrainConfig; did you mean 'lr'"),
+        ({"max_epochs": 0}, ValueError, "max_epochs must be a whole number of at least 1 or None; found 0"),
+        ({"batch_size": 1.5}, TypeError, "batch_size must be a whole number"),
+        ({"mask_zero": 0.1}, TypeError, r"no argument 'mask_zero'\. Pass plan_kwargs="),
+        ({"plan_kwargs": {"lrr": 1}}, TypeError, r"PretrainConfig has no argument 'lrr'\. Did you mean 'lr'"),
         ({"train_size": 0.01}, ValueError, "at least 2 cells; found 1"),
         ({"train_size": 1.0, "early_stopping": True}, ValueError, "early_stopping needs validation cells"),
         ({"resume": True}, ValueError, "resume=True needs the checkpoint_dir"),

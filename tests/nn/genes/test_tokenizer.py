@@ -151,7 +151,7 @@ def test_values_are_needed(values):
     ("chosen", "error", "match"),
     [
         ("large", ValueError, "preset must be one of 'tiny', '3m', '10m', '100m'; found 'large'"),
-        ({"encoder_with": 8}, TypeError, "did you mean 'encoder_width'"),
+        ({"encoder_with": 8}, TypeError, "Did you mean 'encoder_width'"),
         ({"tokenizer": "rank"}, ValueError, "this one reads the codes of tokenizer='rank'"),
         ({"depth_tokens": True}, ValueError, "Pretrain XTRIMOGENE with depth_tokens=False"),
     ],

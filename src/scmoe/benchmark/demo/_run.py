@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from scmoe._keys import Keys
 from scmoe._log import logger
+from scmoe.arguments._checked import checks_arguments
 from scmoe.benchmark._kept import write_text
 from scmoe.benchmark._timing import peak_memory_gib
 from scmoe.benchmark.demo._overview import save_overview
@@ -38,6 +39,7 @@ OVERVIEW_PROTEINS = ["CD3", "CD8", "CD19", "CD56"]
 """One for each of the large lineages of lymphocytes."""
 
 
+@checks_arguments
 def run_demo(output: str | Path, seed: int = 0, max_epochs: int | None = None) -> dict[str, Any]:
     """Train on the bundled bone-marrow data and compare the result with PCA and ridge regression.
 

@@ -12,11 +12,10 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from scmoe._keys import GRN, TRUTH_LAYER
+from scmoe.arguments._checked import checks_arguments
 from scmoe.datasets.grn._checks import (
     check_shares,
-    check_spread,
     check_stage_shares,
-    check_whole,
     find_backbone,
     find_gene,
 )
@@ -32,6 +31,7 @@ FEATURE_TYPE = {"dna": "Peaks", "pre": "Gene Expression", "rna": "Gene Expressio
 """From which `scmoe.pp.prepare` tells what a modality holds."""
 
 
+@checks_arguments
 def simulate_grn(
     backbone: str = "linear",
     *,
@@ -147,9 +147,8 @@ def simulate_grn(
     (60, 160)
     """
     plan = find_backbone(backbone)
-    check_whole("n_cells", n_cells)
-    check_whole("n_features", n_features)
-    check_whole("n_batches", n_batches, n_cells)
+    if n_batches > n_cells:
+        raise ValueError(f"n_batches must be at most {n_cells}, the number of cells; found {n_batches}.")
     check_stage_shares(stage_shares or {}, plan.stages)
     check_shares("missing", missing or {}, MODALITIES)
     noise = _noise(capture or {}, dropout or {}, depth_sd, batch_sd)
@@ -172,8 +171,6 @@ def simulate_grn(
 def _noise(capture: Mapping[str, float], dropout: Mapping[str, float], depth_sd: float, batch_sd: float) -> Noise:
     for argument, shares in (("capture", capture), ("dropout", dropout)):
         check_shares(argument, shares, MODALITIES)
-    for argument, value in (("depth_sd", depth_sd), ("batch_sd", batch_sd)):
-        check_spread(argument, value)
     return Noise(capture={**CAPTURE, **capture}, dropout={**DROPOUT, **dropout}, depth_sd=depth_sd, batch_sd=batch_sd)
 
 

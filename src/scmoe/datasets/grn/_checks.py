@@ -2,7 +2,6 @@
 
 from collections.abc import Collection, Mapping
 from difflib import get_close_matches
-from numbers import Integral, Real
 
 from scmoe.datasets.grn._network import BACKBONES, Backbone
 
@@ -15,34 +14,17 @@ def find_backbone(name: str) -> Backbone:
     ValueError
         There is none.
     """
-    if not isinstance(name, str) or name not in BACKBONES:
+    if name not in BACKBONES:
         raise ValueError(f"backbone must be one of {', '.join(BACKBONES)}; found {name!r}.")
     return BACKBONES[name]
 
 
-def check_whole(argument: str, value: int, most: float = float("inf")) -> None:
-    """Refuse what is not a whole number from 1 to `most`."""
-    if not isinstance(value, Integral) or isinstance(value, bool) or not 1 <= value <= most:
-        upper = "" if most == float("inf") else f" and at most {most}, the number of cells"
-        raise ValueError(f"{argument} must be a whole number of at least 1{upper}; found {value!r}.")
-
-
-def check_spread(argument: str, value: float) -> None:
-    """Refuse a standard deviation that is not a number of at least 0."""
-    if not isinstance(value, Real) or not 0 <= value < float("inf"):
-        raise ValueError(f"{argument} is a standard deviation and must be a number of at least 0; found {value!r}.")
-
-
 def check_shares(argument: str, shares: Mapping[str, float], names: Collection[str]) -> None:
     """Refuse unknown names and shares that are not numbers from 0 to 1."""
-    if not isinstance(shares, Mapping):
-        raise ValueError(
-            f"{argument} must map names to shares, as in {{{next(iter(names))!r}: 0.1}}; found {shares!r}."
-        )
     for name, share in shares.items():
         if name not in names:
             raise ValueError(f"{argument} names {name!r}; choose from {', '.join(names)}.")
-        if not isinstance(share, Real) or not 0 <= share <= 1:
+        if not 0 <= share <= 1:
             raise ValueError(f"{argument}[{name!r}] must be a share from 0 to 1; found {share!r}.")
 
 

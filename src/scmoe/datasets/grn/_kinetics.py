@@ -72,8 +72,6 @@ def make_rates(values: Mapping[str, float]) -> Rates:
         A rate is unknown or not positive.
     """
     known = [field.name for field in fields(Rates)]
-    if not isinstance(values, Mapping):
-        raise ValueError(f"rates must map names to rates per hour, as in {{{known[0]!r}: 0.1}}; found {values!r}.")
     for name in values:
         if name not in known:
             raise ValueError(f"There is no rate {name!r}; choose from {', '.join(known)}.")

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from scipy.linalg import solve
 from scipy.stats import binomtest, ttest_ind
 
+from scmoe.arguments._checked import checks_arguments
 from scmoe.explain._permutation import permutation_p
 from scmoe.explain.concepts._cav import INVERSE_PENALTY, Array, fit_rotation, held_out_accuracy, normal, unit
 from scmoe.explain.concepts._checks import check_sets
@@ -49,6 +50,7 @@ class ConceptTest(NamedTuple):
     """(F,) mean direction of the concept over the random sets, of length one."""
 
 
+@checks_arguments
 def concept_test(
     positives: NDArray[np.floating],
     pool: NDArray[np.floating],

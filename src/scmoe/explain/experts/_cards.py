@@ -7,6 +7,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.stats import false_discovery_control, mannwhitneyu
 
+from scmoe.arguments._checked import checks_arguments
 from scmoe.explain._correlation import Correlation, FeatureChunk, correlate
 from scmoe.explain._permutation import (
     N_PERMUTATIONS,
@@ -29,6 +30,7 @@ COLUMNS = [
 Array = NDArray[np.float64]
 
 
+@checks_arguments
 def expert_cards_table(
     usage: Mapping[str, NDArray[np.floating]],
     features: Iterable[FeatureChunk],
@@ -90,8 +92,6 @@ def expert_cards_table(
     ValueError
         The shapes of `usage` differ, `groups` does not fit the cells, or `n_top` or `n_permutations` is below 1.
     """
-    if n_top < 1:
-        raise ValueError(f"n_top must be at least 1; found {n_top}.")
     stacked, modalities = stack_shares(usage), np.array(list(usage), dtype=object)
     has_cells = present_in(stacked).any(axis=0)
     stacked, names = stacked[:, has_cells], [str(name) for name in modalities[has_cells]]

@@ -6,9 +6,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from scmoe.arguments._checked import checks_arguments
 from scmoe.explain._permutation import (
     N_PERMUTATIONS,
-    check_permutations,
     named_group_codes,
     permutation_p,
     permute_groups,
@@ -22,6 +22,7 @@ COLUMNS = [
 ]
 
 
+@checks_arguments
 def rare_usage_table(
     soft: Mapping[str, NDArray[np.floating]],
     groups: pd.Series,
@@ -64,7 +65,6 @@ def rare_usage_table(
     """
     stacked = stack_shares(soft)
     names, codes = named_group_codes(len(stacked), groups)
-    check_permutations(n_permutations)
     weight = np.stack([sums.sum(axis=1) for sums in permute_groups(stacked, codes, n_permutations, seed)])
     entropies = entropy(weight)
     # Groups divide the cells that have one, so their sum is the use of all these cells.

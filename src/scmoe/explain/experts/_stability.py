@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 from scipy.stats import false_discovery_control
 
+from scmoe.arguments._checked import checks_arguments
 from scmoe.explain._permutation import (
     N_PERMUTATIONS,
     permutation_columns,
@@ -31,6 +32,7 @@ CONSTANT = 1e-9
 Array = NDArray[np.float64]
 
 
+@checks_arguments
 def stability_table(
     usages: Mapping[str, Mapping[str, NDArray[np.floating]]],
     *,

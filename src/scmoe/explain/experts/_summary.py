@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from scmoe.arguments._checked import checks_arguments
 from scmoe.explain._permutation import (
     N_PERMUTATIONS,
     named_group_codes,
@@ -28,6 +29,7 @@ Array = NDArray[np.float64]
 Row = dict[str, Any]
 
 
+@checks_arguments
 def usage_summary(
     soft: Mapping[str, NDArray[np.floating]],
     hard: Mapping[str, NDArray[np.floating]],

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from scmoe.arguments._checked import checks_arguments
 from scmoe.explain._groups import group_indicator, group_sums
 
 ALL_MODALITIES = "all modalities"
@@ -13,6 +14,7 @@ ALL_MODALITIES = "all modalities"
 COLUMNS = ["layer", "modality", "group", "expert", "hard", "soft", "n_cells"]
 
 
+@checks_arguments
 def usage_table(
     soft: Mapping[str, NDArray[np.floating]],
     hard: Mapping[str, NDArray[np.floating]],

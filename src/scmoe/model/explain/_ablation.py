@@ -9,6 +9,7 @@ import torch
 from anndata import AnnData
 from mudata import MuData
 
+from scmoe.arguments._checked import checks_arguments
 from scmoe.data._dataset import MosaicDataset
 from scmoe.model._features import cross_scores
 from scmoe.model._fitted import BATCH_SIZE, Chunk, Fitted, FittedModel, nan_where_absent, query
@@ -17,7 +18,6 @@ from scmoe.train._objective import reconstruction
 
 LABEL = "label"
 """The outcome beside the modalities."""
-WAYS = ("hide", "permute")
 """How a modality can be taken away."""
 
 
@@ -33,6 +33,7 @@ class Ablated(NamedTuple):
     no other; where it lacks the modality or the label that is the outcome; and where no training cell had its label."""
 
 
+@checks_arguments
 @torch.no_grad()
 def get_ablation(
     self: FittedModel,
@@ -75,8 +76,6 @@ def get_ablation(
         `how` is none of its options, the model has a single modality, no cell has two, or no two cells of a batch can
         exchange one.
     """
-    if how not in WAYS:
-        raise ValueError(f"how must be one of {', '.join(map(repr, WAYS))}; found {how!r}.")
     if len(self.modalities) < 2:
         raise ValueError(
             f"This model has a single modality, {self.modalities[0]!r}; without it, nothing is left to look at. "

@@ -1,7 +1,7 @@
 """Which features of a cell made a target what it is."""
 
 from collections.abc import Iterator, Sequence
-from typing import Literal, NamedTuple, get_args
+from typing import Literal, NamedTuple
 
 import numpy as np
 import torch
@@ -9,6 +9,7 @@ from anndata import AnnData
 from mudata import MuData
 from torch import Tensor
 
+from scmoe.arguments._checked import checks_arguments
 from scmoe.data._dataset import MosaicDataset
 from scmoe.model._features import to_numpy
 from scmoe.model._fitted import Fitted, FittedModel, Reading, nan_where_absent, query
@@ -47,6 +48,7 @@ class MeanAttributions(NamedTuple):
     n_cells: int
 
 
+@checks_arguments
 def get_attributions(
     self: FittedModel,
     target: Target,
@@ -105,6 +107,7 @@ def get_attributions(
     return out
 
 
+@checks_arguments
 def get_mean_attributions(
     self: FittedModel,
     target: Target,
@@ -168,10 +171,6 @@ def attribute(
     max_memory: float,
 ) -> Iterator[tuple[Reading, list[Tensor]]]:
     """Batches of cells, with the attributions (n_v, D) of each modality."""
-    if method not in get_args(Method):
-        raise ValueError(f"method must be one of {', '.join(map(repr, get_args(Method)))}; found {method!r}.")
-    if n_steps < 1:
-        raise ValueError(f"n_steps must be at least 1; found {n_steps}.")
     steps = [1.0] if method == "gradient_input" else [(i + 0.5) / n_steps for i in range(n_steps)]
     for reading in fitted.read(dataset, cells, cells_within(fitted, max_memory), target.shown):
         gradient = [torch.zeros_like(x) for x in reading.z]

@@ -10,13 +10,15 @@ from anndata import AnnData
 from mudata import MuData
 from tqdm.auto import tqdm
 
+from scmoe.arguments._checked import checks_arguments
 from scmoe.data._datamodule import EpochBatches, GraphDataset
 from scmoe.data._dataset import Batch, MosaicDataset
 from scmoe.data._graph import NeighborGraph
 from scmoe.data._statistics import fit_scale, fit_statistics
 from scmoe.model._fitted import FittedModel, query
-from scmoe.model.explain._gradients import DEFINITIONS, Definition, GradientGrams, measure
-from scmoe.nn._config import from_keywords
+from scmoe.model._settings import training_config
+from scmoe.model._training import NETWORK
+from scmoe.model.explain._gradients import Definition, GradientGrams, measure
 from scmoe.train._config import TrainConfig
 
 MIN_CELLS = 16
@@ -25,6 +27,7 @@ BAR_SECONDS = 10
 """A progress bar shows from here on."""
 
 
+@checks_arguments
 def get_gradient_conflict(
     self: FittedModel,
     adata: MuData | AnnData | None = None,
@@ -66,16 +69,12 @@ def get_gradient_conflict(
         An unknown definition, a model of one modality, a modality that none of the cells has, or a gradient that is not
         finite.
     """
-    if definition not in DEFINITIONS:
-        raise ValueError(f"definition must be one of {', '.join(map(repr, DEFINITIONS))}; found {definition!r}.")
     if len(self.modalities) < 2 and definition != "task":
         raise ValueError(
             f"Conflict of modalities needs two of them; this model has {self.modalities[0]!r} alone. "
             "Use definition='task'."
         )
-    if n_batches < 1:
-        raise ValueError(f"n_batches must be at least 1; found {n_batches}.")
-    config = from_keywords(TrainConfig, plan_kwargs or {})
+    config = training_config(TrainConfig, plan_kwargs, get_gradient_conflict, NETWORK)
     fitted, dataset, cells = query(self, adata, indices)
     if (smallest := min(len(cells), batch_size)) < MIN_CELLS:
         raise ValueError(

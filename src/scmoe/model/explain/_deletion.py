@@ -8,6 +8,7 @@ from anndata import AnnData
 from mudata import MuData
 from torch import Tensor
 
+from scmoe.arguments._checked import checks_arguments
 from scmoe.model._features import to_numpy
 from scmoe.model._fitted import FittedModel, Reading, query
 from scmoe.model.explain._attribution import MAX_MEMORY, N_STEPS, Method, attribute, target_value
@@ -20,6 +21,7 @@ ATTRIBUTION_SHARE = 0.5
 """Of the memory; ranking the features of a cell takes as much again, for indices are of eight bytes."""
 
 
+@checks_arguments
 def get_deletion(
     self: FittedModel,
     target: Target,

@@ -9,6 +9,7 @@ from anndata import AnnData
 from mudata import MuData
 from torch import Tensor
 
+from scmoe.arguments._checked import checks_arguments
 from scmoe.data._presence import Presence
 from scmoe.model._features import to_numpy
 from scmoe.model._fitted import BATCH_SIZE, Chunk, Fitted, FittedModel, Reading, query
@@ -31,6 +32,7 @@ def layers_of(config: NetworkConfig) -> list[str]:
     return [INPUT, TOKENS, *blocks, STATES]
 
 
+@checks_arguments
 @torch.no_grad()
 def get_activations(
     self: FittedModel,
@@ -68,6 +70,7 @@ def get_activations(
     return np.concatenate(out) if out else np.zeros((0, 0), np.float32)
 
 
+@checks_arguments
 @torch.no_grad()
 def get_directions(
     self: FittedModel,
@@ -125,6 +128,7 @@ def get_directions(
     return to_numpy(total / len(cells))
 
 
+@checks_arguments
 def get_gradients(
     self: FittedModel,
     target: Target,

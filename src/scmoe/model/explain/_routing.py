@@ -9,12 +9,13 @@ from anndata import AnnData
 from mudata import MuData
 from torch import Tensor
 
+from scmoe.arguments._checked import checks_arguments
 from scmoe.model._fitted import BATCH_SIZE, FittedModel, nan_where_absent, query
 
-KINDS = ("mean", "heads", "rollout")
 """What `SCMOE.get_attention` can return."""
 
 
+@checks_arguments
 @torch.no_grad()
 def get_router_activations(
     self: FittedModel,
@@ -54,6 +55,7 @@ def get_router_activations(
     return dict(zip(fitted.modalities, out, strict=True))
 
 
+@checks_arguments
 @torch.no_grad()
 def get_attention(
     self: FittedModel,
@@ -95,8 +97,6 @@ def get_attention(
     `doi:10.18653/v1/2020.acl-main.385 <https://doi.org/10.18653/v1/2020.acl-main.385>`__. The halves stand for the
     skip connection around attention, which ``residual="reference"`` has not; experts are left out.
     """
-    if kind not in KINDS:
-        raise ValueError(f"kind must be one of {', '.join(map(repr, KINDS))}; found {kind!r}.")
     fitted, dataset, cells = query(self, adata, indices)
     c, V = fitted.config, len(fitted.modalities)
     heads = (c.n_heads,) if kind == "heads" else ()

@@ -12,6 +12,7 @@ from anndata import AnnData
 from mudata import MuData
 from torch import Tensor
 
+from scmoe.arguments._checked import checks_arguments
 from scmoe.data._dataset import MosaicDataset
 from scmoe.model._embed import embedding_of
 from scmoe.model._features import decoded, embedding, label_views
@@ -56,6 +57,7 @@ class Target:
     agreement: float = 1.0
 
 
+@checks_arguments
 def label_target(self: FittedModel, label: str) -> Target:
     """The log-odds of a label, log p - log(1 - p), as `predict` gives p.
 
@@ -81,6 +83,7 @@ def label_target(self: FittedModel, label: str) -> Target:
     return Target(name=label, unit="log-odds", values=lambda chunk: label_log_odds(fitted, chunk)[:, k])
 
 
+@checks_arguments
 def group_targets(self: FittedModel, groups: pd.Series, adata: MuData | AnnData | None = None) -> dict[str, Target]:
     """The log-odds of groups of cells that the model was not trained with, such as clusters.
 
@@ -134,6 +137,7 @@ def group_targets(self: FittedModel, groups: pd.Series, adata: MuData | AnnData 
     }
 
 
+@checks_arguments
 def feature_target(self: FittedModel, source: str | Sequence[str], target: str, feature: str) -> Target:
     """The prediction of a feature from other modalities, as `impute` gives it and in its unit.
 

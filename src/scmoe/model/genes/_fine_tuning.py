@@ -11,6 +11,7 @@ import torch
 from anndata import AnnData
 
 from scmoe._keys import UNKNOWN_LABEL
+from scmoe.arguments._checked import checks_arguments
 from scmoe.data._datamodule import split_cells
 from scmoe.data.genes._dataset import DEFAULT_DEPTH, GeneDataset
 from scmoe.datasets._categories import label_names, report_unlabeled
@@ -20,16 +21,14 @@ from scmoe.losses._class_balance import (
     SCALE,
     Balance,
     ClassBalance,
-    check_balance,
     prior_offsets,
 )
 from scmoe.model._copies import check_balanced_once, check_parts
-from scmoe.model._training import check_train_arguments
+from scmoe.model._settings import check_trainer, training_config
 from scmoe.model.genes._encoding import BATCH_SIZE, GeneModel, cell_names, encode, positions, rows_of, select_cells
 from scmoe.model.genes._inference import axes_of, fit_axes_of, pool_cells
-from scmoe.model.genes._pretraining import PRETRAIN_BATCH
-from scmoe.nn._config import from_keywords
-from scmoe.nn.genes._classifier import POOLING, TRAINABLE, GeneClassifier, Trainable
+from scmoe.model.genes._pretraining import NETWORK, PRETRAIN_BATCH
+from scmoe.nn.genes._classifier import POOLING, GeneClassifier, Trainable
 from scmoe.nn.genes._network import GeneNetwork
 from scmoe.readout._softmax import fit_softmax
 from scmoe.train._fine_tune import FineTuneConfig, phases_of
@@ -39,6 +38,7 @@ M = TypeVar("M", bound=GeneModel)
 N_EPOCHS = 5
 
 
+@checks_arguments
 def fine_tune(
     self: M,
     labels_key: str,
@@ -108,11 +108,8 @@ def fine_tune(
         Fewer than two labels, an unknown `trainable` or `class_balance`, copied cells that would be balanced a
         second time or are validation cells of their originals, or what `train` refuses.
     """
-    if trainable not in TRAINABLE:
-        raise ValueError(f"trainable must be one of {', '.join(map(repr, TRAINABLE))}; found {trainable!r}.")
-    check_balance(class_balance)
-    config = from_keywords(FineTuneConfig, plan_kwargs or {})
-    check_train_arguments(config, max_epochs, batch_size, trainer_kwargs, max_steps=max_steps)
+    config = training_config(FineTuneConfig, plan_kwargs, fine_tune, NETWORK)
+    check_trainer(fine_tune, FineTuneConfig, NETWORK, trainer_kwargs)
     cells, labels = select_cells(self, adata, indices), labels_of(self, adata, indices, labels_key, unlabeled_category)
     names = labels[labels.notna()].unique()
     if len(names) < 2:
@@ -157,6 +154,7 @@ def fine_tune(
     return tuned
 
 
+@checks_arguments
 @torch.no_grad()
 def predict(
     self: GeneModel,

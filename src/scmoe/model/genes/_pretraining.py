@@ -10,28 +10,35 @@ import numpy as np
 from lightning.pytorch import Callback
 
 from scmoe._log import logger
+from scmoe.arguments._checked import checks_arguments
+from scmoe.arguments._keywords import Place
 from scmoe.data.genes._batches import GeneDataModule
 from scmoe.data.genes._dataset import DEFAULT_DEPTH, GeneDataset
 from scmoe.model._base import TrainingRecord
 from scmoe.model._copies import check_parts
-from scmoe.model._training import NO_VALIDATION, SPLIT_REMEDY, check_train_arguments, split_of
+from scmoe.model._settings import check_trainer, fields_of, training_config
+from scmoe.model._training import NO_VALIDATION, SPLIT_REMEDY, split_of
 from scmoe.model.genes._encoding import GeneModel, read_cells, rows_of
 from scmoe.model.genes._inference import fit_axes_of
 from scmoe.model.genes._start import start
-from scmoe.nn._config import from_keywords
+from scmoe.nn.genes._config import GeneConfig
 from scmoe.tokens._counts import Cells
 from scmoe.tokens._make import make_tokenizer
 from scmoe.train._fit import run
 from scmoe.train._plan import TrainingPlan
 from scmoe.train._pretrain import PretrainConfig, pretrain_objective
+from scmoe.train._trainer import Precision
 
 N_STEPS = 600
 """Steps that a pretraining takes by default, as far as whole epochs allow."""
+NETWORK = Place(fields_of(GeneConfig), "{}=... to XTRIMOGENE, when it is made")
+"""Where settings of the network belong."""
 MIN_EPOCHS = 3
 PRETRAIN_BATCH = 64
 """Cells a step by default."""
 
 
+@checks_arguments
 def train(
     self: GeneModel,
     max_epochs: int | None = None,
@@ -39,7 +46,7 @@ def train(
     accelerator: str = "auto",
     devices: int | list[int] | str = "auto",
     strategy: str = "auto",
-    precision: str = "32-true",
+    precision: Precision = "32-true",
     batch_size: int = PRETRAIN_BATCH,
     train_size: float | None = None,
     validation_size: float | None = None,
@@ -97,8 +104,9 @@ def train(
     FloatingPointError
         In more than half of an epoch's steps loss or gradient was not finite. Fewer such steps are skipped.
     """
-    config = from_keywords(PretrainConfig, plan_kwargs or {})
-    check_train_arguments(config, max_epochs, batch_size, trainer_kwargs)
+    trainer = {"accelerator": accelerator, "devices": devices, "strategy": strategy, "precision": precision}
+    config = training_config(PretrainConfig, plan_kwargs, self.train, NETWORK)
+    check_trainer(self.train, PretrainConfig, NETWORK, trainer_kwargs, **trainer)
     cells = read_cells(self, None)
     check_cells(self, cells)
     train, validation, test = split_of(self, len(cells.totals), train_size, validation_size, split_key)
@@ -121,10 +129,7 @@ def train(
             resume=resume,
             callbacks=callbacks,
             enable_progress_bar=enable_progress_bar,
-            accelerator=accelerator,
-            devices=devices,
-            strategy=strategy,
-            precision=precision,
+            **trainer,
             **trainer_kwargs,
         )
         self.axes = fit_axes_of(self, rows_of(cells, train))

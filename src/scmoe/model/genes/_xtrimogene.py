@@ -1,5 +1,6 @@
 """`XTRIMOGENE`: the model class for masked-gene pretraining."""
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -7,8 +8,9 @@ import numpy as np
 import torch
 from anndata import AnnData
 
+from scmoe.arguments._checked import checks_arguments
+from scmoe.arguments._keywords import Place, parameters
 from scmoe.data.genes._manager import GeneField, GeneManager, GeneSetup, gene_setup_table
-from scmoe.model._base import checked_seed
 from scmoe.model._folder import SETTINGS, check_finite, read_folder
 from scmoe.model._save import (
     damage_explained,
@@ -18,6 +20,7 @@ from scmoe.model._save import (
     taken,
     write_folder,
 )
+from scmoe.model._settings import fields_of
 from scmoe.model.genes._encoding import GeneModel
 from scmoe.model.genes._fine_tuning import classifier_of, fine_tune, predict
 from scmoe.model.genes._inference import get_gene_context, get_gene_embeddings, get_latent_representation, impute
@@ -30,9 +33,17 @@ from scmoe.readout._axes import Axes
 from scmoe.tokens._counts import Values, check_anndata
 from scmoe.tokens._make import make_tokenizer, tokenizer_from_state
 from scmoe.tokens._vocabulary import MIN_SHARE, Vocabulary, chosen_vocabulary
+from scmoe.train._pretrain import PretrainConfig
 
 AXES, TOKENIZER, CLASSIFIER = "axes/", "tokenizer/", "classifier/"
 """Before the names of weights that are not the network's."""
+
+
+def _elsewhere() -> Iterator[Place]:
+    """Where settings belong that are not the network's."""
+    yield Place(parameters(XTRIMOGENE.setup_anndata), "{}=... to XTRIMOGENE.setup_anndata")
+    yield Place(parameters(train), "{}=... to model.train")
+    yield Place(fields_of(PretrainConfig), "plan_kwargs={{'{}': ...}} to model.train")
 
 
 class XTRIMOGENE(GeneModel):
@@ -79,6 +90,7 @@ class XTRIMOGENE(GeneModel):
     setup_call = "XTRIMOGENE.setup_anndata(adata)"
     _setup_table = staticmethod(gene_setup_table)
 
+    @checks_arguments
     def __init__(
         self,
         adata: AnnData | None = None,
@@ -89,8 +101,8 @@ class XTRIMOGENE(GeneModel):
         seed: int = 0,
         **network_kwargs: Any,
     ) -> None:
-        self.config = gene_config(preset, network_kwargs)
-        seed = checked_seed(seed)
+        self.config = gene_config(preset, network_kwargs, *_elsewhere())
+        seed = int(seed)
         super().__init__(adata, registry)
         state = self.registry["field_registries"][GeneField.registry_key]["state_registry"]
         self.setup, self.seed = GeneSetup(**state), seed
@@ -112,6 +124,7 @@ class XTRIMOGENE(GeneModel):
     impute = impute
 
     @classmethod
+    @checks_arguments
     def setup_anndata(
         cls,
         adata: AnnData,
@@ -164,6 +177,7 @@ class XTRIMOGENE(GeneModel):
         manager.register_fields(adata)
         cls.register_manager(manager)
 
+    @checks_arguments
     def save(self, dir_path: str | Path, *, overwrite: bool = False) -> None:
         """Write the model to a folder: ``weights.safetensors`` and ``settings.json``, all or nothing.
 
@@ -199,6 +213,7 @@ class XTRIMOGENE(GeneModel):
         write_folder(self, Path(dir_path), tensors, settings, overwrite=overwrite)
 
     @classmethod
+    @checks_arguments
     def load(cls, dir_path: str | Path, adata: AnnData | None = None) -> "XTRIMOGENE":
         """Read a model that `save` wrote.
 

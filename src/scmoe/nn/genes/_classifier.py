@@ -1,6 +1,6 @@
 """Labels from the states of the gene encoder."""
 
-from typing import Literal, Self, get_args
+from typing import Literal, Self
 
 import torch
 from torch import Tensor, nn
@@ -12,7 +12,6 @@ from scmoe.nn.genes._network import GeneNetwork
 
 Trainable = Literal["head", "last", "all"]
 """What is trained besides the head: nothing, the last encoder layer and its norm, or the whole encoder."""
-TRAINABLE = get_args(Trainable)
 POOLING = "joint"
 N_AXES = 50
 """Of the joint embedding: as many as scanpy has principal components."""

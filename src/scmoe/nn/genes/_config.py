@@ -4,7 +4,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from scmoe.nn._config import NetworkConfig, check_choices, from_keywords
+from scmoe.arguments._checked import check_fields
+from scmoe.arguments._keywords import Place
+from scmoe.nn._config import NetworkConfig, from_keywords
 
 PRESETS: dict[str, dict[str, Any]] = {
     "tiny": {},
@@ -73,18 +75,13 @@ class GeneConfig:
 
     def __post_init__(self) -> None:
         """Check the fields against each other."""
-        check_choices(self)
-        for name in ("n_bins", "encoder_layers", "decoder_layers", "n_experts", "top_k"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be at least 1; found {getattr(self, name)}.")
+        check_fields(self)
         for side in ("encoder", "decoder"):
             width, heads = getattr(self, f"{side}_width"), getattr(self, f"{side}_heads")
-            if heads < 1 or width < 1 or width % heads:
+            if width % heads:
                 raise ValueError(f"{side}_width={width} must be a multiple of {side}_heads={heads}.")
         if self.top_k > self.n_experts:
             raise ValueError(f"top_k={self.top_k} must be at most n_experts={self.n_experts}.")
-        if not 0 <= self.dropout < 1:
-            raise ValueError(f"dropout must be in [0, 1); found {self.dropout}.")
         if self.tokenizer != "continuous" and self.value_embedding != "auto":
             raise ValueError(
                 f"value_embedding={self.value_embedding!r} is for continuous values; the codes of tokenizer="
@@ -122,8 +119,8 @@ def encoder_config(encoder: str | Mapping[str, Any]) -> GeneConfig:
     return config
 
 
-def gene_config(preset: str, keywords: Mapping[str, Any]) -> GeneConfig:
+def gene_config(preset: str, keywords: Mapping[str, Any], *elsewhere: Place) -> GeneConfig:
     """Settings of a preset, with keywords on top; a ValueError for an unknown preset, a TypeError for a keyword."""
     if preset not in PRESETS:
         raise ValueError(f"preset must be one of {', '.join(map(repr, PRESETS))}; found {preset!r}.")
-    return from_keywords(GeneConfig, PRESETS[preset] | dict(keywords))
+    return from_keywords(GeneConfig, PRESETS[preset] | dict(keywords), *elsewhere)

@@ -9,6 +9,7 @@ from mudata import MuData
 
 from scmoe._log import logger
 from scmoe._version import __version__
+from scmoe.arguments._checked import checks_arguments
 from scmoe.benchmark._baselines import dense
 from scmoe.benchmark._cells import subset
 from scmoe.benchmark._scores import neighbor_scores
@@ -42,6 +43,7 @@ HEADS = {
 PARTS = {"pearson": "Pearson", "r2": "R²", "pearson_network": "Pearson, network alone"}
 
 
+@checks_arguments
 def run_experts(
     output: str | Path, *, data: str | Path | None = None, seeds: Sequence[int] = (0, 1, 2), quick: bool = False
 ) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from mudata import MuData
 
 from scmoe._log import logger
 from scmoe._version import __version__
+from scmoe.arguments._checked import checks_arguments
 from scmoe.benchmark._tasks import TRAIN_SIZE
 from scmoe.benchmark.methods._scmoe import ALWAYS
 from scmoe.data._datamodule import split_cells
@@ -90,6 +91,7 @@ def _finite_cosines(gram: np.ndarray) -> list[float]:
     return values[np.isfinite(values)].tolist()
 
 
+@checks_arguments
 def run_conflict(
     output: str | Path, *, data: str | Path | None = None, seeds: Sequence[int] = (0, 1, 2), quick: bool = False
 ) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from scipy.stats import spearmanr
 
 from scmoe._log import logger
 from scmoe._version import __version__
+from scmoe.arguments._checked import checks_arguments
 from scmoe.explain.concepts._checks import MIN_CONCEPT
 from scmoe.io._files import check_writable
 from scmoe.model._scmoe import SCMOE
@@ -25,6 +26,7 @@ N_CELLS, N_CELLS_QUICK = 10, 2
 REFERENCE = "integrated gradients"
 
 
+@checks_arguments
 def run_shap(
     output: str | Path,
     *,

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from scmoe._version import __version__
+from scmoe.arguments._checked import checks_arguments
 from scmoe.io._files import check_writable
 from scmoe.studies._run import FIGURES, check_distinct, run_tasks, write_result, write_tables
 from scmoe.studies.genes._claims import claims
@@ -18,6 +19,7 @@ from scmoe.studies.genes._tasks import perform
 SEEDS = (0, 1, 2)
 
 
+@checks_arguments
 def run_genes(
     output: str | Path,
     *,

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Mapping
 from functools import partial
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import pandas as pd
@@ -13,7 +13,7 @@ from sklearn.metrics import adjusted_rand_score
 from scmoe.benchmark._scores import kmeans_scores, leiden_clusters, shared_neighbors
 from scmoe.model.genes._pretraining import PRETRAIN_BATCH
 from scmoe.model.genes._xtrimogene import XTRIMOGENE
-from scmoe.nn.genes._classifier import TRAINABLE
+from scmoe.nn.genes._classifier import Trainable
 from scmoe.studies.genes._data import LABEL, Source, Split, cell_folds, labels_of, sweep_split
 from scmoe.studies.genes._masked import Masked, Predictor, fit_references, mask, predict, scores
 from scmoe.studies.genes._plan import (
@@ -57,7 +57,7 @@ PCA, REGRESSION, PRETRAINED, START = (
     "embedding before pretraining + probe",
 )
 WHOLE = "all"
-TUNED = {name: f"fine-tuned, {name}" for name in TRAINABLE}
+TUNED = {name: f"fine-tuned, {name}" for name in get_args(Trainable)}
 Result = dict[str, Any]
 OWN_DEPTH = "f1"
 """Where targets are relative to the cell's own depth."""
@@ -130,7 +130,7 @@ def folds_task(task: Task, adata: AnnData) -> Result:
             name: probed(partial(_rows_of, x, labeled.obs_names), train) for name, x in embeddings.items()
         }
         labelers[REGRESSION] = regressed(train)
-        for part in TRAINABLE if i in tuned_folds else (WHOLE,):
+        for part in get_args(Trainable) if i in tuned_folds else (WHOLE,):
             labelers[TUNED[part]] = fine_tuned(model, train, part, task.size, task.seed)
         for name, labeler in labelers.items():
             predictions.setdefault(name, np.full(len(labeled), None, object))[fold == i] = labeler(test)

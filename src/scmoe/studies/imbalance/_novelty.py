@@ -10,6 +10,7 @@ from sklearn.metrics import roc_auc_score
 
 from scmoe._log import logger
 from scmoe._version import __version__
+from scmoe.arguments._checked import checks_arguments
 from scmoe.benchmark._cells import subset
 from scmoe.benchmark.methods._scmoe import fit
 from scmoe.io._files import check_writable
@@ -38,6 +39,7 @@ HEADS = {
 }
 
 
+@checks_arguments
 def run_novelty(
     output: str | Path,
     *,

@@ -13,6 +13,7 @@ from scipy.stats import spearmanr
 
 from scmoe._log import logger
 from scmoe._version import __version__
+from scmoe.arguments._checked import checks_arguments
 from scmoe.explain.experts._rare import rare_usage_table
 from scmoe.io._files import check_writable
 from scmoe.metrics._classification import classification_scores
@@ -43,6 +44,7 @@ SCORES = {
 DECIMALS = 3
 
 
+@checks_arguments
 def run_rare_experts(
     output: str | Path,
     *,

@@ -11,6 +11,7 @@ import pandas as pd
 from mudata import MuData
 
 from scmoe._version import __version__
+from scmoe.arguments._checked import checks_arguments
 from scmoe.benchmark._plan import MANY_CELLS
 from scmoe.datasets._imbalance import MIN_CELLS, imbalance_total
 from scmoe.datasets._profile import profile
@@ -43,6 +44,7 @@ SEEDS = (0, 1, 2, 3, 4)
 N_SEEDS_QUICK = 2
 
 
+@checks_arguments
 def run_imbalance(
     output: str | Path,
     *,

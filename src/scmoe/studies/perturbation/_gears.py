@@ -7,6 +7,7 @@ from anndata import AnnData
 from numpy.typing import NDArray
 
 from scmoe._keys import COUNTS_LAYER
+from scmoe.arguments._checked import checks_arguments
 from scmoe.pp._normalize import log_normalize
 from scmoe.studies.perturbation._baselines import check_features, responses
 
@@ -14,6 +15,7 @@ CONTEXT = "gene_context"
 """Entry of ``varm`` with features of genes."""
 
 
+@checks_arguments
 def gene_context_features(context: Iterable[NDArray[np.floating]]) -> NDArray[np.float32]:
     """Average embeddings of genes in their cells over these cells.
 
@@ -46,6 +48,7 @@ def gene_context_features(context: Iterable[NDArray[np.floating]]) -> NDArray[np
     return np.asarray(total / n_cells, np.float32)
 
 
+@checks_arguments
 def to_gears(screen: AnnData, gene_features: NDArray[np.floating]) -> AnnData:
     """A screen in the form that GEARS reads, with features of genes beside it.
 

@@ -15,6 +15,7 @@ from tqdm.auto import tqdm
 
 from scmoe._keys import GRN
 from scmoe._version import __version__
+from scmoe.arguments._checked import checks_arguments
 from scmoe.datasets.grn._cells import simulate_grn
 from scmoe.io._files import check_writable
 from scmoe.pp._normalize import log_normalize
@@ -84,6 +85,7 @@ def pca_loadings(control: AnnData) -> NDArray[np.float64]:
 FEATURES: Mapping[str, GeneFeatures] = {"PCA loadings": pca_loadings}
 
 
+@checks_arguments
 def run_perturbation(
     output: str | Path,
     *,

@@ -7,6 +7,7 @@ import pandas as pd
 from anndata import AnnData
 from numpy.typing import NDArray
 
+from scmoe.arguments._checked import checks_arguments
 from scmoe.studies.perturbation._baselines import (
     additive_response,
     check_features,
@@ -19,6 +20,7 @@ N_FOLDS = 5
 SCORES = ("mse", "pearson", "mse_top", "pearson_top")
 
 
+@checks_arguments
 def perturbation_table(
     gene_features: Mapping[str, NDArray[np.floating]], screen: AnnData, *, seed: int = 0
 ) -> pd.DataFrame:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from scmoe._version import __version__
+from scmoe.arguments._checked import checks_arguments
 from scmoe.io._files import check_writable
 from scmoe.studies._run import (
     FIGURES,
@@ -27,6 +28,7 @@ DATA = "data"
 QUICK_SEEDS = 2
 
 
+@checks_arguments
 def run_replicate(
     output: str | Path,
     *,

@@ -13,6 +13,7 @@ from mudata import MuData
 
 from scmoe._log import logger
 from scmoe._version import __version__
+from scmoe.arguments._checked import checks_arguments
 from scmoe.datasets._read import read
 from scmoe.io._files import check_writable
 from scmoe.pp._prepare import prepare
@@ -40,6 +41,7 @@ QUICK = Settings(
 PEAKS_FILLED = 0.05
 
 
+@checks_arguments
 def run_speed(output: str | Path, *, quick: bool = False, data: str | Path | None = None) -> dict[str, Any]:
     """Measure the speed and memory of the package beside baselines, in one run on one thread.
 

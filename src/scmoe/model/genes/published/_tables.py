@@ -11,6 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from scmoe._log import logger
+from scmoe.arguments._checked import checks_arguments
 from scmoe.model.genes.published._kinds import (
     LAYOUTS,
     AutoDiscretizationWeights,
@@ -57,6 +58,7 @@ class PublishedWeights:
     config: dict[str, int]
     medians: NDArray[np.float64] | None = None
 
+    @checks_arguments
     def map_to(
         self, vocabulary_genes: Vocabulary | Sequence[str], min_share: float = MIN_SHARE
     ) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
@@ -97,6 +99,7 @@ class PublishedWeights:
         return np.where(matched[:, None], self.gene_embedding[row], np.float32(np.nan)), matched
 
 
+@checks_arguments
 def read_published(
     path: str | os.PathLike[str],
     kind: str,

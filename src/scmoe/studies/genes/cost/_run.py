@@ -10,6 +10,7 @@ import torch
 from tqdm.auto import tqdm
 
 from scmoe._version import __version__
+from scmoe.arguments._checked import checks_arguments
 from scmoe.io._files import check_writable
 from scmoe.model.genes._pretraining import PRETRAIN_BATCH
 from scmoe.nn.genes._config import gene_config
@@ -64,6 +65,7 @@ DECODED = 500
 """Expressed genes with which the decoder is measured alone."""
 
 
+@checks_arguments
 def run_genes_cost(output: str | Path, *, quick: bool = False) -> dict[str, Any]:
     """Measure what a training step of `scmoe.model.XTRIMOGENE` costs, beside networks that read every gene.
 

@@ -1,0 +1,79 @@
+"""`checks_arguments`: a public function that looks at its arguments before it begins."""
+
+import functools
+import inspect
+from collections.abc import Callable, Mapping
+from dataclasses import fields
+from typing import Any, TypeVar, get_type_hints
+
+from scmoe.arguments._keywords import OWNERS, check_keywords
+from scmoe.arguments._types import check
+
+F = TypeVar("F", bound=Callable[..., Any])
+OTHERS = (inspect.Parameter.VAR_KEYWORD, inspect.Parameter.VAR_POSITIONAL)
+
+
+def checks_arguments(function: F) -> F:
+    """Let a public function check names, types and ranges of its arguments, as its signature and `RANGES` say.
+
+    Every public function and method has this, so that none has to; what an argument must be in the light of the data
+    or of other arguments is the function's own business.
+
+    Parameters
+    ----------
+    function
+        Annotated in full. An annotation that only type checkers can read (``"SCMOE"``) is compared with the names of
+        the value's classes.
+    """
+
+    @functools.wraps(function)
+    def checked(*args: Any, **kwargs: Any) -> Any:
+        signature = _signature(function)
+        for name, value in _bound(function, signature, args, kwargs).items():
+            parameter = signature.parameters[name]
+            if name not in OWNERS and parameter.kind not in OTHERS:
+                if parameter.annotation is not parameter.empty and value is not parameter.default:
+                    check(name, value, parameter.annotation)
+        return function(*args, **kwargs)
+
+    return checked  # type: ignore[return-value]
+
+
+def check_fields(config: Any) -> None:
+    """Raise if a field of a dataclass of settings is not of its type or out of range.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As `scmoe.arguments._types.check`.
+    """
+    hints = get_type_hints(type(config))
+    for field in fields(config):
+        check(field.name, getattr(config, field.name), hints[field.name])
+
+
+@functools.cache
+def _signature(function: Callable[..., Any]) -> inspect.Signature:
+    return inspect.signature(function)
+
+
+def _bound(
+    function: Callable[..., Any], signature: inspect.Signature, args: tuple[Any, ...], kwargs: Mapping[str, Any]
+) -> Mapping[str, Any]:
+    """The arguments by name; an error in words if they are not the function's."""
+    name = _name(function, args)
+    names = [each for each in signature.parameters if each not in OWNERS]
+    if not any(each.kind is each.VAR_KEYWORD for each in signature.parameters.values()):
+        check_keywords(name, kwargs, names)
+    try:
+        return signature.bind(*args, **kwargs).arguments
+    except TypeError as error:
+        raise TypeError(f"{name}: {error}. Its arguments are {', '.join(names)}.") from None
+
+
+def _name(function: Callable[..., Any], args: tuple[Any, ...]) -> str:
+    """What users call a function."""
+    if next(iter(_signature(function).parameters), None) in OWNERS and args:
+        owner = args[0] if isinstance(args[0], type) else type(args[0])
+        return owner.__name__ if function.__name__ == "__init__" else f"{owner.__name__}.{function.__name__}"
+    return ".".join((*function.__module__.split(".")[:2], function.__name__))
