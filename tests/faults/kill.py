@@ -31,8 +31,8 @@ from scmoe.io._quiet import quiet_mudata
 
 SIGNALS = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 N_CELLS, EPOCHS = 60, 8
-STARTUP = 1.0
-"""Seconds in which Python itself starts: an interruption there is Python's to report."""
+STARTUP, COPYING = 1.0, 0.05
+"""Seconds in which Python starts or a copy is set up, before the command: an interruption there is Python's to report."""
 PASSING = {"train_seconds", "settings_sha256"}
 """Settings of a model that differ between two runs."""
 
@@ -165,7 +165,7 @@ def kill_and_go_on(folder: Path, second: float, number: signal.Signals, spawn: b
         code = run.wait()
     if number != signal.SIGKILL:
         faults += leftovers(folder)
-        if re.search("^Traceback", run.log.read_text(), re.MULTILINE) and not (spawn and second < STARTUP):
+        if re.search("^Traceback", run.log.read_text(), re.MULTILINE) and second > (STARTUP if spawn else COPYING):
             faults.append(f"traceback: {run.message()}")
         if code == 0 and state != "all":
             again = "no need: went on"  # Python cannot raise in a destructor
