@@ -32,7 +32,7 @@ from scmoe.io._quiet import quiet_mudata
 SIGNALS = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 N_CELLS, EPOCHS = 60, 8
 STARTUP, COPYING = 1.0, 0.05
-"""Seconds in which Python starts or a copy is set up, before the command: an interruption there is Python's to report."""
+"""Seconds before the command, in which Python starts or a copy is set up: an interruption is Python's to report."""
 PASSING = {"train_seconds", "settings_sha256"}
 """Settings of a model that differ between two runs."""
 
