@@ -2,6 +2,7 @@
 
 import errno
 import json
+import os
 import pickle
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import torch
 from pandas.testing import assert_frame_equal
 from safetensors.torch import load_file, save_file
 
-import scmoe.model._save as saving
+import scmoe.model._folder as saving
 from scmoe.io._files import WriteError
 from scmoe.model import SCMOE
 
@@ -22,10 +23,13 @@ def folder(trained, tmp_path) -> Path:
     return tmp_path / "model"
 
 
-def change_settings(folder, **changes):
-    settings = json.loads((folder / "settings.json").read_text())
-    settings.update(changes)
-    (folder / "settings.json").write_text(json.dumps({k: v for k, v in settings.items() if v is not None}))
+def change_settings(folder, *, edited=False, **changes):
+    """As another writer would have left them, with a checksum that holds; or as an editor leaves them."""
+    settings = json.loads((folder / "settings.json").read_text()) | changes
+    settings = {key: value for key, value in settings.items() if value is not None}
+    if not edited:
+        settings[saving.CHECKSUM] = saving._settings_digest(settings)
+    (folder / "settings.json").write_text(json.dumps(settings))
 
 
 def test_round_trip_is_exact(trained, folder, paired):
@@ -111,6 +115,24 @@ def garbage_with_its_checksum(folder):
     change_settings(folder, weights_sha256=saving._digest(folder / "weights.safetensors"))
 
 
+def edit_text(folder, old, new):
+    text = (folder / "settings.json").read_text()
+    assert old in text
+    (folder / "settings.json").write_text(text.replace(old, new))
+
+
+def as_folder(path):
+    path.unlink()
+    path.mkdir()
+
+
+def spoil_weight(folder, value):
+    state = load_file(folder / "weights.safetensors")
+    state["decoders.0.norm.weight"][0] = value
+    save_file(state, folder / "weights.safetensors")
+    change_settings(folder, weights_sha256=saving._digest(folder / "weights.safetensors"))
+
+
 def without(folder, name):
     state = load_file(folder / "weights.safetensors")
     state.pop(name)
@@ -121,11 +143,24 @@ def without(folder, name):
 DAMAGE = {
     "no weights": (lambda f: (f / "weights.safetensors").unlink(), r"weights\.safetensors is missing"),
     "no settings": (lambda f: (f / "settings.json").unlink(), r"settings\.json is missing"),
-    "short weights": (lambda f: cut(f, "weights.safetensors"), "damaged or cut short"),
+    "short weights": (lambda f: cut(f, "weights.safetensors"), "is damaged, cut short or of another model"),
     "short settings": (lambda f: cut(f, "settings.json"), r"settings\.json is damaged"),
     "empty settings": (lambda f: (f / "settings.json").write_text(""), "is damaged"),
     "binary settings": (lambda f: (f / "settings.json").write_bytes(b"\xff\xfe\x00"), "is damaged"),
     "settings that are a list": (lambda f: (f / "settings.json").write_text("[]"), "is damaged"),
+    "an edited seed": (lambda f: change_settings(f, edited=True, seed=5), "settings.json was changed after the model"),
+    "an edited label": (lambda f: edit_text(f, '"NK"', '"Nk"'), "settings.json was changed after the model was saved"),
+    "an edited history": (lambda f: edit_text(f, '"epoch": [', '"epoch": [7, '), "its checksum is not the one saved"),
+    "weights that are a folder": (lambda f: as_folder(f / "weights.safetensors"), r"weights\.safetensors is a folder"),
+    "settings that are a folder": (lambda f: as_folder(f / "settings.json"), r"settings\.json is a folder"),
+    "endless nesting": (lambda f: (f / "settings.json").write_text("[" * 10**5), r"settings\.json is damaged"),
+    "NaN": (lambda f: spoil_weight(f, float("nan")), "holds NaN or infinite weights, in 'decoders"),
+    "infinity": (lambda f: spoil_weight(f, float("inf")), "holds NaN or infinite weights, in 'decoders"),
+    "a setup of another form": (lambda f: change_settings(f, setup={"modalities": 3}), "is damaged and cannot be used"),
+    "a history of uneven columns": (
+        lambda f: change_settings(f, history={"epoch": [0], "train_loss": []}),
+        "is damaged and cannot be used",
+    ),
     "settings without setup": (lambda f: change_settings(f, setup=None), r"settings\.json is damaged"),
     "settings without checksum": (lambda f: change_settings(f, weights_sha256=None), r"settings\.json is damaged"),
     "settings without seed": (lambda f: change_settings(f, seed=None), r"settings\.json is damaged"),
@@ -206,3 +241,45 @@ def test_a_full_disk_keeps_the_older_model(trained, folder, monkeypatch):
         trained.save(folder, overwrite=True)
     assert repr(SCMOE.load(folder)) == repr(trained)
     assert [path.name for path in folder.parent.iterdir()] == ["model"]
+
+
+def test_a_folder_of_an_earlier_writer_is_read(trained, folder):
+    settings = json.loads((folder / "settings.json").read_text())
+    del settings[saving.CHECKSUM]
+    (folder / "settings.json").write_text(json.dumps(settings))
+    assert repr(SCMOE.load(folder)) == repr(trained)
+
+
+def test_the_layout_of_the_settings_does_not_matter(trained, folder):
+    settings = json.loads((folder / "settings.json").read_text())
+    (folder / "settings.json").write_text(json.dumps(settings, indent=4, sort_keys=True))
+    assert repr(SCMOE.load(folder)) == repr(trained)
+
+
+def test_weights_of_another_training_are_refused(folder, fit_model, fresh):
+    other = fit_model(fresh("paired"), setup={"labels_key": "cell_type", "batch_key": "batch"}, max_epochs=1, seed=1)
+    other.save(folder.parent / "other")
+    (folder / "weights.safetensors").write_bytes((folder.parent / "other" / "weights.safetensors").read_bytes())
+    with pytest.raises(ValueError, match=r"weights\.safetensors is damaged, cut short or of another model"):
+        SCMOE.load(folder)
+
+
+@pytest.mark.parametrize("mask", [0o022, 0o077, 0o002])
+def test_permissions_are_those_of_the_umask(trained, tmp_path, mask):
+    before = os.umask(mask)
+    try:
+        for _ in range(2):  # new, and in place of the older one
+            trained.save(tmp_path / "model", overwrite=True)
+            modes = {path.name: path.stat().st_mode & 0o777 for path in tmp_path.rglob("*")}
+            files = dict.fromkeys(("settings.json", "weights.safetensors"), 0o666 & ~mask)
+            assert modes == {"model": 0o777 & ~mask, **files}
+    finally:
+        os.umask(before)
+
+
+def test_how_saved_data_were_set_up_is_read_from_a_whole_folder_only(folder, tmp_path):
+    with pytest.raises(ValueError, match="is not a model folder"):
+        SCMOE.view_setup_args(tmp_path)
+    (folder / "settings.json").write_text("")
+    with pytest.raises(ValueError, match="is damaged"):
+        SCMOE.view_setup_args(folder)

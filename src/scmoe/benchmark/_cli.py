@@ -32,17 +32,19 @@ def compare(
     with reported_errors("Run the command again: finished runs are kept."):
         from scmoe.benchmark._report import compare_markdown
         from scmoe.benchmark._run import run_compare
+        from scmoe.io._lock import sole_run
 
-        table = run_compare(
-            file,
-            output,
-            labels=labels,
-            batch=batch,
-            methods=None if methods is None else names(methods),
-            tasks=names(tasks),
-            seeds=numbers(seeds),
-            quick=quick,
-        )
+        with sole_run(output):
+            table = run_compare(
+                file,
+                output,
+                labels=labels,
+                batch=batch,
+                methods=None if methods is None else names(methods),
+                tasks=names(tasks),
+                seeds=numbers(seeds),
+                quick=quick,
+            )
     typer.echo(compare_markdown(table))
     typer.echo(f"Written to {output}: table.json, table.md, figures, runs")
 

@@ -69,10 +69,12 @@ def demo(
     with reported("Run the command again to start over."):
         from scmoe.benchmark.demo._run import run_demo
         from scmoe.benchmark.demo._scores import to_markdown
+        from scmoe.io._lock import sole_run
 
         if (output / "result.h5mu").exists() and not overwrite:
             raise ValueError(f"{output} already holds results. Pass --overwrite to replace them, or another -o.")
-        result = run_demo(output, seed=seed, max_epochs=max_epochs)
+        with sole_run(output):
+            result = run_demo(output, seed=seed, max_epochs=max_epochs)
     typer.echo(to_markdown(result))
     typer.echo(f"Written to {output}: result.h5mu, model/, figures/, comparison.json, comparison.md")
 
@@ -119,7 +121,7 @@ def train(
     """Train on FILE; writes result.h5mu (or .h5ad, .zarr), model/ and figures/ to the output folder."""
     result = f"result.{file_format.value}"
     with reported("Run the same command with --resume to go on from the last finished epoch."):
-        from scmoe.cli._files import check_output, write_results
+        from scmoe.cli._files import training_output, write_results, write_somewhere
         from scmoe.cli._input import Input, read_prepared
         from scmoe.tl._train import train as fit
 
@@ -133,26 +135,23 @@ def train(
         )
         if n_clusters is not None and n_clusters > mdata.n_obs:
             raise ValueError(f"--n-clusters must be at most the number of cells, {mdata.n_obs}; found {n_clusters}.")
-        checkpoint = check_output(output, overwrite, resume, result=result)
         arguments = {"n_clusters": n_clusters, "class_balance": class_balance}
         options: dict[str, Any] = {name: value for name, value in arguments.items() if value is not None}
-        model = fit(
-            mdata,
-            modalities=modality,
-            batch_key=batch_key,
-            labels_key=labels_key,
-            unlabeled_category=unlabeled,
-            use_var=None if all_features else use_var,
-            split_key=split_key,
-            max_epochs=max_epochs,
-            seed=seed,
-            train_kwargs={"accelerator": accelerator.value, "checkpoint_dir": checkpoint.parent, "resume": resume},
-            **options,
-        )
-        write_results(mdata, model, output, result, labels_key, seed)
-        checkpoint.unlink(missing_ok=True)
-        with suppress(OSError):  # other files in the folder are not ours to remove
-            checkpoint.parent.rmdir()
+        with training_output(output, overwrite, resume, result=result) as checkpoints:
+            model = fit(
+                mdata,
+                modalities=modality,
+                batch_key=batch_key,
+                labels_key=labels_key,
+                unlabeled_category=unlabeled,
+                use_var=None if all_features else use_var,
+                split_key=split_key,
+                max_epochs=max_epochs,
+                seed=seed,
+                train_kwargs={"accelerator": accelerator.value, "checkpoint_dir": checkpoints, "resume": resume},
+                **options,
+            )
+            write_somewhere(output, lambda folder: write_results(mdata, model, folder, result, labels_key, seed))
     typer.echo(f"Written to {output}: {result}, model/, figures/")
 
 

@@ -1,6 +1,5 @@
 """`scmoe pretrain`."""
 
-from contextlib import suppress
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -61,7 +60,7 @@ def pretrain(
     """Pretrain a gene model, from file to file."""
     result = f"result.{file_format.value}"
     with reported("Run the same command with --resume to go on from the last finished epoch."):
-        from scmoe.cli._files import check_output
+        from scmoe.cli._files import training_output, write_somewhere
         from scmoe.datasets._read import read
         from scmoe.datasets._write import write
         from scmoe.io._storable import refuse_unstorable
@@ -74,20 +73,22 @@ def pretrain(
             raise ValueError(f"{file} has no modality {modality!r}; it has {', '.join(mdata.mod)}. Pass --modality.")
         adata = mdata.mod[modality].copy()
         refuse_unstorable(adata, f".{file_format.value}")
-        checkpoint = check_output(output, overwrite, resume, result=result)
-        model = fit(
-            adata,
-            layer=layer,
-            values=values.value,
-            vocabulary=None if vocabulary is None else Vocabulary.from_file(vocabulary),
-            preset=preset.value,
-            max_epochs=max_epochs,
-            seed=seed,
-            train_kwargs={"accelerator": accelerator.value, "checkpoint_dir": checkpoint.parent, "resume": resume},
-        )
-        model.save(output / "model", overwrite=True)
-        write(adata, output / result)
-        checkpoint.unlink(missing_ok=True)
-        with suppress(OSError):  # other files in the folder are not ours to remove
-            checkpoint.parent.rmdir()
+        genes = None if vocabulary is None else Vocabulary.from_file(vocabulary)
+
+        def write_all(folder: Path) -> None:
+            model.save(folder / "model", overwrite=True)
+            write(adata, folder / result)
+
+        with training_output(output, overwrite, resume, result=result) as checkpoints:
+            model = fit(
+                adata,
+                layer=layer,
+                values=values.value,
+                vocabulary=genes,
+                preset=preset.value,
+                max_epochs=max_epochs,
+                seed=seed,
+                train_kwargs={"accelerator": accelerator.value, "checkpoint_dir": checkpoints, "resume": resume},
+            )
+            write_somewhere(output, write_all)
     typer.echo(f"Written to {output}: {result}, model/")

@@ -57,7 +57,7 @@ def run(
         Refuses a model that cannot do it, before the file is read.
     """
     with reported():
-        from scmoe.cli._files import load, write_result
+        from scmoe.cli._files import load, write_result, write_somewhere
         from scmoe.cli._input import read_prepared_for
         from scmoe.io._files import check_writable
 
@@ -66,7 +66,7 @@ def run(
         mdata = read_prepared_for(model, source, output)
         check_writable(output.parent)
         verb(mdata, model)
-        write_result(mdata, output)
+        write_somewhere(output, lambda path: write_result(mdata, path))
     typer.echo(f"Written to {output}")
 
 

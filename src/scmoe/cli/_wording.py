@@ -21,6 +21,7 @@ OPTIONS = {
     "n_top_features": "--n-top-features",
     "reject_label": "--reject-label",
     "transform_batch": "--transform-batch",
+    "checkpoint_dir": "--output",
 }
 """Arguments that no sentence holds as words."""
 WORDS = {
@@ -37,6 +38,7 @@ WORDS = {
     "values": "--values",
     "vocabulary": "--vocabulary",
     "preset": "--preset",
+    "seed": "--seed",
     "resume": "--resume",
     "overwrite": "--overwrite",
     "adapt": "--adapt",

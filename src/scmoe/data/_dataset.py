@@ -121,10 +121,11 @@ class MosaicDataset(Dataset[Batch]):
         return len(self.obs_names)
 
     def fingerprint(self) -> int:
-        """A number that other cells, features, values or covariates do not have."""
+        """A number that other cells, features, values, likelihoods or covariates do not have."""
         sources = [part for source in filter(None, self._sources) for part in source.arrays()]
         names = [name for modality in self.setup.modalities for name in self.setup.feature_names[modality]]
-        return fingerprint(*sources, self._rows, self.covariates, names=names)
+        likelihoods = [self.setup.likelihoods[modality] for modality in self.setup.modalities]
+        return fingerprint(*sources, self._rows, self.covariates, names=[*names, *likelihoods])
 
     def __getitem__(self, cells: np.ndarray) -> Batch:
         """Read the cells at these positions."""

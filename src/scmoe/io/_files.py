@@ -2,11 +2,14 @@
 
 import os
 import re
-import shutil
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
-from uuid import uuid4
+
+from scmoe.io._leftovers import backup_of, remove, remove_leftovers, temporary_of
+
+ERRNO = re.compile(r"(?:errno =|os error) (\d+)")
+"""How HDF5, in a page of text, and safetensors name the reason."""
 
 
 class WriteError(OSError, ValueError):
@@ -26,14 +29,15 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
     check_writable(target.parent)
     if target.is_dir():
         raise WriteError(f"Cannot write the file {target}: a folder has this name. Choose another name.")
-    temporary = _temporary(target)
+    temporary = temporary_of(target)
     try:
         yield temporary
+        _flush(temporary)
         os.replace(temporary, target)
     except OSError as error:
         raise _explain(target, error) from error
     finally:
-        _remove(temporary)
+        remove(temporary)
 
 
 @contextmanager
@@ -51,17 +55,21 @@ def atomic_dir(path: str | os.PathLike[str], overwrite: bool = False, *, owned: 
     target = Path(path).expanduser().resolve()
     check_writable(target.parent)
     _refuse_existing(target, overwrite)
-    temporary, old = _temporary(target), _temporary(target)
+    temporary, old = temporary_of(target), backup_of(target)
     try:
         temporary.mkdir()
         yield temporary
-        _swap(temporary, target, old, owned)
+        for file in filter(Path.is_file, temporary.rglob("*")):
+            _flush(file)
+        if target.exists() and not owned:
+            check_replaceable(target, (entry.name for entry in temporary.iterdir()))
+        _swap(temporary, target, old)
     except OSError as error:
         raise _explain(target, error) from error
     finally:
-        _remove(temporary)
+        remove(temporary)
         if target.exists():
-            _remove(old)
+            remove(old)
 
 
 def check_replaceable(folder: str | os.PathLike[str], names: Iterable[str]) -> None:
@@ -93,22 +101,27 @@ def _refuse_existing(target: Path, overwrite: bool) -> None:
         raise WriteError(f"The folder {target} exists already. Choose another name, or pass overwrite=True.")
 
 
-def _swap(new: Path, target: Path, old: Path, owned: bool) -> None:
-    if not target.exists():
-        os.rename(new, target)
-        return
-    if not owned:
-        check_replaceable(target, (entry.name for entry in new.iterdir()))
-    os.rename(target, old)
+def _swap(new: Path, target: Path, old: Path) -> None:
     try:
+        if target.exists():
+            os.rename(target, old)
         os.rename(new, target)
-    except OSError:
-        os.rename(old, target)
+    except BaseException:  # an interruption must not leave the place empty either
+        if old.exists() and not target.exists():
+            os.rename(old, target)
         raise
+
+
+def _flush(file: Path) -> None:
+    """Have the disk take the file before it replaces another; network drives say only now that they are full."""
+    with open(file, "rb+") as written:
+        os.fsync(written.fileno())
 
 
 def check_writable(path: str | os.PathLike[str]) -> Path:
     """Create the output folder if needed, and prove by writing to it that it can be written.
+
+    What a run that was killed has left half-written in it is removed.
 
     Returns
     -------
@@ -121,36 +134,23 @@ def check_writable(path: str | os.PathLike[str]) -> Path:
         A file has its name, or the folder cannot be created or written.
     """
     folder = Path(path).expanduser()
-    probe = folder / f".scmoe-{uuid4().hex[:8]}"
+    probe = temporary_of(folder / "probe")
     try:
         folder.mkdir(parents=True, exist_ok=True)
+        remove_leftovers(folder)
         probe.write_bytes(b"scmoe")
     except (FileExistsError, NotADirectoryError) as error:
         raise WriteError(f"Cannot write to {folder}: a file is in the way. Choose another folder.") from error
     except OSError as error:
         raise _explain(folder, error) from error
     finally:
-        _remove(probe)
+        remove(probe)
     return folder
-
-
-def _temporary(target: Path) -> Path:
-    """Name a temporary neighbor; it keeps the suffix, from which writers tell the format."""
-    return target.with_name(f".{target.stem}-{uuid4().hex[:8]}{target.suffix}")
-
-
-def _remove(path: Path) -> None:
-    if path.is_dir():
-        shutil.rmtree(path, ignore_errors=True)
-    else:
-        with suppress(OSError):
-            path.unlink()
 
 
 def _explain(path: Path, error: OSError) -> OSError:
     if isinstance(error, (WriteError, ConnectionError)):
         return error
-    # HDF5 hides the reason in a page of text.
-    number = re.search(r"errno = (\d+)", str(error))
+    number = ERRNO.search(str(error))
     reason = os.strerror(int(number[1])) if number else error.strerror or str(error)
     return WriteError(f"Cannot write {path}: {reason}. Check the free space and permissions, or choose another folder.")

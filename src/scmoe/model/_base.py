@@ -1,6 +1,5 @@
 """What both models take over from scvi-tools, and what of it they cannot."""
 
-import json
 from abc import abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -17,10 +16,7 @@ from torch import nn
 
 from scmoe.arguments._checked import checks_arguments
 from scmoe.losses._class_balance import DEFAULT_BALANCE, ClassBalance
-
-WEIGHTS, SETTINGS = "weights.safetensors", "settings.json"
-"""Files of a model folder."""
-
+from scmoe.model._folder import read_settings
 
 DOC = """Not available here. {}
 
@@ -171,12 +167,9 @@ class BaseModel(BaseModelClass):
         Raises
         ------
         ValueError
-            It is no model folder.
+            It is no model folder, or a damaged one.
         """
-        path = Path(dir_path).expanduser() / SETTINGS
-        if not path.is_file():
-            raise ValueError(f"{path.parent} is not a model folder: {SETTINGS} is missing.")
-        settings = json.loads(path.read_text())
+        settings = read_settings(Path(dir_path).expanduser())
         rich.print(f"{settings['model']} of scmoe {settings['versions']['scmoe']}")
         rich.print(cls._setup_table(settings["setup"]))
 

@@ -1,7 +1,5 @@
 """A model as a folder: weights in safetensors, everything else in JSON."""
 
-import hashlib
-import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -14,24 +12,19 @@ import pandas as pd
 import torch
 from anndata import AnnData
 from mudata import MuData
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from scmoe.data._dataset import MosaicDataset
 from scmoe.data._manager import SetupField
 from scmoe.data._setup import Setup
 from scmoe.datasets._anndata import as_mudata
-from scmoe.io._files import atomic_dir
-from scmoe.model._base import SETTINGS, WEIGHTS, BaseModel, TrainingRecord
+from scmoe.model._base import BaseModel, TrainingRecord
 from scmoe.model._fitted import FittedModel
+from scmoe.model._folder import REMEDY, SETTINGS, WEIGHTS, check_finite, read_folder, write_files
 from scmoe.nn._config import NetworkConfig, from_keywords
 from scmoe.readout._readouts import Readouts
 
 M = TypeVar("M", bound=FittedModel)
-FORMAT = 3
-"""Raised when the files change in a way that older versions of scmoe cannot read."""
-REMEDY = "Copy or save the model again."
 READOUT = "readout/"
 """Before the names of what is not the network's."""
 PACKAGES = ("scmoe", "torch", "lightning", "scvi-tools", "anndata", "mudata", "numpy")
@@ -61,25 +54,21 @@ def write_folder(
     """Write a model's network and `arrays` to the weights, its training and `settings` to the settings."""
     if not model.is_trained_:
         raise ValueError("This model is not trained yet: there is nothing to save. Call model.train() first.")
-    with atomic_dir(path, overwrite=overwrite) as folder:
-        state = {name: tensor.detach().cpu().contiguous() for name, tensor in model.module.state_dict().items()}
-        save_file(state | dict(arrays), folder / WEIGHTS)
-        record = model.record
-        content = {
-            "format": FORMAT,
-            "model": type(model).__name__,
-            "versions": versions(),
-            "weights_sha256": _digest(folder / WEIGHTS),
-            "seed": model.seed,
-            "train_seconds": record.seconds,
-            "config": asdict(model.config),
-            "train_indices": record.train.tolist(),
-            "validation_indices": record.validation.tolist(),
-            "test_indices": record.test.tolist(),
-            "history": record.history.reset_index().to_dict("list"),
-            **settings,
-        }
-        (folder / SETTINGS).write_text(json.dumps(content, indent=1))
+    record = model.record
+    content = {
+        "model": type(model).__name__,
+        "versions": versions(),
+        "seed": model.seed,
+        "train_seconds": record.seconds,
+        "config": asdict(model.config),
+        "train_indices": record.train.tolist(),
+        "validation_indices": record.validation.tolist(),
+        "test_indices": record.test.tolist(),
+        "history": record.history.reset_index().to_dict("list"),
+        **settings,
+    }
+    state = {name: tensor.detach().cpu().contiguous() for name, tensor in model.module.state_dict().items()}
+    write_files(path, content, state | dict(arrays), overwrite=overwrite)
 
 
 def load_model(cls: type[M], path: Path, adata: MuData | AnnData | None) -> M:
@@ -96,6 +85,7 @@ def load_model(cls: type[M], path: Path, adata: MuData | AnnData | None) -> M:
         arrays = {name.removeprefix(READOUT): state.pop(name) for name in list(state) if name.startswith(READOUT)}
         model.module.load_state_dict(state)
         model.readouts = Readouts.from_arrays({name: array.numpy() for name, array in arrays.items()})
+    check_finite(path, state)
     model.record, model.is_trained_ = record, True
     if adata is not None:
         mdata = as_mudata(adata, model)
@@ -109,7 +99,7 @@ def damage_explained(path: Path) -> Iterator[None]:
     """Settings that lack something, or hold what a model does not take, are a damaged file."""
     try:
         yield
-    except (KeyError, TypeError) as error:
+    except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
         raise ValueError(f"{path} is damaged and cannot be used ({error}). {REMEDY}") from error
 
 
@@ -118,8 +108,8 @@ def mismatch_explained(path: Path) -> Iterator[None]:
     """Weights that do not fit the network are those of another model."""
     try:
         yield
-    except (KeyError, RuntimeError, TypeError) as error:
-        raise ValueError(f"The weights in {path} do not belong to its settings. {REMEDY}") from error
+    except (AttributeError, IndexError, KeyError, RuntimeError, TypeError, ValueError) as error:
+        raise ValueError(f"The weights in {path / WEIGHTS} do not belong to its settings. {REMEDY}") from error
 
 
 def registry_of(setup: Setup) -> dict[str, Any]:
@@ -150,44 +140,6 @@ def read_record(settings: Mapping[str, Any], diagnostics: dict[str, Any]) -> Tra
         validation=np.array(settings["validation_indices"], dtype=int),
         test=np.array(settings["test_indices"], dtype=int),
     )
-
-
-def read_folder(cls: type, path: Path) -> tuple[dict[str, Any], dict]:
-    """Settings and weights, or a ValueError that says what is wrong with the folder."""
-    for name in (SETTINGS, WEIGHTS):
-        if not (path / name).is_file():
-            hint = f" Did you mean {path / 'model'}?" if (path / "model" / SETTINGS).is_file() else ""
-            raise ValueError(
-                f"{path} is not a model folder: expected {SETTINGS} and {WEIGHTS}, {name} is missing.{hint}"
-            )
-    try:
-        settings = json.loads((path / SETTINGS).read_text())
-        kind, form, checksum = settings["model"], int(settings["format"]), settings["weights_sha256"]
-    except (ValueError, KeyError, TypeError) as error:
-        raise ValueError(f"{path / SETTINGS} is damaged and cannot be read. {REMEDY}") from error
-    if kind != cls.__name__:
-        raise ValueError(f"{path} holds a {kind} model, not {cls.__name__}. Load it with scmoe.model.{kind}.load.")
-    if form < FORMAT:
-        raise ValueError(
-            f"{path} was written by scmoe {settings['versions']['scmoe']}, before the format of model folders "
-            "changed. Train "
-            "the model again, or use that version."
-        )
-    if form > FORMAT:
-        raise ValueError(
-            f"{path} was written by scmoe {settings['versions']['scmoe']}, in a newer format than this version reads. "
-            "Update scmoe."
-        )
-    if _digest(path / WEIGHTS) != checksum:
-        raise ValueError(f"{path / WEIGHTS} is damaged or cut short: its checksum is not the one saved. {REMEDY}")
-    try:
-        return settings, load_file(path / WEIGHTS)
-    except SafetensorError as error:
-        raise ValueError(f"{path / WEIGHTS} is damaged and cannot be read. {REMEDY}") from error
-
-
-def _digest(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def taken(state: dict[str, torch.Tensor], prefix: str) -> dict[str, torch.Tensor]:

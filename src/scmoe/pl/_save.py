@@ -7,6 +7,8 @@ import matplotlib.pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure, SubFigure
 
+from scmoe.io._files import atomic_path
+
 Drawing = TypeVar("Drawing", Axes, Figure)
 
 
@@ -20,7 +22,11 @@ def show_or_save(figure: Figure | SubFigure | None, *, show: bool | None, save: 
     """Write the figure to `save` (if given) and show it (if asked); tells whether it was shown."""
     if save is not None and figure is not None:
         root = figure if isinstance(figure, Figure) else figure.figure
-        root.savefig(save, dpi=150, bbox_inches="tight")
+        path = Path(save)
+        if not path.suffix:  # as matplotlib does
+            path = path.with_suffix(f".{plt.rcParams['savefig.format']}")
+        with atomic_path(path) as temporary:
+            root.savefig(temporary, dpi=150, bbox_inches="tight")
     if show:
         plt.show()
     return bool(show)

@@ -23,7 +23,10 @@ RnaCounts = Annotated[Path | None, typer.Option(help="Data with RNA counts; defa
 def run_and_echo(run: Callable[[], str], output: Path, files: str, hint: str = RESTART) -> None:
     """Run a study, and print its report and the names of the files that it has written."""
     with reported_errors(hint):
-        report = run()
+        from scmoe.io._lock import sole_run
+
+        with sole_run(output):
+            report = run()
     if report:
         typer.echo(report)
     typer.echo(f"Written to {output}: {files}")

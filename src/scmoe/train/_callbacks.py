@@ -9,8 +9,9 @@ from lightning.pytorch.callbacks import Checkpoint
 from torch import Tensor
 from tqdm.auto import tqdm
 
+from scmoe._log import logger
 from scmoe.data._dataset import Batch
-from scmoe.io._files import atomic_path
+from scmoe.train._checkpoint import CheckpointFile
 from scmoe.train._diagnostics import encode_cells
 from scmoe.train._plan import TrainingPlan
 
@@ -54,6 +55,8 @@ class Progress(Callback):
 class EpochCheckpoint(Checkpoint):
     """Writes the whole state of the training after every epoch, atomically.
 
+    A full disk does not end the training: what it has learned is not lost as long as it goes on.
+
     Parameters
     ----------
     path
@@ -61,12 +64,22 @@ class EpochCheckpoint(Checkpoint):
     """
 
     def __init__(self, path: Path) -> None:
-        self.path = path
+        self.path, self.is_warned = path, False
+
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Write and read the file in our way."""
+        trainer.strategy.checkpoint_io = CheckpointFile(self.path, trainer.strategy.checkpoint_io)
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Write."""
-        with atomic_path(self.path) as part:
-            trainer.save_checkpoint(part)
+        try:
+            trainer.save_checkpoint(self.path)
+        except OSError as error:
+            if not self.is_warned:
+                logger.warning("%s The training goes on; an interruption would lose what it learns from here.", error)
+            self.is_warned = True
+        else:
+            self.is_warned = False
 
 
 class LateEmbedding(Callback):

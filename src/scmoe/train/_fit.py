@@ -3,9 +3,8 @@
 import logging
 import warnings
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from pickle import UnpicklingError
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -13,21 +12,22 @@ import pandas as pd
 import torch
 from lightning.pytorch import Callback
 from lightning.pytorch.callbacks import EarlyStopping
+from lightning.pytorch.utilities import rank_zero_only
 
 from scmoe.data._datamodule import MosaicDataModule
 from scmoe.data._fingerprint import fingerprint
 from scmoe.data.genes._batches import GeneDataModule
-from scmoe.io._files import check_writable
+from scmoe.io._lock import sole_run
 from scmoe.nn._network import Network
 from scmoe.nn._threads import threads_for
 from scmoe.train._callbacks import EpochCheckpoint, LateEmbedding, Progress
+from scmoe.train._checkpoint import find_checkpoint
 from scmoe.train._config import TrainConfig
 from scmoe.train._diagnostics import diagnose, encode_cells, sample_cells
 from scmoe.train._objective import objective
 from scmoe.train._plan import TrainingPlan
 from scmoe.train._trainer import make_trainer
 
-CHECKPOINT = "last.ckpt"
 LARGE = 20_000
 """Cells from which data are large."""
 PATIENCE = 10
@@ -117,21 +117,23 @@ def run(
         callbacks.append(Progress())
     if early_stopping:
         callbacks.append(EarlyStopping("validation_loss", patience=PATIENCE))
-    checkpoint = None
-    if checkpoint_dir is not None:
-        checkpoint = check_writable(checkpoint_dir) / CHECKPOINT
-        callbacks.append(EpochCheckpoint(checkpoint))
-        plan.data = identity_of(data)
-    with isolated(), threads_for(width):
+    with ExitStack() as stack:
+        checkpoint, start = None, None
+        if checkpoint_dir is not None:
+            if not getattr(rank_zero_only, "rank", 0):  # the other processes of this run write nothing
+                stack.enter_context(sole_run(checkpoint_dir))
+            checkpoint, has_state = find_checkpoint(Path(checkpoint_dir).expanduser(), resume=resume)
+            start = checkpoint if has_state else None
+            callbacks.append(EpochCheckpoint(checkpoint))
+            plan.data = identity_of(data)
+        stack.enter_context(isolated())
+        stack.enter_context(threads_for(width))
         trainer = make_trainer(
             max_epochs=max_epochs,
             callbacks=callbacks,
             enable_checkpointing=checkpoint is not None,
             **trainer_kwargs,
         )
-        start = checkpoint if resume and checkpoint is not None and checkpoint.exists() else None
-        if start is not None:
-            check_checkpoint(start)
         try:
             trainer.fit(plan, datamodule=data, ckpt_path=start, weights_only=True)
         except SystemExit as error:  # Lightning ends the whole program on Ctrl-C; the caller may have other plans
@@ -146,16 +148,6 @@ def identity_of(data: MosaicDataModule | GeneDataModule) -> dict[str, int]:
     """What a checkpoint must have been made with to be gone on from."""
     cells = fingerprint(data.train, data.validation, np.array([data.dataset.fingerprint()]))
     return {"batch_size": data.batch_size, "data": cells}
-
-
-def check_checkpoint(path: Path) -> None:
-    """Raise a ValueError for a file that is cut short, damaged or of another program."""
-    try:
-        checkpoint = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
-    except (UnpicklingError, RuntimeError, EOFError, KeyError) as error:  # torch has no one error for damaged files
-        raise ValueError(f"{path} is damaged or cut short. Remove it and train again without resume=True.") from error
-    if not isinstance(checkpoint, dict) or not {"settings", "history"} <= set(checkpoint):
-        raise ValueError(f"{path} is no checkpoint of scmoe. Choose another checkpoint_dir.")
 
 
 @contextmanager

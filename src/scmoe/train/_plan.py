@@ -12,6 +12,8 @@ from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
+from scmoe._version import __version__
+from scmoe.train._checkpoint import REMEDY, check_same_run, environment, run_settings, warn_of_rounding
 from scmoe.train._config import StepConfig
 
 Objective = Callable[[Any, Any, Any], dict[str, Tensor]]
@@ -131,33 +133,21 @@ class TrainingPlan(LightningModule):
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Save the history and the settings with the rest."""
         checkpoint["history"], checkpoint["n_skipped"] = self.history, self.n_skipped
-        checkpoint["settings"] = self._settings()
+        checkpoint["settings"], checkpoint["environment"] = self._settings(), environment(self.trainer)
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Go on from the saved history, of a run with the same settings and data only."""
-        saved, current = checkpoint["settings"], self._settings()
-        if changed := [name for name in current if saved.get(name) != current[name]]:
-            name = changed[0]
-            if name == "data":
-                raise ValueError(
-                    "The checkpoint is of a training on other data: cells, features, values and their order, and the "
-                    "cells held out for validation, must be the same. Resume with that data, or choose another "
-                    "checkpoint_dir."
-                )
-            raise ValueError(
-                f"The checkpoint is of a run with {name}={saved.get(name)}; this one has {name}={current[name]}. "
-                "Resume with the same settings, or choose another checkpoint_dir."
-            )
-        n_done, max_epochs = len(checkpoint["history"]), self.trainer.max_epochs
-        if max_epochs is not None and n_done > max_epochs:
-            raise ValueError(
-                f"The checkpoint is of a run that has done {n_done} epochs already; "
-                f"max_epochs is {max_epochs}. Raise it."
-            )
+        path = self.trainer.ckpt_path
+        check_same_run(path, checkpoint["settings"], self._settings())
+        shapes = [{name: each.shape for name, each in s.items()} for s in (checkpoint["state_dict"], self.state_dict())]
+        if shapes[0] != shapes[1]:
+            raise ValueError(f"{path} is of another network than this one. {REMEDY}")
+        warn_of_rounding(path, checkpoint["environment"], environment(self.trainer))
         self.history, self.n_skipped = list(checkpoint["history"]), checkpoint["n_skipped"]
 
     def _settings(self) -> dict[str, Any]:
-        return {"seed": self.seed, **asdict(self.network.config), **asdict(self.config), **self.data}
+        own = {"scmoe": __version__, "seed": self.seed, **asdict(self.network.config), **asdict(self.config)}
+        return {**own, **run_settings(self.trainer), **self.data}
 
     def on_validation_epoch_start(self) -> None:
         """Start the sums."""

@@ -9,7 +9,7 @@ import torch
 from pandas.testing import assert_frame_equal
 from safetensors.torch import load_file, save_file
 
-import scmoe.model._save as saving
+import scmoe.model._folder as saving
 from scmoe.io._files import WriteError
 from scmoe.model import SCMOE, XTRIMOGENE
 from scmoe.tokens._vocabulary import Vocabulary
@@ -79,7 +79,21 @@ def test_loading_runs_no_pickle_and_changes_no_data(pretrained, genes, tmp_path,
 
 def change_settings(folder, **changes):
     settings = json.loads((folder / "settings.json").read_text()) | changes
-    (folder / "settings.json").write_text(json.dumps({k: v for k, v in settings.items() if v is not None}))
+    settings = {key: value for key, value in settings.items() if value is not None}
+    settings[saving.CHECKSUM] = saving._settings_digest(settings)
+    (folder / "settings.json").write_text(json.dumps(settings))
+
+
+def edit(folder):
+    text = (folder / "settings.json").read_text()
+    (folder / "settings.json").write_text(text.replace('"gene1"', '"gene1x"'))
+
+
+def spoil_weight(folder):
+    state = load_file(folder / "weights.safetensors")
+    state["gene"][3, 2] = float("nan")
+    save_file(state, folder / "weights.safetensors")
+    change_settings(folder, weights_sha256=saving._digest(folder / "weights.safetensors"))
 
 
 def cut(folder, name):
@@ -95,7 +109,9 @@ def without(folder, name):
 
 
 DAMAGES = {
-    "cut weights": (lambda folder: cut(folder, "weights.safetensors"), "damaged or cut short"),
+    "cut weights": (lambda folder: cut(folder, "weights.safetensors"), "is damaged, cut short or of another model"),
+    "an edited gene": (edit, "settings.json was changed after the model was saved"),
+    "NaN": (spoil_weight, "holds NaN or infinite weights, in 'gene'"),
     "cut settings": (lambda folder: cut(folder, "settings.json"), "settings.json is damaged"),
     "no weights": (lambda folder: (folder / "weights.safetensors").unlink(), "is not a model folder"),
     "a tensor less": (lambda folder: without(folder, "masked"), "do not belong to its settings"),

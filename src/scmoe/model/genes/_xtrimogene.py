@@ -12,11 +12,10 @@ from anndata import AnnData
 from scmoe.arguments._checked import checks_arguments
 from scmoe.arguments._keywords import Place, parameters
 from scmoe.data.genes._manager import GeneField, GeneManager, GeneSetup, gene_setup_table
+from scmoe.model._folder import SETTINGS, check_finite, read_folder
 from scmoe.model._save import (
-    SETTINGS,
     damage_explained,
     mismatch_explained,
-    read_folder,
     read_record,
     registry,
     taken,
@@ -263,6 +262,7 @@ class XTRIMOGENE(GeneModel):
             if model.labels:
                 model.classifier = classifier_of(model.module, len(model.labels), model.class_balance_).eval()
                 model.classifier.load_state_dict(classifier | {f"network.{key}": x for key, x in state.items()})
+        check_finite(path, state | classifier)
         if adata is not None:
             model.setup.read(adata)  # raises if the data do not fit
             model._adata = adata

@@ -75,14 +75,18 @@ def run_experts(
     seeds = pick_seeds(seeds, quick=quick)
     n_cells = N_CELLS_QUICK if quick else N_CELLS
     with single_thread():
-        simulations = [simulate_regimes(n_cells, seed) for seed in seeds]
-        ceiling = float(np.mean([_ceiling(mdata) for mdata in simulations]))
-        rows = _compare("simulated regimes", simulations, seeds)
-        if data is not None:
+        sections = {}
+        if data is not None:  # first: a file that cannot be read is said before the work
             mdata = read(data)
             prepare(mdata)
-            halves = [halves_of_programs(mdata, seed) for seed in seeds]
-            rows += _compare(f"gene programs of {Path(data).name}", halves, seeds)
+            sections[f"gene programs of {Path(data).name}"] = [halves_of_programs(mdata, seed) for seed in seeds]
+        simulations = [simulate_regimes(n_cells, seed) for seed in seeds]
+        ceiling = float(np.mean([_ceiling(mdata) for mdata in simulations]))
+        rows = [
+            row
+            for section, parts in {"simulated regimes": simulations, **sections}.items()
+            for row in _compare(section, parts, seeds)
+        ]
     settings = {"n_cells": n_cells, "seeds": seeds, "scmoe": __version__}
     result = {"rows": rows, "ceiling": ceiling, "settings": settings}
     write_result(folder, "experts", result, experts_markdown(result), indent=2)
