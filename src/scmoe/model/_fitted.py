@@ -160,6 +160,7 @@ class Fitted:
         encoded = self.network.encode(
             z, batch.presence, covariates, values=batch.values, return_attention=return_attention
         )
+        check_finite(encoded.joint)
         return Chunk(*reading, encoded)
 
 
@@ -249,6 +250,15 @@ def query(model: FittedModel, adata: MuData | AnnData | None, indices: Sequence[
     if indices is not None:
         cells = cells[np.asarray(indices)] if len(indices) else cells[:0]
     return Query(fitted, dataset, cells)
+
+
+def check_finite(states: Tensor) -> None:
+    """Raise if states of cells are not finite numbers: nothing that is computed from them would be."""
+    if not states.isfinite().all():
+        raise FloatingPointError(
+            "The network's states of some of the cells are not finite numbers. Look for extreme values in these cells; "
+            "if training cells give such states too, train again with a lower learning rate (plan_kwargs={'lr': ...})."
+        )
 
 
 def check_part(part: str) -> None:

@@ -13,6 +13,7 @@ from scmoe.data.genes._batches import in_order
 from scmoe.data.genes._dataset import DEFAULT_DEPTH, Draw, GeneBatch, GeneDataset
 from scmoe.data.genes._manager import GeneSetup
 from scmoe.model._base import BaseModel
+from scmoe.model._fitted import check_finite
 from scmoe.nn._threads import threads_for
 from scmoe.nn.genes._classifier import GeneClassifier
 from scmoe.nn.genes._config import GeneConfig
@@ -113,7 +114,9 @@ def encode(model: GeneModel, cells: Cells, batch_size: int, depth: str | None = 
     with threads_for(model.config.encoder_width):
         for rows in in_order(dataset.n_expressed, batch_size):
             batch = move_data_to_device(dataset[Draw(rows, None)], network.device)
-            yield GeneChunk(rows, batch, network.encode(batch.gene, batch.value, batch.seen))
+            encoded = network.encode(batch.gene, batch.value, batch.seen)
+            check_finite(encoded.states)
+            yield GeneChunk(rows, batch, encoded)
 
 
 def positions(indices: Sequence[int], n_cells: int) -> np.ndarray:

@@ -95,7 +95,9 @@ def train(
         Settings that contradict each other or the data, a `split_key` that cannot be used, or copies of a cell
         (``obs["copy_of"]``) that are not in the same part.
     FloatingPointError
-        In more than half of an epoch's steps loss or gradient was not finite. Fewer such steps are skipped.
+        In more than half of an epoch's steps loss or gradient was not finite (fewer such steps are skipped), or weights
+        or the validation loss were not after an epoch, or what is fitted to the outputs is not. The model stays as it
+        was before.
     """
     config = from_keywords(PretrainConfig, plan_kwargs or {})
     check_train_arguments(config, max_epochs, batch_size, trainer_kwargs)
