@@ -149,3 +149,99 @@ def test_small_units_are_no_constants(fit_model) -> None:
         scmoe.pp.prepare(mdata)
         scores.append(fit_model(mdata).get_latent_representation())
     np.testing.assert_allclose(scores[1], scores[0], atol=1e-3)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, 1e39])
+@pytest.mark.parametrize(
+    "verb",
+    [scmoe.tl.cluster, lambda mdata: scmoe.tl.cluster(mdata, n_clusters=3), scmoe.tl.umap],
+    ids=["leiden", "kmeans", "umap"],
+)
+def test_an_embedding_with_other_numbers_is_refused(verb, value: float, contents) -> None:
+    mdata = mudata_of(ephys=measures())
+    mdata.obsm["X_scmoe"] = measures(1)
+    mdata.obsm["X_scmoe"][5, 2] = value
+    before = contents(mdata)
+    with pytest.raises(ValueError, match=r"obsm\['X_scmoe'\] must hold finite numbers; 1 cells.* 'cell5'.*tl.embed"):
+        verb(mdata)
+    assert contents(mdata) == before
+
+
+def test_cells_that_are_all_alike_are_no_three_clusters() -> None:
+    mdata = mudata_of(ephys=measures())
+    mdata.obsm["X_scmoe"] = np.ones((N, 4))
+    with pytest.raises(ValueError, match="1 different places in the embedding, too few for n_clusters=3"):
+        scmoe.tl.cluster(mdata, n_clusters=3)
+    scmoe.tl.cluster(mdata, n_clusters=1)
+    assert mdata.obs["scmoe_cluster"].tolist() == ["0"] * N
+
+
+def test_coordinates_beyond_all_units_are_refused() -> None:
+    mdata = mudata_of(rna=counts())
+    mdata["rna"].obsm["spatial"] = measures()[:, :2]
+    mdata["rna"].obsm["spatial"][4] = 1e300
+    scmoe.pp.prepare(mdata)
+    with pytest.raises(ValueError, match=r"must hold finite numbers, up to 1e\+18; 1 cells .* 'cell4'"):
+        scmoe.pp.niche(mdata)
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "float16", "int16"])
+def test_coordinates_of_any_type_give_the_same_niche(dtype: str) -> None:
+    niches = []
+    for convert in (dtype, "float64"):
+        mdata = mudata_of(rna=counts())
+        mdata["rna"].obsm["spatial"] = np.random.default_rng(0).integers(0, 250, (N, 2)).astype(convert)
+        scmoe.pp.prepare(mdata)
+        scmoe.pp.niche(mdata)
+        niches.append(np.asarray(mdata["rna_niche"].X))
+    np.testing.assert_array_equal(*niches)
+
+
+@pytest.mark.parametrize("side", ["truth", "prediction"])
+def test_scores_of_values_whose_squares_are_no_numbers_are_refused(side: str) -> None:
+    values = {"truth": measures(), "prediction": measures()}
+    values[side][3, 1] = 1e300
+    with pytest.raises(ValueError, match=rf"{side} must hold numbers of up to 1e\+140; found 1e\+300 for feature 1"):
+        scmoe.metrics.feature_scores(**values)
+
+
+@pytest.mark.parametrize("unit", [1e-100, 1.0, 1e30, 1e130])
+def test_scores_do_not_depend_on_the_unit(unit: float) -> None:
+    truth, prediction = measures(), measures() + 0.1 * measures(1)
+    expected = scmoe.metrics.feature_scores(truth, prediction)
+    scores = scmoe.metrics.feature_scores(unit * truth, unit * prediction)
+    np.testing.assert_allclose(scores[["pearson", "r2"]], expected[["pearson", "r2"]], rtol=1e-6)
+    np.testing.assert_allclose(scores["rmse"] / unit, expected["rmse"], rtol=1e-6)
+
+
+@pytest.mark.parametrize("recall", [np.inf, 1e300, -0.1])
+def test_a_recall_that_is_no_share_is_refused(recall: float) -> None:
+    n_train = {"B": 5, "T": 9, "NK": 20}
+    with pytest.raises(ValueError, match="recall must be shares from 0 to 1, or NaN; found .* for 'T'"):
+        scmoe.metrics.recall_slope({"B": 0.5, "T": recall, "NK": np.nan}, n_train)
+
+
+@pytest.mark.parametrize("likelihood", ["nb", "poisson", "bernoulli"])
+@pytest.mark.parametrize("largest", [2**24 + 1, 2**31 + 5, 2**40])
+def test_models_of_large_counts_are_finite(likelihood: str, largest: int, fit_model) -> None:
+    x = counts().astype(np.int64)
+    x[::7, 0] = largest
+    model = fit_model(mudata_of(rna=sparse.csr_matrix(x)), setup={"likelihoods": {"rna": likelihood}})
+    assert np.isfinite(model.get_latent_representation()).all()
+    assert np.isfinite(model.get_normalized("rna")).all()
+
+
+def test_counts_of_a_gene_model_beyond_single_precision_are_refused() -> None:
+    x = counts().astype(float)
+    x[3, 2] = 1e300
+    for values in ("counts", "ambient"):
+        with pytest.raises(ValueError, match=r"1e\+300"):
+            scmoe.model.XTRIMOGENE.setup_anndata(mudata_of(rna=x)["rna"], values=values)
+
+
+def test_a_gene_model_of_large_counts_is_finite(fit_genes) -> None:
+    x = counts().astype(np.int64)
+    x[::7, 0] = 2**40
+    adata = mudata_of(rna=sparse.csr_matrix(x))["rna"]
+    for network in ({}, {"depth_tokens": True}):
+        assert np.isfinite(fit_genes(adata, network=network).get_latent_representation()).all()

@@ -69,3 +69,43 @@ def test_a_saved_model_knows_its_scale(trained, paired, tmp_path):
     assert loaded.setup == trained.setup and loaded.setup.scale("rna").base == "e"
     with pytest.raises(ValueError, match="to base 2"):
         loaded.predict(on_scale(paired, lambda x: x / np.log(2)))
+
+
+def gene_query(genes, change):
+    query = genes.copy()
+    query.X = change(query.X.toarray())
+    return query
+
+
+GENE_QUESTIONS = {
+    "get_latent_representation": lambda model, query: model.get_latent_representation(query),
+    "impute": lambda model, query: model.impute(["gene0"], query),
+    "get_gene_context": lambda model, query: model.get_gene_context(query, range(3)),
+    "fine_tune": lambda model, query: model.fine_tune("cell_type", query, max_epochs=1, accelerator="cpu"),
+}
+
+
+@pytest.mark.parametrize("question", GENE_QUESTIONS)
+def test_binary_values_for_a_gene_model_of_counts(pretrained, genes, caplog, question):
+    pretrained._said = None
+    GENE_QUESTIONS[question](pretrained, gene_query(genes, lambda x: (x > 0).astype(np.float32)))
+    assert caplog.text.count("adata.X holds 0 and 1 alone; the model learned from raw counts") == 1
+
+
+def test_few_cells_for_a_gene_model_of_counts(pretrained, genes, caplog):
+    pretrained.get_latent_representation(genes[:2].copy())
+    assert "the model learned from" not in caplog.text
+
+
+def test_logarithms_for_a_gene_model_of_fractional_counts(genes, fit_genes, tmp_path, caplog):
+    rng = np.random.default_rng(0)
+    training = gene_query(genes, lambda x: np.maximum(x - rng.uniform(0, 0.9, x.shape), 0))
+    model = fit_genes(training, setup={"values": "ambient"})
+    model.save(tmp_path / "model")
+    loaded = scmoe.model.XTRIMOGENE.load(tmp_path / "model")
+    assert loaded.setup == model.setup
+    loaded.get_latent_representation(training[:5].copy())
+    assert "the model learned from" not in caplog.text
+    for change in (np.log1p, lambda x: np.log1p(x / np.maximum(x.sum(1, keepdims=True), 1) * 1e4)):
+        with pytest.raises(ValueError, match="must hold counts without ambient RNA.*found logarithms of"):
+            loaded.get_latent_representation(gene_query(genes, change))

@@ -90,7 +90,7 @@ class Mismatch(NamedTuple):
     """Whether the query holds whole numbers, which nothing but counting makes."""
 
 
-def scale_of(matrix: Matrix, kind: str | None, columns: np.ndarray) -> Scale:
+def scale_of(matrix: Matrix, kind: str | None, columns: np.ndarray | None = None) -> Scale:
     """Describe training values.
 
     Parameters
@@ -100,11 +100,12 @@ def scale_of(matrix: Matrix, kind: str | None, columns: np.ndarray) -> Scale:
     kind
         What `scmoe.pp.prepare` took the modality for; it decides where the values leave it open.
     columns
-        (D,) of the model's features.
+        (D,) of the model's features; None: these are not described one by one.
     """
     origin = describe(matrix)
     if origin.name == "unknown" and kind in (*COUNT_KINDS, "lognormalized"):
-        origin = Origin("logarithms", "logarithms of normalized counts", base="e")
+        base = "e" if kind in COUNT_KINDS else ""  # others were not normalized by us
+        origin = Origin("logarithms", "logarithms of normalized counts", base=base)
     if origin.name == "signed" and kind == "protein":  # the mean may be over other proteins
         origin = Origin("centered", "values with a mean of 0 in each cell")
     scale = Scale(
@@ -114,6 +115,8 @@ def scale_of(matrix: Matrix, kind: str | None, columns: np.ndarray) -> Scale:
         total=origin.total,
         share=share_that_shows(matrix, origin.name),
     )
+    if columns is None:
+        return scale
     if scale.base:
         return replace(scale, level=levels(dense(matrix, columns), scale.base).tolist())
     has_units = kind == "continuous" or (kind is None and origin.name not in WHOLE)  # counts have one, and a depth
@@ -154,7 +157,7 @@ def find_mismatch(scale: Scale, matrix: Matrix, *, has_total: bool) -> Mismatch 
     text, is_whole = f"holds {origin.reason}; the model learned from {scale.reason}", origin.name in WHOLE
     possible, impossible = (Mismatch(text, each, is_whole) for each in (False, True))
     if origin.name == scale.name:
-        if origin.base != scale.base:
+        if origin.base != scale.base and origin.base and scale.base:
             return impossible
         is_far = has_total and scale.total and origin.total and abs(origin.total / scale.total - 1) > VERY_FAR
         return possible if is_far else None

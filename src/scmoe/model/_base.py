@@ -2,7 +2,7 @@
 
 import json
 from abc import abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from numbers import Integral
 from pathlib import Path
@@ -16,6 +16,7 @@ import rich.table
 from scvi.model.base import BaseModelClass
 from torch import nn
 
+from scmoe._log import logger
 from scmoe.losses._class_balance import DEFAULT_BALANCE, ClassBalance
 
 WEIGHTS, SETTINGS = "weights.safetensors", "settings.json"
@@ -94,6 +95,8 @@ class BaseModel(BaseModelClass):
     setup: Any
     seed: int
     is_trained_: bool
+    _said: tuple[pd.Index, Sequence[str]] | None = None
+    """The cells that something was last said of, and what."""
 
     def __init__(self, adata: Any = None, registry: dict | None = None) -> None:
         name = type(self).__name__
@@ -128,6 +131,13 @@ class BaseModel(BaseModelClass):
     def train_seconds_(self) -> float:
         """How long the training took."""
         return self.record.seconds
+
+    def _say(self, cells: pd.Index, notes: Sequence[str]) -> None:
+        """Log how data fit the model, once: the same cells are read anew by each method."""
+        if notes and not (self._said is not None and notes == self._said[1] and cells.equals(self._said[0])):
+            for note in notes:
+                logger.warning(note)
+            self._said = cells, notes
 
     @staticmethod
     @abstractmethod

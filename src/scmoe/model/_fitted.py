@@ -5,13 +5,11 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal, NamedTuple, get_args
 
 import numpy as np
-import pandas as pd
 from anndata import AnnData
 from lightning.fabric.utilities import move_data_to_device
 from mudata import MuData
 from torch import Tensor
 
-from scmoe._log import logger
 from scmoe.data._dataset import Batch, MosaicDataset
 from scmoe.data._match import query_notes
 from scmoe.data._setup import Setup
@@ -180,8 +178,6 @@ class FittedModel(BaseModel):
     """Where the model finds its data in a MuData, and the names of features, batches and labels."""
     readouts: Readouts
     """What was fitted to the network's outputs after its training."""
-    _said: tuple[pd.Index, Sequence[str]] | None = None
-    """The cells that something was last said of, and what."""
 
     @property
     def modalities(self) -> list[str]:
@@ -208,13 +204,6 @@ class FittedModel(BaseModel):
         dataset = MosaicDataset(mdata, self.setup)
         self._say(dataset.obs_names, [*dataset.notes, *query_notes(mdata, self.setup)])
         return dataset
-
-    def _say(self, cells: pd.Index, notes: Sequence[str]) -> None:
-        """Log how data fit the model, once: the same cells are read anew by each method."""
-        if notes and not (self._said is not None and notes == self._said[1] and cells.equals(self._said[0])):
-            for note in notes:
-                logger.warning(note)
-            self._said = cells, notes
 
     def get_anndata_manager(self, adata: MuData | AnnData, required: bool = False) -> Any:
         """As in scvi-tools, which looks for the MuData of an AnnData.

@@ -21,6 +21,8 @@ MAX_MULTIPLE = 20
 """Larger multiples say nothing: rounding of float32 reaches whole numbers by chance."""
 MIN_MULTIPLES = 20
 """Values above the smallest one of their cell that a judgment needs."""
+N_FIRST = 10_000
+"""Values that are looked at before all are: few matrices of fractions begin with as many whole numbers."""
 BASES = {"e": 1.0, "2": float(np.log(2)), "10": float(np.log(10))}
 """Logarithms that are in use, by the factor that makes natural ones of them."""
 MAX_LOG_VALUE = 20.0
@@ -67,7 +69,7 @@ def describe(matrix: Matrix) -> Origin:
     values = values[~np.isnan(values)] if values.dtype.kind == "f" else values
     if not values.any():
         return Origin("empty", "zeros alone")
-    if is_count(values).all():
+    if is_count(values.ravel()[:N_FIRST]).all() and is_count(values).all():
         return Origin("counts", "raw counts") if values.max() > 1 + MAX_ROUNDING else Origin("binary", "0 and 1 alone")
     if values.min() >= 0:
         return judge(matrix)

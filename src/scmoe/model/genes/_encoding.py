@@ -75,6 +75,7 @@ def read_cells(model: GeneModel, adata: AnnData | None) -> Cells:
     if adata is None:
         raise ValueError("This model was loaded without data. Pass the AnnData: adata=adata.")
     cells = model.setup.read(adata)
+    model._say(adata.obs_names, model.setup.check_scale(adata))
     limit = getattr(model.tokenizer, "limit", None)
     if limit is not None and (n_longer := int((np.diff(cells.counts.indptr) > limit).sum())):
         logger.warning(
