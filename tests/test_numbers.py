@@ -106,6 +106,23 @@ def test_counts_of_any_type_are_prepared_alike(dtype: str, kind: str) -> None:
         np.testing.assert_allclose(values, np.asarray(expected["x"].X), rtol=1e-5, atol=1e-6)
 
 
+@pytest.mark.parametrize("cells", [slice(None), slice(0, 1)], ids=["constant", "one cell"])
+@pytest.mark.parametrize("convert", [np.asarray, sparse.csr_matrix])
+def test_no_variable_features_are_chosen_where_none_varies(cells: slice, convert, caplog) -> None:
+    x = np.full((N, 30), 7.0) if cells == slice(None) else counts().astype(float)
+    mdata = mudata_of(rna=convert(x))[cells].copy()
+    scmoe.pp.prepare(mdata, n_top_features=10)
+    assert "highly_variable" not in mdata["rna"].var and "no feature differs" in caplog.text
+
+
+@pytest.mark.parametrize("dtype", TYPES)
+def test_counts_of_any_type_are_read_alike_by_gene_models(dtype: str) -> None:
+    x = np.minimum(counts(), 1 if dtype == "bool" else 100)
+    expected = scmoe.tokens.read_counts(mudata_of(rna=x.astype(float))["rna"])
+    read = scmoe.tokens.read_counts(mudata_of(rna=x.astype(dtype))["rna"])
+    assert (read != expected).nnz == 0
+
+
 @pytest.mark.parametrize("largest", [2**24 + 1, 2**31 + 5, 2**40])
 def test_large_counts_keep_their_shares(largest: int) -> None:
     x = counts().astype(np.int64)

@@ -133,7 +133,8 @@ def read_counts(adata: AnnData, layer: str | None = None, values: Values = "coun
         check_counts(matrix, None, where, adata.obs_names, adata.var_names)
     else:
         _check_positive(matrix, where)
-    counts = sparse.csr_matrix(matrix)
+    # SciPy knows no half precision.
+    counts = sparse.csr_matrix(matrix.astype(np.float32) if matrix.dtype == np.float16 else matrix)
     if values == "lognormalized":
         with np.errstate(over="ignore"):  # refused below
             counts = sparse.csr_matrix((np.expm1(counts.data), counts.indices, counts.indptr), counts.shape)
