@@ -118,7 +118,7 @@ def scale_of(matrix: Matrix, kind: str | None, columns: np.ndarray | None = None
     if columns is None:
         return scale
     if scale.base:
-        return replace(scale, level=levels(dense(matrix, columns), scale.base).tolist())
+        return replace(scale, level=np.round(levels(dense(matrix, columns), scale.base), 4).tolist())
     has_units = kind == "continuous" or (kind is None and origin.name not in WHOLE)  # counts have one, and a depth
     if not has_units or origin.name == "empty":
         return scale
