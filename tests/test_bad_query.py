@@ -44,7 +44,7 @@ QUERIES = {
     "raw counts": (
         unprepared,
         ValueError,
-        r"mdata\['rna'\]\.X holds raw counts; the model learned from prepared values",
+        r"mdata\['rna'\]\.X holds raw counts; the model learned from logarithms .* Run scmoe\.pp\.prepare",
     ),
     "prepared otherwise": (prepared_otherwise, ValueError, "prepared as 'protein', but the model learned from 'rna'"),
     "features named otherwise": (

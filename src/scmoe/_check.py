@@ -19,6 +19,14 @@ WHOLE_ROUNDING = 1e-5
 """Relative difference from a whole number that rounding of float32 leaves, as in ``expm1(log1p(6))``."""
 MAX_ROUNDING = 0.05
 """Largest difference that counts as one of rounding."""
+MAX_VALUE = 1e18
+"""Networks compute in float32, which holds the squares of such numbers."""
+MAX_LOST = 0.01
+"""Share of a feature's spread that float32 may round away."""
+SAME = 1e-14
+"""Spread, relative to the mean, that rounding of float64 leaves in a constant."""
+N_COLUMNS = 256
+"""Features looked at at once."""
 
 
 def check_mdata(mdata: Any, modalities: Sequence[str] | None = None) -> list[str]:
@@ -191,7 +199,7 @@ def check_values(
     allow_missing: bool = True,
     allow_empty: bool = False,
 ) -> None:
-    """Check that numbers are finite or NaN, and that no cell and no feature is NaN throughout.
+    """Check that numbers are of a size to compute with or NaN, and that no cell and no feature is NaN throughout.
 
     Parameters
     ----------
@@ -207,19 +215,20 @@ def check_values(
     Raises
     ------
     ValueError
-        The values are not numbers in memory, one of them is infinite, a cell or feature holds only NaN, or a value is
-        NaN where none may be missing.
+        The values are not numbers in memory, one of them is infinite or beyond ± 1e18, a cell or feature holds only
+        NaN, or a value is NaN where none may be missing.
     """
     check_array(matrix, modality, where)
     place = f"mdata[{modality!r}].{where}"
-    infinite = np.isinf(_stored(matrix))
-    if infinite.any():
-        row, column, value = _first(matrix, infinite)
+    beyond = is_beyond(stored(matrix))
+    if beyond.any():
+        row, column, value = _first(matrix, beyond)
         raise ValueError(
-            f"{place} must hold finite numbers; found {value} for feature {_name(var_names, column)} in cell "
-            f"{_name(obs_names, row)}. Replace infinite values by NaN, or remove the feature."
+            f"{place} must hold finite numbers, up to {MAX_VALUE:g}; found {value:g} for feature "
+            f"{_name(var_names, column)} in cell {_name(obs_names, row)}. Replace what is no measurement by NaN, use a "
+            "larger unit, or remove the feature."
         )
-    missing = np.isnan(_stored(matrix))
+    missing = np.isnan(stored(matrix))
     if not missing.any():
         return
     rows, columns = _positions(matrix, missing)
@@ -259,13 +268,13 @@ def check_counts(
     Raises
     ------
     ValueError
-        The first negative, fractional, infinite or NaN value, with its cell and feature.
+        The first negative, fractional, infinite, very large (1e18) or NaN value, with its cell and feature.
     """
     check_array(matrix, modality, where)
-    stored = _stored(matrix)
-    wrong = ~_is_count(stored)
-    if allow_missing and stored.dtype.kind == "f":
-        wrong &= ~np.isnan(stored)
+    values = stored(matrix)
+    wrong = ~is_count(values) | is_beyond(values)
+    if allow_missing and values.dtype.kind == "f":
+        wrong &= ~np.isnan(values)
     if wrong.any():
         row, column, value = _first(matrix, wrong)
         raise ValueError(
@@ -276,10 +285,49 @@ def check_counts(
         )
 
 
+def check_digits(matrix: Matrix, modality: str, where: str, var_names: Iterable[Hashable]) -> None:
+    """Check that float32 keeps the differences between cells: it has 7 digits, and an offset may take them all.
+
+    Parameters
+    ----------
+    matrix, modality, where, var_names
+        As in `check_values`, which comes before. Sparse values have zeros, and so no offset.
+
+    Raises
+    ------
+    ValueError
+        The first feature of which more than 1 % of the spread would be rounded away.
+    """
+    if sparse.issparse(matrix) or np.can_cast(matrix.dtype, np.float32):
+        return
+    for start in range(0, matrix.shape[1], N_COLUMNS):
+        lost = loses_digits(matrix[:, start : start + N_COLUMNS])
+        if lost.any():
+            column = start + int(lost.argmax())
+            raise ValueError(
+                f"mdata[{modality!r}].{where}: feature {_name(var_names, column)} varies by too little around a large "
+                f"number, about {np.nanmean(matrix[:, column]):g}, for single precision (7 digits), in which models "
+                "compute. Subtract that number from it first."
+            )
+
+
+def loses_digits(values: np.ndarray) -> np.ndarray:
+    """(D,) of which features of (n, D) values float32 rounds differences between cells away."""
+    x = values.astype(np.float64)
+    seen = ~np.isnan(x)
+    n = np.maximum(seen.sum(0), 1)
+    mean = np.where(seen, x, 0).sum(0) / n
+    spread, rounding = (
+        np.sqrt(np.square(np.where(seen, difference, 0)).sum(0) / n)
+        for difference in (x - mean, x - x.astype(np.float32))
+    )
+    return (rounding > MAX_LOST * spread) & (spread > SAME * np.abs(mean))
+
+
 def looks_like_counts(matrix: Matrix) -> bool:
     """Tell whether all values are non-negative whole numbers and some exceed 1 (so that 0/1 data are not counts)."""
-    values = _stored(matrix)
-    return bool(values.size and _is_count(values).all() and values.max() > 1 + MAX_ROUNDING)
+    values = stored(matrix)
+    return bool(values.size and is_count(values).all() and values.max() > 1 + MAX_ROUNDING)
 
 
 def check_array(matrix: Matrix, modality: str | None, where: str) -> None:
@@ -303,14 +351,22 @@ def _owner(modality: str | None) -> str:
     return "adata" if modality is None else f"mdata[{modality!r}]"
 
 
-def _stored(matrix: Matrix) -> np.ndarray:
-    """Return the values held in memory; the implicit zeros of a sparse matrix pass every check."""
+def stored(matrix: Matrix) -> np.ndarray:
+    """The values held in memory; the implicit zeros of a sparse matrix pass every check."""
     if not sparse.issparse(matrix):
         return np.asarray(matrix)
     return matrix.data if matrix.format in ("csr", "csc", "coo", "bsr") else matrix.tocoo().data
 
 
-def _is_count(values: np.ndarray) -> np.ndarray:
+def is_beyond(values: np.ndarray) -> np.ndarray:
+    """Which values are infinite or too large to compute with; not NaN."""
+    if values.dtype.itemsize < 4:  # of such types none is but infinity
+        return np.isinf(values)
+    return (values > MAX_VALUE) | (values < -MAX_VALUE)
+
+
+def is_count(values: np.ndarray) -> np.ndarray:
+    """Which values are non-negative whole numbers, but for rounding."""
     if values.dtype.kind in ("b", "u", "i"):
         return values >= 0
     with np.errstate(invalid="ignore"):
@@ -319,7 +375,7 @@ def _is_count(values: np.ndarray) -> np.ndarray:
 
 
 def _positions(matrix: Matrix, mask: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Rows and columns of the values that `mask`, of the shape of `_stored(matrix)`, marks."""
+    """Rows and columns of the values that `mask`, of the shape of `stored(matrix)`, marks."""
     if not sparse.issparse(matrix):
         rows, columns = np.nonzero(mask)
         return rows, columns
@@ -329,7 +385,7 @@ def _positions(matrix: Matrix, mask: np.ndarray) -> tuple[np.ndarray, np.ndarray
 
 def _first(matrix: Matrix, mask: np.ndarray) -> tuple[int, int, float]:
     rows, columns = _positions(matrix, mask)
-    return int(rows[0]), int(columns[0]), float(_stored(matrix)[mask][0])
+    return int(rows[0]), int(columns[0]), float(stored(matrix)[mask][0])
 
 
 def _name(names: Iterable[Hashable], position: int) -> str:

@@ -56,7 +56,7 @@ def test_other_cells_are_neither_looked_at_nor_linked(dataset, mosaic):
     assert not found[60:].any() and not found[:, 60:].any() and found.any()
     other = mosaic.obs_names[60:]
     for adata in mosaic.mod.values():
-        adata.X[adata.obs_names.isin(other)] *= 3
+        adata.X[adata.obs_names.isin(other)] *= 1.5
     changed = graph_of(MosaicDataset(mosaic, dataset.setup), cells).similarity(every)
     np.testing.assert_array_equal(changed, found)
 

@@ -71,7 +71,12 @@ def unchanged(mdata: MuData) -> None:
         (unchanged, {"modality": "atac"}, KeyError, r"no modality 'atac'; it has rna, protein"),
         (without_coordinates, {}, KeyError, r"neither mdata\['rna'\].obsm nor mdata.obsm has 'spatial'; found signal"),
         (unchanged, {"spatial_key": "xy"}, KeyError, "has 'xy'; found spatial"),
-        (coordinates(with_value(3, np.nan)), {}, ValueError, r"finite numbers; 1 cells .* first is 'cell3' with \[nan"),
+        (
+            coordinates(with_value(3, np.nan)),
+            {},
+            ValueError,
+            r"up to 1e\+18; 1 cells .* is 'cell3' with \[nan",
+        ),
         (coordinates(with_value(3, np.inf)), {}, ValueError, "finite numbers"),
         (coordinates(lambda x: x[:, :1]), {}, ValueError, r"2 or 3 columns; found float64 of shape \(90, 1\)"),
         (coordinates(lambda x: np.hstack([x, x])), {}, ValueError, r"2 or 3 columns; .* \(90, 4\)"),

@@ -141,3 +141,33 @@ def test_scaled_data_of_scanpy_are_refused_and_their_logarithms_read() -> None:
     cells = read_cells(raw, values="lognormalized")
     tokens = ContinuousTokenizer().transform(cells.counts, cells.totals)
     np.testing.assert_allclose(tokens.value, raw.X.data[raw.X.data > 0], rtol=1e-4)
+
+
+def total(x: np.ndarray, size: float) -> np.ndarray:
+    return x / x.sum(1, keepdims=True) * size
+
+
+MANY = np.random.default_rng(0).poisson(np.random.default_rng(1).lognormal(0, 1, 50), (30, 50)) + (np.arange(50) == 0)
+
+
+@pytest.mark.parametrize(
+    ("values", "kind", "found"),
+    [
+        (np.minimum(MANY, 4), "lognormalized", "raw counts"),
+        (MANY > 2, "lognormalized", "0 and 1 alone"),
+        (np.log10(1 + total(MANY, 1e4)), "lognormalized", "logarithms to base 10"),
+        (np.log2(1 + total(MANY, 100)), "lognormalized", "logarithms to base 2"),
+        (np.log1p(total(MANY, 1e3)), "lognormalized", "logarithms of values that sum to 1000 in each cell"),
+        (np.log1p(total(MANY, 1e4)), "ambient", "logarithms of values that sum to 10000"),
+        (np.log2(1 + MANY), "ambient", "logarithms to base 2 of counts"),
+    ],
+)
+def test_values_that_were_made_otherwise_are_refused(values: np.ndarray, kind: str, found: str) -> None:
+    with pytest.raises(ValueError, match=rf"adata.X must hold .*, as values='{kind}' says; found {found}"):
+        read_counts(AnnData(np.asarray(values, dtype=np.float64)), values=kind)
+
+
+def test_a_choice_of_genes_of_normalized_cells_is_read() -> None:
+    values = np.log1p(total(MANY, 1e4))
+    for chosen in (values, values[:, ::2], values[:1], values[:1, :5]):
+        assert read_counts(AnnData(chosen), values="lognormalized").shape == chosen.shape

@@ -134,3 +134,64 @@ def test_the_count_survives_an_interruption(paired, fit_model, spoil, tmp_path):
     spoil({0})
     resumed = fit_model(paired, checkpoint_dir=tmp_path, max_epochs=2, resume=True)
     assert resumed.diagnostics["n_skipped_steps"] == 2
+
+
+class Diverging(Callback):
+    """Spoils a weight right after the last step of an epoch, as an update that overflows does."""
+
+    def __init__(self, epoch: int) -> None:
+        self.epoch = epoch
+
+    def on_train_batch_end(self, trainer, plan, *_) -> None:
+        if trainer.is_last_batch and trainer.current_epoch == self.epoch:
+            with torch.no_grad():
+                next(plan.network.parameters()).view(-1)[0] = torch.inf
+
+
+@pytest.mark.parametrize("epoch", [0, 1])
+@pytest.mark.parametrize("kind", ["scmoe", "genes"])
+def test_weights_that_diverge_in_a_last_step_are_no_model(paired, genes, fit_model, fit_genes, tmp_path, kind, epoch):
+    fit, data = (fit_model, paired) if kind == "scmoe" else (fit_genes, genes)
+    with pytest.raises(FloatingPointError, match=rf"no finite numbers at the end of epoch {epoch + 1}"):
+        fit(data, callbacks=[Diverging(epoch)], checkpoint_dir=tmp_path)
+    assert (tmp_path / "last.ckpt").exists() == (epoch > 0)  # of the epoch before
+    if epoch:
+        fit(data, checkpoint_dir=tmp_path, resume=True)
+
+
+def test_fine_tuning_that_diverges_gives_no_model(pretrained, genes):
+    before = {name: weight.clone() for name, weight in pretrained.module.state_dict().items()}
+    with pytest.raises(FloatingPointError, match="no finite numbers at the end of epoch 1"):
+        pretrained.fine_tune(
+            "cell_type", genes, max_epochs=1, accelerator="cpu", enable_progress_bar=False, callbacks=[Diverging(0)]
+        )
+    assert all(torch.equal(weight, before[name]) for name, weight in pretrained.module.state_dict().items())
+
+
+def test_a_validation_loss_that_is_no_number_is_an_error(paired, fit_model, monkeypatch):
+    def spoiled(network, batch, config):
+        terms = objective(network, batch, config)
+        return terms if network.training else terms | {"loss": terms["loss"] * torch.nan}
+
+    monkeypatch.setattr(scmoe.train._fit, "objective", spoiled)
+    with pytest.raises(FloatingPointError, match="loss of the validation cells was not a finite number at the end of"):
+        fit_model(paired)
+
+
+def test_a_model_is_as_it_was_if_a_second_training_diverges(paired, fit_model):
+    model = fit_model(paired)
+    before = {name: weight.clone() for name, weight in model.module.state_dict().items()}
+    expected = model.get_latent_representation()
+    with pytest.raises(FloatingPointError):
+        model.train(max_epochs=1, accelerator="cpu", enable_progress_bar=False, callbacks=[Diverging(0)])
+    assert all(torch.equal(weight, before[name]) for name, weight in model.module.state_dict().items())
+    assert (model.get_latent_representation() == expected).all()
+
+
+def test_states_that_are_no_numbers_are_never_returned(fresh, fit_model):
+    model = fit_model(fresh("paired"))
+    with torch.no_grad():
+        for weight in model.module.parameters():
+            weight.fill_(torch.nan)
+    with pytest.raises(FloatingPointError, match="states of some of the cells are not finite"):
+        model.get_latent_representation()

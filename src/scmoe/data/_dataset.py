@@ -76,7 +76,8 @@ class MosaicDataset(Dataset[Batch]):
     KeyError
         A layer, or the column of a covariate that is a number, is absent.
     ValueError
-        Fewer than a tenth of the features of a modality are there, or not all where the likelihood is one of counts;
+        The values of a modality cannot be on the scale of the training data (see `scmoe.data._scale`). Fewer than a
+        tenth of the features of a modality are there, or not all where the likelihood is one of counts;
         and all that `scmoe.model.SCMOE.setup_mudata` refuses.
     """
 
@@ -114,8 +115,8 @@ class MosaicDataset(Dataset[Batch]):
 
     @property
     def notes(self) -> list[str]:
-        """How values were brought to those of the training data, for the log."""
-        return [source.note for source in self._sources if source is not None and source.note]
+        """How values differ from those of the training data, or were brought to them, for the log."""
+        return [note for source in self._sources if source is not None for note in source.notes]
 
     def __len__(self) -> int:
         return len(self.obs_names)

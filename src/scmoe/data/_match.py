@@ -5,8 +5,8 @@ from collections.abc import Sequence
 import numpy as np
 from mudata import MuData
 
-from scmoe._check import looks_like_counts
 from scmoe.data._features import match_features, mismatch_reason
+from scmoe.data._scale import find_mismatch
 from scmoe.data._setup import Setup, describe_layer, prepared_kinds, values_of
 from scmoe.datasets._cells import modality_hint, owners_of
 
@@ -28,17 +28,45 @@ def known_modalities(mdata: MuData, setup: Setup) -> list[str] | None:
 
 
 def check_preparation(mdata: MuData, name: str, setup: Setup) -> None:
-    """Raise if the values of a query were not prepared as those of the training data."""
-    expected = setup.kinds.get(name)
-    if expected is None or setup.likelihood(name).reads_counts:
+    """Raise if a query was prepared as something else than the training data."""
+    expected, kind = setup.kinds.get(name), prepared_kinds(mdata, [name]).get(name)
+    if setup.likelihood(name).reads_counts or None in (expected, kind) or kind == expected:
         return
-    remedy = f"Run scmoe.pp.prepare(mdata, kinds={{{name!r}: {expected!r}}}) on the raw counts first."
-    kind = prepared_kinds(mdata, [name]).get(name)
-    if kind is not None and kind != expected:
-        raise ValueError(f"mdata[{name!r}] was prepared as {kind!r}, but the model learned from {expected!r}. {remedy}")
-    if kind is None and expected != "continuous" and looks_like_counts(values_of(mdata, name, setup.layers[name])):
-        where = describe_layer(setup.layers[name])
-        raise ValueError(f"mdata[{name!r}].{where} holds raw counts; the model learned from prepared values. {remedy}")
+    raise ValueError(
+        f"mdata[{name!r}] was prepared as {kind!r}, but the model learned from {expected!r}. "
+        f"{how_to_prepare(name, setup)}"
+    )
+
+
+def how_to_prepare(name: str, setup: Setup) -> str:
+    """What to do about a query on another scale."""
+    kind = setup.kinds.get(name)
+    if kind in (None, "continuous") or setup.likelihood(name).reads_counts:
+        return f"Prepare mdata[{name!r}] as the training data were."
+    return f"Run scmoe.pp.prepare(mdata, kinds={{{name!r}: {kind!r}}}) on the raw counts first."
+
+
+def check_scale(mdata: MuData, name: str, setup: Setup, *, has_total: bool) -> list[str]:
+    """Raise if the values of a query cannot be on the scale of the training data; lines of the log if they may not be.
+
+    Values are judged by themselves, see `find_mismatch`. Those that were prepared and then changed, as in a
+    perturbation, the user may want so: of them only raw counts, and 0 and 1 alone, are refused. Numbers of any kind are
+    possible where the modality is continuous.
+    """
+    scale, layer = setup.scale(name), setup.layers[name]
+    mismatch = None if scale is None else find_mismatch(scale, values_of(mdata, name, layer), has_total=has_total)
+    if mismatch is None:
+        return []
+    text = describe_mismatch(name, setup, mismatch.text)
+    is_changed = name in prepared_kinds(mdata, [name]) and not mismatch.is_whole
+    if mismatch.is_impossible and not is_changed and setup.kinds.get(name) != "continuous":
+        raise ValueError(text)
+    return [text]
+
+
+def describe_mismatch(name: str, setup: Setup, text: str) -> str:
+    """Where the values are that a text is about, and what to do."""
+    return f"mdata[{name!r}].{describe_layer(setup.layers[name])} {text}. {how_to_prepare(name, setup)}"
 
 
 def check_covariates(mdata: MuData, setup: Setup) -> None:

@@ -1,4 +1,4 @@
-"""What the training data say of one modality before anything is fitted: its features, their total, their rates."""
+"""What the training data say of one modality before anything is fitted: its features, their total, rates and scale."""
 
 from typing import NamedTuple
 
@@ -19,6 +19,7 @@ from scmoe.data._panels import (
     takes_zeros_for_values,
 )
 from scmoe.data._reference import Reference, fit_reference
+from scmoe.data._scale import Scale, scale_of
 from scmoe.pp._kind import COMPARABLE_KINDS
 from scmoe.pp._missing import detect
 from scmoe.pp._records import read_by_models
@@ -36,6 +37,8 @@ class Profile(NamedTuple):
     """What its normalization ranges over."""
     rates: list[float] | None
     """Of each of `features`, the share of cells in which it is above zero; None where zero is a value like others."""
+    scale: Scale
+    """How the values were made."""
 
 
 def profile_of(
@@ -67,9 +70,10 @@ def profile_of(
         )
     if not features:
         raise ValueError(f"No value of mdata[{name!r}] was measured, so there is nothing to learn from. Remove it.")
-    reference = fit_reference(matrix, kind, names, read_by_models(adata) & ever, shared)
     at = pd.Index(names).get_indexer(features)
-    return Profile(features, reference, None if rates is None else np.round(rates[at], 4).tolist())
+    scale = scale_of(matrix, kind, at)
+    reference = fit_reference(matrix, kind or scale.kind, names, read_by_models(adata) & ever, shared)
+    return Profile(features, reference, None if rates is None else np.round(rates[at], 4).tolist(), scale)
 
 
 def gaps(matrix: Matrix, share: float) -> np.ndarray:

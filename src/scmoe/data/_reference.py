@@ -90,7 +90,8 @@ def to_reference(matrix: Matrix, names: list[str], reference: Reference, modalit
     over = np.array([name in wanted for name in names])
     if reference.total == 0:
         mean = _means(matrix, over)
-        if over.all() or np.quantile(np.abs(mean), FARTHEST) < FAR:
+        is_selection = over.all() and over.sum() < len(wanted)  # of proteins that were centered with the others
+        if is_selection or np.quantile(np.abs(mean), FARTHEST) < FAR:
             return matrix, ""
         dense = matrix.toarray() if sparse.issparse(matrix) else np.asarray(matrix)
         note = f"{modality}: centered on the mean of the {int(over.sum())} proteins that all training cells have"

@@ -9,11 +9,23 @@ import pandas as pd
 from mudata import MuData
 from scipy.sparse import spmatrix
 
-from scmoe._check import check_array, check_counts, check_mdata, check_values, layer_names, looks_like_counts
+from scmoe._check import (
+    MAX_VALUE,
+    check_array,
+    check_counts,
+    check_digits,
+    check_mdata,
+    check_values,
+    is_beyond,
+    layer_names,
+    looks_like_counts,
+    loses_digits,
+)
 from scmoe._keys import COUNTS_LAYER, HIGHLY_VARIABLE, UNKNOWN_LABEL
 from scmoe.data._choice import check_use_var, readable_modalities
 from scmoe.data._likelihood import LIKELIHOODS, Gaussian, Likelihood
 from scmoe.data._profile import profile_of
+from scmoe.data._scale import Scale, former_scale
 from scmoe.datasets._categories import label_names, report_unlabeled
 from scmoe.datasets._cells import column_of, raw_column
 from scmoe.pp._kind import COUNT_KINDS, decide_kind
@@ -42,6 +54,8 @@ class Setup:
     detection
         Share of the cells in which each feature is above zero, of those where it was measured; absent where zero is a
         value like others.
+    scales
+        How the values of each modality were made, a `Scale` as a plain dict; absent in models of older versions.
     batch_key, batches
         Column of ``mdata.obs`` with the batch, and its categories; None and one nameless batch without it.
     categorical, continuous
@@ -58,6 +72,7 @@ class Setup:
     total_features: dict[str, list[str]] = field(default_factory=dict)
     totals: dict[str, float] = field(default_factory=dict)
     detection: dict[str, list[float]] = field(default_factory=dict)
+    scales: dict[str, dict[str, Any]] = field(default_factory=dict)
     batch_key: str | None = None
     batches: list[str]
     categorical: dict[str, list[str]] = field(default_factory=dict)
@@ -98,9 +113,16 @@ class Setup:
             # What a count was not measured of, prepare has said; elsewhere a feature without any value is a mistake.
             is_prepared = was_prepared.get(name) in COUNT_KINDS
             check_modality(mdata, name, layers[name], likelihoods[name], allow_empty=is_prepared)
+            if not LIKELIHOODS[likelihoods[name]].reads_counts:
+                where, var_names = describe_layer(layers[name]), mdata.mod[name].var_names
+                check_digits(values_of(mdata, name, layers[name]), name, where, var_names)
         labels = label_categories(mdata, labels_key, unlabeled_category)
         for key in continuous_covariate_keys:
-            numbers_of(mdata, key)
+            if loses_digits(numbers_of(mdata, key)[:, None]).any():
+                raise ValueError(
+                    f"mdata.obs[{key!r}] varies by too little around a large number for single precision (7 digits), "
+                    "in which models compute. Subtract its mean first."
+                )
         batches = categories(mdata, batch_key, "batch_key") or [""]
         kinds = known_kinds(mdata, names)
         profiles = {
@@ -117,6 +139,7 @@ class Setup:
             total_features={name: reference.features for name, reference in references.items()},
             totals={name: reference.total for name, reference in references.items()},
             detection={name: profile.rates for name, profile in profiles.items() if profile.rates is not None},
+            scales={name: asdict(profile.scale) for name, profile in profiles.items()},
             batch_key=batch_key,
             batches=batches,
             categorical={
@@ -131,6 +154,12 @@ class Setup:
     def likelihood(self, modality: str) -> Likelihood:
         """Likelihood of a modality."""
         return LIKELIHOODS[self.likelihoods[modality]]
+
+    def scale(self, modality: str) -> Scale | None:
+        """How the training values of a modality were made; None if nobody knows."""
+        if modality in self.scales:
+            return Scale(**self.scales[modality])
+        return former_scale(self.kinds.get(modality), self.likelihood(modality).reads_counts)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain types that JSON can hold; `Setup(**d)` is the way back."""
@@ -235,10 +264,13 @@ def numbers_of(mdata: MuData, key: str) -> np.ndarray:
     """A column of ``mdata.obs`` as numbers; an error if it holds anything else."""
     column = column_of(mdata, key, "continuous_covariate_keys")
     values = pd.to_numeric(column, errors="coerce").to_numpy(dtype=np.float64)
-    if not np.isfinite(values).all():
-        i = int(np.flatnonzero(~np.isfinite(values))[0])
+    is_usable = np.isfinite(values) & ~is_beyond(values)
+    if not is_usable.all():
+        i = int(is_usable.argmin())
+        problem = f"{values[i]:g}" if np.isfinite(values[i]) else repr(column.iloc[i])
         raise ValueError(
-            f"mdata.obs[{key!r}] must hold finite numbers to be a continuous covariate; found {column.iloc[i]!r} in "
-            f"cell {mdata.obs_names[i]!r}. Name a column of categories in categorical_covariate_keys instead."
+            f"mdata.obs[{key!r}] must hold finite numbers, up to {MAX_VALUE:g}, to be a continuous covariate; found "
+            f"{problem} in cell {mdata.obs_names[i]!r}. Name a column of categories in "
+            "categorical_covariate_keys instead."
         )
     return values

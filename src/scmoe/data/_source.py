@@ -8,7 +8,7 @@ from scipy import sparse
 
 from scmoe._check import Matrix
 from scmoe.data._features import names_in_model
-from scmoe.data._match import find_features
+from scmoe.data._match import check_scale, describe_mismatch, find_features
 from scmoe.data._panels import (
     Measured,
     batches_of,
@@ -20,9 +20,11 @@ from scmoe.data._panels import (
     takes_zeros_for_values,
 )
 from scmoe.data._reference import Reference, to_reference
+from scmoe.data._scale import find_outliers
 from scmoe.data._setup import Setup, values_of
 from scmoe.pp._kind import COMPARABLE_KINDS
 from scmoe.pp._records import prepare_records
+from scmoe.pp._values import some_rows
 
 
 class Source(NamedTuple):
@@ -38,8 +40,8 @@ class Source(NamedTuple):
     """(n,) cells without any value, which were not measured at all."""
     has_missing: bool
     """Whether a value or a feature is missing."""
-    note: str
-    """How the values were brought to those of the training data, for the log; mostly empty."""
+    notes: list[str]
+    """How the values differ from those of the training data, or were brought to them, for the log; mostly empty."""
 
     @property
     def n_found(self) -> int:
@@ -75,10 +77,13 @@ def open_source(mdata: MuData, name: str, setup: Setup) -> Source:
     if setup.kinds.get(name) in COMPARABLE_KINDS and not takes_zeros_for_values(mdata, name):
         is_empty |= empty_cells(matrix)
     features = list(names_in_model(setup.total_features.get(name, []), adata))
-    note = ""
+    has_reference = name in setup.totals and set(setup.total_features[name]) <= set(features)
+    notes = check_scale(mdata, name, setup, has_total=not has_reference)
+    is_doubtful = bool(notes)
     if may_have_another_total(mdata, name, setup, features):
         reference = Reference(setup.total_features[name], setup.totals[name])
         matrix, note = to_reference(matrix, features, reference, name)
+        notes += [note] if note else []
     columns = find_features(mdata, name, setup)
     own_names = [str(adata.var_names[column]) if column >= 0 else None for column in columns]
     matrix = sparse.csr_matrix(matrix) if sparse.issparse(matrix) else matrix  # no copy of what is CSR already
@@ -89,7 +94,11 @@ def open_source(mdata: MuData, name: str, setup: Setup) -> Source:
     measured = measured_features(mdata, name, setup, matrix, columns, own_names)
     in_order = np.array_equal(columns, np.arange(matrix.shape[1]))
     has_missing = measured is not None or has_nan(matrix) or not here.all()
-    return Source(matrix, None if in_order else columns, measured, is_empty, has_missing, note)
+    source = Source(matrix, None if in_order else columns, measured, is_empty, has_missing, notes)
+    if not is_doubtful and (scale := setup.scale(name)) is not None:
+        problem = find_outliers(scale, source.read(some_rows(matrix.shape[0])), has_total=not has_reference)
+        notes += [describe_mismatch(name, setup, problem)] if problem else []
+    return source
 
 
 def may_have_another_total(mdata: MuData, name: str, setup: Setup, features: list[str]) -> bool:

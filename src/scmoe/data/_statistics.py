@@ -22,6 +22,8 @@ MIN_SHARE_OF_CELLS = 0.99
 """Share of the cells that must have a feature for it to be one that all panels hold."""
 MIN_COMMON = 0.1
 """Share of the features that all panels must hold for these alone to be read."""
+SMALL_LOG, SMALL = 1e-8, 1e-16
+"""Standard deviations that rounding leaves, of logarithms, and of numbers in units as small as a femtofarad."""
 N_FILLINGS = 5
 """Of gaps, each followed by a fit of the components."""
 CHUNK = 2048
@@ -76,7 +78,7 @@ def fit_scale(dataset: MosaicDataset, cells: np.ndarray) -> Scale:
     if n:
         numbers = values[:, -n:].astype(np.float64)
         mean[-n:] = numbers.mean(0)
-        std[-n:] = one_if_constant(numbers.std(0), numbers.mean(0))
+        std[-n:] = one_if_constant(numbers.std(0), numbers.mean(0), SMALL)
     return Scale(mean, std)
 
 
@@ -112,9 +114,9 @@ def fit_statistics(
             f"No training cell has the modality {name!r}, so nothing can be learned about it. "
             "Raise train_size, or leave the modality out with modalities=."
         )
-    mean, std, share = _moments(dataset, cells, modality)
-    z, seen = _sample(dataset, cells, modality, mean, std, n_components, seed)
     comparable = dataset.setup.kinds.get(name) in COMPARABLE_KINDS or likelihood_of(dataset, modality).reads_counts
+    mean, std, share = _moments(dataset, cells, modality, SMALL_LOG if comparable else SMALL)
+    z, seen = _sample(dataset, cells, modality, mean, std, n_components, seed)
     is_read = read_features(share) if comparable else np.ones(len(mean), bool)
     if not is_read.all() and seen is not None:
         z = _filled(z, seen, n_components, seed)
@@ -189,7 +191,9 @@ def read_features(share: np.ndarray) -> np.ndarray:
     return common if common.sum() >= max(MIN_COMMON * len(share), MIN_CENTERED) else np.ones_like(common)
 
 
-def _moments(dataset: MosaicDataset, cells: np.ndarray, modality: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _moments(
+    dataset: MosaicDataset, cells: np.ndarray, modality: int, small: float
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Mean and standard deviation of each feature, and the share of the cells that have it."""
     n, total, square = 0, 0, 0
     for values, observed, _ in _chunks(dataset, cells, modality):
@@ -200,12 +204,12 @@ def _moments(dataset: MosaicDataset, cells: np.ndarray, modality: int) -> tuple[
         square = square + (((values - mean) * observed) ** 2).sum(0)
     std = np.sqrt(square / np.maximum(n, 1))
     share = np.asarray(n, dtype=np.float64) / len(cells)
-    return mean.astype(np.float32), one_if_constant(std, mean).astype(np.float32), share
+    return mean.astype(np.float32), one_if_constant(std, mean, small).astype(np.float32), share
 
 
-def one_if_constant(std: np.ndarray, mean: np.ndarray) -> np.ndarray:
-    """Standard deviations, 1 for what float32 cannot tell from a constant."""
-    return np.where(std <= 1e-6 * np.maximum(np.abs(mean), 1e-2), 1, std)
+def one_if_constant(std: np.ndarray, mean: np.ndarray, small: float) -> np.ndarray:
+    """Standard deviations, 1 for what float32 cannot tell from a constant, or is no larger than `small`."""
+    return np.where(std <= np.maximum(1e-6 * np.abs(mean), small), 1, std)
 
 
 def _sample(

@@ -8,6 +8,9 @@ from scmoe._align import in_one_order
 from scmoe.arguments._checked import checks_arguments
 from scmoe.metrics._confusion import numbers
 
+MAX_VALUE = 1e140
+"""Sums of the squares of such values are numbers still."""
+
 
 @checks_arguments
 def feature_scores(truth: ArrayLike | pd.DataFrame, prediction: ArrayLike | pd.DataFrame) -> pd.DataFrame:
@@ -32,7 +35,8 @@ def feature_scores(truth: ArrayLike | pd.DataFrame, prediction: ArrayLike | pd.D
     Raises
     ------
     ValueError
-        If the shapes differ or are not two-dimensional, or two frames are of different cells or features.
+        If the shapes differ or are not two-dimensional, two frames are of different cells or features, or a value is
+        beyond ± 1e140.
 
     Examples
     --------
@@ -49,13 +53,23 @@ def feature_scores(truth: ArrayLike | pd.DataFrame, prediction: ArrayLike | pd.D
         )
     finite = np.isfinite(y) & np.isfinite(p)
     y, p = np.where(finite, y, np.nan), np.where(finite, p, np.nan)
+    for name, values in (("truth", y), ("prediction", p)):
+        if (is_large := np.abs(values) > MAX_VALUE).any():
+            column = int(is_large.any(axis=0).argmax())
+            feature = column if features is None else repr(features[column])
+            value = np.nanmax(np.abs(values[:, column]))
+            raise ValueError(
+                f"{name} must hold numbers of up to {MAX_VALUE:g}; found {value:g} for feature {feature}. Use a larger "
+                "unit, or NaN for what is no measurement."
+            )
     n_cells = finite.sum(axis=0)
     y_centered, p_centered = _centered(y, n_cells), _centered(p, n_cells)
     total = np.sum(y_centered**2, axis=0)
     squared_error = np.nansum((y - p) ** 2, axis=0)
     dropped = _constant(y) | (n_cells < 2)
     with np.errstate(invalid="ignore", divide="ignore"):
-        pearson = np.sum(y_centered * p_centered, axis=0) / np.sqrt(total * np.sum(p_centered**2, axis=0))
+        # Two roots: the product of both sums may be beyond all numbers where neither is.
+        pearson = np.sum(y_centered * p_centered, axis=0) / np.sqrt(total) / np.sqrt(np.sum(p_centered**2, axis=0))
         r2 = 1 - squared_error / total
         rmse = np.sqrt(squared_error / n_cells)
     pearson = np.where(_constant(p), 0.0, np.clip(pearson, -1, 1))

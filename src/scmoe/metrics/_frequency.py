@@ -69,7 +69,7 @@ def recall_slope(recall: Mapping[str, float] | pd.Series, n_train: Mapping[str, 
     Raises
     ------
     ValueError
-        `n_train` lacks a label, or has a negative number.
+        `n_train` lacks a label, or has a negative number; a recall is no share.
 
     Examples
     --------
@@ -77,6 +77,9 @@ def recall_slope(recall: Mapping[str, float] | pd.Series, n_train: Mapping[str, 
     1.0
     """
     values = pd.Series(recall, dtype=np.float64)
+    if not values.dropna().between(0, 1).all():
+        wrong = values[values.notna() & ~values.between(0, 1)]
+        raise ValueError(f"recall must be shares from 0 to 1, or NaN; found {wrong.iloc[0]:g} for {wrong.index[0]!r}.")
     counts = training_counts(n_train, list(index_names(values)))
     finite = values.notna().to_numpy()
     x, y = counts.to_numpy()[finite], values.to_numpy()[finite]  # ranks of n are ranks of log n

@@ -1,7 +1,7 @@
 """What both models take over from scvi-tools, and what of it they cannot."""
 
 from abc import abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
@@ -14,6 +14,7 @@ import rich.table
 from scvi.model.base import BaseModelClass
 from torch import nn
 
+from scmoe._log import logger
 from scmoe.arguments._checked import checks_arguments
 from scmoe.losses._class_balance import DEFAULT_BALANCE, ClassBalance
 from scmoe.model._folder import read_settings
@@ -83,6 +84,8 @@ class BaseModel(BaseModelClass):
     setup: Any
     seed: int
     is_trained_: bool
+    _said: tuple[pd.Index, Sequence[str]] | None = None
+    """The cells that something was last said of, and what."""
 
     def __init__(self, adata: Any = None, registry: dict | None = None) -> None:
         name = type(self).__name__
@@ -117,6 +120,13 @@ class BaseModel(BaseModelClass):
     def train_seconds_(self) -> float:
         """How long the training took."""
         return self.record.seconds
+
+    def _say(self, cells: pd.Index, notes: Sequence[str]) -> None:
+        """Log how data fit the model, once: the same cells are read anew by each method."""
+        if notes and not (self._said is not None and notes == self._said[1] and cells.equals(self._said[0])):
+            for note in notes:
+                logger.warning(note)
+            self._said = cells, notes
 
     @staticmethod
     @abstractmethod

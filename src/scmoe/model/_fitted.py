@@ -5,7 +5,6 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
-import pandas as pd
 from anndata import AnnData
 from lightning.fabric.utilities import move_data_to_device
 from mudata import MuData
@@ -13,7 +12,6 @@ from torch import Tensor
 
 from scmoe._align import Indices, positions_of
 from scmoe._check import missing_modality
-from scmoe._log import logger
 from scmoe.arguments._checked import checks_arguments
 from scmoe.data._dataset import Batch, MosaicDataset
 from scmoe.data._match import query_notes
@@ -162,6 +160,7 @@ class Fitted:
         encoded = self.network.encode(
             z, batch.presence, covariates, values=batch.values, return_attention=return_attention
         )
+        check_finite(encoded.joint)
         return Chunk(*reading, encoded)
 
 
@@ -182,8 +181,6 @@ class FittedModel(BaseModel):
     """Where the model finds its data in a MuData, and the names of features, batches and labels."""
     readouts: Readouts
     """What was fitted to the network's outputs after its training."""
-    _said: tuple[pd.Index, Sequence[str]] | None = None
-    """The cells that something was last said of, and what."""
 
     @property
     def modalities(self) -> list[str]:
@@ -210,13 +207,6 @@ class FittedModel(BaseModel):
         dataset = MosaicDataset(mdata, self.setup)
         self._say(dataset.obs_names, [*dataset.notes, *query_notes(mdata, self.setup)])
         return dataset
-
-    def _say(self, cells: pd.Index, notes: Sequence[str]) -> None:
-        """Log how data fit the model, once: the same cells are read anew by each method."""
-        if notes and not (self._said is not None and notes == self._said[1] and cells.equals(self._said[0])):
-            for note in notes:
-                logger.warning(note)
-            self._said = cells, notes
 
     @checks_arguments
     def get_anndata_manager(self, adata: MuData | AnnData, required: bool = False) -> Any:
@@ -251,6 +241,15 @@ def query(model: FittedModel, adata: MuData | AnnData | None, indices: Indices |
     fitted, dataset = model.fitted, model._dataset(adata)
     cells = np.arange(len(dataset)) if indices is None else positions_of(indices, dataset.obs_names)
     return Query(fitted, dataset, cells)
+
+
+def check_finite(states: Tensor) -> None:
+    """Raise if states of cells are not finite numbers: nothing that is computed from them would be."""
+    if not states.isfinite().all():
+        raise FloatingPointError(
+            "The network's states of some of the cells are not finite numbers. Look for extreme values in these cells; "
+            "if training cells give such states too, train again with a lower learning rate (plan_kwargs={'lr': ...})."
+        )
 
 
 def nan_where_absent(here: Tensor, values: Tensor) -> Tensor:

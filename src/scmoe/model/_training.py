@@ -123,7 +123,9 @@ def train(
         in one, or that differs from the split of an earlier training; copies of a cell (``obs["copy_of"]``, see
         `scmoe.pp.oversample`) that are not in the same part, or that would be balanced a second time.
     FloatingPointError
-        In more than half of an epoch's steps loss or gradient was not finite. Fewer such steps are skipped.
+        In more than half of an epoch's steps loss or gradient was not finite (fewer such steps are skipped), or weights
+        or the validation loss were not after an epoch, or what is fitted to the outputs is not. The model stays as it
+        was before.
     """
     trainer = {"accelerator": accelerator, "devices": devices, "strategy": strategy, "precision": precision}
     config = training_config(TrainConfig, plan_kwargs, self.train, NETWORK)

@@ -9,6 +9,8 @@ from numpy.typing import NDArray
 from scipy import sparse
 from scipy.spatial import cKDTree
 
+from scmoe._check import MAX_VALUE, is_beyond
+
 EDGE = 2.0
 """Distance of the last neighbor in standard deviations of the Gaussian weights."""
 ROUNDING = 1 + 1e-6
@@ -38,11 +40,11 @@ def coordinates_of(mdata: MuData, modality: str, spatial_key: str) -> NDArray[np
             "coordinates only."
         )
     spatial = matrix if own else matrix[mdata.obs_names.get_indexer(adata.obs_names)]
-    wrong = ~np.isfinite(spatial).all(axis=1)
+    wrong = (np.isnan(spatial) | is_beyond(spatial)).any(axis=1)
     if wrong.any():
         raise ValueError(
-            f"{place} must hold finite numbers; {int(wrong.sum())} cells have others, the first is "
-            f"{adata.obs_names[int(wrong.argmax())]!r} with {spatial[wrong.argmax()].tolist()}. Remove these cells."
+            f"{place} must hold finite numbers, up to {MAX_VALUE:g}; {int(wrong.sum())} cells have others, the first "
+            f"is {adata.obs_names[int(wrong.argmax())]!r} with {spatial[wrong.argmax()].tolist()}. Remove these cells."
         )
     return spatial.astype(np.float64)
 

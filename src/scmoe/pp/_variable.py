@@ -25,7 +25,7 @@ def choose_variable(
     batch_key: str | None,
     is_used: np.ndarray,
 ) -> np.ndarray | None:
-    """The most variable features (D,), or None where all are to be used or the user has marked some.
+    """The most variable features (D,), or None where all are to be used, the user has marked some, or none varies.
 
     scanpy's ``highly_variable_genes`` (flavor ``"seurat"``, within batches if there is a key), of the training cells
     where ``obs["split"]`` names them.
@@ -57,6 +57,9 @@ def choose_variable(
         in_training = (obs[SPLIT].astype(str) == PARTS[0]).to_numpy()
     columns = np.flatnonzero(is_used)
     cells = AnnData(values[np.flatnonzero(in_training)][:, columns], obs=obs.loc[in_training])
+    if not (cells.X.max(0) != cells.X.min(0)).sum():
+        logger.info("%s: no feature differs between the cells, so variable ones are not chosen", name)
+        return None
     sizes = cells.obs[batch_key].value_counts() if batch_key is not None else pd.Series([0])
     within = batch_key if sizes.min() > 2 else None
     if within is not None:

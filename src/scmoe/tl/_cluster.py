@@ -61,7 +61,8 @@ def cluster(
     KeyError
         There is no embedding.
     ValueError
-        Arguments that contradict each other.
+        Arguments that contradict each other, an embedding with numbers that are not finite, or fewer different cells
+        than clusters.
     """
     method = method or ("leiden" if n_clusters is None else "kmeans")
     if (method == "kmeans") != (n_clusters is not None):
@@ -87,6 +88,12 @@ def kmeans(embedding: np.ndarray, n_clusters: int | None, seed: int) -> np.ndarr
     """k-means clusters of (n, d) points."""
     if n_clusters is None or not 1 <= n_clusters <= len(embedding):
         raise ValueError(f"n_clusters must be between 1 and the number of cells, {len(embedding)}; found {n_clusters}.")
+    n_places = len(np.unique(embedding, axis=0))
+    if n_places < n_clusters:
+        raise ValueError(
+            f"The {len(embedding)} cells have {n_places} different places in the embedding, too few for "
+            f"n_clusters={n_clusters}. Lower n_clusters, and look at what the cells have in common."
+        )
     return KMeans(n_clusters, n_init=10, random_state=seed).fit_predict(embedding)
 
 

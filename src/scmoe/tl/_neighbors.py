@@ -8,6 +8,7 @@ from anndata import AnnData
 from mudata import MuData
 from scipy import sparse
 
+from scmoe._check import is_beyond
 from scmoe._keys import Keys
 from scmoe.nn._threads import threads_kept
 
@@ -17,13 +18,21 @@ N_EXACT = 8192
 
 
 def stored_embedding(mdata: MuData, key_added: str) -> np.ndarray:
-    """The embedding that `scmoe.tl.embed` wrote, cells x width."""
+    """The embedding that `scmoe.tl.embed` wrote, cells x width; an error for numbers that are none."""
     key = Keys(name=key_added).embedding
     if key not in mdata.obsm:
         raise KeyError(
             f"mdata.obsm[{key!r}] is not there. Run scmoe.tl.embed(mdata, model, key_added={key_added!r}) first."
         )
-    return np.asarray(mdata.obsm[key])
+    embedding = np.asarray(mdata.obsm[key])
+    wrong = (np.isnan(embedding) | is_beyond(embedding)).any(axis=1)
+    if wrong.any():
+        raise ValueError(
+            f"mdata.obsm[{key!r}] must hold finite numbers; {int(wrong.sum())} cells have others, the first is "
+            f"{mdata.obs_names[int(wrong.argmax())]!r}. Run scmoe.tl.embed(mdata, model, key_added={key_added!r}) "
+            "again."
+        )
+    return embedding
 
 
 def neighbor_graph(embedding: np.ndarray, seed: int) -> AnnData:

@@ -6,9 +6,10 @@ import numpy as np
 from anndata import AnnData
 from scipy import sparse
 
-from scmoe._check import Matrix, check_array, check_counts, check_tables, layer_names
+from scmoe._check import MAX_VALUE, Matrix, check_array, check_counts, check_tables, is_beyond, layer_names, stored
 from scmoe._log import logger
 from scmoe.arguments._checked import checks_arguments
+from scmoe.pp._values import describe
 from scmoe.tokens._names import gene_names, some
 from scmoe.tokens._rows import sum_rows
 from scmoe.tokens._tokenizer import TARGET_SUM
@@ -119,8 +120,8 @@ def read_counts(adata: AnnData, layer: str | None = None, values: Values = "coun
     TypeError
         This is not an AnnData.
     ValueError
-        There is no cell or gene, or the values are not what `values` says: negative, NaN, infinite, fractional, or too
-        large for logarithms.
+        There is no cell or gene, or the values are not what `values` says: negative, NaN, infinite, fractional, too
+        large for logarithms, or made otherwise (another total, base 2, whole numbers).
     """
     check_anndata(adata)
     if layer is not None and layer not in adata.layers:
@@ -133,13 +134,16 @@ def read_counts(adata: AnnData, layer: str | None = None, values: Values = "coun
         check_counts(matrix, None, where, adata.obs_names, adata.var_names)
     else:
         _check_positive(matrix, where)
-    counts = sparse.csr_matrix(matrix)
+    # SciPy knows no half precision.
+    counts = sparse.csr_matrix(matrix.astype(np.float32) if matrix.dtype == np.float16 else matrix)
     if values == "lognormalized":
         with np.errstate(over="ignore"):  # refused below
             counts = sparse.csr_matrix((np.expm1(counts.data), counts.indices, counts.indptr), counts.shape)
     totals = sum_rows(counts.data, counts.indptr)
     if values == "lognormalized":
         _check_totals(totals, matrix.max(), where)
+    if values != "counts":
+        _check_origin(matrix, values, where)
     empty = totals == 0
     if empty.any():
         _report_empty(adata, empty, "have no counts")
@@ -157,12 +161,13 @@ def check_anndata(adata: object) -> None:
 
 def _check_positive(matrix: Matrix, where: str) -> None:
     check_array(matrix, None, where)
-    stored = matrix.data if sparse.issparse(matrix) else matrix
-    wrong = ~(np.isfinite(stored) & (stored >= 0))
+    values = stored(matrix)
+    wrong = ~(np.isfinite(values) & (values >= 0)) | is_beyond(values)
     if wrong.any():
         raise ValueError(
-            f"adata.{where} must not hold negative, NaN or infinite values; found {stored[wrong][0]:.6g}. If the "
-            "values are scaled or centered, take those from before that step: a layer, or adata.raw.to_adata()."
+            f"adata.{where} must not hold negative, NaN or infinite values, or any above {MAX_VALUE:g}; found "
+            f"{values[wrong][0]:.6g}. If the values are scaled or centered, take those from before that step: a layer, "
+            "or adata.raw.to_adata()."
         )
 
 
@@ -173,6 +178,21 @@ def _check_totals(totals: np.ndarray, highest: float, where: str) -> None:
             f"adata.{where} must hold ln(1 + 1e4 count / total), so that exp(value) - 1 adds up to {TARGET_SUM:g} at "
             f"most; found a cell with {totals.max():.4g} (highest value {highest:.6g}). If these are counts, pass "
             'values="counts"; if they were normalized to another total or logarithm, take the raw counts.'
+        )
+
+
+def _check_origin(matrix: Matrix, values: Values, where: str) -> None:
+    """Raise if values, as they look, were made otherwise than is said."""
+    origin = describe(matrix)
+    is_other = values == "ambient" and origin.name == "logarithms"
+    if values == "lognormalized" and origin.name != "empty":
+        has_other_total = origin.total > 0 and abs(origin.total - TARGET_SUM) > MAX_TOTAL - TARGET_SUM
+        is_other = origin.name not in ("logarithms", "unknown") or origin.base not in ("", "e") or has_other_total
+    if is_other:
+        expected = "counts without ambient RNA" if values == "ambient" else "ln(1 + 1e4 count / total)"
+        raise ValueError(
+            f"adata.{where} must hold {expected}, as values={values!r} says; found {origin.reason}. Say what they are "
+            "with values=, or take the raw counts."
         )
 
 

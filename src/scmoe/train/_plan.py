@@ -2,7 +2,7 @@
 
 import copy
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import asdict
 from typing import Any
 
@@ -26,8 +26,8 @@ class TrainingPlan(LightningModule):
     """AdamW with warm-up and cosine, gradient clipping, running average of the weights, one log an epoch.
 
     Losses are accumulated on the device and read once an epoch. A step whose loss or gradient is not finite leaves the
-    weights, the optimizer's moments and the running average as they were, and is counted; a GPU is never waited for to
-    find out.
+    weights, the optimizer's moments and the running average as they were, and is counted; a GPU is not waited for to
+    find out. After each epoch, before a checkpoint is written, weights and losses must be finite.
 
     Parameters
     ----------
@@ -124,11 +124,18 @@ class TrainingPlan(LightningModule):
         skipped, steps = int(self._skipped), self.global_step - self._first_step
         self.n_skipped += skipped
         if skipped > MAX_SKIPPED * steps or not math.isfinite(self._means["train_loss"]):
-            raise FloatingPointError(
-                f"Loss or gradient was not a finite number in {skipped} of the {steps} steps of epoch "
-                f"{self.current_epoch + 1}. Lower the learning rate (plan_kwargs={{'lr': ...}}) and look for extreme "
-                "values in the data."
-            )
+            self._fail(f"Loss or gradient was not a finite number in {skipped} of the {steps} steps")
+        # The last step's update is in no loss yet: without this look, it would be found out by nobody.
+        if not all_finite([*self.network.state_dict().values(), *self.average.state_dict().values()]):
+            self._fail("Weights of the network were no finite numbers at the end")
+        if not math.isfinite(self._means.get("validation_loss", 0.0)):
+            self._fail("The loss of the validation cells was not a finite number at the end")
+
+    def _fail(self, problem: str) -> None:
+        raise FloatingPointError(
+            f"{problem} of epoch {self.current_epoch + 1}. Lower the learning rate (plan_kwargs={{'lr': ...}}) and "
+            "look for extreme values in the data."
+        )
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Save the history and the settings with the rest."""
@@ -182,6 +189,12 @@ class TrainingPlan(LightningModule):
         means = {f"{stage}_{name}": float(reduce(mean)) for name, mean in epoch_means}
         self._means.update(means)
         self.log_dict(means)
+
+
+@torch.no_grad()
+def all_finite(tensors: Iterable[Tensor]) -> bool:
+    """Whether all numbers are finite; a GPU is waited for once."""
+    return bool(torch.stack([tensor.isfinite().all() for tensor in tensors]).all())
 
 
 @torch.no_grad()

@@ -1,7 +1,7 @@
 """The description of an AnnData for the gene network, and its bridge to scvi-tools."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import rich.table
@@ -9,6 +9,8 @@ from anndata import AnnData
 from scvi.data import AnnDataManager
 from scvi.data.fields import BaseAnnDataField
 
+from scmoe._check import Matrix
+from scmoe.data._scale import Scale, find_mismatch, scale_of
 from scmoe.tokens._counts import Cells, Values, read_cells
 from scmoe.tokens._vocabulary import MIN_SHARE, Vocabulary
 
@@ -23,6 +25,8 @@ class GeneSetup:
         See `scmoe.model.XTRIMOGENE.setup_anndata`.
     names, aliases
         Of the `scmoe.tokens.Vocabulary`.
+    scale
+        How the training values were made, a `Scale` as a plain dict; empty in models of older versions.
     """
 
     layer: str | None = None
@@ -31,6 +35,7 @@ class GeneSetup:
     min_share: float = MIN_SHARE
     names: tuple[str, ...]
     aliases: Mapping[str, str] = field(default_factory=dict)
+    scale: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def vocabulary(self) -> Vocabulary:
@@ -48,9 +53,26 @@ class GeneSetup:
             min_share=self.min_share,
         )
 
+    def of(self, adata: AnnData) -> "GeneSetup":
+        """With the scale of the training cells."""
+        return replace(self, scale=asdict(scale_of(self._matrix(adata), None)))
+
+    def check_scale(self, adata: AnnData) -> list[str]:
+        """Raise if values cannot be on the scale of the training cells; lines of the log if they may not be."""
+        mismatch = find_mismatch(Scale(**self.scale), self._matrix(adata), has_total=False) if self.scale else None
+        if mismatch is None:
+            return []
+        text = f"adata.{'X' if self.layer is None else f'layers[{self.layer!r}]'} {mismatch.text}."
+        if mismatch.is_impossible:
+            raise ValueError(f"{text} Prepare the query as the training data were.")
+        return [f"{text} Prepare the query as the training data were."]
+
+    def _matrix(self, adata: AnnData) -> Matrix:
+        return adata.X if self.layer is None else adata.layers[self.layer]
+
     def to_dict(self) -> dict[str, Any]:
         """Plain types that JSON can hold; `GeneSetup(**d)` is the way back."""
-        return asdict(self) | {"names": list(self.names), "aliases": dict(self.aliases)}
+        return asdict(self) | {"names": list(self.names), "aliases": dict(self.aliases), "scale": dict(self.scale)}
 
 
 def gene_setup_table(state: Mapping[str, Any]) -> rich.table.Table:

@@ -14,6 +14,7 @@ from scmoe.data.genes._batches import in_order
 from scmoe.data.genes._dataset import DEFAULT_DEPTH, Draw, GeneBatch, GeneDataset
 from scmoe.data.genes._manager import GeneSetup
 from scmoe.model._base import BaseModel
+from scmoe.model._fitted import check_finite
 from scmoe.nn._threads import threads_for
 from scmoe.nn.genes._classifier import GeneClassifier
 from scmoe.nn.genes._config import GeneConfig
@@ -79,7 +80,9 @@ def own_or_query(model: GeneModel, adata: AnnData | None) -> AnnData:
 
 def read_cells(model: GeneModel, adata: AnnData | None) -> Cells:
     """The cells of `own_or_query`; nothing is written to it."""
-    cells = model.setup.read(own_or_query(model, adata))
+    adata = own_or_query(model, adata)
+    cells = model.setup.read(adata)
+    model._say(adata.obs_names, model.setup.check_scale(adata))
     limit = getattr(model.tokenizer, "limit", None)
     if limit is not None and (n_longer := int((np.diff(cells.counts.indptr) > limit).sum())):
         logger.warning(
@@ -122,7 +125,9 @@ def encode(model: GeneModel, cells: Cells, batch_size: int, depth: str | None = 
     with threads_for(model.config.encoder_width):
         for rows in in_order(dataset.n_expressed, batch_size):
             batch = move_data_to_device(dataset[Draw(rows, None)], network.device)
-            yield GeneChunk(rows, batch, network.encode(batch.gene, batch.value, batch.seen))
+            encoded = network.encode(batch.gene, batch.value, batch.seen)
+            check_finite(encoded.states)
+            yield GeneChunk(rows, batch, encoded)
 
 
 def rows_of(cells: Cells, indices: np.ndarray) -> Cells:

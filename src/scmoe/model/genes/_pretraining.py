@@ -102,7 +102,9 @@ def train(
         Settings that contradict each other or the data, a `split_key` that cannot be used, or copies of a cell
         (``obs["copy_of"]``) that are not in the same part.
     FloatingPointError
-        In more than half of an epoch's steps loss or gradient was not finite. Fewer such steps are skipped.
+        In more than half of an epoch's steps loss or gradient was not finite (fewer such steps are skipped), or weights
+        or the validation loss were not after an epoch, or what is fitted to the outputs is not. The model stays as it
+        was before.
     """
     trainer = {"accelerator": accelerator, "devices": devices, "strategy": strategy, "precision": precision}
     config = training_config(PretrainConfig, plan_kwargs, self.train, NETWORK)

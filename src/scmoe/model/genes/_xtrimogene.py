@@ -175,6 +175,7 @@ class XTRIMOGENE(GeneModel):
         arguments = {"layer": layer, "values": values, "column": column, "min_share": min_share}
         setup = GeneSetup(**arguments, **vars(vocabulary))  # type: ignore[arg-type]
         setup.read(adata)  # raises if the data do not fit
+        setup = setup.of(adata)
         manager = GeneManager([GeneField(setup)], cls._get_setup_method_args(cls=cls, adata=adata, **arguments))
         manager.register_fields(adata)
         cls.register_manager(manager)
