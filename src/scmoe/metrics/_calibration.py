@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
-from scmoe._keys import column_name
+from scmoe._keys import column_names
 from scmoe.metrics._confusion import Labels, as_codes, check_same_cells, training_counts
 from scmoe.metrics._frequency import frequency_groups
 
@@ -155,7 +155,7 @@ def checked_probabilities(
     """Probabilities as an array, (n_cells, labels)."""
     if isinstance(probabilities, pd.DataFrame):
         columns = list(map(str, probabilities.columns))
-        if columns not in (list(names), [column_name(name) for name in names]):
+        if columns not in (list(names), column_names(names)):
             raise ValueError(
                 f"The columns of probabilities must be labels, {list(names)}, in this order; found {columns}."
             )

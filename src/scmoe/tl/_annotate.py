@@ -11,8 +11,9 @@ from scmoe._keys import ANNOTATION, DEFAULT_KEY, UNKNOWN_LABEL, Keys
 from scmoe._log import logger
 from scmoe.datasets._anndata import takes_anndata
 from scmoe.readout._hierarchy import roll_up
-from scmoe.tl._tables import storable_frame, write_uns
-from scmoe.tl._write import drop_columns, write_obs, write_obsm
+from scmoe.tl._results import check_results, inputs_of
+from scmoe.tl._tables import storable_frame
+from scmoe.tl._write import drop_columns, result_paths, write_obs, write_obsm, write_uns
 
 if TYPE_CHECKING:
     from scmoe.model._labels import Annotation
@@ -76,6 +77,7 @@ def annotate(
         `reject_label` is a label, `hierarchy` names labels that the model does not know or goes in a circle, or no
         label has two training cells to fix a coverage with.
     """
+    check_results(mdata, key_added, Keys(name=key_added).of_annotation(), inputs_of(model.setup, mdata))
     check_reject_label(model.setup.labels, reject_label, hierarchy)
     annotation = model.get_annotation(mdata, coverage=coverage)
     write_annotation(
@@ -124,9 +126,9 @@ def write_annotation(
         chosen, confidence, names = roll_up(annotation.probability, labels, hierarchy, rollup_confidence)
         columns[keys.label_rollup] = _categorical(chosen, names, reject_label)
         columns[keys.label_rollup_confidence] = confidence
-    drop_columns(mdata, keys.of_labels())
-    write_obs(mdata, columns)
-    write_obsm(mdata, keys.label_probability, storable_frame(annotation.probability, mdata, labels))
+    _drop_labels(mdata, key_added)
+    write_obs(mdata, key_added, columns)
+    write_obsm(mdata, key_added, keys.label_probability, storable_frame(annotation.probability, mdata, labels))
     accuracy = float(annotation.expected_accuracy[kept].mean()) if kept.any() else float("nan")
     record = {
         "coverage": coverage,
@@ -144,6 +146,12 @@ def write_annotation(
             100 * coverage,
             accuracy,
         )
+
+
+def _drop_labels(mdata: MuData, key_added: str) -> None:
+    """Remove the columns of an earlier call, of which the next may have fewer."""
+    own = set(Keys(name=key_added).of_annotation()) & set(result_paths(mdata, key_added))
+    drop_columns(mdata, [path.removeprefix("obs/") for path in own if path.startswith("obs/")])
 
 
 def _labels_of(

@@ -1,10 +1,13 @@
-"""Results of cells, written to a MuData and to its modalities, and removed from both.
+"""Results of cells: written to a MuData and its modalities, noted, and removed again.
 
 scanpy works on one modality: ``sc.pl.umap(mdata["rna"], color=["scmoe_cluster", "CD3E"])`` needs clusters and genes in
 one AnnData. So what is known of the cells is written to each modality for its own cells too.
+
+What is written is noted as a path in ``mdata.uns[key_added]["result_paths"]``. A later model removes what is noted
+there, and nothing else: a column of the user's that only has such a name stays.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -13,27 +16,64 @@ from anndata import AnnData
 from mudata import MuData
 from numpy.typing import NDArray
 
-from scmoe._keys import OF_DATA, Keys
+from scmoe._keys import RESULT_PATHS, UMAP, Keys
+from scmoe._log import logger
+from scmoe.io._uns import to_uns
+
+OBS, OBSM, LAYERS, UNS = "obs", "obsm", "layers", "uns"
 
 
-def write_obs(mdata: MuData, columns: Mapping[str, Any]) -> None:
+def write_obs(mdata: MuData, key: str, columns: Mapping[str, Any]) -> None:
     """Write columns over all cells to ``mdata.obs``, and to ``obs`` of each modality for its cells.
 
     A category that none of a modality's cells has is none there: scanpy's tests fail on groups without cells.
     """
     drop_columns(mdata, columns)
-    for key, values in columns.items():
-        mdata.obs[key] = values
+    for name, values in columns.items():
+        mdata.obs[name] = values
         for adata, rows in _modalities(mdata):
-            own = mdata.obs[key].array[rows]
-            adata.obs[key] = own.remove_unused_categories() if isinstance(own, pd.Categorical) else own
+            own = mdata.obs[name].array[rows]
+            adata.obs[name] = own.remove_unused_categories() if isinstance(own, pd.Categorical) else own
+    note_results(mdata, key, [f"{OBS}/{name}" for name in columns])
 
 
-def write_obsm(mdata: MuData, key: str, values: np.ndarray | pd.DataFrame) -> None:
+def write_obsm(mdata: MuData, key: str, name: str, values: np.ndarray | pd.DataFrame) -> None:
     """Write an array or frame over all cells to ``mdata.obsm``, and to ``obsm`` of each modality for its cells."""
-    mdata.obsm[key] = values
+    put_obsm(mdata, name, values)
+    note_results(mdata, key, [f"{OBSM}/{name}"])
+
+
+def put_obsm(mdata: MuData, name: str, values: np.ndarray | pd.DataFrame) -> None:
+    """As `write_obsm`, of what is nobody's in particular: a later model does not remove it."""
+    mdata.obsm[name] = values
     for adata, rows in _modalities(mdata):
-        adata.obsm[key] = values.iloc[rows] if isinstance(values, pd.DataFrame) else values[rows]
+        adata.obsm[name] = values.iloc[rows] if isinstance(values, pd.DataFrame) else values[rows]
+
+
+def write_to_modality(mdata: MuData, key: str, path: str, values: np.ndarray) -> None:
+    """Write an array over a modality's cells to its ``obsm`` or ``layers``, as in ``"rna/layers/scmoe_denoised"``."""
+    modality, part, name = path.split("/")
+    getattr(mdata.mod[modality], part)[name] = values
+    note_results(mdata, key, [path])
+
+
+def write_uns(data: MuData | AnnData, key: str, **entries: object) -> None:
+    """Add entries to ``uns[key]``, in a form that both h5mu and zarr can hold."""
+    data.uns[key] = {**data.uns.get(key, {}), **{name: to_uns(value) for name, value in entries.items()}}
+    note_results(data, key, [f"{UNS}/{name}" for name in entries])
+
+
+def note_results(data: MuData | AnnData, key: str, paths: Iterable[str]) -> None:
+    """Write down what a model wrote."""
+    known = sorted({*result_paths(data, key), *paths})
+    data.uns[key] = {**data.uns.get(key, {}), RESULT_PATHS: to_uns(known)}
+
+
+def result_paths(data: MuData | AnnData, key: str) -> list[str]:
+    """What models have written under a name, as far as it is written down: joining data drops it."""
+    root = data.uns.get(key)
+    paths = root.get(RESULT_PATHS, ()) if isinstance(root, Mapping) else ()
+    return [] if isinstance(paths, str | Mapping) else [str(path) for path in paths]
 
 
 def drop_columns(mdata: MuData, names: Iterable[str]) -> None:
@@ -43,32 +83,70 @@ def drop_columns(mdata: MuData, names: Iterable[str]) -> None:
     ``mdata.obs``; such copies go too, for they would be stale.
     """
     names = list(names)
-    pulled = [f"{modality}:{name}" for modality in mdata.mod for name in names]
     for data in (mdata, *mdata.mod.values()):
-        for name in (*names, *pulled):
+        for name in (*names, *copied_columns(mdata, names)):
             if name in data.obs:
                 del data.obs[name]
 
 
-def drop_results(mdata: MuData, key: str) -> None:
-    """Remove what an earlier model wrote under this key, so that nothing stale stands beside the new results."""
-    keys = Keys(name=key)
-    drop_columns(mdata, (keys.cluster, keys.mapping_score, *keys.of_labels()))
-    arrays = (
-        *(keys.embedding, keys.labeled_embedding, keys.state),
-        *(keys.router, keys.label_probability, keys.denoised),
-    )
-    adatas = list(mdata.mod.values())
-    for mapping in (mdata.obsm, *(adata.obsm for adata in adatas), *(adata.layers for adata in adatas)):
-        # anndata 0.13 keeps X among the layers, under the key None.
-        names = [name for name in mapping if name is not None]
-        for name in names:
-            if name in arrays or keys.is_imputed(name, list(mdata.mod)):
-                del mapping[name]
-    if key in mdata.uns:
-        remainder = {name: value for name, value in mdata.uns.pop(key).items() if name in OF_DATA}
+def copied_columns(mdata: MuData, names: Iterable[str]) -> list[str]:
+    """What mudata calls copies of columns of the modalities."""
+    return [f"{modality}:{name}" for modality in mdata.mod for name in names]
+
+
+def drop_results(mdata: MuData, key: str, paths: Collection[str] = ()) -> None:
+    """Remove what an earlier model wrote under this name, so that nothing stale stands beside the new results.
+
+    Parameters
+    ----------
+    mdata
+        The data.
+    key
+        The ``key_added``.
+    paths
+        What will be written next. The log names what else looks like a result and stays.
+    """
+    keys, known = Keys(name=key), result_paths(mdata, key)
+    for path in known:
+        *owner, part, name = path.split("/")
+        if part == OBS:
+            drop_columns(mdata, [name])
+        elif part in (OBSM, LAYERS):
+            tables = [mdata.mod[each] for each in owner if each in mdata.mod] if owner else [mdata, *mdata.mod.values()]
+            for data in tables:
+                _drop_array(getattr(data, part), name, keys)
+    if known:
+        entries = {RESULT_PATHS, *(path.removeprefix(f"{UNS}/") for path in known if path.startswith(f"{UNS}/"))}
+        remainder = {name: value for name, value in mdata.uns.pop(key).items() if name not in entries}
         if remainder:
             mdata.uns[key] = remainder
+    _report_others(mdata, keys, paths)
+
+
+def _drop_array(arrays: Any, name: str, keys: Keys) -> None:
+    value = arrays.pop(name, None)
+    if name == keys.umap and value is not None and is_same_array(arrays.get(UMAP), value):
+        del arrays[UMAP]
+
+
+def is_same_array(first: Any, second: Any) -> bool:
+    """Whether two entries are arrays with the same values."""
+    if not all(isinstance(each, np.ndarray) and each.dtype.kind in "biuf" for each in (first, second)):
+        return False
+    return np.array_equal(first, second, equal_nan=True)
+
+
+def _report_others(mdata: MuData, keys: Keys, paths: Collection[str]) -> None:
+    """Say what looks like a result, is not known to be one, and is not replaced."""
+    expected = [*keys.of_embedding([]), *keys.of_annotation(), f"{OBS}/{keys.cluster}", f"{OBS}/{keys.mapping_score}"]
+    others = [path.split("/") for path in expected if path not in paths]
+    stays = [f"{part}[{name!r}]" for part, name in others if name in getattr(mdata, part)]
+    if stays:
+        logger.warning(
+            "%s: there before, not known to be written by scmoe, and left as it is; remove it if it is of an earlier "
+            "model",
+            ", ".join(stays),
+        )
 
 
 def _modalities(mdata: MuData) -> Iterator[tuple[AnnData, NDArray[np.integer]]]:

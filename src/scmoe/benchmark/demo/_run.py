@@ -75,7 +75,7 @@ def run_demo(output: str | Path, seed: int = 0, max_epochs: int | None = None) -
         "n_labels": int(mdata.obs[LABELS].nunique()),
         "kmeans": compare_clusters(mdata, Keys().embedding, LABELS),
         "imputation": compare_imputation(
-            mdata, mdata.obsm[Keys().imputed(TARGET, SOURCE)], held_out, source=SOURCE, target=TARGET
+            mdata, mdata.obsm[Keys().imputed(TARGET, [SOURCE])], held_out, source=SOURCE, target=TARGET
         ),
     }
     logger.info("Writing the results to %s", folder)
