@@ -67,11 +67,11 @@ def demo(
 ) -> None:
     """Run the whole job on bundled bone-marrow data (RNA and proteins) and compare it with PCA and ridge regression."""
     with reported("Run the command again to start over."):
-        from scmoe.benchmark.demo._run import run_demo
+        from scmoe.benchmark.demo._run import COMPARISON, RESULT, run_demo
         from scmoe.benchmark.demo._scores import to_markdown
+        from scmoe.cli._files import FIGURES, check_output
 
-        if (output / "result.h5mu").exists() and not overwrite:
-            raise ValueError(f"{output} already holds results. Pass --overwrite to replace them, or another -o.")
+        check_output(output, overwrite, False, result=RESULT, others=(FIGURES, *COMPARISON))
         result = run_demo(output, seed=seed, max_epochs=max_epochs)
     typer.echo(to_markdown(result))
     typer.echo(f"Written to {output}: result.h5mu, model/, figures/, comparison.json, comparison.md")
@@ -121,6 +121,8 @@ def train(
     with reported("Run the same command with --resume to go on from the last finished epoch."):
         from scmoe.cli._files import check_output, write_results
         from scmoe.cli._input import Input, read_prepared
+        from scmoe.io._place import check_space, size_of
+        from scmoe.tl._tables import groups_of
         from scmoe.tl._train import train as fit
 
         check_accelerator(accelerator)
@@ -133,7 +135,10 @@ def train(
         )
         if n_clusters is not None and n_clusters > mdata.n_obs:
             raise ValueError(f"--n-clusters must be at most the number of cells, {mdata.n_obs}; found {n_clusters}.")
-        checkpoint = check_output(output, overwrite, resume, result=result)
+        groups_of(mdata, labels_key)  # by which tables are made after the training
+        results = check_output(output, overwrite, resume, result=result, source=file)
+        check_space(output, size_of(mdata))
+        checkpoint = results.checkpoint
         arguments = {"n_clusters": n_clusters, "class_balance": class_balance}
         options: dict[str, Any] = {name: value for name, value in arguments.items() if value is not None}
         model = fit(
@@ -149,11 +154,11 @@ def train(
             train_kwargs={"accelerator": accelerator.value, "checkpoint_dir": checkpoint.parent, "resume": resume},
             **options,
         )
-        write_results(mdata, model, output, result, labels_key, seed)
+        data, folder, figures = write_results(mdata, model, results, labels_key, seed)
         checkpoint.unlink(missing_ok=True)
         with suppress(OSError):  # other files in the folder are not ours to remove
             checkpoint.parent.rmdir()
-    typer.echo(f"Written to {output}: {result}, model/, figures/")
+    typer.echo(f"Written to {output}: {data.name}, {folder.name}/, {figures.name}/")
 
 
 app.command("map")(map_query)

@@ -64,6 +64,7 @@ def pretrain(
         from scmoe.cli._files import check_output
         from scmoe.datasets._read import read
         from scmoe.datasets._write import write
+        from scmoe.io._place import check_space, size_of
         from scmoe.io._storable import refuse_unstorable
         from scmoe.tl._pretrain import pretrain as fit
         from scmoe.tokens._vocabulary import Vocabulary
@@ -74,7 +75,9 @@ def pretrain(
             raise ValueError(f"{file} has no modality {modality!r}; it has {', '.join(mdata.mod)}. Pass --modality.")
         adata = mdata.mod[modality].copy()
         refuse_unstorable(adata, f".{file_format.value}")
-        checkpoint = check_output(output, overwrite, resume, result=result)
+        results = check_output(output, overwrite, resume, result=result, source=file, others=())
+        check_space(output, size_of(adata))
+        checkpoint = results.checkpoint
         model = fit(
             adata,
             layer=layer,
@@ -85,9 +88,9 @@ def pretrain(
             seed=seed,
             train_kwargs={"accelerator": accelerator.value, "checkpoint_dir": checkpoint.parent, "resume": resume},
         )
-        model.save(output / "model", overwrite=True)
-        write(adata, output / result)
+        model.save(folder := results.model.now(), overwrite=True)
+        write(adata, data := results.data.now())
         checkpoint.unlink(missing_ok=True)
         with suppress(OSError):  # other files in the folder are not ours to remove
             checkpoint.parent.rmdir()
-    typer.echo(f"Written to {output}: {result}, model/")
+    typer.echo(f"Written to {output}: {data.name}, {folder.name}/")
