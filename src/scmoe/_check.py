@@ -1,7 +1,7 @@
 """Checks of the input, each with a message that says what was expected, what was found and what to do."""
 
 import re
-from collections.abc import Hashable, Iterable, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -100,6 +100,17 @@ def _check_modality(mdata: MuData, name: str) -> None:
             f"mdata[{name!r}] has the feature name {repeated!r} more than once. "
             f"Call mdata[{name!r}].var_names_make_unique() and then mdata.update()."
         )
+
+
+def check_free(data: AnnData | MuData, *names: str) -> None:
+    """Raise if ``data.uns[name]``, or an entry of it that later names lead to, holds what nothing can be added to."""
+    entry, place = data.uns, f"{'adata' if isinstance(data, AnnData) else 'mdata'}.uns"
+    for name in names:
+        entry, place = entry.get(name, {}), f"{place}[{name!r}]"
+        if not isinstance(entry, Mapping):
+            raise ValueError(
+                f"{place} must be free for results; found a {type(entry).__name__}. Rename it, or choose another name."
+            )
 
 
 def repeated_cells(name: str, adata: AnnData) -> str:

@@ -9,6 +9,7 @@ from anndata import AnnData
 from mudata import MuData
 from numpy.typing import NDArray
 
+from scmoe._check import check_free
 from scmoe._keys import IMBALANCE, UNKNOWN_LABEL, UNS_ROOT
 from scmoe._log import logger
 from scmoe.datasets._cells import Data, check_cells, class_sizes, labels_of, take
@@ -87,6 +88,7 @@ def imbalance(
     [51, 23, 11, 5]
     """
     ranked, labels = _ranked(data, labels_key, order, seed)
+    check_free(data, UNS_ROOT)
     check_rho(rho)
     if n_total is None:
         n_total = largest_total(ranked, {*RHOS, rho})

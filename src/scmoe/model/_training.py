@@ -19,6 +19,7 @@ from scmoe.data._setup import Setup
 from scmoe.data._statistics import Scale, Statistics, fit_scale, fit_statistics
 from scmoe.datasets._cells import all_obs, column_of
 from scmoe.datasets._parts import Parts, parts_of
+from scmoe.io._files import check_writable
 from scmoe.losses._class_balance import DEFAULT_BALANCE, ClassBalance, check_balance
 from scmoe.model._base import BaseModel, TrainingRecord
 from scmoe.model._copies import check_balanced_once, check_parts
@@ -135,8 +136,7 @@ def train(
             f"class_balance={class_balance!r} is for labels. Name their column (labels_key=) or leave it out."
         )
     check_training(self.setup, dataset, train, validation, early_stopping=early_stopping)
-    if resume and checkpoint_dir is None:
-        raise ValueError("resume=True needs the checkpoint_dir of the run to go on with.")
+    check_checkpoint_dir(checkpoint_dir, resume=resume)
     if batch_size is None:
         batch_size = default_batch_size(len(train))
     start = time.perf_counter()
@@ -238,6 +238,14 @@ def check_train_arguments(
     for name, value in (("max_epochs", max_epochs), ("max_steps", max_steps), ("batch_size", batch_size)):
         if value is not None and (not isinstance(value, Integral) or value < 1):
             raise ValueError(f"{name} must be a whole number, at least 1; found {value!r}.")
+
+
+def check_checkpoint_dir(checkpoint_dir: str | Path | None, *, resume: bool) -> None:
+    """Raise if checkpoints could not be written, or there is no place to look for one in."""
+    if checkpoint_dir is not None:
+        check_writable(checkpoint_dir)
+    elif resume:
+        raise ValueError("resume=True needs the checkpoint_dir of the run to go on with.")
 
 
 def split_of(

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 from anndata import AnnData
 
+from scmoe._check import check_free
 from scmoe._keys import HISTORY, PARAMS, PRETRAIN_KEY, Keys
 from scmoe.io._storable import warn_of_unstorable
-from scmoe.tl._results import check_free
 from scmoe.tl._tables import uns_kept_on_error
 from scmoe.tl._write import write_uns
 

@@ -3,9 +3,9 @@
 from collections.abc import Collection, Mapping
 from itertools import count
 
-from anndata import AnnData
 from mudata import MuData
 
+from scmoe._check import check_free
 from scmoe._keys import UNS_ROOT, Keys
 from scmoe.data._setup import Setup
 from scmoe.tl._write import LAYERS, OBS, OBSM, copied_columns, result_paths
@@ -45,15 +45,6 @@ def check_results(
         raise ValueError(
             f"{listing} {'are' if len(overlap) > 1 else 'is'} read, and would be replaced or removed by results of the "
             f"name {key!r}. Rename it before the training, or, in Python, pass key_added={free_key(mdata, key)!r}."
-        )
-
-
-def check_free(data: MuData | AnnData, name: str) -> None:
-    """Raise if ``data.uns[name]`` holds something that results cannot be added to."""
-    if not isinstance(data.uns.get(name, {}), Mapping):
-        where, type_name = "adata" if isinstance(data, AnnData) else "mdata", type(data.uns[name]).__name__
-        raise ValueError(
-            f"{where}.uns[{name!r}] must be free for results; found a {type_name}. Rename it or key_added."
         )
 
 

@@ -10,7 +10,7 @@ from mudata import MuData
 
 from scmoe._keys import column_names
 from scmoe.data._features import names_in_model
-from scmoe.datasets._categories import category_names
+from scmoe.datasets._categories import category_names, refuse_decimals
 from scmoe.explain._groups import ALL_CELLS
 
 if TYPE_CHECKING:
@@ -24,12 +24,9 @@ def groups_of(mdata: MuData, groupby: str | None) -> pd.Series | None:
     if groupby not in mdata.obs:
         raise KeyError(f"groupby={groupby!r} is not a column of mdata.obs; found {', '.join(map(str, mdata.obs))}.")
     column = mdata.obs[groupby]
+    refuse_decimals(column, f"mdata.obs[{groupby!r}] (groupby)", "groups")
     if column.dtype.kind == "f":
-        if (column.dropna() % 1 != 0).any():
-            raise ValueError(
-                f"groupby={groupby!r} must be a column of groups; found decimal numbers. Bin them with pandas.cut."
-            )
-        column = category_names(column)  # 1 and 2 became 1.0 and 2.0 because an entry is missing
+        column = category_names(column)
     if (column.astype(str) == ALL_CELLS).any():
         raise ValueError(
             f"groupby={groupby!r} has a group {ALL_CELLS!r}, which is what tables call all of them; rename it."

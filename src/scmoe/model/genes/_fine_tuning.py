@@ -13,7 +13,7 @@ from anndata import AnnData
 from scmoe._keys import UNKNOWN_LABEL
 from scmoe.data._datamodule import split_cells
 from scmoe.data.genes._dataset import DEFAULT_DEPTH, GeneDataset
-from scmoe.datasets._categories import label_names, report_unlabeled
+from scmoe.datasets._categories import label_names, refuse_decimals, report_unlabeled
 from scmoe.datasets._cells import raw_column
 from scmoe.losses._class_balance import (
     DEFAULT_BALANCE,
@@ -204,8 +204,7 @@ def labels_of(
     source = model.adata if adata is None else adata
     column = raw_column(source, key, "labels_key")
     column = column if indices is None else column.iloc[positions(indices, source.n_obs)]
-    if column.dtype.kind == "f" and (column.dropna() % 1 != 0).any():
-        raise ValueError(f"adata.obs[{key!r}] must hold labels; found decimal numbers. Bin them with pandas.cut.")
+    refuse_decimals(column, f"adata.obs[{key!r}]")
     report_unlabeled(column, unlabeled)
     return label_names(column, unlabeled)
 
