@@ -175,7 +175,8 @@ def resolve_features(
 
 
 def _as_list(targets: str | Sequence[str] | None) -> list[str] | None:
-    return [targets] if isinstance(targets, str) else None if targets is None else list(targets)
+    """Names, each once; a name alone is not its letters."""
+    return [targets] if isinstance(targets, str) else None if targets is None else list(dict.fromkeys(targets))
 
 
 def _observed_values(mdata: MuData, model: "SCMOE", modality: str, feature: str) -> np.ndarray:
