@@ -186,6 +186,29 @@ def test_an_anndata_knows_what_was_written(paired, tl_train):
 
 
 @pytest.mark.parametrize("form", ["anndata", "mudata"])
+def test_what_is_where_results_go_gets_another_name(paired, trained, form, contents, capsys):
+    data = paired["rna"].copy() if form == "anndata" else paired
+    data.obs["scmoe_label"] = data.obs["scmoe_label_before"] = "by hand"
+    data.obsm["X_scmoe"] = np.ones((N_CELLS, 2), bool)
+    (data if form == "anndata" else data["rna"]).layers["scmoe_denoised"] = np.ones((N_CELLS, 60), bool)
+    for _ in range(2):
+        for verb in ("annotate", "embed", "denoise"):
+            VERBS[verb](data, trained)
+    assert (data.obs["scmoe_label_before2"] == "by hand").all() and set(data.obs["scmoe_label"]) <= {"B", "NK", "T"}
+    assert data.obsm["X_scmoe_before"].all() and data.obsm["X_scmoe"].shape == (N_CELLS, 16)
+    assert (data if form == "anndata" else data["rna"]).layers["scmoe_denoised_before"].all()
+    assert not any(key.endswith("_before3") or key == "X_scmoe_before2" for key in [*data.obs, *data.obsm])
+    assert "obs['scmoe_label'] was there before and is now called 'scmoe_label_before2'" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("hierarchy", [{"B": "B"}, {"x": "y"}])
+def test_a_tree_that_is_none_is_refused_first(paired, trained, monkeypatch, hierarchy):
+    monkeypatch.setattr(type(trained), "get_annotation", lambda *args, **kwargs: pytest.fail("worked"))
+    with pytest.raises(ValueError, match="hierarchy"):
+        scmoe.tl.annotate(paired, trained, hierarchy=hierarchy)
+
+
+@pytest.mark.parametrize("form", ["anndata", "mudata"])
 def test_maps_of_users_are_moved(paired, trained, form):
     data = paired["rna"].copy() if form == "anndata" else paired
     scmoe.tl.embed(data, trained)

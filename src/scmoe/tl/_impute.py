@@ -9,7 +9,7 @@ from scmoe._keys import DEFAULT_KEY, Keys
 from scmoe.datasets._anndata import takes_anndata
 from scmoe.tl._results import check_results, inputs_of
 from scmoe.tl._tables import as_layer, storable_frame
-from scmoe.tl._write import note_results, write_to_modality
+from scmoe.tl._write import write_frame, write_to_modality
 
 if TYPE_CHECKING:
     from scmoe.model._scmoe import SCMOE
@@ -70,5 +70,4 @@ def impute(
     for name, values in zip(stored, (mean, sd), strict=True):
         if target in mdata.mod:
             write_to_modality(mdata, key_added, f"{target}/layers/{name}", as_layer(mdata, target, values, features))
-        mdata.obsm[name] = storable_frame(values, mdata, features)
-        note_results(mdata, key_added, [f"obsm/{name}"])
+        write_frame(mdata, key_added, name, storable_frame(values, mdata, features))

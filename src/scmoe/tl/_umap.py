@@ -1,18 +1,15 @@
 """A two-dimensional map of the embedding."""
 
-from itertools import count
-
 import numpy as np
 import scanpy as sc
 from mudata import MuData
 
-from scmoe._keys import DEFAULT_KEY, UMAP, UMAP_BEFORE, Keys
-from scmoe._log import logger
+from scmoe._keys import DEFAULT_KEY, UMAP, Keys
 from scmoe.datasets._anndata import takes_anndata
 from scmoe.nn._threads import threads_kept
 from scmoe.tl._neighbors import neighbor_graph, stored_embedding
 from scmoe.tl._results import check_results
-from scmoe.tl._write import is_same_array, put_obsm, write_obsm
+from scmoe.tl._write import is_same_array, move_aside, put_obsm, write_obsm
 
 
 @takes_anndata
@@ -57,11 +54,7 @@ def umap(mdata: MuData, *, seed: int = 0, key_added: str = DEFAULT_KEY) -> None:
 
 def _keep_maps(mdata: MuData) -> None:
     """Move maps that nothing else holds, as ours do: somebody else made them."""
-    for owner, data in [("mdata", mdata), *mdata.mod.items()]:
-        if UMAP not in data.obsm or any(
-            is_same_array(data.obsm[UMAP], value) for name, value in data.obsm.items() if name != UMAP
-        ):
-            continue
-        name = next(name for name in (f"{UMAP_BEFORE}{i if i > 1 else ''}" for i in count(1)) if name not in data.obsm)
-        data.obsm[name] = data.obsm[UMAP]
-        logger.info("%s: the map in obsm[%r] is now in obsm[%r]; scmoe's takes its place", owner, UMAP, name)
+    for owner, data in [("", mdata), *mdata.mod.items()]:
+        own = data.obsm.get(UMAP)
+        if not any(is_same_array(own, value) for name, value in data.obsm.items() if name != UMAP):
+            move_aside(owner, data.obsm, "obsm", UMAP)

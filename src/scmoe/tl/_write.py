@@ -3,11 +3,12 @@
 scanpy works on one modality: ``sc.pl.umap(mdata["rna"], color=["scmoe_cluster", "CD3E"])`` needs clusters and genes in
 one AnnData. So what is known of the cells is written to each modality for its own cells too.
 
-What is written is noted as a path in ``mdata.uns[key_added]["result_paths"]``. A later model removes what is noted
-there, and nothing else: a column of the user's that only has such a name stays.
+What is written is noted as a path in ``mdata.uns[key_added]["result_paths"]``. A later model removes or replaces what
+is noted there, and nothing else: a column of the user's that only has such a name stays, or is given another one.
 """
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
+from itertools import count
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,7 @@ from anndata import AnnData
 from mudata import MuData
 from numpy.typing import NDArray
 
-from scmoe._keys import RESULT_PATHS, UMAP, Keys
+from scmoe._keys import BEFORE, RESULT_PATHS, UMAP, Keys
 from scmoe._log import logger
 from scmoe.io._uns import to_uns
 
@@ -28,6 +29,8 @@ def write_obs(mdata: MuData, key: str, columns: Mapping[str, Any]) -> None:
 
     A category that none of a modality's cells has is none there: scanpy's tests fail on groups without cells.
     """
+    for name in columns:
+        _make_room(mdata, key, f"{OBS}/{name}")
     drop_columns(mdata, columns)
     for name, values in columns.items():
         mdata.obs[name] = values
@@ -39,6 +42,7 @@ def write_obs(mdata: MuData, key: str, columns: Mapping[str, Any]) -> None:
 
 def write_obsm(mdata: MuData, key: str, name: str, values: np.ndarray | pd.DataFrame) -> None:
     """Write an array or frame over all cells to ``mdata.obsm``, and to ``obsm`` of each modality for its cells."""
+    _make_room(mdata, key, f"{OBSM}/{name}")
     put_obsm(mdata, name, values)
     note_results(mdata, key, [f"{OBSM}/{name}"])
 
@@ -53,8 +57,16 @@ def put_obsm(mdata: MuData, name: str, values: np.ndarray | pd.DataFrame) -> Non
 def write_to_modality(mdata: MuData, key: str, path: str, values: np.ndarray) -> None:
     """Write an array over a modality's cells to its ``obsm`` or ``layers``, as in ``"rna/layers/scmoe_denoised"``."""
     modality, part, name = path.split("/")
+    _make_room(mdata, key, path)
     getattr(mdata.mod[modality], part)[name] = values
     note_results(mdata, key, [path])
+
+
+def write_frame(mdata: MuData, key: str, name: str, frame: pd.DataFrame) -> None:
+    """Write a frame over all cells to ``mdata.obsm`` alone."""
+    _make_room(mdata, key, f"{OBSM}/{name}", own=True)
+    mdata.obsm[name] = frame
+    note_results(mdata, key, [f"{OBSM}/{name}"])
 
 
 def write_uns(data: MuData | AnnData, key: str, **entries: object) -> None:
@@ -74,6 +86,27 @@ def result_paths(data: MuData | AnnData, key: str) -> list[str]:
     root = data.uns.get(key)
     paths = root.get(RESULT_PATHS, ()) if isinstance(root, Mapping) else ()
     return [] if isinstance(paths, str | Mapping) else [str(path) for path in paths]
+
+
+def _make_room(mdata: MuData, key: str, path: str, *, own: bool = False) -> None:
+    """Give what is at a path, and is not known to be a result, another name; of modalities too, unless `own` is set."""
+    if path in result_paths(mdata, key):
+        return
+    *owner, part, name = path.split("/")
+    owners = owner or ([""] if own else ["", *mdata.mod])
+    for each in owners:
+        move_aside(each, getattr(mdata.mod[each] if each else mdata, part), part, name)
+
+
+def move_aside(modality: str, table: Any, part: str, name: str) -> None:
+    """Rename a column or array to ``{name}_before``, or with a number behind it, if it is there; the log says so."""
+    if name not in table:
+        return
+    free = next(each for each in (f"{name}{BEFORE}{i if i > 1 else ''}" for i in count(1)) if each not in table)
+    table[free] = table[name]
+    del table[name]
+    where = f"mdata[{modality!r}]" if modality else "mdata"
+    logger.info("%s.%s[%r] was there before and is now called %r; a result takes its place", where, part, name, free)
 
 
 def drop_columns(mdata: MuData, names: Iterable[str]) -> None:
@@ -120,7 +153,8 @@ def drop_results(mdata: MuData, key: str, paths: Collection[str] = ()) -> None:
         remainder = {name: value for name, value in mdata.uns.pop(key).items() if name not in entries}
         if remainder:
             mdata.uns[key] = remainder
-    _report_others(mdata, keys, paths)
+    expected = [*keys.of_embedding([]), *keys.of_annotation(), f"{OBS}/{keys.cluster}", f"{OBS}/{keys.mapping_score}"]
+    report_others(mdata, expected, paths)
 
 
 def _drop_array(arrays: Any, name: str, keys: Keys) -> None:
@@ -136,9 +170,8 @@ def is_same_array(first: Any, second: Any) -> bool:
     return np.array_equal(first, second, equal_nan=True)
 
 
-def _report_others(mdata: MuData, keys: Keys, paths: Collection[str]) -> None:
-    """Say what looks like a result, is not known to be one, and is not replaced."""
-    expected = [*keys.of_embedding([]), *keys.of_annotation(), f"{OBS}/{keys.cluster}", f"{OBS}/{keys.mapping_score}"]
+def report_others(mdata: MuData, expected: Iterable[str], paths: Collection[str]) -> None:
+    """Say what is where results are expected, after known ones were removed, and will not be written."""
     others = [path.split("/") for path in expected if path not in paths]
     stays = [f"{part}[{name!r}]" for part, name in others if name in getattr(mdata, part)]
     if stays:
