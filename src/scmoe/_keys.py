@@ -212,6 +212,13 @@ class Keys:
         columns = (*labels, self.label_rollup, self.label_rollup_confidence, self.unknown_score)
         return [*(f"obs/{name}" for name in columns), f"obsm/{self.label_probability}"]
 
+    def of_cells(self, modalities: Collection[str]) -> list[str]:
+        """Paths of all that is said of cells, but for predictions, which are named after modalities."""
+        arrays = (f"obsm/{self.router}", f"layers/{self.denoised}")
+        own = [f"{name}/{array}" for name in modalities for array in arrays]
+        columns = [f"obs/{self.cluster}", f"obs/{self.mapping_score}"]
+        return [*self.of_embedding(modalities), *self.of_annotation(), *columns, *own]
+
 
 def _joined(text: str, names: Collection[str]) -> Iterator[list[str]]:
     """The lists of names that give `text` when they are joined by ``+``."""
@@ -278,6 +285,12 @@ DELETION_SUMMARY = "deletion_summary"
 """``mdata.uns[key_added]["deletion_summary"]``: by target and ranking, see `scmoe.tl.deletion`."""
 GRADIENT_CONFLICT = "gradient_conflict"
 """``mdata.uns[key_added]["gradient_conflict"]``: tidy frame, see `scmoe.tl.gradient_conflict`."""
+TABLES = (
+    *(HISTORY, DIAGNOSTICS, PARAMS, QUERY, ANNOTATION, EXPERT_USAGE_GROUPBY, EXPERT_USAGE, EXPERT_SUMMARY),
+    *(EXPERT_CARDS, EXPERT_STABILITY, ATTENTION_GROUPBY, ATTENTION, ABLATION, TCAV, ATTRIBUTION, ATTRIBUTION_SUMMARY),
+    *(DELETION, DELETION_SUMMARY, GRADIENT_CONFLICT),
+)
+"""All entries of ``mdata.uns[key_added]`` that tools write."""
 UMAP = "X_umap"
 """``mdata.obsm`` and ``mdata.mod[m].obsm``: where `scanpy.pl.umap` looks for coordinates."""
 BEFORE = "_before"

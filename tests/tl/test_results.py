@@ -126,6 +126,14 @@ def test_results_of_two_names_do_not_meet(paired, trained, contents):
     assert contents(paired) == before
 
 
+def test_what_scanpy_keeps_in_uns_is_no_result(paired, trained):
+    for name in ("neighbors", "umap", "a/b"):
+        paired.uns[name] = {"params": {"n_neighbors": 15}}
+    scmoe.tl.embed(paired, trained, key_added="neighbors")
+    drop_results(paired, "neighbors")
+    assert paired.uns["neighbors"] == paired.uns["umap"] == {"params": {"n_neighbors": 15}}
+
+
 def test_results_do_not_replace_the_mask_of_a_modality(paired, trained):
     with quiet_mudata():
         mdata = MuData({**paired.mod, "X_scmoe": paired["rna"].copy()})

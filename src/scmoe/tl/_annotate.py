@@ -79,10 +79,8 @@ def annotate(
     """
     check_results(mdata, key_added, Keys(name=key_added).of_annotation(), inputs_of(model.setup, mdata))
     check_reject_label(model.setup.labels, reject_label, hierarchy)
-    if hierarchy is not None:
-        roll_up(
-            np.zeros((0, len(model.setup.labels))), model.setup.labels, hierarchy, rollup_confidence
-        )  # raises early
+    if hierarchy is not None and model.setup.labels:  # before the work: of no cell
+        roll_up(np.zeros((0, len(model.setup.labels))), model.setup.labels, hierarchy, rollup_confidence)
     annotation = model.get_annotation(mdata, coverage=coverage)
     write_annotation(
         mdata,

@@ -8,7 +8,7 @@ from mudata import MuData
 from scmoe._check import check_free
 from scmoe._keys import UNS_ROOT, Keys
 from scmoe.data._setup import Setup
-from scmoe.tl._write import LAYERS, OBS, OBSM, copied_columns, result_paths
+from scmoe.tl._write import LAYERS, OBS, OBSM, copied_columns, noted_paths
 
 
 def check_results(
@@ -78,7 +78,7 @@ def _check_modalities(mdata: MuData, key: str, paths: Collection[str]) -> None:
 
 def _check_other_results(mdata: MuData, key: str, paths: Collection[str]) -> None:
     for other in mdata.uns:
-        taken = sorted(set(paths) & set(result_paths(mdata, other))) if other != key else []
+        taken = sorted(set(paths) & set(noted_paths(mdata, other))) if other != key else []
         if taken:
             raise ValueError(
                 f"{_place(taken[0])} holds results of the name {other!r}, which those of the name {key!r} would "

@@ -17,7 +17,7 @@ from anndata import AnnData
 from mudata import MuData
 from numpy.typing import NDArray
 
-from scmoe._keys import BEFORE, RESULT_PATHS, UMAP, Keys
+from scmoe._keys import BEFORE, PARAMS, RESULT_PATHS, TABLES, UMAP, Keys
 from scmoe._log import logger
 from scmoe.io._uns import to_uns
 
@@ -71,8 +71,9 @@ def write_frame(mdata: MuData, key: str, name: str, frame: pd.DataFrame) -> None
 
 def write_uns(data: MuData | AnnData, key: str, **entries: object) -> None:
     """Add entries to ``uns[key]``, in a form that both h5mu and zarr can hold."""
-    data.uns[key] = {**data.uns.get(key, {}), **{name: to_uns(value) for name, value in entries.items()}}
+    # Noted first: a table without a note is one of a version that wrote none.
     note_results(data, key, [f"{UNS}/{name}" for name in entries])
+    data.uns[key] = {**data.uns[key], **{name: to_uns(value) for name, value in entries.items()}}
 
 
 def note_results(data: MuData | AnnData, key: str, paths: Iterable[str]) -> None:
@@ -81,11 +82,25 @@ def note_results(data: MuData | AnnData, key: str, paths: Iterable[str]) -> None
     data.uns[key] = {**data.uns.get(key, {}), RESULT_PATHS: to_uns(known)}
 
 
-def result_paths(data: MuData | AnnData, key: str) -> list[str]:
-    """What models have written under a name, as far as it is written down: joining data drops it."""
+def noted_paths(data: MuData | AnnData, key: str) -> list[str]:
+    """What is noted as written under a name; joining data drops the note."""
     root = data.uns.get(key)
     paths = root.get(RESULT_PATHS, ()) if isinstance(root, Mapping) else ()
     return [] if isinstance(paths, str | Mapping) else [str(path) for path in paths]
+
+
+def result_paths(data: MuData | AnnData, key: str) -> list[str]:
+    """What models have written under a name, as far as it is known.
+
+    Versions of scmoe before the note left their tables alone: then all that has the name of a result is one.
+    """
+    root = data.uns.get(key)
+    if not isinstance(root, Mapping) or RESULT_PATHS in root or isinstance(data, AnnData):
+        return noted_paths(data, key)
+    tables = [name for name in TABLES if isinstance(root.get(name), Mapping | pd.DataFrame)]
+    if not set(tables) - {PARAMS}:  # which scanpy has too
+        return []
+    return [*Keys(name=key).of_cells(data.mod), *(f"{UNS}/{name}" for name in tables)]
 
 
 def _make_room(mdata: MuData, key: str, path: str, *, own: bool = False) -> None:
@@ -153,8 +168,7 @@ def drop_results(mdata: MuData, key: str, paths: Collection[str] = ()) -> None:
         remainder = {name: value for name, value in mdata.uns.pop(key).items() if name not in entries}
         if remainder:
             mdata.uns[key] = remainder
-    expected = [*keys.of_embedding([]), *keys.of_annotation(), f"{OBS}/{keys.cluster}", f"{OBS}/{keys.mapping_score}"]
-    report_others(mdata, expected, paths)
+    report_others(mdata, keys.of_cells([]), paths)
 
 
 def _drop_array(arrays: Any, name: str, keys: Keys) -> None:
