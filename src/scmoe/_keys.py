@@ -230,6 +230,11 @@ def _joined(text: str, names: Collection[str]) -> Iterator[list[str]]:
                 yield [name, *others]
 
 
+def copied_column(modality: str, name: str) -> str:
+    """What mudata calls the copy of a modality's column in ``mdata.obs``."""
+    return f"{modality}:{name}"
+
+
 def column_names(names: Sequence[str]) -> list[str]:
     """Names of features or labels as those of columns or files, which hold no ``/``: ``_`` stands for it.
 

@@ -16,7 +16,7 @@ import pandas as pd
 from anndata import AnnData
 from mudata import MuData
 
-from scmoe._keys import MADE_BY_NICHE, PREPARE, UNS_ROOT
+from scmoe._keys import MADE_BY_NICHE, PREPARE, UNS_ROOT, copied_column
 from scmoe.datasets._categories import category_names
 from scmoe.datasets._feature_types import modality_name, split
 from scmoe.io._quiet import quiet_mudata
@@ -78,7 +78,7 @@ def to_anndata(mdata: MuData) -> AnnData:
             continue
         column = mdata.obs[key].loc[adata.obs_names]
         if key in adata.obs and not category_names(adata.obs[key]).equals(category_names(column)):
-            adata.obs[f"{name}:{key}"] = adata.obs[key]
+            adata.obs[copied_column(name, key)] = adata.obs[key]
         adata.obs[key] = column
     rows = mdata.obs_names.get_indexer(adata.obs_names)
     for key, value in _own_obsm(mdata).items():

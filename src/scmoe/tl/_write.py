@@ -17,7 +17,7 @@ from anndata import AnnData
 from mudata import MuData
 from numpy.typing import NDArray
 
-from scmoe._keys import BEFORE, PARAMS, RESULT_PATHS, TABLES, UMAP, Keys
+from scmoe._keys import BEFORE, PARAMS, RESULT_PATHS, TABLES, UMAP, Keys, copied_column
 from scmoe._log import logger
 from scmoe.io._uns import to_uns
 
@@ -139,7 +139,7 @@ def drop_columns(mdata: MuData, names: Iterable[str]) -> None:
 
 def copied_columns(mdata: MuData, names: Iterable[str]) -> list[str]:
     """What mudata calls copies of columns of the modalities."""
-    return [f"{modality}:{name}" for modality in mdata.mod for name in names]
+    return [copied_column(modality, name) for modality in mdata.mod for name in names]
 
 
 def drop_results(mdata: MuData, key: str, paths: Collection[str] = ()) -> None:
