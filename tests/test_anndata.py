@@ -14,7 +14,7 @@ import scanpy as sc
 from mudata import MuData
 
 import scmoe
-from scmoe.datasets._anndata import as_mudata, modality_of
+from scmoe.datasets._anndata import as_mudata, modality_of, to_anndata
 from scmoe.io._quiet import quiet_mudata
 
 SCMOE = scmoe.model.SCMOE
@@ -373,3 +373,13 @@ def test_a_column_of_the_modality_s_name_stays(pair, trained):
     adata.obsm["rna"] = mine = np.arange(240.0).reshape(120, 2)
     scmoe.tl.embed(adata, trained)
     np.testing.assert_array_equal(adata.obsm["rna"], mine)
+
+
+def test_a_column_that_both_tables_have_is_kept_twice_where_they_differ(raw):
+    with quiet_mudata():
+        mdata = MuData({"rna": raw["rna"].copy()})
+    mdata["rna"].obs["batch"], mdata.obs["batch"] = "mine", "all"
+    mdata["rna"].obs["lane"], mdata.obs["lane"] = 1, 1.0
+    adata = to_anndata(mdata)
+    assert set(adata.obs["batch"]) == {"all"} and set(adata.obs["rna:batch"]) == {"mine"}
+    assert "rna:lane" not in adata.obs

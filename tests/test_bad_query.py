@@ -95,7 +95,7 @@ QUESTIONS = {
         ValueError,
         "None of the 120 cells has rna",
     ),
-    "groups of decimal numbers": (by_depth, ValueError, "groupby='depth' must be a column of groups"),
+    "groups of decimal numbers": (by_depth, ValueError, r"mdata.obs\['depth'\] \(groupby\) must hold groups"),
     "target among the sources": (lambda m, o: o.impute("rna", "rna", m), ValueError, "other than itself.*from .*'adt'"),
     "no source": (lambda m, o: o.impute([], "adt", m), ValueError, r"found \[\]"),
     "unknown source": (lambda m, o: o.impute("atac", "adt", m), KeyError, "no modality 'atac'; it has rna, adt"),

@@ -152,6 +152,17 @@ def check_tables(data: AnnData | MuData, owner: str | None = None) -> None:
         check_tables(adata, f"{owner}[{name!r}]")
 
 
+def check_free(data: AnnData | MuData, *names: str) -> None:
+    """Raise if ``data.uns[name]``, or an entry of it that later names lead to, holds what nothing can be added to."""
+    entry, place = data.uns, f"{'adata' if isinstance(data, AnnData) else 'mdata'}.uns"
+    for name in names:
+        entry, place = entry.get(name, {}), f"{place}[{name!r}]"
+        if not isinstance(entry, Mapping):
+            raise ValueError(
+                f"{place} must be free for results; found a {type(entry).__name__}. Rename it, or choose another name."
+            )
+
+
 def repeated_cells(name: str, adata: AnnData) -> str:
     """What to do about cells of one name: numbering them apart in each modality would pair those of other samples."""
     repeated = adata.obs_names[adata.obs_names.duplicated()]

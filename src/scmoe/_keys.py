@@ -3,7 +3,8 @@
 Results are written under ``key_added`` (default ``"scmoe"``), so two models can keep their results side by side.
 """
 
-from collections.abc import Collection
+import re
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 
 DEFAULT_KEY = "scmoe"
@@ -47,12 +48,24 @@ MIXED_WITH = "mixed_with"
 """``mdata.obs["mixed_with"]``: the second cell that a mixed cell comes from; for others as ``"copy_of"``."""
 IMBALANCE = "imbalance"
 """``mdata.uns["scmoe"]["imbalance"]``: how many cells of each type were kept, see `scmoe.datasets.imbalance`."""
-OF_DATA = (PREPARE, MISSING, SPLIT, IMBALANCE)
-"""Entries of ``mdata.uns["scmoe"]`` that no result replaces, even under that name."""
-
+RESULT_PATHS = "result_paths"
+"""``mdata.uns[key_added]["result_paths"]``: what a model wrote, such as ``"obs/scmoe_label"`` (of the MuData and of its
+modalities) and ``"rna/layers/scmoe_denoised"``. Nothing else is removed with its results."""
 
 SD = "_sd"
 """At the end of keys of standard deviations."""
+STORABLE = re.compile(r"(?!\.{1,2}$|_index$)[^/\\\x00\ud800-\udfff]{1,150}")
+"""What columns, arrays and entries can be called in HDF5 files and zarr stores."""
+OF_SCANPY = ("pca", "tsne", "umap")
+"""Names under which an embedding would take the place of what scanpy keeps, as in ``obsm["X_pca"]``."""
+
+
+def check_name(name: str, argument: str) -> None:
+    """Refuse a name that files cannot hold."""
+    if not STORABLE.fullmatch(name):
+        raise ValueError(
+            f"{argument} must be a name without '/' that files can hold, of 1 to 150 characters; found {name!r}."
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,9 +81,13 @@ class Keys:
     name: str = DEFAULT_KEY
 
     def __post_init__(self) -> None:
-        """Refuse names that files cannot hold."""
-        if not self.name or "/" in self.name:
-            raise ValueError(f"key_added must be a name without '/'; found {self.name!r}.")
+        """Refuse names that files cannot hold, or that would replace what scanpy keeps."""
+        check_name(self.name, "key_added")
+        if self.name in OF_SCANPY:
+            raise ValueError(
+                f"key_added={self.name!r} would write to obsm['X_{self.name}'], where scanpy keeps its own. Choose "
+                "another name."
+            )
 
     @property
     def embedding(self) -> str:
@@ -137,11 +154,6 @@ class Keys:
         """``mdata.obsm``: probability of every label, a frame of cells x labels."""
         return f"{self.name}_label_probability"
 
-    def of_labels(self) -> tuple[str, ...]:
-        """All columns of ``mdata.obs`` that `scmoe.tl.annotate` writes."""
-        labels = (self.label, self.label_confidence, self.label_second, self.label_second_confidence)
-        return (*labels, self.label_rollup, self.label_rollup_confidence, self.unknown_score)
-
     @property
     def mapping_score(self) -> str:
         """``mdata.obs``: how well each cell of a query fits the training cells, in (0, 1]."""
@@ -152,25 +164,94 @@ class Keys:
         """``mdata.mod[m].obsm``: share of the routing weight of each expert, cells x experts."""
         return f"{self.name}_router"
 
-    def imputed(self, target: str, source: str) -> str:
+    @property
+    def umap(self) -> str:
+        """As `embedding`: the map that `scmoe.tl.umap` made of it, cells x 2."""
+        return f"{self.name}_umap"
+
+    def imputed(self, target: str, sources: Sequence[str]) -> str:
         """``mdata.obsm`` (all cells) and ``mdata.mod[target].layers`` (its cells): predicted features of `target`."""
-        return f"{self.name}_{target}_from_{source}"
+        return f"{self.name}_{target}_from_{'+'.join(sources)}"
 
-    def imputed_sd(self, target: str, source: str) -> str:
+    def imputed_sd(self, target: str, sources: Sequence[str]) -> str:
         """Beside `imputed`: the standard deviations of the predicted values."""
-        return f"{self.imputed(target, source)}{SD}"
+        return f"{self.imputed(target, sources)}{SD}"
 
-    def is_imputed(self, key: str, modalities: Collection[str]) -> bool:
-        """Whether `imputed` or `imputed_sd` made this key, of these modalities; the sources are joined by ``+``."""
-        return any(
-            key.startswith(prefix) and set(key.removeprefix(prefix).removesuffix(SD).split("+")) <= set(modalities)
-            for prefix in (self.imputed(target, "") for target in modalities)
-        )
+    def check_imputed(self, target: str, sources: Sequence[str], modalities: Collection[str]) -> None:
+        """Refuse names of modalities with which the predictions of two things would have one key."""
+        own = self.imputed(target, sources)
+        for key in (own, f"{own}{SD}"):
+            readings = sorted(set(self._readings(key, modalities)))
+            if len(readings) > 1:
+                raise ValueError(
+                    f"{key!r} would stand for {' and for '.join(readings)}. Rename a modality: its name reads like "
+                    "what others are combined to."
+                )
+
+    def _readings(self, key: str, modalities: Collection[str]) -> Iterator[str]:
+        """What a key of predictions can stand for."""
+        for target in modalities:
+            prefix = self.imputed(target, [""])
+            if not key.startswith(prefix):
+                continue
+            rest, others = key.removeprefix(prefix), [name for name in modalities if name != target]
+            for sources in _joined(rest, others):
+                yield f"{target!r} from {sources}"
+            if rest.endswith(SD):
+                for sources in _joined(rest.removesuffix(SD), others):
+                    yield f"the standard deviations of {target!r} from {sources}"
+
+    def of_embedding(self, modalities: Collection[str]) -> list[str]:
+        """Paths that `scmoe.tl.embed` writes to."""
+        states = [f"{name}/obsm/{self.state}" for name in modalities]
+        return [f"obsm/{self.embedding}", f"obsm/{self.labeled_embedding}", *states]
+
+    def of_annotation(self) -> list[str]:
+        """Paths that `scmoe.tl.annotate` writes to."""
+        labels = (self.label, self.label_confidence, self.label_second, self.label_second_confidence)
+        columns = (*labels, self.label_rollup, self.label_rollup_confidence, self.unknown_score)
+        return [*(f"obs/{name}" for name in columns), f"obsm/{self.label_probability}"]
+
+    def of_cells(self, modalities: Collection[str]) -> list[str]:
+        """Paths of all that is said of cells, but for predictions, which are named after modalities."""
+        arrays = (f"obsm/{self.router}", f"layers/{self.denoised}")
+        own = [f"{name}/{array}" for name in modalities for array in arrays]
+        columns = [f"obs/{self.cluster}", f"obs/{self.mapping_score}"]
+        return [*self.of_embedding(modalities), *self.of_annotation(), *columns, *own]
 
 
-def column_name(name: str) -> str:
-    """The name of a feature or label as a column of a stored frame, where files allow no ``/`` (as in HLA-A/B/C)."""
-    return name.replace("/", "_")
+def _joined(text: str, names: Collection[str]) -> Iterator[list[str]]:
+    """The lists of names that give `text` when they are joined by ``+``."""
+    if text in names:
+        yield [text]
+    for name in names:
+        if text.startswith(f"{name}+"):
+            for others in _joined(text.removeprefix(f"{name}+"), names):
+                yield [name, *others]
+
+
+def copied_column(modality: str, name: str) -> str:
+    """What mudata calls the copy of a modality's column in ``mdata.obs``."""
+    return f"{modality}:{name}"
+
+
+def column_names(names: Sequence[str]) -> list[str]:
+    """Names of features or labels as those of columns or files, which hold no ``/``: ``_`` stands for it.
+
+    A name without ``/`` stays as it is. If another one would become the same (HLA-A/B beside HLA-A_B), it gets a ``_``
+    more.
+    """
+    taken = {name for name in names if "/" not in name}
+    out = []
+    for name in names:
+        column = name
+        if "/" in name:
+            column = name.replace("/", "_")
+            while column in taken:
+                column += "_"
+            taken.add(column)
+        out.append(column)
+    return out
 
 
 HISTORY = "history"
@@ -209,7 +290,13 @@ DELETION_SUMMARY = "deletion_summary"
 """``mdata.uns[key_added]["deletion_summary"]``: by target and ranking, see `scmoe.tl.deletion`."""
 GRADIENT_CONFLICT = "gradient_conflict"
 """``mdata.uns[key_added]["gradient_conflict"]``: tidy frame, see `scmoe.tl.gradient_conflict`."""
+TABLES = (
+    *(HISTORY, DIAGNOSTICS, PARAMS, QUERY, ANNOTATION, EXPERT_USAGE_GROUPBY, EXPERT_USAGE, EXPERT_SUMMARY),
+    *(EXPERT_CARDS, EXPERT_STABILITY, ATTENTION_GROUPBY, ATTENTION, ABLATION, TCAV, ATTRIBUTION, ATTRIBUTION_SUMMARY),
+    *(DELETION, DELETION_SUMMARY, GRADIENT_CONFLICT),
+)
+"""All entries of ``mdata.uns[key_added]`` that tools write."""
 UMAP = "X_umap"
 """``mdata.obsm`` and ``mdata.mod[m].obsm``: where `scanpy.pl.umap` looks for coordinates."""
-UMAP_BEFORE = "X_umap_before"
-"""``mdata.mod[m].obsm``: a map that the modality had before `scmoe.tl.umap` wrote its own."""
+BEFORE = "_before"
+"""At the end of names of what was where results were to be written, and is not known to be one."""

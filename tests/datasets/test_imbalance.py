@@ -126,3 +126,9 @@ def test_factors_and_orders_are_lists(raw):
         imbalance_total(raw, "cell_type", 50)
     with pytest.raises(TypeError, match="A set has no order"):
         imbalance_total(raw, "cell_type", order={"B", "T"})
+
+
+def test_notes_in_place_of_records_are_refused(typed):
+    typed.uns["scmoe"] = "mine"
+    with pytest.raises(ValueError, match=r"uns\['scmoe'\] must be free for results; found a str"):
+        imbalance(typed, "type", 5)

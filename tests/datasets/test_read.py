@@ -328,6 +328,14 @@ def test_modalities_are_called_by_their_type(tmp_path: Path, kind: str, name: st
     assert list(read(write_10x(tmp_path / "a.h5", [kind] * 5, list("vwxyz"))).mod) == [name]
 
 
+def test_types_of_one_name_are_not_merged(tmp_path: Path) -> None:
+    adata = annotated()
+    adata.var["feature_types"] = ["Gene Expression", "Lipid/A", "Lipid_A", "Lipid A", "GEX"]
+    adata.write_h5ad(tmp_path / "a.h5ad")
+    with pytest.raises(ValueError, match="the types 'lipid/a' and 'lipid_a' and 'lipid a', .* the modality 'lipid_a'"):
+        read(tmp_path / "a.h5ad")
+
+
 def test_features_without_a_type_are_named(tmp_path: Path) -> None:
     adata = annotated()
     adata.var["feature_types"] = pd.Categorical(["Gene Expression", "Gene Expression", None, None, "Antibody Capture"])

@@ -4,6 +4,7 @@ import anndata as ad
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from mudata import MuData
 
 import scmoe
@@ -180,3 +181,17 @@ def test_learning_from_test_cells_is_said(paired, fit_model, capsys, dtype):
 def test_balance_without_labels_is_refused(paired, fit_model):
     with pytest.raises(ValueError, match="class_balance='focal' is for labels"):
         fit_model(paired, class_balance="focal")
+
+
+@pytest.mark.parametrize("model", ["SCMOE", "XTRIMOGENE"])
+def test_a_folder_for_checkpoints_is_tried_before_the_training(single, genes, tiny, tiny_genes, tmp_path, model):
+    (tmp_path / "file").write_text("mine")
+    if model == "SCMOE":
+        scmoe.model.SCMOE.setup_mudata(single)
+        untrained = scmoe.model.SCMOE(single, **tiny)
+    else:
+        untrained = tiny_genes(genes)
+    before = {name: value.clone() for name, value in untrained.module.state_dict().items()}
+    with pytest.raises(OSError, match="Cannot write to .*checkpoints"):
+        untrained.train(1, checkpoint_dir=tmp_path / "file" / "checkpoints")
+    assert all(torch.equal(value, before[name]) for name, value in untrained.module.state_dict().items())

@@ -37,7 +37,7 @@ def mdata() -> MuData:
     truth = np.full((N_CELLS, len(PROTEINS)), np.nan)
     truth[:20] = adt.X
     predicted = np.where(np.isnan(truth), 0.0, truth) + 0.3 * rng.normal(size=truth.shape)
-    mdata.obsm["scmoe_adt_from_rna"] = pd.DataFrame(predicted, index=mdata.obs_names, columns=PROTEINS)
+    adt.layers["scmoe_adt_from_rna"] = predicted[:20]
     groups = mdata.obs["cell_type"]
     shares = {m: rng.dirichlet(np.ones(N_EXPERTS), size=(N_CELLS, 2)) for m in ("rna", "adt")}
     shares["adt"][20:] = np.nan

@@ -1,5 +1,6 @@
 import matplotlib.pyplot as plt
 import numpy as np
+import pandas as pd
 import pytest
 from mudata import read_h5mu
 
@@ -8,6 +9,7 @@ from scmoe.datasets._write import write
 from scmoe.explain import expert_cards_table
 from scmoe.explain._correlation import FeatureChunk
 from scmoe.io._quiet import quiet_mudata
+from scmoe.pl._expert_card import _short
 
 
 @pytest.fixture
@@ -101,3 +103,10 @@ def test_show_returns_nothing(carded, monkeypatch):
 def test_bad_arguments(carded, arguments, error, match):
     with pytest.raises(error, match=match):
         scmoe.pl.expert_card(carded, **arguments)
+
+
+def test_long_names_stay_apart():
+    names = ["CD4-positive, alpha-beta memory T cell", "CD4-positive, alpha-beta naive T cell", "B cell"]
+    alike = ["CD4-positive, alpha-beta memory T cell", "CD4-positive, alpha-alpha memory T cell"]
+    assert list(_short(pd.Series(names))) == ["CD4-positive…memory T cell", "CD4-positive… naive T cell", "B cell"]
+    assert list(_short(pd.Series(alike))) == alike

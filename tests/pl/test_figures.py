@@ -1,4 +1,5 @@
 import numpy as np
+import pandas as pd
 import pytest
 
 from scmoe.io._files import WriteError
@@ -33,3 +34,13 @@ def test_file_in_place_of_the_folder_is_named(mdata, tmp_path):
     (tmp_path / "figures").write_text("a file")
     with pytest.raises(WriteError, match="figures: a file is in the way"):
         save_figures(mdata, tmp_path / "figures")
+
+
+def test_columns_with_slashes_have_a_file_each(mdata, tmp_path):
+    mdata.obsm["X_umap"] = np.zeros((30, 2))
+    for name in ("cell/type", "cell_type"):
+        mdata.obs[name] = pd.Categorical(np.resize(["B", "T"], 30))
+    files = save_figures(mdata, tmp_path, color=["cell/type", "cell_type"])
+    assert files["umap_cell_type"].name == "umap_cell_type.png"
+    assert files["umap_cell/type"].name == "umap_cell_type_.png"
+    assert all(path.is_file() for path in files.values())

@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+from mudata import MuData
 from scipy.sparse import csr_matrix
 from scipy.stats import pearsonr
 
@@ -17,7 +18,7 @@ def test_draws_prediction_against_observation(mdata):
     figure = scmoe.pl.imputed(mdata, **PAIR, features=["CD8a", "CD19"])
     drawn = points(figure, panel=1)
     np.testing.assert_allclose(drawn[:, 0], mdata["adt"][:, "CD19"].X.ravel())
-    np.testing.assert_allclose(drawn[:, 1], mdata.obsm["scmoe_adt_from_rna"]["CD19"][:20])
+    np.testing.assert_allclose(drawn[:, 1], mdata["adt"][:, "CD19"].layers["scmoe_adt_from_rna"].ravel())
 
 
 def test_title_gives_pearson(mdata):
@@ -47,14 +48,34 @@ def test_observed_layer_may_be_sparse(mdata):
     np.testing.assert_allclose(points(figure)[:, 0], np.arange(1, 100, 5))
 
 
-def test_prediction_may_be_an_array(mdata):
-    mdata.obsm["scmoe_adt_from_rna"] = mdata.obsm["scmoe_adt_from_rna"].to_numpy()
-    assert len(points(scmoe.pl.imputed(mdata, **PAIR, features="CD4"))) == 20
-
-
 def test_several_sources_are_joined(mdata):
-    mdata.obsm["scmoe_adt_from_rna+atac"] = mdata.obsm["scmoe_adt_from_rna"]
+    mdata["adt"].layers["scmoe_adt_from_rna+atac"] = mdata["adt"].layers["scmoe_adt_from_rna"]
     assert len(points(scmoe.pl.imputed(mdata, source=["rna", "atac"], target="adt", features="CD4"))) == 20
+
+
+@pytest.mark.parametrize("names", [["CD16/32", "CD16_32"], ["CD16_32", "CD16/32"]])
+def test_names_that_are_alike_but_for_a_slash_are_kept_apart(mdata, names):
+    adt = mdata["adt"]
+    adt.var_names = [*names, *adt.var_names[2:]]
+    for position, name in enumerate(names):
+        drawn = points(scmoe.pl.imputed(mdata, **PAIR, features=name))
+        np.testing.assert_allclose(drawn[:, 1], adt.layers["scmoe_adt_from_rna"][:, position])
+
+
+def test_a_feature_that_the_model_does_not_know_is_named(mdata):
+    mdata["adt"].layers["scmoe_adt_from_rna"][:, 1] = np.nan
+    with pytest.raises(KeyError, match="no prediction of 'CD4'"):
+        scmoe.pl.imputed(mdata, **PAIR, features=["CD3", "CD4"])
+
+
+def test_a_modality_that_is_called_like_several_is_refused(mdata):
+    with quiet_mudata():
+        mods = {"rna": mdata["rna"], "atac": mdata["rna"], "rna+atac": mdata["rna"], "adt": mdata["adt"]}
+        mdata = MuData({name: adata.copy() for name, adata in mods.items()})
+    mdata["adt"].layers["scmoe_adt_from_rna+atac"] = np.zeros((20, 5))
+    for source in ("rna+atac", ["rna", "atac"]):
+        with pytest.raises(ValueError, match=r"would stand for 'adt' from \['rna', 'atac'\] and for 'adt' from \["):
+            scmoe.pl.imputed(mdata, source=source, target="adt", features="CD4")
 
 
 @pytest.mark.parametrize(

@@ -61,6 +61,7 @@ def test_guides() -> None:
         ({"features": ["HTO9"]}, KeyError, "no feature 'HTO9'"),
         ({"features": ["HTO0"]}, ValueError, "At least two tags"),
         ({"key_added": "there"}, ValueError, "column 'there' already"),
+        ({"key_added": "a/b"}, ValueError, "key_added must be a name without '/'"),
     ],
 )
 def test_bad_arguments(arguments, error, match: str) -> None:

@@ -61,6 +61,14 @@ def taken(mdata: MuData) -> None:
     mdata.obsm[NAME] = np.zeros((mdata.n_obs, 2))
 
 
+def taken_by_choices(mdata: MuData) -> None:
+    mdata.obsm[NAME] = np.ones((mdata.n_obs, 2), bool)
+
+
+def taken_by_features(mdata: MuData) -> None:
+    mdata.varm[NAME] = np.ones((mdata.n_vars, 2), bool)
+
+
 def unchanged(mdata: MuData) -> None:
     """Nothing is wrong with the data."""
 
@@ -92,6 +100,9 @@ def unchanged(mdata: MuData) -> None:
         (with_infinite_value, {"modality": "protein"}, ValueError, r"mdata\['protein'\].X has infinite values"),
         (unchanged, {"key_added": "protein"}, ValueError, "has the modality 'protein' already"),
         (taken, {}, ValueError, f"mdata.obsm has '{NAME}', which a modality"),
+        (taken_by_choices, {}, ValueError, f"mdata.obsm has '{NAME}', which a modality"),
+        (taken_by_features, {}, ValueError, f"mdata.varm has '{NAME}', which a modality"),
+        (unchanged, {"key_added": "a\\b"}, ValueError, "that files can hold"),
         (unchanged, {"key_added": "a/b"}, ValueError, "a name without '.' and '/'; found 'a/b'"),
         (unchanged, {"key_added": ""}, ValueError, "key_added must be a name"),
     ],

@@ -220,12 +220,29 @@ def test_errors_name_the_place_and_write_nothing(mods, kinds, error, match: str)
     np.testing.assert_equal(snapshot(mdata), before)
 
 
-def test_foreign_uns_entry_is_refused() -> None:
+@pytest.mark.parametrize("uns", ["mine", {"prepare": "mine"}, {"missing": "mine"}])
+def test_foreign_uns_entry_is_refused(uns) -> None:
     mdata = build(rna=counts())
-    mdata.uns["scmoe"] = "mine"
-    with pytest.raises(ValueError, match="must be a mapping, found str"):
+    mdata.uns["scmoe"] = uns
+    with pytest.raises(ValueError, match="must be free for"):
         prepare(mdata)
-    assert not mdata["rna"].layers
+    assert not mdata["rna"].layers and mdata.uns["scmoe"] == uns
+
+
+@pytest.mark.parametrize("record", ["mine", {"kind": "rna"}, {"steps": []}])
+def test_a_record_that_is_none_is_replaced(record) -> None:
+    mdata = build(rna=counts())
+    mdata.uns["scmoe"] = {"prepare": {"rna": record}}
+    prepare(mdata)
+    assert mdata.uns["scmoe"]["prepare"]["rna"]["n_features"] == mdata["rna"].n_vars
+
+
+def test_a_mask_does_not_replace_the_batches_that_are_read() -> None:
+    mdata = build(rna=counts())
+    mdata.obs["scmoe_panel"] = "a"
+    mask = np.zeros(mdata["rna"].shape, bool)
+    with pytest.raises(ValueError, match="batch_key='scmoe_panel' is read"):
+        prepare(mdata, batch_key="scmoe_panel", missing={"rna": mask})
 
 
 def test_backed_data_are_refused(tmp_path: Path) -> None:

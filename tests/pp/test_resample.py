@@ -124,3 +124,11 @@ def test_labels_of_a_modality_are_pointed_to(typed):
     typed[first].obs["own"] = "T"
     with pytest.raises(KeyError, match=rf"mdata\['{first}'\].obs has it: mdata.obs\['own'\] = "):
         oversample(typed, "own")
+
+
+@pytest.mark.parametrize("function", ALL)
+@pytest.mark.parametrize("name", ["copy_of", "mixed_with"])
+def test_labels_are_not_the_column_that_is_written(typed, function, name):
+    typed.obs[name] = typed.obs["type"]
+    with pytest.raises(ValueError, match=f"labels_key='{name}' is the column in which new cells say"):
+        function(typed, name)

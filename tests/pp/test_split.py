@@ -141,6 +141,10 @@ def test_copies_are_refused_until_they_are_left_out(raw):
         ({"group_key": "sample"}, KeyError, "group_key='sample'"),
         ({"group_key": "gaps"}, ValueError, "119 cells have none"),
         ({"labels_key": "cell_type", "key_added": "cell_type"}, ValueError, "would replace"),
+        ({"key_added": "batch"}, ValueError, "obs.'batch'. is there already and is no division of cells: it holds"),
+        ({"key_added": "a/b"}, ValueError, "key_added must be a name without '/' that files can hold"),
+        ({"key_added": "_index"}, ValueError, "key_added must be a name"),
+        ({"key_added": ""}, ValueError, "key_added must be a name"),
     ],
 )
 def test_bad_requests(raw, arguments, error, match):
@@ -159,3 +163,20 @@ def test_views_are_refused(raw):
 def test_fractions_by_name_are_refused(raw, container):
     with pytest.raises(TypeError, match="fractions must be a list"):
         split(raw, fractions=container({"train": 0.8, "validation": 0.1, "test": 0.1}))
+
+
+def test_a_division_is_replaced_by_a_later_one(raw):
+    split(raw, fractions=(1, 0, 0))
+    split(raw, seed=1)
+    assert set(raw.obs["split"]) == {"train", "validation", "test"}
+
+
+@pytest.mark.parametrize("uns", ["mine", {"split": "mine"}])
+def test_notes_in_place_of_the_record_are_refused_where_it_is_needed(donors, contents, uns):
+    donors.uns["scmoe"] = uns
+    before = contents(donors)
+    with pytest.raises(ValueError, match=r"uns\['scmoe'\].* must be free for results; found a str"):
+        split(donors, group_key="donor")
+    assert contents(donors) == before
+    split(donors)
+    assert donors.uns["scmoe"] == uns

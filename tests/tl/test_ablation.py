@@ -118,6 +118,6 @@ def test_model_of_a_single_modality(single, tl_train):
 
 
 def test_names_that_files_cannot_hold_are_refused(paired, trained):
-    with pytest.raises(ValueError, match="without '/'; found 'a/b'"):
+    with pytest.raises(ValueError, match="without '/' .* found 'a/b'"):
         scmoe.tl.ablation(paired, trained, key_added="a/b")
     assert "a/b" not in paired.uns

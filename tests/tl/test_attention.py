@@ -34,4 +34,4 @@ def test_other_results_of_the_model_stay(paired, trained):
     scmoe.tl.expert_usage(paired, trained)
     scmoe.tl.attention(paired, trained)
     tables = {"expert_usage", "expert_summary", "attention", "expert_usage_groupby", "attention_groupby"}
-    assert set(paired.uns["scmoe"]) == before | tables
+    assert set(paired.uns["scmoe"]) == before | tables | {"result_paths"}

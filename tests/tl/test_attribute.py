@@ -170,3 +170,8 @@ def test_each_target_is_correlated_where_it_was_measured(paired, trained):
     np.testing.assert_allclose(both["rna"][:, 0], alone["rna"][:, 0])
     values = paired["rna"][paired.obs_names[30:], trained.feature_names["rna"]].to_df()
     assert both["rna"][3, 1] == pytest.approx(np.corrcoef(values["gene3"], truth[30:, 1])[0, 1], abs=0.02)
+
+
+def test_a_target_that_is_named_twice_is_explained_once(paired, trained):
+    scmoe.tl.attribute(paired, trained, ["protein1", "protein1"], modality="adt", n_steps=2, n_cells=4)
+    assert len(paired.uns["scmoe"]["attribution_summary"]) == 1

@@ -69,3 +69,18 @@ def test_cells_without_any_group(mosaic, trained_mosaic):
     mosaic.obs["nothing"] = pd.Categorical([None] * mosaic.n_obs)
     with pytest.raises(ValueError, match="the group of every cell is missing"):
         scmoe.tl.expert_usage(mosaic, trained_mosaic, groupby="nothing")
+
+
+def test_groups_that_gaps_made_decimal_are_groups(paired, trained):
+    paired.obs["group"] = np.where(np.arange(120) % 9, np.arange(120) % 2, np.nan)
+    scmoe.tl.expert_usage(paired, trained, groupby="group", n_permutations=1)
+    assert set(paired.uns["scmoe"]["expert_usage"]["group"]) == {"all cells", "0", "1"}
+
+
+def test_a_group_that_is_called_like_all_is_refused(paired, trained, contents):
+    paired.obs["group"] = np.resize(["all cells", "b"], 120)
+    before = contents(paired)
+    for verb in (scmoe.tl.expert_usage, scmoe.tl.expert_cards, scmoe.tl.attention, scmoe.tl.ablation):
+        with pytest.raises(ValueError, match="groupby='group' has a group 'all cells'"):
+            verb(paired, trained, groupby="group")
+    assert contents(paired) == before

@@ -136,7 +136,7 @@ def test_nothing_stale_stays_beside_new_results(paired, tl_train):
     scmoe.tl.map_query(paired, first)
     paired.obs["scmoe_mine"] = 1
     tl_train(paired)
-    assert set(paired.uns["scmoe"]) == {"prepare", "history", "diagnostics", "params"}
+    assert set(paired.uns["scmoe"]) == {"prepare", "history", "diagnostics", "params", "result_paths"}
     assert {name for name in paired.obs if name.startswith("scmoe")} == {"scmoe_cluster", "scmoe_mine"}
     assert {name for name in paired.obsm if "scmoe" in name} == {"X_scmoe"}
     for adata in paired.mod.values():

@@ -19,8 +19,8 @@ def test_writes_only_the_coordinates():
     mdata = make(40)
     umap(mdata)
     assert mdata.obsm["X_umap"].shape == (40, 2)
-    assert set(mdata.obsm) == {"X_scmoe", "X_umap", "rna"}
-    assert len(mdata.uns) == 0 and len(mdata.obsp) == 0
+    assert set(mdata.obsm) == {"X_scmoe", "X_umap", "scmoe_umap", "rna"}
+    assert set(mdata.uns) == {"scmoe"} and len(mdata.obsp) == 0
 
 
 def test_separates_separate_clusters():

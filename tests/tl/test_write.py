@@ -22,7 +22,7 @@ def of_scmoe(mdata: MuData) -> set[str]:
 
 def test_columns_reach_the_cells_of_each_modality(mosaic):
     values = pd.Categorical([str(i % 3) for i in range(mosaic.n_obs)])
-    write_obs(mosaic, {"scmoe_cluster": values})
+    write_obs(mosaic, "scmoe", {"scmoe_cluster": values})
     expected = pd.Series(values, mosaic.obs_names).astype(str)
     for adata in mosaic.mod.values():
         assert adata.obs["scmoe_cluster"].astype(str).equals(expected[adata.obs_names].rename("scmoe_cluster"))
@@ -31,7 +31,7 @@ def test_columns_reach_the_cells_of_each_modality(mosaic):
 def test_a_modality_has_no_category_without_cells(mosaic):
     """Cells 0, 3, 6 ... have no RNA: `sc.tl.rank_genes_groups` would fail on their cluster."""
     number = mosaic.obs_names.str.removeprefix("cell").astype(int)
-    write_obs(mosaic, {"scmoe_cluster": pd.Categorical((number % 3).astype(str))})
+    write_obs(mosaic, "scmoe", {"scmoe_cluster": pd.Categorical((number % 3).astype(str))})
     assert list(mosaic["rna"].obs["scmoe_cluster"].cat.categories) == ["1", "2"]
     assert list(mosaic.obs["scmoe_cluster"].cat.categories) == ["0", "1", "2"]
 
@@ -85,12 +85,14 @@ def test_files_keep_results_apart(paired, tl_train, tmp_path, suffix, read):
     assert of_scmoe(mdata) == set()
 
 
-def test_results_of_former_versions_are_removed(paired):
-    """There ``obsm["X_scmoe"]`` of a modality was its own state."""
+def test_results_that_are_not_noted_stay(paired, capsys):
+    """As joining data leaves them: nobody knows whose they are."""
     paired.obsm["X_scmoe"] = np.zeros((120, 4))
-    paired["rna"].obsm["X_scmoe"] = np.ones((120, 4))
-    drop_results(paired, "scmoe")
-    assert of_scmoe(paired) == set()
+    paired.obs["scmoe_label"] = "corrected by hand"
+    drop_results(paired, "scmoe", ["obsm/X_scmoe"])
+    assert of_scmoe(paired) == {"X_scmoe", "scmoe_label"}
+    said = capsys.readouterr().err
+    assert "obs['scmoe_label']" in said and "X_scmoe" not in said
 
 
 def test_what_was_not_measured_stays_listed_after_training(raw, tl_train):

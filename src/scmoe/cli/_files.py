@@ -5,60 +5,119 @@ from contextlib import contextmanager, suppress
 from itertools import count
 from pathlib import Path
 from tempfile import mkdtemp
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 if TYPE_CHECKING:
     from mudata import MuData
 
+    from scmoe.io._place import Place
     from scmoe.model._scmoe import SCMOE
 
 SUFFIXES = (".h5mu", ".h5ad", ".zarr")
+MODEL, FIGURES = "model", "figures"
+T = TypeVar("T")
+
+
+class Results(NamedTuple):
+    """Where all that a training leaves goes."""
+
+    data: "Place"
+    model: "Place"
+    figures: "Place"
+    checkpoints: Path
+
+    def within(self, folder: Path) -> "Results":
+        """The same in another folder; the checkpoints stay where they are."""
+        from scmoe.io._place import Place
+
+        if folder == self.data.path.parent:
+            return self
+        data, model, figures = (Place(folder / place.path.name) for place in (self.data, self.model, self.figures))
+        return Results(data, model, figures, self.checkpoints)
 
 
 @contextmanager
-def training_output(folder: Path, overwrite: bool, resume: bool, *, result: str) -> Iterator[Path]:
-    """Keep other runs out of the folder of a training; yields the folder for checkpoints, of use until all is done.
+def training_output(
+    folder: Path, overwrite: bool, resume: bool, *, result: str, source: Path | None = None, figures: bool = True
+) -> Iterator[Results]:
+    """Keep other runs out of the folder of a training; the one for checkpoints is of use until all is done.
 
-    What would fail after the training is refused before it.
+    What would fail after the training, or would replace something, is refused before it.
+
+    Parameters
+    ----------
+    folder, overwrite, resume
+        See the options.
+    result
+        Name of the file or store with the data.
+    source
+        The file that is read, if one is.
+    figures
+        Whether figures are written.
     """
     from scmoe.io._lock import sole_run
+    from scmoe.io._place import Place
     from scmoe.train._checkpoint import CHECKPOINT
 
     checkpoint = folder / "checkpoints" / CHECKPOINT
     with sole_run(folder):
-        _check_output(folder, checkpoint, overwrite, resume, result)
-        yield checkpoint.parent
+        check_output(folder, overwrite, (result, MODEL, *((FIGURES,) if figures else ())), resume=resume)
+        if source is not None:
+            refuse_input(source, folder / result)
+        yield Results(Place(folder / result), Place(folder / MODEL), Place(folder / FIGURES), checkpoint.parent)
         checkpoint.unlink(missing_ok=True)
         with suppress(OSError):  # other files in the folder are not ours to remove
             checkpoint.parent.rmdir()
 
 
-def _check_output(folder: Path, checkpoint: Path, overwrite: bool, resume: bool, result: str) -> None:
+def check_output(folder: Path, overwrite: bool, names: tuple[str, ...], *, resume: bool = False) -> None:
+    """Refuse a folder in which results could not be written, or would replace something.
+
+    Parameters
+    ----------
+    folder, overwrite, resume
+        See the options.
+    names
+        What is to be written there, the data first.
+    """
     from scmoe.datasets._write import check_suffix
     from scmoe.io._files import check_replaceable, check_writable
     from scmoe.model._folder import SETTINGS, WEIGHTS
+    from scmoe.train._checkpoint import CHECKPOINT
 
-    for part in (folder / "figures", checkpoint.parent):
+    checkpoint = folder / "checkpoints" / CHECKPOINT
+    check_writable(folder)
+    for part in (folder / FIGURES, checkpoint.parent):
         if part.exists():
             check_writable(part)
-    existing = [name for name in (result, "model") if (folder / name).exists()]
+    existing = [name for name in names if _holds_something(folder / name)]
     if existing and not overwrite and not (resume and checkpoint.exists()):  # else they are of the same training
         raise ValueError(
             f"{folder} already holds results ({', '.join(existing)}). Pass --overwrite to replace them, "
             "or choose another folder."
         )
+    check_suffix(folder / names[0], Path(names[0]).suffix)
+    check_replaceable(folder / MODEL, (WEIGHTS, SETTINGS))
     if checkpoint.exists() and not overwrite and not resume:
         raise ValueError(
             f"{folder} holds an interrupted training. Pass --resume to go on with it, --overwrite to start anew, or "
             "choose another folder."
         )
-    check_suffix(folder / result, Path(result).suffix)
-    check_replaceable(folder / "model", (WEIGHTS, SETTINGS))
     if resume and not checkpoint.parent.is_dir():
         raise ValueError(f"There is no interrupted training in {folder} to resume. Run without --resume.")
 
 
-def write_somewhere(path: Path, write: Callable[[Path], None]) -> None:
+def _holds_something(path: Path) -> bool:
+    return any(path.iterdir()) if path.is_dir() else path.exists()
+
+
+def refuse_input(source: Path, output: Path) -> None:
+    """Raise if the output would take the place of the file that is read."""
+    if output.exists() and source.exists() and output.samefile(source):
+        raise ValueError(f"{output} is the file that is read, and would be replaced. Choose another output.")
+
+
+def write_somewhere(path: Path, write: Callable[[Path], T]) -> T:
     """Write results of long work to a file or folder; if that fails, beside it or among temporary files.
 
     Raises
@@ -70,7 +129,7 @@ def write_somewhere(path: Path, write: Callable[[Path], None]) -> None:
     from scmoe.io._leftovers import remove
 
     try:
-        write(path)
+        return write(path)
     except WriteError as error:
         for place in _other_places(path):
             try:
@@ -103,7 +162,7 @@ def load(folder: Path, output: Path, *, overwrite: bool) -> "SCMOE":
     check_suffix(output, output.suffix)
     if not folder.is_dir():
         raise ValueError(f"There is no model folder {folder}; it is what 'scmoe train' or model.save() wrote.")
-    return SCMOE.load(folder / "model" if (folder / "model").is_dir() else folder)
+    return SCMOE.load(folder / MODEL if (folder / MODEL).is_dir() else folder)
 
 
 def write_result(mdata: "MuData", path: Path) -> None:
@@ -115,19 +174,21 @@ def write_result(mdata: "MuData", path: Path) -> None:
 
 
 def write_results(
-    mdata: "MuData", model: "SCMOE", folder: Path, result: str, labels_key: str | None, seed: int
-) -> None:
-    """Write all that a training leaves; first the model, which alone cannot be made again in no time."""
+    mdata: "MuData", model: "SCMOE", results: Results, labels_key: str | None, seed: int
+) -> tuple[Path, Path, Path]:
+    """Write all that a training leaves, the model first; returns where data, model and figures are."""
     from scmoe._keys import Keys
     from scmoe.pl._figures import save_figures
     from scmoe.tl._attention import attention
     from scmoe.tl._expert_usage import expert_usage
     from scmoe.tl._umap import umap
 
-    model.save(folder / "model", overwrite=True)
+    model.save(folder := results.model.now(), overwrite=True)
     groups = labels_key or Keys().cluster
     expert_usage(mdata, model, groupby=groups)
     attention(mdata, model, groupby=groups)
     umap(mdata, seed=seed)
-    write_result(mdata, folder / result)
-    save_figures(mdata, folder / "figures", color=[Keys().cluster, *([labels_key] if labels_key else [])])
+    write_result(mdata, file := results.data.now())
+    figures = results.figures.now()
+    save_figures(mdata, figures, color=[Keys().cluster, *([labels_key] if labels_key else [])])
+    return file, folder, figures

@@ -67,13 +67,13 @@ def demo(
 ) -> None:
     """Run the whole job on bundled bone-marrow data (RNA and proteins) and compare it with PCA and ridge regression."""
     with reported("Run the command again to start over."):
-        from scmoe.benchmark.demo._run import run_demo
+        from scmoe.benchmark.demo._run import COMPARISON, RESULT, run_demo
         from scmoe.benchmark.demo._scores import to_markdown
+        from scmoe.cli._files import FIGURES, MODEL, check_output
         from scmoe.io._lock import sole_run
 
-        if (output / "result.h5mu").exists() and not overwrite:
-            raise ValueError(f"{output} already holds results. Pass --overwrite to replace them, or another -o.")
         with sole_run(output):
+            check_output(output, overwrite, (RESULT, MODEL, FIGURES, *COMPARISON))
             result = run_demo(output, seed=seed, max_epochs=max_epochs)
     typer.echo(to_markdown(result))
     typer.echo(f"Written to {output}: result.h5mu, model/, figures/, comparison.json, comparison.md")
@@ -123,6 +123,8 @@ def train(
     with reported("Run the same command with --resume to go on from the last finished epoch."):
         from scmoe.cli._files import training_output, write_results, write_somewhere
         from scmoe.cli._input import Input, read_prepared
+        from scmoe.io._place import check_space, size_of
+        from scmoe.tl._tables import groups_of
         from scmoe.tl._train import train as fit
 
         check_accelerator(accelerator)
@@ -135,9 +137,11 @@ def train(
         )
         if n_clusters is not None and n_clusters > mdata.n_obs:
             raise ValueError(f"--n-clusters must be at most the number of cells, {mdata.n_obs}; found {n_clusters}.")
+        groups_of(mdata, labels_key)  # by which tables are made after the training
         arguments = {"n_clusters": n_clusters, "class_balance": class_balance}
         options: dict[str, Any] = {name: value for name, value in arguments.items() if value is not None}
-        with training_output(output, overwrite, resume, result=result) as checkpoints:
+        with training_output(output, overwrite, resume, result=result, source=file) as results:
+            check_space(output, size_of(mdata))
             model = fit(
                 mdata,
                 modalities=modality,
@@ -148,11 +152,17 @@ def train(
                 split_key=split_key,
                 max_epochs=max_epochs,
                 seed=seed,
-                train_kwargs={"accelerator": accelerator.value, "checkpoint_dir": checkpoints, "resume": resume},
+                train_kwargs={
+                    "accelerator": accelerator.value,
+                    "checkpoint_dir": results.checkpoints,
+                    "resume": resume,
+                },
                 **options,
             )
-            write_somewhere(output, lambda folder: write_results(mdata, model, folder, result, labels_key, seed))
-    typer.echo(f"Written to {output}: {result}, model/, figures/")
+            data, folder, figures = write_somewhere(
+                output, lambda place: write_results(mdata, model, results.within(place), labels_key, seed)
+            )
+    typer.echo(f"Written to {output}: {data.name}, {folder.name}/, {figures.name}/")
 
 
 app.command("map")(map_query)

@@ -2,12 +2,15 @@
 
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from scmoe.cli._options import Accelerator, Epochs, File, Seed, check_accelerator
 from scmoe.cli._wording import reported
+
+if TYPE_CHECKING:
+    from scmoe.cli._files import Results
 
 
 class Preset(StrEnum):
@@ -63,6 +66,7 @@ def pretrain(
         from scmoe.cli._files import training_output, write_somewhere
         from scmoe.datasets._read import read
         from scmoe.datasets._write import write
+        from scmoe.io._place import check_space, size_of
         from scmoe.io._storable import refuse_unstorable
         from scmoe.tl._pretrain import pretrain as fit
         from scmoe.tokens._vocabulary import Vocabulary
@@ -75,11 +79,13 @@ def pretrain(
         refuse_unstorable(adata, f".{file_format.value}")
         genes = None if vocabulary is None else Vocabulary.from_file(vocabulary)
 
-        def write_all(folder: Path) -> None:
-            model.save(folder / "model", overwrite=True)
-            write(adata, folder / result)
+        def write_all(results: "Results") -> tuple[Path, Path]:
+            model.save(folder := results.model.now(), overwrite=True)
+            write(adata, data := results.data.now())
+            return data, folder
 
-        with training_output(output, overwrite, resume, result=result) as checkpoints:
+        with training_output(output, overwrite, resume, result=result, source=file, figures=False) as results:
+            check_space(output, size_of(adata))
             model = fit(
                 adata,
                 layer=layer,
@@ -88,7 +94,11 @@ def pretrain(
                 preset=preset.value,
                 max_epochs=max_epochs,
                 seed=seed,
-                train_kwargs={"accelerator": accelerator.value, "checkpoint_dir": checkpoints, "resume": resume},
+                train_kwargs={
+                    "accelerator": accelerator.value,
+                    "checkpoint_dir": results.checkpoints,
+                    "resume": resume,
+                },
             )
-            write_somewhere(output, write_all)
-    typer.echo(f"Written to {output}: {result}, model/")
+            data, folder = write_somewhere(output, lambda place: write_all(results.within(place)))
+    typer.echo(f"Written to {output}: {data.name}, {folder.name}/")

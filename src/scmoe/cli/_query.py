@@ -57,17 +57,21 @@ def run(
         Refuses a model that cannot do it, before the file is read.
     """
     with reported():
-        from scmoe.cli._files import load, write_result, write_somewhere
+        from scmoe.cli._files import load, refuse_input, write_result, write_somewhere
         from scmoe.cli._input import read_prepared_for
         from scmoe.io._files import check_writable
+        from scmoe.io._place import Place, check_space, size_of
 
+        refuse_input(source.file, output)
+        place = Place(output)
         model = load(model_folder, output, overwrite=overwrite)
         check(model)
         mdata = read_prepared_for(model, source, output)
-        check_writable(output.parent)
+        check_space(check_writable(output.parent), size_of(mdata))
         verb(mdata, model)
-        write_somewhere(output, lambda path: write_result(mdata, path))
-    typer.echo(f"Written to {output}")
+        path = place.now()
+        write_somewhere(path, lambda path: write_result(mdata, path))
+    typer.echo(f"Written to {path}")
 
 
 def map_query(

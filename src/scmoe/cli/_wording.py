@@ -15,6 +15,7 @@ OPTIONS = {
     "split_key": "--split-key",
     "use_var": "--use-var",
     "class_balance": "--class-balance",
+    "groupby": "--labels-key",
     "n_clusters": "--n-clusters",
     "max_epochs": "--max-epochs",
     "set_aside": "--set-aside",

@@ -26,7 +26,7 @@ from scmoe.data._choice import check_use_var, readable_modalities
 from scmoe.data._likelihood import LIKELIHOODS, Gaussian, Likelihood
 from scmoe.data._profile import profile_of
 from scmoe.data._scale import Scale, former_scale
-from scmoe.datasets._categories import label_names, report_unlabeled
+from scmoe.datasets._categories import label_names, refuse_decimals, report_unlabeled
 from scmoe.datasets._cells import column_of, raw_column
 from scmoe.pp._kind import COUNT_KINDS, decide_kind
 from scmoe.pp._records import prepare_records
@@ -250,6 +250,7 @@ def label_categories(mdata: MuData, key: str | None, unlabeled_category: str) ->
     if key is None:
         return []
     column = raw_column(mdata, key, "labels_key")
+    refuse_decimals(column, f"mdata.obs[{key!r}] (labels_key)")
     report_unlabeled(column, unlabeled_category)
     labels = sorted(label_names(column, unlabeled_category).dropna().unique())
     if len(labels) < 2:

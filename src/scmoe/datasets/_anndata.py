@@ -17,8 +17,9 @@ from anndata import AnnData
 from mudata import MuData
 
 from scmoe._check import check_tables
-from scmoe._keys import MADE_BY_NICHE, PREPARE, UNS_ROOT
+from scmoe._keys import MADE_BY_NICHE, PREPARE, UNS_ROOT, copied_column
 from scmoe.arguments._checked import checks_arguments
+from scmoe.datasets._categories import category_names
 from scmoe.datasets._feature_types import modality_name, split
 from scmoe.io._quiet import quiet_mudata
 
@@ -69,12 +70,19 @@ def from_anndata(adata: AnnData, *, modality: str = DEFAULT_MODALITY) -> MuData:
 
 
 def to_anndata(mdata: MuData) -> AnnData:
-    """The only modality of a MuData, with what the MuData says of its cells; the values are shared."""
+    """The only modality of a MuData, with what the MuData says of its cells; the values are shared.
+
+    A column that the modality has with other entries is kept as mudata calls it, such as ``"rna:batch"``.
+    """
     (name,) = mdata.mod
     adata = mdata.mod[name]
     for key in mdata.obs:
-        if not str(key).startswith(f"{name}:"):  # mudata's copy of a column of the modality
-            adata.obs[key] = mdata.obs[key].loc[adata.obs_names]
+        if str(key).startswith(f"{name}:"):  # mudata's copy of a column of the modality
+            continue
+        column = mdata.obs[key].loc[adata.obs_names]
+        if key in adata.obs and not category_names(adata.obs[key]).equals(category_names(column)):
+            adata.obs[copied_column(name, key)] = adata.obs[key]
+        adata.obs[key] = column
     rows = mdata.obs_names.get_indexer(adata.obs_names)
     for key, value in _own_obsm(mdata).items():
         adata.obsm[key] = value.iloc[rows] if isinstance(value, pd.DataFrame) else value[rows]

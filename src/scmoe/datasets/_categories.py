@@ -87,6 +87,12 @@ def label_names(column: pd.Series, unlabeled_category: Hashable = UNKNOWN_LABEL)
     return names.where(names.notna() & (names != unlabeled), None)
 
 
+def refuse_decimals(column: pd.Series, place: str, nature: str = "labels") -> None:
+    """Raise for numbers that are no names: whole ones are, also where gaps turned 1 and 2 into 1.0 and 2.0."""
+    if column.dtype.kind == "f" and (column.dropna() % 1 != 0).any():
+        raise ValueError(f"{place} must hold {nature}; found decimal numbers. Bin them with pandas.cut.")
+
+
 def report_unlabeled(column: pd.Series, unlabeled_category: str = UNKNOWN_LABEL) -> None:
     """Say how many cells have no entry in a column of labels, and which of its labels look as if they were none."""
     n_missing = int(column.isna().sum())

@@ -83,7 +83,22 @@ def _modality_names(var: pd.DataFrame) -> pd.Series | None:
             f'file again: adata = anndata.read_h5ad(path); adata.var["{COLUMN}"] = adata.var["{COLUMN}"].astype(object)'
             f'.fillna("Gene Expression"); adata.write_h5ad(path).'
         )
-    return types.map(modality_name)
+    names = types.map(modality_name)
+    _refuse_merged(types, names)
+    return names
+
+
+def _refuse_merged(types: pd.Series, names: pd.Series) -> None:
+    """Raise if two types that are not known to be the same would become one modality."""
+    spellings = types.str.strip().str.lower().to_numpy()
+    table = pd.DataFrame({"type": spellings, "modality": names.to_numpy()})
+    unknown = table[~table["type"].isin(list(MODALITIES))].groupby("modality")["type"].unique()
+    merged = unknown[unknown.map(len) > 1]
+    if len(merged):
+        raise FeatureTypeError(
+            f"var[{COLUMN!r}] has the types {' and '.join(map(repr, merged.iloc[0]))}, which would both become the "
+            f"modality {merged.index[0]!r}. Rename one of them."
+        )
 
 
 def _names_in_raw(raw: pd.DataFrame, var: pd.DataFrame, names: pd.Series) -> pd.Series:

@@ -8,6 +8,7 @@ from anndata import AnnData
 from mudata import MuData
 from numpy.typing import NDArray
 
+from scmoe._check import check_free
 from scmoe._keys import IMBALANCE, UNKNOWN_LABEL, UNS_ROOT
 from scmoe._log import logger
 from scmoe.arguments._checked import checks_arguments
@@ -88,6 +89,7 @@ def imbalance(
     [51, 23, 11, 5]
     """
     ranked, labels = _ranked(data, labels_key, order, seed)
+    check_free(data, UNS_ROOT)
     if n_total is None:
         n_total = largest_total(ranked, {*RHOS, rho})
     counts = profile(len(ranked), rho, n_total)

@@ -71,7 +71,10 @@ def record_split(data: AnnData | MuData, key_added: str, group_key: str | None) 
     root = data.uns.get(UNS_ROOT, {})
     if not isinstance(root, Mapping):
         return  # what a user keeps under this name stays
-    records: dict[str, Any] = {key: entry for key, entry in dict(root.get(SPLIT, {})).items() if key != key_added}
+    former = root.get(SPLIT, {})
+    if not isinstance(former, Mapping):
+        return
+    records: dict[str, Any] = {key: entry for key, entry in former.items() if key != key_added}
     if group_key is not None:
         records[key_added] = {GROUP_KEY: group_key}
     rest = {key: entry for key, entry in root.items() if key != SPLIT}

@@ -4,11 +4,9 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
-from anndata.utils import make_index_unique
 from numpy.typing import ArrayLike, NDArray
 
 from scmoe._align import in_one_order, in_order_of, is_numbered
-from scmoe._keys import column_name
 from scmoe.arguments._checked import checks_arguments
 from scmoe.datasets._categories import category_names
 from scmoe.metrics._confusion import Labels, as_codes, numbers, training_counts
@@ -179,8 +177,7 @@ def _by_label(probabilities: pd.DataFrame, names: Sequence[str]) -> pd.DataFrame
     if not columns.isin(names).any() and is_numbered(probabilities.columns):
         return probabilities
     if not set(names) <= set(columns):
-        stored = make_index_unique(pd.Index([column_name(name) for name in names]))
-        columns = columns.replace(dict(zip(stored, names, strict=True)))
+        columns = columns.replace(dict(zip(column_names(names), names, strict=True)))
     return in_order_of(probabilities.set_axis(columns, axis=1), pd.Index(names), "probabilities", "labels", axis=1)
 
 

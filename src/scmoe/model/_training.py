@@ -20,6 +20,7 @@ from scmoe.data._setup import Setup
 from scmoe.data._statistics import Scale, Statistics, fit_scale, fit_statistics
 from scmoe.datasets._cells import all_obs, column_of
 from scmoe.datasets._parts import Parts, parts_of
+from scmoe.io._files import check_writable
 from scmoe.losses._class_balance import DEFAULT_BALANCE, ClassBalance
 from scmoe.model._base import BaseModel, TrainingRecord
 from scmoe.model._copies import check_balanced_once, check_parts
@@ -143,8 +144,7 @@ def train(
             f"class_balance={class_balance!r} is for labels. Name their column (labels_key=) or leave it out."
         )
     check_training(self.setup, dataset, train, validation, early_stopping=early_stopping)
-    if resume and checkpoint_dir is None:
-        raise ValueError("resume=True needs the checkpoint_dir of the run to go on with.")
+    check_checkpoint_dir(checkpoint_dir, resume=resume)
     if batch_size is None:
         batch_size = default_batch_size(len(train))
     start = time.perf_counter()
@@ -227,6 +227,14 @@ def set_statistics(network: Network, statistics: list[Statistics], covariates: S
         if isinstance(tokenizer, ProgramTokenizer):
             tokenizer.set_components(torch.from_numpy(own.read.loadings), own.read.unit, own.correction)
         network.decoders[v].set_statistics(loadings, own.decode.unit, bias, std, own.library)
+
+
+def check_checkpoint_dir(checkpoint_dir: str | Path | None, *, resume: bool) -> None:
+    """Raise if checkpoints could not be written, or there is no place to look for one in."""
+    if checkpoint_dir is not None:
+        check_writable(checkpoint_dir)
+    elif resume:
+        raise ValueError("resume=True needs the checkpoint_dir of the run to go on with.")
 
 
 def split_of(

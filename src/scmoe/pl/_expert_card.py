@@ -131,7 +131,10 @@ def _header(card: pd.DataFrame, layer: int) -> str:
 
 
 def _short(names: pd.Series) -> pd.Series:
-    return names.where(names.str.len() <= MAX_NAME, names.str[: MAX_NAME - 1] + "…")
+    """Names that fit beside a bar: long ones without their middle, unless two would be the same."""
+    half = MAX_NAME // 2
+    short = names.where(names.str.len() <= MAX_NAME, names.str[: half - 1] + "…" + names.str[-half:])
+    return names.where(short.duplicated(keep=False), short)
 
 
 def _both_ends(rows: pd.DataFrame, n: int) -> pd.DataFrame:

@@ -23,6 +23,7 @@ from scmoe._keys import (
     HISTORY,
     TCAV,
     UMAP,
+    column_names,
 )
 from scmoe.explain._groups import ALL_CELLS
 from scmoe.io._files import check_writable
@@ -98,7 +99,8 @@ def save_figures(
     if UMAP in mdata.obsm:
         for name in color:
             plots[f"umap_{name}"] = partial(_umap, mdata, name)
-    files = {name: folder / f"{name}.png" for name in plots}
+    names = list(plots)
+    files = {name: folder / f"{file}.png" for name, file in zip(names, column_names(names), strict=True)}
     for name, plot in plots.items():
         plot(save=files[name])
         plt.close()

@@ -8,6 +8,7 @@ from typing import cast
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
+from anndata import AnnData
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from mudata import MuData
@@ -16,7 +17,7 @@ from scipy.sparse import issparse
 
 from scmoe._align import mask_of
 from scmoe._check import layer_names
-from scmoe._keys import DEFAULT_KEY, Keys, column_name
+from scmoe._keys import DEFAULT_KEY, Keys
 from scmoe.arguments._checked import checks_arguments
 from scmoe.datasets._anndata import reads_anndata
 from scmoe.metrics._features import feature_scores
@@ -79,7 +80,7 @@ def imputed(
         If no feature is given, or no cell can be drawn.
     """
     names = [features] if isinstance(features, str) else list(dict.fromkeys(features))
-    sources = source if isinstance(source, str) else "+".join(source)
+    sources = [source] if isinstance(source, str) else list(source)
     observed, predicted = matched_values(mdata, sources, target, names, layer, cells, key)
     n_rows, n_columns = grid_shape(len(names), ncols)
     figure, grid = plt.subplots(
@@ -89,13 +90,13 @@ def imputed(
     for ax in grid.flat[len(names) :]:
         ax.set_visible(False)
     figure.supxlabel(f"observed ({target})", fontsize="medium")
-    figure.supylabel(f"predicted from {sources}", fontsize="medium")
+    figure.supylabel(f"predicted from {' and '.join(sources)}", fontsize="medium")
     return finish(figure, show=show, save=save)
 
 
 def matched_values(
     mdata: MuData,
-    sources: str,
+    sources: Sequence[str],
     target: str,
     names: Sequence[str],
     layer: str | None,
@@ -103,13 +104,22 @@ def matched_values(
     key: str,
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Observed and predicted values of the features `names` for the same cells; see `imputed` for the arguments."""
-    predicted = _prediction(mdata, sources, target, names, key)
-    observed = _observed(mdata, target, names, layer)
-    mask = _mask(mdata, cells) & mdata.obs_names.isin(observed.index) & predicted.notna().all(axis=1).to_numpy()
+    adata = _predicted_modality(mdata, sources, target, key)
+    _check_features(adata, target, names)
+    if layer is not None and layer not in adata.layers:
+        raise KeyError(f"mdata[{target!r}] has no layer {layer!r}; it has {', '.join(layer_names(adata)) or 'none'}.")
+    observed = _values(adata, names, layer)
+    # Of the layer, not of the frame in obsm: its features are those of the modality, whatever characters they have.
+    predicted = _values(adata, names, Keys(name=key).imputed(target, sources))
+    if (unknown := predicted.columns[predicted.isna().all()]).size and predicted.notna().any(axis=None):
+        raise KeyError(f"There is no prediction of {unknown[0]!r}: the model does not know it. Leave it out.")
+    chosen = pd.Series(_mask(mdata, cells), mdata.obs_names)[adata.obs_names].to_numpy()
+    mask = chosen & predicted.notna().all(axis=1).to_numpy()
     if not mask.any():
-        raise ValueError(f"None of the chosen cells has modality {target!r} and a prediction from {sources!r}.")
-    predicted = predicted[mask]
-    return observed.loc[predicted.index], predicted
+        raise ValueError(
+            f"None of the chosen cells has modality {target!r} and a prediction from {' and '.join(sources)}."
+        )
+    return observed[mask], predicted[mask]
 
 
 def draw_panels(axes: Iterable[Axes], observed: pd.DataFrame, predicted: pd.DataFrame) -> None:
@@ -134,38 +144,37 @@ def _panel(ax: Axes, observed: NDArray[np.floating], predicted: NDArray[np.float
     ax.spines[["top", "right"]].set_visible(False)
 
 
-def _prediction(mdata: MuData, sources: str, target: str, names: Sequence[str], key: str) -> pd.DataFrame:
-    """Predicted values of `names` for all cells."""
+def _predicted_modality(mdata: MuData, sources: Sequence[str], target: str, key: str) -> AnnData:
+    """The target modality, in which predictions from these sources are stored."""
+    keys = Keys(name=key)
+    keys.check_imputed(target, sources, mdata.mod)
+    if target not in mdata.mod:
+        raise KeyError(f"mdata has no modality {target!r} to compare with; it has {', '.join(mdata.mod)}.")
+    stored = keys.imputed(target, sources)
+    if stored not in mdata.mod[target].layers:
+        source = sources[0] if len(sources) == 1 else list(sources)
+        raise KeyError(
+            f"mdata[{target!r}].layers[{stored!r}] does not exist; run "
+            f"scmoe.tl.impute(..., source={source!r}, target={target!r}, key_added={key!r}) first."
+        )
+    return mdata.mod[target]
+
+
+def _check_features(adata: AnnData, target: str, names: Sequence[str]) -> None:
     if not names:
         raise ValueError("features must name at least one feature of the target.")
-    stored = Keys(name=key).imputed(target, sources)
-    if stored not in mdata.obsm:
-        raise KeyError(
-            f"mdata.obsm[{stored!r}] does not exist; run "
-            f"scmoe.tl.impute(..., source={sources!r}, target={target!r}, key_added={key!r}) first."
-        )
-    frame = mdata.obsm[stored]
-    if not isinstance(frame, pd.DataFrame):
-        columns = mdata.mod[target].var_names.map(column_name)
-        frame = pd.DataFrame(np.asarray(frame), index=mdata.obs_names, columns=columns)
+    folded = {str(feature).lower(): str(feature) for feature in adata.var_names}
     for name in names:
-        if column_name(name) not in frame:
-            folded = {str(column).lower(): str(column) for column in frame}
+        if name not in adata.var_names:
             close = [folded[match] for match in get_close_matches(name.lower(), folded, n=5)]
             hint = f"did you mean {', '.join(map(repr, close))}?" if close else f"see mdata[{target!r}].var_names."
             raise KeyError(f"Modality {target!r} has no feature {name!r}; {hint}")
-    return frame[[column_name(name) for name in names]].set_axis(list(names), axis=1).astype(float)
 
 
-def _observed(mdata: MuData, target: str, names: Sequence[str], layer: str | None) -> pd.DataFrame:
-    """Observed values of `names` for the cells that have the target."""
-    adata = mdata.mod[target]
-    if layer is not None and layer not in adata.layers:
-        raise KeyError(f"mdata[{target!r}] has no layer {layer!r}; it has {', '.join(layer_names(adata)) or 'none'}.")
-    columns = [adata.var_names.get_loc(name) for name in names]
-    matrix = adata.X if layer is None else adata.layers[layer]
-    values = matrix[:, columns]
-    values = values.toarray() if issparse(values) else np.asarray(values)
+def _values(adata: AnnData, names: Sequence[str], layer: str | None) -> pd.DataFrame:
+    """Values of some features, of all cells of the modality."""
+    matrix = (adata.X if layer is None else adata.layers[layer])[:, adata.var_names.get_indexer(names)]
+    values = matrix.toarray() if issparse(matrix) else np.asarray(matrix)
     return pd.DataFrame(values.astype(float), index=adata.obs_names, columns=list(names))
 
 

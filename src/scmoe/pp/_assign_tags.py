@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from scmoe._check import check_counts, check_mdata, features_of, missing_modality
-from scmoe._keys import COUNTS_LAYER, SET_ASIDE
+from scmoe._keys import COUNTS_LAYER, SET_ASIDE, check_name
 from scmoe._log import logger
 from scmoe.arguments._checked import checks_arguments
 from scmoe.datasets._anndata import takes_anndata
@@ -74,6 +74,7 @@ def assign_tags(
     """
     modality = _modality(mdata, modality)
     key = modality if key_added is None else key_added
+    check_name(key, "key_added")
     if key in mdata.obs:
         raise ValueError(f"mdata.obs has a column {key!r} already. Choose another key_added, or delete the column.")
     adata = mdata.mod[modality]

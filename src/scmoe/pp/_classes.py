@@ -7,6 +7,7 @@ from imblearn.over_sampling import RandomOverSampler
 from mudata import MuData
 from numpy.typing import NDArray
 
+from scmoe._keys import COPY_OF, MIXED_WITH
 from scmoe.datasets._cells import all_obs, check_cells, class_sizes, labels_of, split_columns
 
 
@@ -19,6 +20,10 @@ def trainable_labels(data: AnnData | MuData, labels_key: str) -> tuple[pd.Series
         There are cells of several parts, or of a single type.
     """
     check_cells(data)
+    if labels_key in (COPY_OF, MIXED_WITH):
+        raise ValueError(
+            f"labels_key={labels_key!r} is the column in which new cells say where they come from. Rename yours."
+        )
     obs = all_obs(data)
     for key in split_columns(obs):
         parts = obs[key].dropna().astype(str).unique()

@@ -7,7 +7,7 @@ from mudata import MuData
 from scipy import sparse
 
 from scmoe._check import Matrix, check_array, check_mdata, features_of, missing_modality
-from scmoe._keys import MADE_BY_NICHE, PREPARE, SPATIAL, UNS_ROOT
+from scmoe._keys import MADE_BY_NICHE, PREPARE, SPATIAL, UNS_ROOT, check_name
 from scmoe._log import logger
 from scmoe.arguments._checked import checks_arguments
 from scmoe.datasets._anndata import takes_anndata
@@ -148,15 +148,22 @@ def _check_target(mdata: MuData, name: str) -> None:
         raise ValueError("The MuData is a view of another one. Call mdata = mdata.copy() first.")
     if not name or "." in name or "/" in name:
         raise ValueError(f"key_added must be a name without '.' and '/'; found {name!r}.")
+    check_name(name, "key_added")
     if name in mdata.mod:
         raise ValueError(
             f"mdata has the modality {name!r} already. Choose another key_added, or remove it: del mdata.mod[{name!r}]."
         )
-    # mudata keeps the mask of a modality after its removal; anything else is the user's.
-    if name in mdata.obsm and np.asarray(mdata.obsm[name]).dtype != bool:
-        raise ValueError(
-            f"mdata.obsm has {name!r}, which a modality of this name would replace. Choose another key_added."
-        )
+    for part in ("obsm", "varm"):
+        arrays = getattr(mdata, part)
+        if name in arrays and not _is_mask(np.asarray(arrays[name])):
+            raise ValueError(
+                f"mdata.{part} has {name!r}, which a modality of this name would replace. Choose another key_added."
+            )
+
+
+def _is_mask(array: np.ndarray) -> bool:
+    """Mudata keeps the mask of a modality after its removal; anything else is the user's."""
+    return array.dtype == bool and array.size == len(array)
 
 
 def _add(mdata: MuData, name: str, adata: AnnData) -> None:

@@ -6,7 +6,7 @@ from typing import Any, Literal
 import pandas as pd
 from mudata import MuData
 
-from scmoe._check import check_mdata
+from scmoe._check import check_free, check_mdata
 from scmoe._keys import COUNTS_LAYER, HIGHLY_VARIABLE, MADE_BY_NICHE, MISSING, PANEL, PREPARE, SET_ASIDE, UNS_ROOT
 from scmoe._log import logger
 from scmoe.arguments._checked import checks_arguments
@@ -18,7 +18,7 @@ from scmoe.io._uns import to_uns
 from scmoe.pp._kind import KINDS, SET_ASIDE_KINDS
 from scmoe.pp._missing import check_missing
 from scmoe.pp._modality import Prepared, Settings, prepare_modality
-from scmoe.pp._records import missing_table
+from scmoe.pp._records import missing_table, prepare_records
 from scmoe.pp._set_aside import check_set_aside
 from scmoe.pp._source import keep_original
 
@@ -129,9 +129,12 @@ def prepare(
         raise ValueError("The MuData is backed by a file. Read it without backed=, then prepare it.")
     if mdata.is_view and not copy:
         raise ValueError("The MuData is a view of another one. Call mdata = mdata.copy() first, or pass copy=True.")
+    check_free(mdata, UNS_ROOT, PREPARE)
     root = mdata.uns.get(UNS_ROOT, {})
-    if not isinstance(root, Mapping):
-        raise ValueError(f"mdata.uns[{UNS_ROOT!r}] must be a mapping, found {type(root).__name__}. Remove it.")
+    if not isinstance(root.get(MISSING, pd.DataFrame()), pd.DataFrame):
+        raise ValueError(f"mdata.uns[{UNS_ROOT!r}][{MISSING!r}] must be free for a table. Rename what is there.")
+    if batch_key == PANEL and isinstance(missing, Mapping):
+        raise ValueError(f"batch_key={PANEL!r} is read, and a mask in missing= would replace it. Rename the column.")
     describe_pairing(mdata)
     former = missing_table(mdata)
     settings = Settings(_check_kinds(kinds or {}, names), batch_key, missing, set_aside, n_top_features, former)
@@ -146,7 +149,7 @@ def prepare(
         }
         for name, result in prepared.items():
             _write(target, name, result)
-    niches = _made_by_niche(root, settings.kinds)
+    niches = _made_by_niche(prepare_records(mdata), settings.kinds)
     records = {
         name: niches[name] if name in niches and result.counts is None else result.record
         for name, result in prepared.items()
@@ -170,13 +173,12 @@ def _check_kinds(kinds: Mapping[str, str], names: list[str]) -> Mapping[str, str
     return kinds
 
 
-def _made_by_niche(root: Mapping[str, Any], kinds: Mapping[str, str]) -> dict[str, Any]:
+def _made_by_niche(records: Mapping[str, Any], kinds: Mapping[str, str]) -> dict[str, Any]:
     """Records of modalities that `scmoe.pp.niche` made: their kind is that of what they were made from."""
-    records = root.get(PREPARE, {})
     return {
         name: dict(record)
         for name, record in records.items()
-        if name not in kinds and str(record["reason"]).startswith(MADE_BY_NICHE)
+        if name not in kinds and str(record.get("reason")).startswith(MADE_BY_NICHE)
     }
 
 

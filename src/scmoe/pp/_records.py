@@ -12,9 +12,11 @@ from scmoe._keys import MISSING, PREPARE, SET_ASIDE, UNS_ROOT
 
 
 def prepare_records(data: AnnData | MuData) -> Mapping[str, Any]:
-    """What was noted of each modality; empty where `prepare` was not run."""
+    """What was noted of each modality; nothing where `prepare` was not run, or something else is under its name."""
     records = _entry(data, PREPARE)
-    return records if isinstance(records, Mapping) else {}
+    if not isinstance(records, Mapping):
+        return {}
+    return {name: record for name, record in records.items() if isinstance(record, Mapping) and "kind" in record}
 
 
 def missing_table(data: AnnData | MuData) -> pd.DataFrame | None:

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from scipy import sparse
 from scipy.sparse.csgraph import connected_components
 
-from scmoe._check import check_array
-from scmoe._keys import COPY_OF, COUNTS_LAYER, PARTS, SPLIT, UNKNOWN_LABEL
+from scmoe._check import check_array, check_free
+from scmoe._keys import COPY_OF, COUNTS_LAYER, PARTS, SPLIT, UNKNOWN_LABEL, UNS_ROOT, check_name
 from scmoe._log import logger
 from scmoe.arguments._checked import checks_arguments
 from scmoe.datasets._cells import all_obs, check_cells, column_of, labels_of, modalities_of, origins
@@ -72,9 +72,9 @@ def split(
     KeyError
         There is no such column.
     ValueError
-        A cell has no group, there are fewer groups than parts, a part would be empty, the fractions are
-        impossible, the data are a view, or hold copies that `scmoe.pp.oversample` or `scmoe.pp.augment` made: their
-        originals would be in other parts.
+        `key_added` names a column of something else, a cell has no group, there are fewer groups than parts, a part
+        would be empty, the fractions are impossible, the data are a view, or hold copies that `scmoe.pp.oversample` or
+        `scmoe.pp.augment` made: their originals would be in other parts.
 
     Examples
     --------
@@ -87,8 +87,12 @@ def split(
     check_cells(data)
     if data.is_view:
         raise ValueError("The data are a view of others. Call .copy() first, then split the copy.")
+    check_name(key_added, "key_added")
     if key_added in (labels_key, group_key):
         raise ValueError(f"key_added={key_added!r} would replace the column that is read. Choose another name.")
+    _check_column(data, key_added)
+    if group_key is not None:
+        check_free(data, UNS_ROOT, SPLIT)
     _refuse_copies(data)
     labels = None if labels_key is None else labels_of(data, labels_key)
     groups = None if group_key is None else column_of(data, group_key, "group_key")
@@ -120,6 +124,18 @@ def _check_fractions(fractions: Sequence[float]) -> NDArray[np.float64]:
             f"{list(fractions)}. For example {FRACTIONS}."
         )
     return shares
+
+
+def _check_column(data: AnnData | MuData, key: str) -> None:
+    """Raise if a column is there that is no earlier division."""
+    if key not in data.obs:
+        return
+    others = data.obs[key].dropna()[~data.obs[key].dropna().isin(PARTS)]
+    if len(others):
+        raise ValueError(
+            f"obs[{key!r}] is there already and is no division of cells: it holds {others.iloc[0]!r}. Choose another "
+            "key_added, or remove the column."
+        )
 
 
 def _refuse_copies(data: AnnData | MuData) -> None:

@@ -9,7 +9,9 @@ from scmoe._keys import ABLATION, DEFAULT_KEY
 from scmoe.arguments._checked import checks_arguments
 from scmoe.datasets._anndata import takes_anndata
 from scmoe.explain._ablation import ablation_table
-from scmoe.tl._tables import groups_of, knows_split, write_uns
+from scmoe.tl._results import check_results
+from scmoe.tl._tables import groups_of, knows_split
+from scmoe.tl._write import write_uns
 
 if TYPE_CHECKING:
     from scmoe.model._scmoe import SCMOE
@@ -67,6 +69,7 @@ def ablation(
     ValueError
         The data do not fit the model, which has a single modality, or no cell has two; `how` is none of its options.
     """
+    check_results(mdata, key_added)
     groups = groups_of(mdata, groupby)
     cells = "chosen"
     if indices is None and knows_split(model, mdata) and len(model.test_indices):

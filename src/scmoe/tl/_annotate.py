@@ -1,6 +1,6 @@
 """`annotate`: write predicted labels."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -12,8 +12,9 @@ from scmoe._log import logger
 from scmoe.arguments._checked import checks_arguments
 from scmoe.datasets._anndata import takes_anndata
 from scmoe.readout._hierarchy import roll_up
-from scmoe.tl._tables import storable_frame, write_uns
-from scmoe.tl._write import drop_columns, write_obs, write_obsm
+from scmoe.tl._results import check_results, inputs_of
+from scmoe.tl._tables import storable_frame
+from scmoe.tl._write import drop_columns, report_others, result_paths, write_obs, write_obsm, write_uns
 
 if TYPE_CHECKING:
     from scmoe.model._labels import Annotation
@@ -78,7 +79,10 @@ def annotate(
         `reject_label` is a label, `hierarchy` names labels that the model does not know or goes in a circle, or no
         label has two training cells to fix a coverage with.
     """
+    check_results(mdata, key_added, Keys(name=key_added).of_annotation(), inputs_of(model.setup, mdata))
     check_reject_label(model.setup.labels, reject_label, hierarchy)
+    if hierarchy is not None and model.setup.labels:  # before the work: of no cell
+        roll_up(np.zeros((0, len(model.setup.labels))), model.setup.labels, hierarchy, rollup_confidence)
     annotation = model.get_annotation(mdata, coverage=coverage)
     write_annotation(
         mdata,
@@ -126,9 +130,9 @@ def write_annotation(
         chosen, confidence, names = roll_up(annotation.probability, labels, hierarchy, rollup_confidence)
         columns[keys.label_rollup] = _categorical(chosen, names, reject_label)
         columns[keys.label_rollup_confidence] = confidence
-    drop_columns(mdata, keys.of_labels())
-    write_obs(mdata, columns)
-    write_obsm(mdata, keys.label_probability, storable_frame(annotation.probability, mdata, labels))
+    _drop_labels(mdata, key_added, [*(f"obs/{name}" for name in columns), f"obsm/{keys.label_probability}"])
+    write_obs(mdata, key_added, columns)
+    write_obsm(mdata, key_added, keys.label_probability, storable_frame(annotation.probability, mdata, labels))
     accuracy = float(annotation.expected_accuracy[kept].mean()) if kept.any() else float("nan")
     record = {
         "coverage": coverage,
@@ -146,6 +150,13 @@ def write_annotation(
             100 * coverage,
             accuracy,
         )
+
+
+def _drop_labels(mdata: MuData, key_added: str, paths: Collection[str]) -> None:
+    """Remove the columns of an earlier call, of which this one, that writes to `paths`, may have fewer."""
+    own = set(Keys(name=key_added).of_annotation()) & set(result_paths(mdata, key_added))
+    drop_columns(mdata, [path.removeprefix("obs/") for path in own if path.startswith("obs/")])
+    report_others(mdata, Keys(name=key_added).of_annotation(), paths)
 
 
 def _labels_of(

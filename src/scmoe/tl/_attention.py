@@ -8,7 +8,9 @@ from scmoe._keys import ATTENTION, ATTENTION_GROUPBY, DEFAULT_KEY
 from scmoe.arguments._checked import checks_arguments
 from scmoe.datasets._anndata import takes_anndata
 from scmoe.explain._attention import attention_table
-from scmoe.tl._tables import groups_of, write_uns
+from scmoe.tl._results import check_results
+from scmoe.tl._tables import groups_of
+from scmoe.tl._write import write_uns
 
 if TYPE_CHECKING:
     from scmoe.model._scmoe import SCMOE
@@ -49,6 +51,7 @@ def attention(mdata: MuData, model: "SCMOE", *, groupby: str | None = None, key_
     ValueError
         The data do not fit the model.
     """
+    check_results(mdata, key_added)
     groups = groups_of(mdata, groupby)
     heads, rollout = (model.get_attention(mdata, kind=kind) for kind in ("heads", "rollout"))
     table = attention_table(heads, model.modalities, groups, rollout=rollout)

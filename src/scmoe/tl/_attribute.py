@@ -12,8 +12,9 @@ from scmoe.arguments._checked import checks_arguments
 from scmoe.datasets._anndata import takes_anndata
 from scmoe.explain._attribution import attribution_table, modality_shares
 from scmoe.model.explain._attribution import MAX_MEMORY, N_STEPS, Method
-from scmoe.tl._tables import write_uns
+from scmoe.tl._results import check_results
 from scmoe.tl._targets import TargetCells, resolve_targets
+from scmoe.tl._write import write_uns
 
 if TYPE_CHECKING:
     from scmoe.model._scmoe import SCMOE
@@ -108,6 +109,7 @@ def attribute(
     ValueError
         Labels or cells are missing, a target is unknown, or the data do not fit the model.
     """
+    check_results(mdata, key_added)
     entries = resolve_targets(mdata, model, targets, groupby, modality, source, key_added)
     tables, summaries = [], []
     for entry in tqdm(entries, desc="Attributing", unit="target", disable=len(entries) < 2):

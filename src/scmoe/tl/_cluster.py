@@ -12,6 +12,7 @@ from scmoe._keys import DEFAULT_KEY, Keys
 from scmoe.arguments._checked import checks_arguments
 from scmoe.datasets._anndata import takes_anndata
 from scmoe.tl._neighbors import neighbor_graph, stored_embedding
+from scmoe.tl._results import check_results, inputs_of
 from scmoe.tl._write import write_obs
 
 if TYPE_CHECKING:
@@ -67,6 +68,8 @@ def cluster(
     method = method or ("leiden" if n_clusters is None else "kmeans")
     if (method == "kmeans") != (n_clusters is not None):
         raise ValueError(f"n_clusters goes with method='kmeans' and only with it; found {n_clusters} and {method!r}.")
+    inputs = {} if model is None or method != "ddc" else inputs_of(model.setup, mdata)
+    check_results(mdata, key_added, [f"obs/{Keys(name=key_added).cluster}"], inputs)
     if method == "ddc":
         if model is None:
             raise ValueError("method='ddc' needs the model: scmoe.tl.cluster(mdata, model, method='ddc').")
@@ -74,7 +77,7 @@ def cluster(
     else:
         embedding = stored_embedding(mdata, key_added)
         labels = leiden(embedding, resolution, seed) if method == "leiden" else kmeans(embedding, n_clusters, seed)
-    write_obs(mdata, {Keys(name=key_added).cluster: numbered_by_size(labels)})
+    write_obs(mdata, key_added, {Keys(name=key_added).cluster: numbered_by_size(labels)})
 
 
 def leiden(embedding: np.ndarray, resolution: float, seed: int) -> np.ndarray:

@@ -8,7 +8,9 @@ from mudata import MuData
 from scmoe._keys import DEFAULT_KEY, Keys
 from scmoe.arguments._checked import checks_arguments
 from scmoe.datasets._anndata import takes_anndata
+from scmoe.tl._results import check_results, inputs_of
 from scmoe.tl._tables import as_layer
+from scmoe.tl._write import write_to_modality
 
 if TYPE_CHECKING:
     from scmoe.model._scmoe import SCMOE
@@ -52,12 +54,12 @@ def denoise(
     ValueError
         The data do not fit the model.
     """
+    path = f"{modality}/layers/{Keys(name=key_added).denoised}"
+    check_results(mdata, key_added, [path], inputs_of(model.setup, mdata))
     values = model.get_normalized(modality, mdata, transform_batch=transform_batch)
     if modality not in mdata.mod:
         raise KeyError(
             f"The MuData has no modality {modality!r}, so there is nothing to denoise; it has {', '.join(mdata.mod)}. "
             "scmoe.tl.impute predicts it from others."
         )
-    mdata.mod[modality].layers[Keys(name=key_added).denoised] = as_layer(
-        mdata, modality, values, model.feature_names[modality]
-    )
+    write_to_modality(mdata, key_added, path, as_layer(mdata, modality, values, model.feature_names[modality]))

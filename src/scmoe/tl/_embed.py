@@ -8,7 +8,8 @@ from mudata import MuData
 from scmoe._keys import DEFAULT_KEY, Keys
 from scmoe.arguments._checked import checks_arguments
 from scmoe.datasets._anndata import takes_anndata
-from scmoe.tl._write import write_obsm
+from scmoe.tl._results import check_results, inputs_of
+from scmoe.tl._write import write_obsm, write_to_modality
 
 if TYPE_CHECKING:
     from scmoe.model._results import Results
@@ -43,6 +44,7 @@ def embed(mdata: MuData, model: "SCMOE", *, key_added: str = DEFAULT_KEY) -> Non
     KeyError, ValueError
         The data do not fit the model.
     """
+    check_results(mdata, key_added, Keys(name=key_added).of_embedding(mdata.mod), inputs_of(model.setup, mdata))
     write_embedding(mdata, model.get_results(mdata, mapping_score=False, annotation=False), key_added)
 
 
@@ -50,10 +52,10 @@ def write_embedding(mdata: MuData, results: "Results", key_added: str) -> None:
     """Write the embedding and the states of `results`, which are of the cells of `mdata`."""
     keys = Keys(name=key_added)
     if results.labeled_embedding is not None:
-        write_obsm(mdata, keys.labeled_embedding, results.labeled_embedding)
-    write_obsm(mdata, keys.embedding, results.embedding)
+        write_obsm(mdata, key_added, keys.labeled_embedding, results.labeled_embedding)
+    write_obsm(mdata, key_added, keys.embedding, results.embedding)
     for name, state in results.states.items():
-        mdata.mod[name].obsm[keys.state] = rows_of(mdata, name, state)
+        write_to_modality(mdata, key_added, f"{name}/obsm/{keys.state}", rows_of(mdata, name, state))
 
 
 def rows_of(mdata: MuData, modality: str, values: np.ndarray) -> np.ndarray:

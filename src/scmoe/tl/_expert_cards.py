@@ -11,7 +11,9 @@ from scmoe.datasets._anndata import takes_anndata
 from scmoe.explain._permutation import N_PERMUTATIONS
 from scmoe.explain.experts._cards import N_TOP, expert_cards_table
 from scmoe.tl._feature_chunks import feature_chunks
-from scmoe.tl._tables import groups_of, write_uns
+from scmoe.tl._results import check_results
+from scmoe.tl._tables import groups_of
+from scmoe.tl._write import write_uns
 
 if TYPE_CHECKING:
     from scmoe.model._scmoe import SCMOE
@@ -61,6 +63,7 @@ def expert_cards(
     ValueError
         The data do not fit the model, or `n_top` or `n_permutations` is below 1.
     """
+    check_results(mdata, key_added)
     groups = groups_of(mdata, groupby)
     usage = model.get_router_activations(mdata, kind="soft")
     chunks = feature_chunks(MosaicDataset(mdata, model.setup))

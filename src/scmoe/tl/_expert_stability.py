@@ -10,7 +10,8 @@ from scmoe.arguments._checked import checks_arguments
 from scmoe.datasets._anndata import takes_anndata
 from scmoe.explain._permutation import N_PERMUTATIONS
 from scmoe.explain.experts._stability import stability_table
-from scmoe.tl._tables import write_uns
+from scmoe.tl._results import check_results
+from scmoe.tl._write import write_uns
 
 if TYPE_CHECKING:
     from scmoe.model._scmoe import SCMOE
@@ -63,6 +64,9 @@ def expert_stability(
             f"models must name the models, as in {{'seed 0': first, 'seed 1': second}}; found a "
             f"{type(models).__name__}."
         )
+    check_results(mdata, key_added)
+    if len(set(map(str, models))) < len(models):
+        raise ValueError(f"Two models have the same name as text: {list(models)}. Rename one.")
     usages = {str(name): model.get_router_activations(mdata, kind="soft") for name, model in models.items()}
     table = stability_table(usages, layer=layer, n_permutations=n_permutations, seed=seed)
     write_uns(mdata, key_added, **{EXPERT_STABILITY: table})

@@ -11,7 +11,9 @@ from scmoe.explain._permutation import N_PERMUTATIONS
 from scmoe.explain.experts._summary import usage_summary
 from scmoe.explain.experts._usage import usage_table
 from scmoe.tl._embed import rows_of
-from scmoe.tl._tables import groups_of, write_uns
+from scmoe.tl._results import check_results
+from scmoe.tl._tables import groups_of
+from scmoe.tl._write import write_to_modality, write_uns
 
 if TYPE_CHECKING:
     from scmoe.model._scmoe import SCMOE
@@ -60,6 +62,8 @@ def expert_usage(
     ValueError
         The data do not fit the model, no cell has a group, or there is no permutation.
     """
+    paths = {name: f"{name}/obsm/{Keys(name=key_added).router}" for name in mdata.mod}
+    check_results(mdata, key_added, paths.values())
     groups = groups_of(mdata, groupby)
     soft = model.get_router_activations(mdata, kind="soft")
     hard = model.get_router_activations(mdata, kind="hard")
@@ -69,5 +73,5 @@ def expert_usage(
     }
     for name, activation in soft.items():
         if name in mdata.mod:
-            mdata.mod[name].obsm[Keys(name=key_added).router] = rows_of(mdata, name, activation)[:, -1]
+            write_to_modality(mdata, key_added, paths[name], rows_of(mdata, name, activation)[:, -1])
     write_uns(mdata, key_added, **tables, **{EXPERT_USAGE_GROUPBY: groupby or ""})

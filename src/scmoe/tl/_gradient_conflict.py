@@ -11,7 +11,8 @@ from scmoe.arguments._checked import checks_arguments
 from scmoe.datasets._anndata import takes_anndata
 from scmoe.explain._conflict import conflict_table
 from scmoe.model.explain._gradients import DEFINITIONS, Definition
-from scmoe.tl._tables import write_uns
+from scmoe.tl._results import check_results
+from scmoe.tl._write import write_uns
 
 if TYPE_CHECKING:
     from scmoe.model._scmoe import SCMOE
@@ -79,6 +80,7 @@ def gradient_conflict(
     ValueError
         An unknown definition, a model of one modality, or data that do not fit the model or lack one of its modalities.
     """
+    check_results(mdata, key_added)
     tables = []
     for name in DEFINITIONS if definition is None else (definition,):
         result = model.get_gradient_conflict(

@@ -8,7 +8,9 @@ from mudata import MuData
 from scmoe._keys import DEFAULT_KEY, Keys
 from scmoe.arguments._checked import checks_arguments
 from scmoe.datasets._anndata import takes_anndata
+from scmoe.tl._results import check_results, inputs_of
 from scmoe.tl._tables import as_layer, storable_frame
+from scmoe.tl._write import write_frame, write_to_modality
 
 if TYPE_CHECKING:
     from scmoe.model._scmoe import SCMOE
@@ -60,10 +62,14 @@ def impute(
         The target is among the sources, or the data do not fit the model.
     """
     names = [source] if isinstance(source, str) else list(source)
-    keys, source = Keys(name=key_added), "+".join(names)
+    keys = Keys(name=key_added)
+    keys.check_imputed(target, names, {*model.modalities, *mdata.mod})
+    stored = (keys.imputed(target, names), keys.imputed_sd(target, names))
+    paths = [f"{where}/{name}" for where in ("obsm", f"{target}/layers") for name in stored]
+    check_results(mdata, key_added, paths, inputs_of(model.setup, mdata))
     mean, sd = model.impute(names, target, mdata, transform_batch=transform_batch, return_sd=True)
     features = model.feature_names[target]
-    for key, values in ((keys.imputed(target, source), mean), (keys.imputed_sd(target, source), sd)):
+    for name, values in zip(stored, (mean, sd), strict=True):
         if target in mdata.mod:
-            mdata.mod[target].layers[key] = as_layer(mdata, target, values, features)
-        mdata.obsm[key] = storable_frame(values, mdata, features)
+            write_to_modality(mdata, key_added, f"{target}/layers/{name}", as_layer(mdata, target, values, features))
+        write_frame(mdata, key_added, name, storable_frame(values, mdata, features))

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 from mudata import MuData
 
+from scmoe._check import check_mdata
 from scmoe._keys import DEFAULT_KEY, QUERY, Keys
 from scmoe._log import logger
 from scmoe.arguments._checked import checks_arguments
@@ -15,8 +16,8 @@ from scmoe.datasets._anndata import takes_anndata
 from scmoe.datasets._cells import raw_column
 from scmoe.tl._annotate import write_annotation
 from scmoe.tl._embed import write_embedding
-from scmoe.tl._tables import check_results, write_uns
-from scmoe.tl._write import drop_results, write_obs
+from scmoe.tl._results import check_results, inputs_of
+from scmoe.tl._write import drop_results, result_paths, write_obs, write_uns
 
 if TYPE_CHECKING:
     from scmoe.model._results import Results
@@ -63,7 +64,11 @@ def map_query(mdata: MuData, model: "SCMOE", *, adapt: bool = False, key_added: 
     KeyError, ValueError
         The data do not fit the model; `mdata` is as it was then.
     """
-    check_results(mdata, None, key_added)
+    check_mdata(mdata)
+    keys = Keys(name=key_added)
+    labels = keys.of_annotation() if model.setup.labels else []
+    paths = [*keys.of_embedding(mdata.mod), *labels, f"obs/{keys.mapping_score}"]
+    check_results(mdata, key_added, [*paths, *result_paths(mdata, key_added)], inputs_of(model.setup, mdata))
     if adapt and model.setup.batch_key is not None:
         raw_column(mdata, model.setup.batch_key, "batch_key")  # raises where there is nothing to adapt to
     new_batches = batches_unknown_to(model.setup, mdata)
@@ -73,11 +78,11 @@ def map_query(mdata: MuData, model: "SCMOE", *, adapt: bool = False, key_added: 
     if adapting:
         model = model.adapt(mdata)
         results = model.get_results(mdata, mapping_score=False)
-    drop_results(mdata, key_added)
+    drop_results(mdata, key_added, paths)
     write_embedding(mdata, results, key_added)
     if results.annotation is not None:
         write_annotation(mdata, results.annotation, model.setup.labels, key_added=key_added)
-    write_obs(mdata, {Keys(name=key_added).mapping_score: score})
+    write_obs(mdata, key_added, {keys.mapping_score: score})
     write_uns(mdata, key_added, **{QUERY: describe_query(model.setup, results, new_batches)})
     if new_batches:
         logger.info("query: batches that the model does not know: %s", ", ".join(new_batches))

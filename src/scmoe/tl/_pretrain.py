@@ -6,11 +6,12 @@ from typing import TYPE_CHECKING, Any
 
 from anndata import AnnData
 
-from scmoe._check import check_tables
+from scmoe._check import check_free, check_tables
 from scmoe._keys import HISTORY, PARAMS, PRETRAIN_KEY, Keys
 from scmoe.arguments._checked import checks_arguments
 from scmoe.io._storable import warn_of_unstorable
-from scmoe.tl._tables import check_free, uns_kept_on_error, write_uns
+from scmoe.tl._tables import uns_kept_on_error
+from scmoe.tl._write import write_uns
 
 if TYPE_CHECKING:
     from scmoe.model.genes._xtrimogene import XTRIMOGENE

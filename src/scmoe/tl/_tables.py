@@ -1,19 +1,17 @@
 """What the table-writing verbs share."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
-from anndata import AnnData
-from anndata.utils import make_index_unique
 from mudata import MuData
 
-from scmoe._check import check_mdata
-from scmoe._keys import UNS_ROOT, Keys, column_name
+from scmoe._keys import column_names
 from scmoe.data._features import names_in_model
-from scmoe.io._uns import to_uns
+from scmoe.datasets._categories import category_names, refuse_decimals
+from scmoe.explain._groups import ALL_CELLS
 
 if TYPE_CHECKING:
     from scmoe.model._scmoe import SCMOE
@@ -25,17 +23,20 @@ def groups_of(mdata: MuData, groupby: str | None) -> pd.Series | None:
         return None
     if groupby not in mdata.obs:
         raise KeyError(f"groupby={groupby!r} is not a column of mdata.obs; found {', '.join(map(str, mdata.obs))}.")
-    if mdata.obs[groupby].dtype.kind == "f":
+    column = mdata.obs[groupby]
+    refuse_decimals(column, f"mdata.obs[{groupby!r}] (groupby)", "groups")
+    if column.dtype.kind == "f":
+        column = category_names(column)
+    if (column.astype(str) == ALL_CELLS).any():
         raise ValueError(
-            f"groupby={groupby!r} must be a column of groups; found decimal numbers. Bin them with pandas.cut."
+            f"groupby={groupby!r} has a group {ALL_CELLS!r}, which is what tables call all of them; rename it."
         )
-    return mdata.obs[groupby]
+    return column
 
 
 def storable_frame(values: np.ndarray, mdata: MuData, names: Sequence[str]) -> pd.DataFrame:
     """Cells x named columns, in a form that both h5mu and zarr can hold."""
-    columns = make_index_unique(pd.Index([column_name(name) for name in names]))
-    return pd.DataFrame(values, index=mdata.obs_names, columns=columns)
+    return pd.DataFrame(values, index=mdata.obs_names, columns=column_names(names))
 
 
 def as_layer(mdata: MuData, modality: str, values: np.ndarray, features: Sequence[str]) -> np.ndarray:
@@ -47,12 +48,6 @@ def as_layer(mdata: MuData, modality: str, values: np.ndarray, features: Sequenc
     return layer
 
 
-def write_uns(mdata: MuData, key: str, **entries: object) -> None:
-    """Add entries to ``mdata.uns[key]``, in a form that both h5mu and zarr can hold."""
-    Keys(name=key)  # refuses names that files cannot hold
-    mdata.uns[key] = {**mdata.uns.get(key, {}), **{name: to_uns(value) for name, value in entries.items()}}
-
-
 def knows_split(model: "SCMOE", mdata: MuData) -> bool:
     """Whether the model's training, validation and test cells are positions in these data.
 
@@ -62,25 +57,6 @@ def knows_split(model: "SCMOE", mdata: MuData) -> bool:
         return False
     parts = (model.train_indices, model.validation_indices, model.test_indices)
     return sum(map(len, parts)) == mdata.n_obs
-
-
-def check_results(mdata: MuData, n_clusters: int | None, key: str) -> None:
-    """Raise if results could not be written after a training."""
-    check_mdata(mdata)
-    Keys(name=key)
-    for name in {key, UNS_ROOT}:
-        check_free(mdata, name)
-    if n_clusters is not None and n_clusters > mdata.n_obs:
-        raise ValueError(f"n_clusters={n_clusters} is more than there are cells, {mdata.n_obs}. Lower it.")
-
-
-def check_free(data: MuData | AnnData, name: str) -> None:
-    """Raise if ``data.uns[name]`` holds something that results cannot be added to."""
-    if not isinstance(data.uns.get(name, {}), Mapping):
-        where, type_name = "adata" if isinstance(data, AnnData) else "mdata", type(data.uns[name]).__name__
-        raise ValueError(
-            f"{where}.uns[{name!r}] must be free for results; found a {type_name}. Rename it or key_added."
-        )
 
 
 @contextmanager

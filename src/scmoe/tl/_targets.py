@@ -175,7 +175,7 @@ def resolve_features(
 
 
 def _as_list(targets: str | Sequence[str] | None) -> list[str] | None:
-    """The names asked for, each once."""
+    """Names, each once; a name alone is not its letters."""
     return [targets] if isinstance(targets, str) else None if targets is None else list(dict.fromkeys(targets))
 
 

@@ -6,16 +6,19 @@ from typing import TYPE_CHECKING, Any
 
 from mudata import MuData
 
-from scmoe._keys import DEFAULT_KEY, DIAGNOSTICS, HIGHLY_VARIABLE, HISTORY, PARAMS, UNKNOWN_LABEL
+from scmoe._check import check_mdata
+from scmoe._keys import DEFAULT_KEY, DIAGNOSTICS, HIGHLY_VARIABLE, HISTORY, PARAMS, UNKNOWN_LABEL, Keys
 from scmoe.arguments._checked import checks_arguments
 from scmoe.datasets._anndata import takes_anndata
 from scmoe.io._storable import warn_of_unstorable
+from scmoe.io._uns import to_uns
 from scmoe.losses._class_balance import DEFAULT_BALANCE, ClassBalance
 from scmoe.tl._annotate import write_annotation
 from scmoe.tl._cluster import cluster
 from scmoe.tl._embed import write_embedding
-from scmoe.tl._tables import check_results, uns_kept_on_error, write_uns
-from scmoe.tl._write import drop_results
+from scmoe.tl._results import check_results, inputs_of
+from scmoe.tl._tables import uns_kept_on_error
+from scmoe.tl._write import drop_results, result_paths, write_uns
 
 if TYPE_CHECKING:
     from scmoe.model._scmoe import SCMOE
@@ -86,14 +89,15 @@ def train(
     KeyError, ValueError
         Data or settings that cannot be used; `mdata` is as it was then.
     """
-    from scmoe.model._save import versions
     from scmoe.model._scmoe import SCMOE
     from scmoe.model._settings import check_settings
     from scmoe.nn._config import NetworkConfig
     from scmoe.train._config import TrainConfig
 
     check_settings(train, model_kwargs, train_kwargs or {}, SCMOE, NetworkConfig, TrainConfig)
-    check_results(mdata, model_kwargs.get("n_clusters"), key_added)
+    check_mdata(mdata)
+    check_results(mdata, key_added)
+    check_n_clusters(mdata, model_kwargs.get("n_clusters"))
     warn_of_unstorable(mdata)
     with uns_kept_on_error(mdata):
         SCMOE.setup_mudata(
@@ -109,25 +113,52 @@ def train(
             use_var=use_var,
         )
         model = SCMOE(mdata, seed=seed, **model_kwargs)
+        paths = _result_paths(mdata, model, key_added)
+        inputs = inputs_of(model.setup, mdata, split_key)
+        check_results(mdata, key_added, [*paths, *result_paths(mdata, key_added)], inputs)
+        params = _params(model, train_kwargs, class_balance, split_key)
         model.train(max_epochs, class_balance=class_balance, split_key=split_key, **(train_kwargs or {}))
-    drop_results(mdata, key_added)
     results = model.get_results(mdata, mapping_score=False)
+    drop_results(mdata, key_added, paths)
     write_embedding(mdata, results, key_added)
     cluster(mdata, n_clusters=model.config.n_clusters, seed=seed, key_added=key_added)
     if results.annotation is not None:
         write_annotation(mdata, results.annotation, model.setup.labels, key_added=key_added)
-    setup = {name: value for name, value in model.setup.to_dict().items() if name not in LISTS_OF_FEATURES}
-    params = {
-        "network": asdict(model.config),
-        "setup": setup,
-        "train": dict(train_kwargs or {}),
-        "class_balance": class_balance,
-        "split_key": split_key,
-        "seed": seed,
-        "seconds": model.train_seconds_,
-        "versions": versions(),
-        "n_train": len(model.train_indices),
-    }
+    params |= {"seconds": model.train_seconds_, "n_train": len(model.train_indices)}
     tables = {HISTORY: model.history.reset_index(), DIAGNOSTICS: model.diagnostics, PARAMS: params}
     write_uns(mdata, key_added, **tables)
     return model
+
+
+def check_n_clusters(mdata: MuData, n_clusters: int | None) -> None:
+    """Raise if there are fewer cells than clusters."""
+    if n_clusters is not None and n_clusters > mdata.n_obs:
+        raise ValueError(f"n_clusters={n_clusters} is more than there are cells, {mdata.n_obs}. Lower it.")
+
+
+def _result_paths(mdata: MuData, model: "SCMOE", key_added: str) -> list[str]:
+    """Where results of cells go."""
+    keys = Keys(name=key_added)
+    labels = keys.of_annotation() if model.setup.labels else []
+    return [*keys.of_embedding(mdata.mod), *labels, f"obs/{keys.cluster}"]
+
+
+def _params(
+    model: "SCMOE", train_kwargs: Mapping[str, Any] | None, class_balance: str, split_key: str | None
+) -> dict[str, Any]:
+    """Settings of the model, in a form that files can hold; an error, before the training, if there is none."""
+    from scmoe.model._save import versions
+
+    setup = {name: value for name, value in model.setup.to_dict().items() if name not in LISTS_OF_FEATURES}
+    params: dict[str, Any] = to_uns(
+        {
+            "network": asdict(model.config),
+            "setup": setup,
+            "train": dict(train_kwargs or {}),
+            "class_balance": class_balance,
+            "split_key": split_key,
+            "seed": model.seed,
+            "versions": versions(),
+        }
+    )
+    return params

@@ -4,14 +4,13 @@ import numpy as np
 import scanpy as sc
 from mudata import MuData
 
-from scmoe._keys import DEFAULT_KEY, UMAP, UMAP_BEFORE
-from scmoe._log import logger
+from scmoe._keys import DEFAULT_KEY, UMAP, Keys
 from scmoe.arguments._checked import checks_arguments
 from scmoe.datasets._anndata import takes_anndata
 from scmoe.nn._threads import threads_kept
-from scmoe.tl._embed import rows_of
 from scmoe.tl._neighbors import neighbor_graph, stored_embedding
-from scmoe.tl._write import write_obsm
+from scmoe.tl._results import check_results
+from scmoe.tl._write import is_same_array, move_aside, put_obsm, write_obsm
 
 
 @checks_arguments
@@ -33,8 +32,9 @@ def umap(mdata: MuData, *, seed: int = 0, key_added: str = DEFAULT_KEY) -> None:
     Returns
     -------
     None
-        Writes ``obsm["X_umap"]`` of `mdata` and of each modality, cells x 2. Another map that a modality has is moved
-        to ``mdata.mod[m].obsm["X_umap_before"]``, and a line of the log says so.
+        Writes ``obsm["X_umap"]``, where scanpy looks for maps, and the same as ``obsm["{key_added}_umap"]``, of `mdata`
+        and of each modality, cells x 2. Another map that is in ``obsm["X_umap"]`` is moved to
+        ``obsm["X_umap_before"]`` (``"X_umap_before2"``, if that is taken), and a line of the log says so.
 
     Raises
     ------
@@ -43,18 +43,20 @@ def umap(mdata: MuData, *, seed: int = 0, key_added: str = DEFAULT_KEY) -> None:
     ValueError
         If there are fewer than four cells.
     """
+    name = Keys(name=key_added).umap
+    check_results(mdata, key_added, [f"obsm/{name}"])
     points = neighbor_graph(stored_embedding(mdata, key_added), seed)
     with threads_kept():  # from numba, as in `neighbor_graph`
         sc.tl.umap(points, random_state=seed)
     _keep_maps(mdata)
-    write_obsm(mdata, UMAP, np.asarray(points.obsm[UMAP]))
+    values = np.asarray(points.obsm[UMAP])
+    write_obsm(mdata, key_added, name, values)
+    put_obsm(mdata, UMAP, values)
 
 
 def _keep_maps(mdata: MuData) -> None:
-    """Move maps of the modalities that are no rows of ``mdata``'s, and so were made by somebody else."""
-    for name, adata in mdata.mod.items():
-        own, joint = adata.obsm.get(UMAP), mdata.obsm.get(UMAP)
-        if own is None or (joint is not None and np.array_equal(own, rows_of(mdata, name, np.asarray(joint)))):
-            continue
-        adata.obsm[UMAP_BEFORE] = own
-        logger.info("%s: the map in obsm[%r] is now in obsm[%r]; scmoe's takes its place", name, UMAP, UMAP_BEFORE)
+    """Move maps that nothing else holds, as ours do: somebody else made them."""
+    for owner, data in [("", mdata), *mdata.mod.items()]:
+        own = data.obsm.get(UMAP)
+        if not any(is_same_array(own, value) for name, value in data.obsm.items() if name != UMAP):
+            move_aside(owner, data.obsm, "obsm", UMAP)

@@ -56,7 +56,7 @@ def save_overview(
     middle.suptitle(f"{target} predicted from {source} alone, held-out cells", weight="bold", fontsize="medium")
     right.suptitle("Experts that cell types use", weight="bold", fontsize="medium")
     _map(mdata, Keys(name=key).cluster, labels, left.subplots())
-    observed, predicted = matched_values(mdata, source, target, features, None, cells, key)
+    observed, predicted = matched_values(mdata, [source], target, features, None, cells, key)
     draw_panels(middle.subplots(2, 2).flat, observed, predicted)
     middle.supxlabel("observed", fontsize="medium")
     middle.supylabel("predicted", fontsize="medium")

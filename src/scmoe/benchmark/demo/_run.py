@@ -20,6 +20,7 @@ from scmoe.benchmark.demo._scores import compare_clusters, compare_imputation, t
 from scmoe.datasets._bundled import bmmc_cite
 from scmoe.datasets._write import write
 from scmoe.io._files import check_writable
+from scmoe.io._place import Place
 from scmoe.model._scmoe import SCMOE
 from scmoe.pl._figures import save_figures
 from scmoe.pl._imputed import imputed
@@ -30,6 +31,8 @@ from scmoe.tl._impute import impute
 from scmoe.tl._train import train
 from scmoe.tl._umap import umap
 
+RESULT, MODEL, FIGURES, COMPARISON = "result.h5mu", "model", "figures", ("comparison.json", "comparison.md")
+"""What is written."""
 SOURCE, TARGET, LABELS, BATCH = "rna", "adt", "cell_type", "batch"
 SPLIT = {"train_size": 0.72, "validation_size": 0.08}
 """The other fifth of the cells is for the scores."""
@@ -64,6 +67,7 @@ def run_demo(output: str | Path, seed: int = 0, max_epochs: int | None = None) -
         If `output` cannot be written; nothing is trained then.
     """
     folder, start = check_writable(output), perf_counter()
+    places = {name: Place(folder / name) for name in (RESULT, MODEL, FIGURES, *COMPARISON)}
     mdata = bmmc_cite()
     prepare(mdata)
     model = train(mdata, batch_key=BATCH, max_epochs=max_epochs, seed=seed, train_kwargs=SPLIT)
@@ -77,17 +81,17 @@ def run_demo(output: str | Path, seed: int = 0, max_epochs: int | None = None) -
         "n_labels": int(mdata.obs[LABELS].nunique()),
         "kmeans": compare_clusters(mdata, Keys().embedding, LABELS),
         "imputation": compare_imputation(
-            mdata, mdata.obsm[Keys().imputed(TARGET, SOURCE)], held_out, source=SOURCE, target=TARGET
+            mdata, mdata.obsm[Keys().imputed(TARGET, [SOURCE])], held_out, source=SOURCE, target=TARGET
         ),
     }
     logger.info("Writing the results to %s", folder)
-    _figures(mdata, folder / "figures", held_out)
-    write(mdata, folder / "result.h5mu")
-    model.save(folder / "model", overwrite=True)
+    model.save(places[MODEL].now(), overwrite=True)
+    write(mdata, places[RESULT].now())
+    _figures(mdata, places[FIGURES].now(), held_out)
     result["seconds"] = {"train": train_seconds, "total": perf_counter() - start}
     result["peak_memory_gib"] = peak_memory_gib()
-    write_text(folder / "comparison.json", json.dumps(result, indent=2) + "\n")
-    write_text(folder / "comparison.md", to_markdown(result))
+    for name, text in zip(COMPARISON, (json.dumps(result, indent=2) + "\n", to_markdown(result)), strict=True):
+        write_text(places[name].now(), text)
     return result
 
 

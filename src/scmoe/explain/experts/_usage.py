@@ -51,7 +51,9 @@ def usage_table(
 
 
 def check_same_modalities(soft: Mapping[str, object], hard: Mapping[str, object]) -> None:
-    """Raise unless both kinds of shares are of the same modalities, in the same order."""
+    """Raise unless both kinds of shares are of the same modalities, in the same order, none called like all of them."""
+    if ALL_MODALITIES in soft:
+        raise ValueError(f"A modality is called {ALL_MODALITIES!r}, the name kept for all together; rename it.")
     if list(soft) != list(hard):
         raise ValueError(f"soft and hard must hold the same modalities; found {list(soft)} and {list(hard)}.")
 

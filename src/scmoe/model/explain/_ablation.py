@@ -81,6 +81,8 @@ def get_ablation(
             f"This model has a single modality, {self.modalities[0]!r}; without it, nothing is left to look at. "
             "Train a model with two or more."
         )
+    if LABEL in self.modalities and self.setup.labels:
+        raise ValueError(f"A modality is called {LABEL!r}, as is the loss of the labels. Rename it and train again.")
     fitted, dataset, cells = query(self, adata, indices)
     several = dataset.present[cells].sum(1) > 1
     if not several.any():

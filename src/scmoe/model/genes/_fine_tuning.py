@@ -15,7 +15,7 @@ from scmoe._keys import UNKNOWN_LABEL
 from scmoe.arguments._checked import checks_arguments
 from scmoe.data._datamodule import split_cells
 from scmoe.data.genes._dataset import DEFAULT_DEPTH, GeneDataset
-from scmoe.datasets._categories import label_names, report_unlabeled
+from scmoe.datasets._categories import label_names, refuse_decimals, report_unlabeled
 from scmoe.datasets._cells import raw_column
 from scmoe.losses._class_balance import (
     DEFAULT_BALANCE,
@@ -220,8 +220,7 @@ def check_once(rows: Positions, names: pd.Index) -> None:
 
 def labels_of(source: AnnData, rows: Positions, key: str, unlabeled: str) -> pd.Series:
     column = raw_column(source, key, "labels_key").iloc[rows]
-    if column.dtype.kind == "f" and (column.dropna() % 1 != 0).any():
-        raise ValueError(f"adata.obs[{key!r}] must hold labels; found decimal numbers. Bin them with pandas.cut.")
+    refuse_decimals(column, f"adata.obs[{key!r}]")
     report_unlabeled(column, unlabeled)
     return label_names(column, unlabeled)
 

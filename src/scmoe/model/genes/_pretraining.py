@@ -17,7 +17,7 @@ from scmoe.data.genes._dataset import DEFAULT_DEPTH, GeneDataset
 from scmoe.model._base import TrainingRecord
 from scmoe.model._copies import check_parts
 from scmoe.model._settings import check_trainer, fields_of, training_config
-from scmoe.model._training import NO_VALIDATION, SPLIT_REMEDY, split_of
+from scmoe.model._training import NO_VALIDATION, SPLIT_REMEDY, check_checkpoint_dir, split_of
 from scmoe.model.genes._encoding import GeneModel, read_cells, rows_of
 from scmoe.model.genes._inference import fit_axes_of
 from scmoe.model.genes._start import start
@@ -113,7 +113,8 @@ def train(
     check_cells(self, cells)
     train, validation, test = split_of(self, len(cells.totals), train_size, validation_size, split_key)
     check_parts(self.adata.obs, (train, validation, test), SPLIT_REMEDY if split_key is None else None)
-    check_split(train, validation, early_stopping=early_stopping, resume=resume, checkpoint_dir=checkpoint_dir)
+    check_split(train, validation, early_stopping=early_stopping)
+    check_checkpoint_dir(checkpoint_dir, resume=resume)
     start_time = time.perf_counter()
     before = copy.deepcopy(self.module.state_dict()), self.tokenizer
     try:
@@ -176,18 +177,9 @@ def check_cells(model: GeneModel, cells: Cells) -> None:
         )
 
 
-def check_split(
-    train: np.ndarray,
-    validation: np.ndarray,
-    *,
-    early_stopping: bool,
-    resume: bool,
-    checkpoint_dir: str | Path | None,
-) -> None:
-    """Raise if there is too little to train on, or what is asked for is not there."""
+def check_split(train: np.ndarray, validation: np.ndarray, *, early_stopping: bool) -> None:
+    """Raise if there is too little to train on."""
     if len(train) < 2:
         raise ValueError(f"Training needs at least 2 cells; found {len(train)}.")
     if early_stopping and not len(validation):
         raise ValueError(NO_VALIDATION)
-    if resume and checkpoint_dir is None:
-        raise ValueError("resume=True needs the checkpoint_dir of the run to go on with.")

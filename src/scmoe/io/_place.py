@@ -1,0 +1,81 @@
+"""Places of results that take long to make."""
+
+import os
+import shutil
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from anndata import AnnData
+from mudata import MuData
+from scipy import sparse
+
+from scmoe._log import logger
+from scmoe.io._files import WriteError
+
+State = tuple[tuple[str, int, int, int], ...]
+
+
+class Place:
+    """A path to be written at the end of long work, remembered as it is now.
+
+    Parameters
+    ----------
+    path
+        A file or folder, which may be there: whoever replaces it has asked the user.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._before = _state(path)
+
+    def now(self) -> Path:
+        """The path, or a free one beside it if something else has come there meanwhile; the log says so."""
+        if not self.path.exists() or _state(self.path) == self._before:
+            return self.path
+        names = (self.path.with_name(f"{self.path.stem}-{i}{self.path.suffix}") for i in count(2))
+        free = next(path for path in names if not path.exists())
+        logger.warning(
+            "%s was written by something else in the meantime and stays as it is; this result is in %s", self.path, free
+        )
+        return free
+
+
+def _state(path: Path) -> State:
+    """What tells a file or folder from another one of the same name; nothing if there is none."""
+    if not path.exists():
+        return ()
+    entries = sorted(path.iterdir()) if path.is_dir() else [path]
+    states = [(entry.name, entry.lstat()) for entry in entries]
+    return tuple((name, state.st_ino, state.st_mtime_ns, state.st_size) for name, state in states)
+
+
+def check_space(folder: Path, n_bytes: int) -> None:
+    """Raise if the disk of a folder, which exists, has less room than a result will take at least.
+
+    Raises
+    ------
+    WriteError
+        It does not.
+    """
+    free = shutil.disk_usage(folder).free
+    if free < n_bytes:
+        raise WriteError(
+            f"{os.fspath(folder)} has {free / 1e9:.2g} GB left, and the result takes {n_bytes / 1e9:.2g} GB at least. "
+            "Free some space, or choose another folder."
+        )
+
+
+def size_of(data: MuData | AnnData) -> int:
+    """Bytes of the values of data, in ``X`` and layers: what a file of them takes at least."""
+    adatas = data.mod.values() if isinstance(data, MuData) else [data]
+    # anndata 0.13 keeps X among the layers, under the key None.
+    layers = [adata.layers[name] for adata in adatas for name in adata.layers if name is not None]
+    return sum(_bytes(matrix) for matrix in [*(adata.X for adata in adatas), *layers])
+
+
+def _bytes(matrix: Any) -> int:
+    if sparse.issparse(matrix):
+        return int(matrix.data.nbytes) + int(getattr(matrix, "indices", np.zeros(0)).nbytes)
+    return int(getattr(matrix, "nbytes", 0))
