@@ -7,6 +7,7 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from scmoe._align import in_one_order, in_order_of, is_numbered
+from scmoe._keys import column_names
 from scmoe.arguments._checked import checks_arguments
 from scmoe.datasets._categories import category_names
 from scmoe.metrics._confusion import Labels, as_codes, numbers, training_counts
