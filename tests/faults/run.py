@@ -9,7 +9,9 @@ import sys
 import tempfile
 import time
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 
 def main() -> None:
@@ -28,21 +30,24 @@ def main() -> None:
         report(gather.outcomes(Path(folder), families), options.verdicts.split(","))
 
 
-def report(outcomes, listed) -> None:
+def report(outcomes: Iterator[tuple[Any, Any]], listed: list[str]) -> None:
+    """Print the cases of some verdicts as they come, and how many there are of each."""
     from battery.judge import VERDICTS
 
     counts: Counter[tuple[str, str]] = Counter()
-    start = time.perf_counter()
+    seconds: Counter[str] = Counter()
+    start = time.process_time()
     for case, outcome in outcomes:
+        seconds[case.family] += time.process_time() - start
+        start = time.process_time()
         counts[case.family, outcome.verdict] += 1
         if outcome.verdict in listed:
             print(f"{outcome.verdict:7} {case.family}: {case.name}\n        {outcome.text[:400]}", flush=True)
-    columns = (*VERDICTS, "skipped")
-    print(f"\n{'family':12}" + "".join(f"{verdict:>9}" for verdict in columns))
-    for family in (*sorted({family for family, _ in counts}), None):
-        row = [sum(n for (f, v), n in counts.items() if v == verdict and family in (f, None)) for verdict in columns]
-        print(f"{family or 'all':12}" + "".join(f"{n:9}" for n in row))
-    print(f"{sum(counts.values())} cases in {time.perf_counter() - start:.0f} s")
+    print(f"\n{'family':12}" + "".join(f"{verdict:>9}" for verdict in (*VERDICTS, "cases", "CPU s")))
+    for family in (*sorted(seconds), ""):
+        row = [sum(n for (f, v), n in counts.items() if v == verdict and family in (f, "")) for verdict in VERDICTS]
+        time_used = sum(n for f, n in seconds.items() if family in (f, ""))
+        print(f"{family or 'all':12}" + "".join(f"{n:9}" for n in row) + f"{sum(row):9}{time_used:9.0f}")
 
 
 if __name__ == "__main__":

@@ -95,20 +95,19 @@ def check_rows(mdata: MuData, model: Any) -> None:
     np.testing.assert_allclose(again.loc[some], embedding.loc[some], atol=1e-5)
 
 
-@settings(
+FEW = settings(
     max_examples=6,
     derandomize=True,
     deadline=None,
-    phases=[Phase.generate],
-    report_multiple_bugs=False,
+    phases=[Phase.generate],  # shrinking takes minutes
     suppress_health_check=list(HealthCheck),
 )
-@given(
-    mdata=mudatas(),
-    batches=st.booleans(),
-    labels=st.booleans(),
-    suffix=st.sampled_from(["h5mu", "h5mu", "h5mu", "zarr"]),
-)
+SUFFIXES = ("h5mu", "h5mu", "h5mu", "zarr")
+"""A store takes seconds."""
+
+
+@FEW
+@given(mdata=mudatas(), batches=st.booleans(), labels=st.booleans(), suffix=st.sampled_from(SUFFIXES))
 def test_random_data_there_and_back(mdata: MuData, batches: bool, labels: bool, suffix: str) -> None:
     replaced = {f"mod/{name}/X" for name in mdata.mod}
     before = {path: leaf for path, leaf in flatten(mdata).items() if path not in replaced}

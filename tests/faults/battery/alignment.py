@@ -90,7 +90,7 @@ def of_metrics() -> Iterator[Case]:
             act=lambda w, n=name, o=others, a=argument: metric(n, **renamed({**SERIES, **o}, a)),
             words=(argument, "index", "cells"),
         )
-    for name, others in (("calibration_table", {}), ("classification_scores", {})):
+    for name in ("calibration_table", "classification_scores"):
         frame = pd.DataFrame(PROBABILITIES, NAMES, KINDS)
         yield Case(
             family=FAMILY,

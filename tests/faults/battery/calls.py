@@ -249,6 +249,17 @@ def model_for(owner: str, attribute: str, world: World) -> Any:
     return world.untrained_genes() if attribute == "train" else world.gene_model
 
 
+def available() -> list[str]:
+    """The names of `CALLS` that this version has."""
+    names = []
+    for name in CALLS:
+        owner, _, attribute = name.partition(".")
+        place = getattr(scmoe.model, owner) if owner in METHODS else importlib.import_module(f"scmoe.{owner}")
+        if hasattr(place, attribute):
+            names.append(name)
+    return names
+
+
 def call(name: str, world: World, **changes: Any) -> Any:
     """Make the right call of this name, with some arguments changed."""
     try:

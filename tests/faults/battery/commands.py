@@ -133,15 +133,11 @@ OPTIONS: dict[str, tuple[tuple[Any, ...], tuple[str, ...]]] = {
     "no such column, use_var": (("--use-var", "mine"), ("--use-var", "mine")),
     "no top features": (("--n-top-features", 0), ("--n-top-features",)),
     "resume of nothing": (("--resume",), ("--resume",)),
-    "unlabeled that is all": (
-        ("--labels-key", "kind", "--unlabeled", "B", "--unlabeled", "T"),
-        ("kind", "--unlabeled"),
-    ),
     "genome of another file": (("--genome", "GRCh38"), ("--genome",)),
 }
 """Options of `scmoe train`, and what the message names."""
-HARMLESS = {"labels all different": 1, "no such column, use_var": 1, "balance without labels": 1}
-HARMLESS |= {"genome of another file": 1, "unlabeled that is all": 1}
+HARMLESS = {"labels all different", "no such column, use_var", "balance without labels"}
+HARMLESS |= {"genome of another file"}
 """Options that may also be taken, with a warning or because they change nothing."""
 
 

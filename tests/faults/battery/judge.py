@@ -17,7 +17,7 @@ from battery.world import World
 
 SOURCE = Path(scmoe.__file__).parent
 GOOD = ("right", "refused")
-VERDICTS = (*GOOD, "barred", "raw", "silent", "lost")
+VERDICTS = (*GOOD, "barred", "raw", "silent", "lost", "skipped")
 SHORTEST = 35
 """Characters that a message needs to say what is wrong and what to do."""
 OWN_TYPES = (
@@ -30,8 +30,11 @@ OWN_TYPES = (
     FloatingPointError,
     NotImplementedError,
 )
+ABSENT = re.compile(r"^(module 'scmoe|type object '(SCMOE|XTRIM)|'(SCMOE|XTRIM)).*has no attribute|No such command")
+"""What is not there in an older version that is compared."""
 EXPECTATION = re.compile(
-    r"\b(must|should|missing|which has|expected|needs?|only|cannot|one of|at least|at most|between|found|not a|no |none|run|does not|nothing|did you mean|instead)\b",
+    r"\b(must|should|expected|needs?|only|cannot|one of|at least|at most|between|not a|no |none|does not|nothing)\b"
+    r"|\b(found|which has|missing|run|did you mean|instead)\b",
     re.IGNORECASE,
 )
 """How a message says what would be right: an expectation, or a second sentence with advice."""
@@ -88,7 +91,7 @@ def judge(case: Case, world: World) -> Outcome:
     ``lost``: something of the user's was altered, whatever else came. ``refused``: an error that a ``raise`` of scmoe
     raised, of a type that says whose fault it is, with a message that is long enough, names the place and says what
     would be right. ``raw``: any other error. ``barred``: such a refusal of what is right. ``silent``: no error and a
-    wrong value. ``right``: all else.
+    wrong value. ``skipped``: what is called is not there. ``right``: all else.
     """
     try:
         with messages() as log:
@@ -108,6 +111,8 @@ def of_error(error: BaseException, case: Case) -> Outcome:
     """The verdict on an error."""
     message = str(error.args[0]) if isinstance(error, KeyError) and error.args else str(error)
     text = f"{type(error).__name__}: {message}"
+    if ABSENT.search(message) and not inside(error):
+        return Outcome("skipped", text)
     faults = list(_faults(error, message, case))
     if faults:
         return Outcome("raw", f"{text[:300]} [{'; '.join(faults)}]")
@@ -138,11 +143,15 @@ class Reported(ValueError):
     """An error that a command reported on its own, without a traceback."""
 
 
+def inside(error: BaseException) -> bool:
+    """Whether the innermost frame is in a file of scmoe."""
+    return Path(traceback.extract_tb(error.__traceback__)[-1].filename).is_relative_to(SOURCE)
+
+
 def raised_by_us(error: BaseException) -> bool:
     """Whether the innermost frame is a ``raise`` statement in a file of scmoe."""
-    frames = traceback.extract_tb(error.__traceback__)
-    path = Path(frames[-1].filename)
-    return path.is_relative_to(SOURCE) and frames[-1].lineno in raise_lines(path)
+    frame = traceback.extract_tb(error.__traceback__)[-1]
+    return inside(error) and frame.lineno in raise_lines(Path(frame.filename))
 
 
 @functools.cache

@@ -3,7 +3,7 @@
 import inspect
 from collections.abc import Iterator
 
-from battery.calls import CALLS, call, target
+from battery.calls import available, call, target
 from battery.judge import Case
 
 FAMILY = "keywords"
@@ -43,7 +43,7 @@ FEATURES = (
 
 
 def cases() -> Iterator[Case]:
-    for name in CALLS:
+    for name in available():
         yield from typos(name)
     for name, word, meant in MEANT:
         yield case(name, word, meant)
@@ -58,10 +58,7 @@ def cases() -> Iterator[Case]:
 
 def typos(name: str) -> Iterator[Case]:
     """The last argument of a call without its last letter, as if mistyped."""
-    try:
-        parameters = inspect.signature(target(name)).parameters.values()
-    except AttributeError:
-        return
+    parameters = inspect.signature(target(name)).parameters.values()
     known = [each.name for each in parameters if each.kind is each.KEYWORD_ONLY or each.default is not each.empty]
     if known and len(known[-1]) > 3:
         yield case(name, known[-1][:-1], known[-1])

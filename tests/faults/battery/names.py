@@ -219,13 +219,16 @@ def cell_names(world: World, names: list[Any]) -> Any:
 ODD = ("RNA seq", "α-RNA", "rna:adt", "obs", "mod", "scmoe", "X", "rna_sd", "a" * 200, "", ".", "a/b", "a.b", "rna\n")
 
 
+LABELS = {"1 and '1'": (1, "1", "B"), "None and 'nan'": ("nan", "B", "None"), "''": ("", "B", "T")}
+
+
 def cases() -> Iterator[Case]:
     for name, act in RIGHT.items():
         yield Case(
             family=FAMILY,
             name=name,
             act=act,
-            right=lambda value, world: value is True or bool(value) is True,
+            right=lambda value, world: bool(value),
             words=("/", "name", "key_added", "rna+adt", "twice", "modality"),
         )
     for name in ODD:
@@ -251,11 +254,7 @@ def cases() -> Iterator[Case]:
             right=lambda value, world, key=key: f"X_{key}" in value.obsm,
             words=("key_added",),
         )
-    for text, labels in {
-        "1 and '1'": (1, "1", "B"),
-        "None and 'nan'": ("nan", "B", "None"),
-        "''": ("", "B", "T"),
-    }.items():
+    for text, labels in LABELS.items():
         yield Case(
             family=FAMILY,
             name=f"labels {text}",

@@ -291,7 +291,7 @@ SCORES: dict[str, tuple[str, dict[str, Any], Callable[[Any], bool] | None, tuple
     "n_train of 1e300": (
         "frequency_groups",
         {"n_train": {"B": 1e300, "NK": 3, "T": 2}},
-        lambda table: table["B"] == "head",
+        lambda t: t["B"] == "head",
         ("n_train",),
     ),
     "negative n_train": ("frequency_groups", {"n_train": {"B": -1, "NK": 3, "T": 2}}, None, ("n_train",)),

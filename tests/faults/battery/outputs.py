@@ -1,4 +1,4 @@
-"""Outputs where something is already, that have no place, or that hold what files cannot: refused, nothing half-written."""
+"""Outputs where something is, that have no place, or that hold what files cannot: refused, nothing half-written."""
 
 from collections.abc import Callable, Iterator
 from contextlib import chdir

@@ -27,7 +27,7 @@ def by_hand(world: World) -> MuData:
 
 
 def keeping(paths: tuple[str, ...], data: Callable[[World], MuData], verb: Callable[[MuData, World], Any]) -> Any:
-    """An `act` that fails as lost if one of the paths, or what begins as one that ends in ``/`` or ``_``, is altered."""
+    """An `act` that fails as lost if one of the paths, or what begins as one ending in ``/`` or ``_``, is altered."""
 
     def act(world: World) -> MuData:
         with quiet():

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from battery.calls import ALTERS, CALLS, call, target
+from battery.calls import ALTERS, available, call, target
 from battery.judge import Case
 
 FAMILY = "types"
@@ -94,12 +94,8 @@ def annotation_of(parameter: inspect.Parameter) -> Any:
 
 
 def cases() -> Iterator[Case]:
-    for name in CALLS:
-        try:
-            parameters = inspect.signature(target(name)).parameters.values()
-        except AttributeError:
-            continue  # not there in an older version; `run` counts it
-        for parameter in parameters:
+    for name in available():
+        for parameter in inspect.signature(target(name)).parameters.values():
             if parameter.name in NOT_OURS or parameter.kind is parameter.VAR_KEYWORD or parameter.annotation in FREE:
                 continue
             for text, value in values_of(name, parameter):

@@ -320,6 +320,6 @@ def _leaf(value: Any) -> Any:
     if isinstance(value, pd.Categorical):
         return ("categorical", _leaf(value.codes), _leaf(value.categories), value.ordered)
     value = np.asarray(value)
-    if value.dtype.kind in "OTU":
+    if value.dtype.kind in ("O", "T", "U"):
         return ("text", value.shape, tuple(map(str, value.ravel())))
     return (value.dtype.str, value.shape, value.tobytes())
