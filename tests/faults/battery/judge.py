@@ -30,7 +30,9 @@ OWN_TYPES = (
     FloatingPointError,
     NotImplementedError,
 )
-ABSENT = re.compile(r"^(module 'scmoe|type object '(SCMOE|XTRIM)|'(SCMOE|XTRIM)).*has no attribute|No such command")
+ABSENT = re.compile(
+    r"^(module 'scmoe|type object '(SCMOE|XTRIM)|'(SCMOE|XTRIM)).*has no attribute|^No scmoe|No such command"
+)
 """What is not there in an older version that is compared."""
 EXPECTATION = re.compile(
     r"\b(must|should|expected|needs?|only|cannot|one of|at least|at most|between|not a|no |none|does not|nothing)\b"

@@ -10,7 +10,7 @@ from mudata import MuData
 
 import scmoe
 from battery.judge import Case
-from battery.world import N_CELLS, World, fit, nothing_pulled, quiet, tl_train
+from battery.world import N_CELLS, World, fit, nothing_pulled, quiet, tl_train, write
 
 FAMILY = "names"
 tl, pp = scmoe.tl, scmoe.pp
@@ -26,7 +26,7 @@ def with_labels(world: World, labels: tuple[Any, ...] = TWINS) -> MuData:
 def again(mdata: MuData, world: World) -> MuData:
     """Write to a file and read it."""
     path = world.tmp / "again.h5mu"
-    scmoe.datasets.write(mdata, path)
+    write(mdata, path)
     return scmoe.datasets.read(path)
 
 

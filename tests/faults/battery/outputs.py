@@ -12,10 +12,10 @@ import scmoe
 from battery.calls import PL, call
 from battery.folders import keep
 from battery.judge import Case, Lost
-from battery.world import World, flatten
+from battery.world import World, flatten, write
 
 FAMILY = "outputs"
-write, read = scmoe.datasets.write, scmoe.datasets.read
+read = scmoe.datasets.read
 
 
 def odd(change: Callable[[Any], Any]) -> Callable[[World], Any]:

@@ -182,6 +182,12 @@ def tl_train(mdata: MuData, **kwargs: Any) -> Any:
     return scmoe.tl.train(mdata, train_kwargs=train_kwargs, **{**NETWORK, "max_epochs": 1, **kwargs})
 
 
+def write(data: Any, path: Path) -> None:
+    """Write to a file; versions without a writer leave that to mudata."""
+    with quiet():
+        getattr(scmoe.datasets, "write", type(data).write)(data, path)
+
+
 def raw(world: World | None = None) -> MuData:
     """Counts of "rna" (CSR) and "adt" (dense), of three kinds of cell, and things of the user's own."""
     rng = np.random.default_rng(0)
