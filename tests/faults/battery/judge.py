@@ -30,9 +30,7 @@ OWN_TYPES = (
     FloatingPointError,
     NotImplementedError,
 )
-ABSENT = re.compile(
-    r"^(module 'scmoe|type object '(SCMOE|XTRIM)|'(SCMOE|XTRIM)).*has no attribute|^No scmoe|No such command"
-)
+ABSENT = re.compile(r"^(module 'scmoe|type object '(SCM|XTR)|'(SCM|XTR)).*has no attribute|^No scmoe|No such command")
 """What is not there in an older version that is compared."""
 EXPECTATION = re.compile(
     r"\b(must|should|expected|needs?|only|cannot|one of|at least|at most|between|not a|no |none|does not|nothing)\b"
@@ -40,6 +38,8 @@ EXPECTATION = re.compile(
     re.IGNORECASE,
 )
 """How a message says what would be right: an expectation, or a second sentence with advice."""
+COMPLETE = re.compile(r"must .*; found ")
+"""What says enough, however short."""
 ADVICE = re.compile(r"[.;] \w")
 
 
@@ -133,7 +133,7 @@ def _faults(error: BaseException, message: str, case: Case) -> Iterator[str]:
 
 def message_faults(message: str, words: tuple[str, ...]) -> Iterator[str]:
     """What a message lacks, whoever raised it."""
-    if len(message) < SHORTEST:
+    if len(message) < SHORTEST and not COMPLETE.search(message):
         yield "too short"
     if words and not any(word.lower() in message.lower() for word in words):
         yield f"names none of {', '.join(words)}"
