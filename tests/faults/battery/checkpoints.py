@@ -1,5 +1,6 @@
 """Checkpoints that are damaged, of something else, or of a training with other settings."""
 
+import functools
 import io
 import pickle
 import zipfile
@@ -162,12 +163,17 @@ def other(world: World, network: dict[str, Any], settings: dict[str, Any]) -> An
     return resume(world, interrupted(world), start(world, **network), **settings)
 
 
-def same_as_uninterrupted(model: Any, world: World) -> bool:
+@functools.cache
+def uninterrupted(world: World) -> np.ndarray:
+    """The embedding by a model that was trained without interruption."""
     whole = start(world)
     with quiet():
         whole.train(**{**TRAIN, "max_epochs": 4})
-    data = world.copy()
-    return np.array_equal(model.get_latent_representation(data), whole.get_latent_representation(data))
+    return whole.get_latent_representation()
+
+
+def same_as_uninterrupted(model: Any, world: World) -> bool:
+    return np.array_equal(model.get_latent_representation(world.copy()), uninterrupted(world))
 
 
 def cases() -> Iterator[Case]:

@@ -23,6 +23,8 @@ MEANT = (
     *(("SCMOE.setup_mudata", name, "batch_key") for name in ("batch", "batch_keys")),
     *(("XTRIMOGENE.train", name, "max_epochs") for name in ("epochs", "n_epochs")),
     ("XTRIMOGENE.train", "lr", "plan_kwargs"),
+    ("SCMOE.train", "seed", "SCMOE"),
+    ("XTRIMOGENE.train", "seed", "XTRIMOGENE"),
     *(("tl.pretrain", name, "max_epochs") for name in ("epochs", "n_epochs")),
     ("tl.pretrain", "lr", "plan_kwargs"),
     ("tl.cluster", "n_cluster", "n_clusters"),
@@ -69,5 +71,5 @@ def case(name: str, word: str, meant: str) -> Case:
         family=FAMILY,
         name=f"{name}({word}=...)",
         act=lambda world: call(name, world, **{word: 3}),
-        words=(f"'{meant}'", f"{meant}=", f" {meant} ", f".{meant}", f"`{meant}`", f"{meant}."),
+        words=(f"'{meant}'", f"{meant}=", f" {meant} ", f".{meant}", f"`{meant}`", f"{meant}.", f"{meant}("),
     )

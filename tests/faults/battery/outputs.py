@@ -12,7 +12,7 @@ import scmoe
 from battery.calls import PL, call
 from battery.folders import keep
 from battery.judge import Case, Lost
-from battery.world import World, flatten, write
+from battery.world import World, flatten
 
 FAMILY = "outputs"
 read = scmoe.datasets.read
@@ -25,11 +25,11 @@ def odd(change: Callable[[Any], Any]) -> Callable[[World], Any]:
         mdata = world.copy()
         change(mdata)
         path = world.tmp / "old.h5mu"
-        write(world.copy(), path)
+        scmoe.datasets.write(world.copy(), path)
         before = path.read_bytes()
         names = sorted(each.name for each in world.tmp.iterdir())
         try:
-            write(mdata, path)
+            scmoe.datasets.write(mdata, path)
         except Exception:
             if path.read_bytes() != before or sorted(each.name for each in world.tmp.iterdir()) != names:
                 raise Lost("the older file is altered, or something half-written is left") from None
@@ -168,5 +168,5 @@ def drawn(world: World, figure: str, path: Any) -> Path:
 
 def to_path(world: World, name: str) -> Path:
     path = path_of(world, name)
-    keep(world.tmp, lambda: write(world.copy(), path))
+    keep(world.tmp, lambda: scmoe.datasets.write(world.copy(), path))
     return path
