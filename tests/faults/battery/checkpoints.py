@@ -172,6 +172,15 @@ def uninterrupted(world: World) -> np.ndarray:
     return whole.get_latent_representation()
 
 
+def same_as_other(model: Any, world: World, network: dict[str, Any], settings: dict[str, Any]) -> bool:
+    """Whether a resumed training is the uninterrupted one of the later settings, which then do not matter for it."""
+    whole = start(world, **network)
+    with quiet():
+        whole.train(**{**TRAIN, "max_epochs": 4, **settings})
+    same = np.array_equal(model.get_latent_representation(), whole.get_latent_representation())
+    return same and bool((model.predict() == whole.predict()).all())
+
+
 def same_as_uninterrupted(model: Any, world: World) -> bool:
     return np.array_equal(model.get_latent_representation(world.copy()), uninterrupted(world))
 
@@ -203,6 +212,7 @@ def cases() -> Iterator[Case]:
             family=FAMILY,
             name=f"other: {name}",
             act=lambda w, n=network, s=settings: other(w, n, s),
+            right=lambda value, w, n=network, s=settings: same_as_other(value, w, n, s),
             words=words,
         )
     yield from of_places()
