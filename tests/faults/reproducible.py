@@ -11,6 +11,7 @@ import os
 import subprocess
 import sys
 import tempfile
+import weakref
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -109,6 +110,24 @@ def memory() -> Row:
     return Row(MEMORY, sizes[-1] / sizes[SETTLED - 1], 1.05)
 
 
+def held() -> Row:
+    """Count the data sets that are still in memory when nobody has them or their models any more."""
+    from battery.world import fit, quiet, raw
+
+    import scmoe
+
+    data = []
+    for _ in range(3):
+        with quiet():
+            mdata = raw()
+            scmoe.pp.prepare(mdata)
+        fit(mdata, max_epochs=1)
+        data.append(weakref.ref(mdata))
+        del mdata
+    gc.collect()
+    return Row("data sets in memory, of 3 that are let go", sum(each() is not None for each in data), 0)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument(
@@ -121,6 +140,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         for row in rows(Path(folder)):
             print(row, flush=True)
+    print(held(), flush=True)
     print(memory())
 
 
