@@ -170,10 +170,17 @@ def of_cells() -> Iterator[Case]:
             right=lambda value, w, ask=ask, s=series: same(value, ask(w, s)),
             words=words,
         )
+        yield Case(
+            family=FAMILY,
+            name=f"{name} without names",  # as pandas numbers a list: by position
+            act=lambda w, ask=ask, s=series: ask(w, s.reset_index(drop=True)),
+            right=lambda value, w, ask=ask, s=series: same(value, ask(w, s)),
+            words=words,
+        )
         wrong = {
             "of other cells": series.set_axis([f"other{i}" for i in range(N_CELLS)]),
             "shorter": series.iloc[:-7],
-            "with numbers as names": series.reset_index(drop=True),
+            "with other numbers as names": series.set_axis(range(1, N_CELLS + 1)),
         }
         for text, value in wrong.items():
             yield Case(family=FAMILY, name=f"{name} {text}", act=lambda w, ask=ask, v=value: ask(w, v), words=words)
