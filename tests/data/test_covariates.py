@@ -107,18 +107,6 @@ def nothing(obs):
             "continuous_covariate_keys='weight' is not a column",
         ),
         (nothing, {"categorical_covariate_keys": ["weight"]}, KeyError, "categorical_covariate_keys='weight' is not a"),
-        (
-            nothing,
-            {"categorical_covariate_keys": "site"},
-            TypeError,
-            r"categorical_covariate_keys must be a list.*\['site'\]",
-        ),
-        (
-            nothing,
-            {"continuous_covariate_keys": "age"},
-            TypeError,
-            r"continuous_covariate_keys must be a list.*\['age'\]",
-        ),
     ],
 )
 def test_a_column_that_cannot_be_used_is_refused(paired, change, arguments, error, match):

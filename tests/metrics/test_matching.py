@@ -108,7 +108,7 @@ def test_labels_that_files_call_alike_keep_their_columns():
     names = dict(zip(LABELS, labels, strict=True))
     truth, predicted = pd.Series(TRUTH).map(names), pd.Series(PREDICTED).map(names)
     expected = classification_scores(truth, predicted, PROBABILITY, labels=labels)
-    for columns in (labels, ["a_b", "a_b-1", "T"]):
+    for columns in (labels, ["a_b_", "a_b", "T"]):
         frame = pd.DataFrame(PROBABILITY, columns=columns)[columns[::-1]]
         same(classification_scores(truth, predicted, frame, labels=labels), expected)
 

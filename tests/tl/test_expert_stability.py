@@ -38,7 +38,7 @@ def test_table_survives_a_file(mosaic, models, tmp_path):
 
 
 def test_models_must_have_names(mosaic, models):
-    with pytest.raises(TypeError, match="models must name the models.*found a list"):
+    with pytest.raises(TypeError, match="models must be a dict; found a list"):
         scmoe.tl.expert_stability(mosaic, list(models.values()))
 
 

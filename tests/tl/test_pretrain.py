@@ -105,7 +105,7 @@ def test_errors_leave_the_data_alone(genes, contents, change, arguments, error, 
 def test_a_mudata_is_refused_with_advice(genes):
     with quiet_mudata():
         mdata = MuData({"rna": genes})
-    with pytest.raises(TypeError, match=r'Of a MuData, pass one modality: mdata\["rna"\]'):
+    with pytest.raises(TypeError, match=r"Of a MuData, pass one modality: mdata\['rna'\]"):
         pretrain(mdata)
     pretrain(mdata["rna"])
     assert "X_xtrimogene" in mdata["rna"].obsm

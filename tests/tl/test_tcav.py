@@ -141,7 +141,11 @@ def test_only_a_part_of_many_cells_is_used(driven, monkeypatch):
         ({"layer": "token"}, ValueError, "no layer 'token'.*'tokens'"),
         ({"gene_sets": {"a": ["gene1000"]}}, ValueError, "lacks 1 of the 1 genes.*gene100"),
         ({"gene_sets": {"rna": ["gene1"]}}, ValueError, "Two concepts are called 'rna'"),
-        ({"gene_sets": {"a": pd.Series(["gene1", np.nan])}}, ValueError, "found nan among 2 entries.*dropna"),
+        (
+            {"gene_sets": {"a": pd.Series(["gene1", np.nan])}},
+            TypeError,
+            r"gene_sets\['a'\]\[1\] must be text; found nan.*dropna",
+        ),
         ({"cells": {"a": ["cell1", "cell2"]}}, ValueError, "found .* of the shape .*obs_names.isin"),
         ({"cells": {"a": "chances"}}, KeyError, "'chances'.*'chance'"),
         (

@@ -129,10 +129,16 @@ def test_more_than_half_may_not(paired, fit_model, spoil):
 
 
 def test_the_count_survives_an_interruption(paired, fit_model, spoil, tmp_path):
+    class Stop(Callback):
+        def on_train_epoch_start(self, trainer, plan) -> None:
+            if trainer.current_epoch:
+                raise RuntimeError("stopped")
+
     spoil({1})
-    fit_model(paired, checkpoint_dir=tmp_path, max_epochs=1)
+    with pytest.raises(RuntimeError, match="stopped"):
+        fit_model(paired, checkpoint_dir=tmp_path, callbacks=[Stop()])
     spoil({0})
-    resumed = fit_model(paired, checkpoint_dir=tmp_path, max_epochs=2, resume=True)
+    resumed = fit_model(paired, checkpoint_dir=tmp_path, resume=True)
     assert resumed.diagnostics["n_skipped_steps"] == 2
 
 

@@ -244,7 +244,7 @@ def test_genes_that_were_not_measured_are_read_alike_in_training_and_after(genes
     [
         ({"mask_nonzero": 0.0, "mask_zero": 0.0}, "nothing to predict. Raise mask_nonzero"),
         ({"mask_nonzero": 1.0}, "mask_nonzero must be a number of at least 0 and below 1; found 1.0"),
-        ({"ema": 1.0}, r"ema must be in \[0, 1\); found 1.0"),
+        ({"ema": 1.0}, "ema must be a number of at least 0 and below 1; found 1.0"),
         ({"lr": 0.0}, "lr must be a number above 0"),
         ({"z_weight": -1.0}, "z_weight must be a number of at least 0; found -1.0"),
     ],

@@ -3,13 +3,13 @@
 import functools
 import inspect
 from collections.abc import Callable, Mapping
-from dataclasses import fields
-from typing import Any, TypeVar, get_type_hints
+from typing import Any, TypeVar
 
 from scmoe.arguments._keywords import OWNERS, check_keywords
 from scmoe.arguments._types import check
 
 F = TypeVar("F", bound=Callable[..., Any])
+C = TypeVar("C")
 OTHERS = (inspect.Parameter.VAR_KEYWORD, inspect.Parameter.VAR_POSITIONAL)
 
 
@@ -39,17 +39,16 @@ def checks_arguments(function: F) -> F:
     return checked  # type: ignore[return-value]
 
 
-def check_fields(config: Any) -> None:
-    """Raise if a field of a dataclass of settings is not of its type or out of range.
+def checks_fields(cls: type[C]) -> type[C]:
+    """Let a dataclass of settings check its fields as `checks_arguments` does, before what it does itself.
 
-    Raises
-    ------
-    TypeError, ValueError
-        As `scmoe.arguments._types.check`.
+    Parameters
+    ----------
+    cls
+        A dataclass.
     """
-    hints = get_type_hints(type(config))
-    for field in fields(config):
-        check(field.name, getattr(config, field.name), hints[field.name])
+    cls.__init__ = checks_arguments(cls.__init__)  # type: ignore[method-assign]
+    return cls
 
 
 @functools.cache

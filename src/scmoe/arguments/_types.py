@@ -14,7 +14,7 @@ from scipy import sparse
 from scmoe.arguments._ranges import RANGES, Range
 
 ARRAY = object()
-"""Stands for whatever numpy makes an array of."""
+"""Stands for whatever numpy makes an array of; where names matter, those of a Series are matched."""
 UNLOOKED = {"indices", "cells", "recall", "n_train"}
 """Arguments whose entries are looked at where the cells or labels that they belong to are known."""
 MANY: Any = (Sequence, KeysView, ValuesView, pd.Index, pd.Series, np.ndarray)
@@ -91,7 +91,7 @@ def _options(hint: Any) -> Iterable[Any]:
 
 def _is_array(hint: Any) -> bool:
     module = getattr(get_origin(hint) or hint, "__module__", "") or ""
-    return hint is np.ndarray or get_origin(hint) is np.ndarray or module.startswith("numpy._typing")
+    return hint in (np.ndarray, pd.Series) or get_origin(hint) is np.ndarray or module.startswith("numpy._typing")
 
 
 def _misfit(name: str, value: Any, option: Any) -> Exception | None | Literal[False]:
@@ -114,7 +114,7 @@ def _misfit(name: str, value: Any, option: Any) -> Exception | None | Literal[Fa
         return None if name in UNLOOKED else _misfit_of_entries(name, value.items(), parts[1:])
     if origin in (Sequence, Iterable, list, tuple, set, frozenset):
         kinds = Iterable if origin is Iterable else MANY
-        if isinstance(value, (str, bytes, Mapping)) or not isinstance(value, kinds):
+        if not _is_list(value) or not isinstance(value, kinds):
             return False
         if name in UNLOOKED or not isinstance(value, MANY) or len(value) > MOST_ENTRIES:
             return None  # an iterator can be read once, and long lists are looked at where they are read
@@ -138,13 +138,17 @@ def _check_entry(name: str, key: Any, entry: Any, hint: Any) -> None:
         raise type(error)(str(error).replace(name, f"{name}[{key!r}]", 1)) from None
 
 
+def _is_list(value: Any) -> bool:
+    return isinstance(value, Iterable) and not isinstance(value, (str, bytes, Mapping))
+
+
 def _is_number(name: str, value: Any, kind: type) -> bool:
     return isinstance(value, kind) and not isinstance(value, bool) and RANGES.get(name, Range()).holds(value)
 
 
 CHECKS: Mapping[Any, Callable[[str, Any], bool]] = {
     None: lambda name, value: value is None,
-    ARRAY: lambda name, value: value is not None and not isinstance(value, (str, bytes, bool, Mapping)),
+    ARRAY: lambda name, value: hasattr(value, "__array__") or _is_list(value),
     bool: lambda name, value: isinstance(value, (bool, np.bool_)),
     int: lambda name, value: _is_number(name, value, Integral),
     float: lambda name, value: _is_number(name, value, Real),
@@ -186,7 +190,7 @@ NOUNS = {
     sparse.csr_matrix: "a sparse matrix",
     bool: "True or False",
     str: "text",
-    ARRAY: "an array",
+    ARRAY: "an array, list or Series",
     os.PathLike: "a path",
 }
 PLURALS = {str: "names", int: "whole numbers", float: "numbers"}
@@ -205,6 +209,8 @@ def _remedy(value: Any, options: Sequence[Any]) -> str:
     names = [each if isinstance(each, str) else getattr(each, "__name__", "") for each in options]
     if (remedy := next((REMEDIES[name] for name in names if name in REMEDIES), None)) is not None:
         return f" {remedy}"
+    if isinstance(value, float) and value != value and str in options:
+        return " Leave out what is missing, for example with dropna()."
     if isinstance(value, Set):
         return " A set has no order: make it a list."
     if isinstance(value, str):

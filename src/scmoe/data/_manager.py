@@ -5,11 +5,12 @@ from typing import Any
 
 import rich.table
 from mudata import MuData
-from scvi.data import AnnDataManager, AnnDataManagerValidationCheck
+from scvi.data import AnnDataManagerValidationCheck
 from scvi.data.fields import BaseAnnDataField
 from torch.utils.data import Subset
 
 from scmoe.data._dataset import MosaicDataset
+from scmoe.data._registered import DataManager
 from scmoe.data._setup import Setup
 
 
@@ -67,7 +68,7 @@ class SetupField(BaseAnnDataField):
         return setup_table(state_registry)
 
 
-class MosaicManager(AnnDataManager):
+class MosaicManager(DataManager):
     """scvi-tools' manager for a MuData whose cells may lack modalities.
 
     Parameters

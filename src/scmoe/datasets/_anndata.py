@@ -114,6 +114,11 @@ def as_mudata(data: Any, model: Any = None) -> Any:
     return wrapper
 
 
+def is_wrapper(data: Any) -> bool:
+    """Whether a MuData was made by `as_mudata`."""
+    return isinstance(data, MuData) and any(_WRAPPERS.get(id(adata)) is data for adata in data.mod.values())
+
+
 @contextmanager
 def writable(data: Any, model: Any = None) -> Iterator[Any]:
     """As `as_mudata`; at the end, what was written to the MuData is written to the AnnData."""

@@ -29,7 +29,7 @@ def impute(
     batch_size: int = ...,
     *,
     part: Part = ...,
-    transform_batch: str | Sequence[str] | None = ...,
+    transform_batch: str | int | Sequence[str | int] | None = ...,
     return_sd: Literal[False] = ...,
 ) -> np.ndarray: ...
 
@@ -44,7 +44,7 @@ def impute(
     batch_size: int = ...,
     *,
     part: Part = ...,
-    transform_batch: str | Sequence[str] | None = ...,
+    transform_batch: str | int | Sequence[str | int] | None = ...,
     return_sd: Literal[True],
 ) -> tuple[np.ndarray, np.ndarray]: ...
 
@@ -60,7 +60,7 @@ def impute(
     batch_size: int = BATCH_SIZE,
     *,
     part: Part = "mixture",
-    transform_batch: str | Sequence[str] | None = None,
+    transform_batch: str | int | Sequence[str | int] | None = None,
     return_sd: bool = False,
 ) -> np.ndarray | tuple[np.ndarray, np.ndarray]:
     """Predict the features of a modality from others.
@@ -142,7 +142,7 @@ def get_normalized(
     indices: Indices | None = None,
     batch_size: int = BATCH_SIZE,
     *,
-    transform_batch: str | Sequence[str] | None = None,
+    transform_batch: str | int | Sequence[str | int] | None = None,
 ) -> np.ndarray:
     """The features of a modality as the model sees them: without noise, and if wished without batch effects.
 
@@ -271,7 +271,7 @@ def predicted_scores(
     return scores
 
 
-def batch_positions(fitted: Fitted, transform_batch: str | Sequence[str] | None) -> list[int | None]:
+def batch_positions(fitted: Fitted, transform_batch: str | int | Sequence[str | int] | None) -> list[int | None]:
     """Positions of the batches to predict for; None stands for the cells' own."""
     if transform_batch is None:
         return [None]

@@ -45,6 +45,7 @@ from scmoe.train._config import TrainConfig
 
 def _elsewhere() -> Iterator[Place]:
     """Where settings belong that are not the network's."""
+    yield Place(["pretrained", "seed"], "{}")
     yield Place(parameters(SCMOE.setup_mudata), "{}=... to SCMOE.setup_mudata")
     yield Place(parameters(train), "{}=... to model.train")
     yield Place(fields_of(TrainConfig), "plan_kwargs={{'{}': ...}} to model.train")

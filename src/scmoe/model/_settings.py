@@ -55,8 +55,9 @@ def check_trainer(
     names = list(dict.fromkeys((*parameters(function), *SETTINGS)))
     elsewhere = Place(fields_of(kind), "plan_kwargs={{'{}': ...}}")
     check_keywords(function.__qualname__, keywords, names, (elsewhere, network))
+    tried = {name: value for name, value in keywords.items() if name != "callbacks"}  # a Trainer adds to that list
     with isolated():
-        trainer = make_trainer(**keywords, **settings)
+        trainer = make_trainer(enable_checkpointing=False, **tried, **settings)
     if trainer.strategy.root_device.type == "cpu" and trainer.num_devices > (os.cpu_count() or 1):
         raise ValueError(
             f"devices={settings.get('devices')!r} asks for {trainer.num_devices} processes; this machine has "

@@ -37,7 +37,7 @@ from scmoe.train._diagnostics import report
 from scmoe.train._fit import default_batch_size, default_epochs, fit
 from scmoe.train._trainer import Precision
 
-NETWORK = Place(fields_of(NetworkConfig), "{}=... to SCMOE, when it is made")
+NETWORK = Place([*fields_of(NetworkConfig), "seed"], "{}=... to SCMOE(...) when it is made")
 """Where settings of the network belong."""
 MIN_CELLS = 4
 """Fewer cells have neither programs nor neighbors."""

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any, Literal, TypeVar
 
-from scmoe.arguments._checked import check_fields
+from scmoe.arguments._checked import checks_fields
 from scmoe.arguments._keywords import Place, check_keywords
 
 Config = TypeVar("Config")
@@ -27,6 +27,7 @@ def from_keywords(kind: type[Config], keywords: Mapping[str, Any], *elsewhere: P
     return kind(**keywords)
 
 
+@checks_fields
 @dataclass(frozen=True, kw_only=True)
 class NetworkConfig:
     """Size and form of the network; every field is a keyword of `scmoe.model.SCMOE` and `scmoe.tl.train`.
@@ -100,7 +101,6 @@ class NetworkConfig:
 
     def __post_init__(self) -> None:
         """Check the fields against each other."""
-        check_fields(self)
         if self.tokenizer != "genes" and self.gene_encoder != NetworkConfig.gene_encoder:
             raise ValueError(
                 f"gene_encoder is for tokenizer='genes'; found tokenizer={self.tokenizer!r}. Leave it out."

@@ -12,7 +12,7 @@ from scmoe.arguments._checked import checks_arguments
 from scmoe.datasets._anndata import takes_anndata
 from scmoe.explain._attribution import attribution_table, modality_shares
 from scmoe.model.explain._attribution import MAX_MEMORY, N_STEPS, Method
-from scmoe.tl._results import check_results
+from scmoe.tl._results import check_results, check_trained
 from scmoe.tl._targets import TargetCells, resolve_targets
 from scmoe.tl._write import write_uns
 
@@ -109,6 +109,7 @@ def attribute(
     ValueError
         Labels or cells are missing, a target is unknown, or the data do not fit the model.
     """
+    check_trained(model)
     check_results(mdata, key_added)
     entries = resolve_targets(mdata, model, targets, groupby, modality, source, key_added)
     tables, summaries = [], []

@@ -17,7 +17,7 @@ from scmoe.explain._correlation import correlate
 from scmoe.model.explain._attribution import MAX_MEMORY, N_STEPS, Method
 from scmoe.model.explain._deletion import RANKINGS, SHARES
 from scmoe.tl._feature_chunks import feature_chunks
-from scmoe.tl._results import check_results
+from scmoe.tl._results import check_results, check_trained
 from scmoe.tl._targets import resolve_targets
 from scmoe.tl._write import write_uns
 
@@ -80,6 +80,7 @@ def deletion(
     ValueError
         As `scmoe.tl.attribute`; or a feature that was not measured in these cells, so that there are no correlations.
     """
+    check_trained(model)
     check_results(mdata, key_added)
     entries = resolve_targets(mdata, model, targets, groupby, modality, source, key_added)
     for entry in entries:

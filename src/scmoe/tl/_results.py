@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Mapping
 from itertools import count
+from typing import TYPE_CHECKING
 
 from mudata import MuData
 
@@ -9,6 +10,9 @@ from scmoe._check import check_free
 from scmoe._keys import UNS_ROOT, Keys
 from scmoe.data._setup import Setup
 from scmoe.tl._write import LAYERS, OBS, OBSM, copied_columns, noted_paths
+
+if TYPE_CHECKING:
+    from scmoe.model._scmoe import SCMOE
 
 
 def check_results(
@@ -46,6 +50,17 @@ def check_results(
             f"{listing} {'are' if len(overlap) > 1 else 'is'} read, and would be replaced or removed by results of the "
             f"name {key!r}. Rename it before the training, or, in Python, pass key_added={free_key(mdata, key)!r}."
         )
+
+
+def check_trained(model: "SCMOE") -> None:
+    """Raise for a model without training, before anything is looked for in the data.
+
+    Raises
+    ------
+    RuntimeError
+        It has none.
+    """
+    _ = model.fitted
 
 
 def inputs_of(setup: Setup, mdata: MuData, split_key: str | None = None) -> dict[str, str]:

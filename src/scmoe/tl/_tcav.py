@@ -24,7 +24,7 @@ from scmoe.explain.concepts._tcav import N_PERMUTATIONS, N_RANDOM
 from scmoe.io._quiet import quiet_mudata
 from scmoe.model._features import to_numpy
 from scmoe.model.explain._targets import nearest
-from scmoe.tl._results import check_results
+from scmoe.tl._results import check_results, check_trained
 from scmoe.tl._tables import knows_split
 from scmoe.tl._tcav_run import run_layer, usable_targets
 from scmoe.tl._write import write_uns
@@ -134,6 +134,7 @@ def tcav(
         No labels; a target, layer, modality or gene that does not exist (the nearest names are listed); too few
         cells; a layer in which TCAV cannot work; too few permutations, or random sets of genes, for so many tests.
     """
+    check_trained(model)
     check_results(mdata, key_added)
     indices = sample_cells(mdata, seed)
     with quiet_mudata():

@@ -6,7 +6,7 @@ from typing import ClassVar, Literal
 import numpy as np
 from scipy import sparse
 
-from scmoe.arguments._checked import check_fields
+from scmoe.arguments._checked import checks_fields
 from scmoe.tokens._rows import Block, float_keys, place_in_row, random_bits, row_blocks, sort_rows
 from scmoe.tokens._tokenizer import Tokenizer
 from scmoe.tokens._tokens import Tokens
@@ -14,6 +14,7 @@ from scmoe.tokens._tokens import Tokens
 _TIE_STREAM, _SUBSET_STREAM = 0, 1
 
 
+@checks_fields
 @dataclass(kw_only=True, eq=False)
 class BinsTokenizer(Tokenizer):
     """One token a gene with counts, in the order of the vocabulary; value = bin of the count among those of its cell.
@@ -49,7 +50,6 @@ class BinsTokenizer(Tokenizer):
 
     def __post_init__(self) -> None:
         """Check the settings."""
-        check_fields(self)
         if self.n_bins < 3:
             raise ValueError(f"n_bins must be at least 3 (two bins, and 0 for no counts); found {self.n_bins}.")
 

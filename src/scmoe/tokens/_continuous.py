@@ -6,10 +6,12 @@ from typing import ClassVar
 import numpy as np
 from scipy import sparse
 
+from scmoe.arguments._checked import checks_fields
 from scmoe.tokens._tokenizer import TARGET_SUM, Tokenizer
 from scmoe.tokens._tokens import Tokens
 
 
+@checks_fields
 @dataclass(kw_only=True, eq=False)
 class ContinuousTokenizer(Tokenizer):
     """One token a gene with counts, in the order of the vocabulary; value = ln(1 + 1e4 count / max(total, 1)).

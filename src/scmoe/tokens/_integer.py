@@ -6,7 +6,7 @@ from typing import ClassVar
 import numpy as np
 from scipy import sparse
 
-from scmoe.arguments._checked import check_fields
+from scmoe.arguments._checked import checks_fields
 from scmoe.tokens._rows import row_blocks, sum_rows
 from scmoe.tokens._tokenizer import TARGET_SUM, Tokenizer
 from scmoe.tokens._tokens import Tokens
@@ -14,6 +14,7 @@ from scmoe.tokens._tokens import Tokens
 _MANTISSA_BITS, _EXPONENT_BIAS = 52, 1023
 
 
+@checks_fields
 @dataclass(kw_only=True, eq=False)
 class IntegerTokenizer(Tokenizer):
     """One token a gene of level 1 or more; value = min(floor(log2(1 + 1e4 count / total)), `max_level`).
@@ -31,10 +32,6 @@ class IntegerTokenizer(Tokenizer):
 
     kind: ClassVar[str] = "integer"
     max_level: int = 5
-
-    def __post_init__(self) -> None:
-        """Check the settings."""
-        check_fields(self)
 
     @property
     def n_codes(self) -> int:

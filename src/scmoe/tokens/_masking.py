@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy import sparse
 
-from scmoe.arguments._checked import check_fields, checks_arguments
+from scmoe.arguments._checked import checks_arguments, checks_fields
 
 
 class Masked(NamedTuple):
@@ -26,6 +26,7 @@ class Masked(NamedTuple):
     zero_gene: np.ndarray
 
 
+@checks_fields
 @dataclass(frozen=True, kw_only=True)
 class MaskingPolicy:
     """At which rates counts are hidden.
@@ -43,10 +44,6 @@ class MaskingPolicy:
 
     nonzero_rate: float = 0.3
     zero_rate: float = 0.03
-
-    def __post_init__(self) -> None:
-        """Check the rates."""
-        check_fields(self)
 
     @checks_arguments
     def draw(self, counts: sparse.csr_matrix, rng: np.random.Generator, missing: np.ndarray | None = None) -> Masked:

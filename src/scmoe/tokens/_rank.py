@@ -7,7 +7,7 @@ import numpy as np
 from scipy import sparse
 
 from scmoe._log import logger
-from scmoe.arguments._checked import check_fields
+from scmoe.arguments._checked import checks_fields
 from scmoe.tokens._rows import float_keys, place_in_row, row_blocks, sort_rows
 from scmoe.tokens._tokenizer import TARGET_SUM, Tokenizer
 from scmoe.tokens._tokens import Tokens
@@ -15,6 +15,7 @@ from scmoe.tokens._tokens import Tokens
 _LARGEST_KEY = np.uint64(2**63 - 1)
 
 
+@checks_fields
 @dataclass(kw_only=True, eq=False)
 class RankTokenizer(Tokenizer):
     """Genes by descending count / median of the gene, at most `limit`; value = position in the order, from 1.
@@ -36,10 +37,6 @@ class RankTokenizer(Tokenizer):
     kind: ClassVar[str] = "rank"
     limit: int = 2048
     medians: np.ndarray | None = None
-
-    def __post_init__(self) -> None:
-        """Check the settings."""
-        check_fields(self)
 
     @property
     def n_codes(self) -> int:

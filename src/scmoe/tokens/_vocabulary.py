@@ -14,7 +14,7 @@ from scipy import sparse
 
 from scmoe._check import Matrix
 from scmoe._log import logger
-from scmoe.arguments._checked import checks_arguments
+from scmoe.arguments._checked import checks_arguments, checks_fields
 from scmoe.io._files import atomic_path
 from scmoe.tokens._gene_list import read_json, read_table
 from scmoe.tokens._mismatch import mismatch_reason
@@ -24,6 +24,7 @@ MIN_SHARE = 0.5
 """Of the smaller set of genes: a few thousand variable genes fit a large vocabulary, and all genes a small one."""
 
 
+@checks_fields
 @dataclass(frozen=True, eq=False)
 class Vocabulary:
     """Names of genes in a fixed order, and other identifiers of them.

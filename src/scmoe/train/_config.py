@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from scmoe.arguments._checked import check_fields
+from scmoe.arguments._checked import checks_fields
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -16,11 +16,8 @@ class StepConfig:
     gradient_clip: float = 1.0
     ema: float = 0.98
 
-    def __post_init__(self) -> None:
-        """Check the fields."""
-        check_fields(self)
 
-
+@checks_fields
 @dataclass(frozen=True, kw_only=True)
 class TrainConfig(StepConfig):
     """How the network is trained; every field is a key of ``plan_kwargs`` of `scmoe.model.SCMOE.train`.

@@ -7,6 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from torch import Tensor
 
+from scmoe.arguments._checked import checks_fields
 from scmoe.data.genes._batches import GeneDataModule
 from scmoe.data.genes._dataset import GeneBatch, GeneDataset
 from scmoe.losses._class_balance import LATE_RATE, PLAIN_SHARE, Balance
@@ -15,6 +16,7 @@ from scmoe.train._config import StepConfig
 from scmoe.train._plan import TrainingPlan
 
 
+@checks_fields
 @dataclass(frozen=True, kw_only=True)
 class FineTuneConfig(StepConfig):
     """How a pretrained network learns labels.

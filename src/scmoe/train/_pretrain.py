@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from scmoe.arguments._checked import checks_fields
 from scmoe.data.genes._dataset import GeneBatch
 from scmoe.losses._balance import balance_loss, z_loss
 from scmoe.nn.genes._encoder import GeneStates
@@ -15,6 +16,7 @@ from scmoe.train._config import StepConfig
 from scmoe.train._objective import masked_mean
 
 
+@checks_fields
 @dataclass(frozen=True, kw_only=True)
 class PretrainConfig(StepConfig):
     """How the gene network is pretrained; every field is a key of ``plan_kwargs`` of `scmoe.model.XTRIMOGENE.train`.
@@ -46,7 +48,6 @@ class PretrainConfig(StepConfig):
 
     def __post_init__(self) -> None:
         """Check the fields."""
-        super().__post_init__()
         _ = self.policy  # checks the rates
         if not self.mask_nonzero and not self.mask_zero:
             raise ValueError("mask_nonzero and mask_zero are both 0: there is nothing to predict. Raise mask_nonzero.")

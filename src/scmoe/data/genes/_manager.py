@@ -6,10 +6,10 @@ from typing import Any
 
 import rich.table
 from anndata import AnnData
-from scvi.data import AnnDataManager
 from scvi.data.fields import BaseAnnDataField
 
 from scmoe._check import Matrix
+from scmoe.data._registered import DataManager
 from scmoe.data._scale import Scale, find_mismatch, scale_of
 from scmoe.tokens._counts import Cells, Values, read_cells
 from scmoe.tokens._vocabulary import MIN_SHARE, Vocabulary
@@ -125,7 +125,7 @@ class GeneField(BaseAnnDataField):
         return gene_setup_table(state_registry)
 
 
-class GeneManager(AnnDataManager):
+class GeneManager(DataManager):
     """scvi-tools' manager for the gene network.
 
     Parameters

@@ -31,7 +31,7 @@ from scmoe.train._trainer import Precision
 
 N_STEPS = 600
 """Steps that a pretraining takes by default, as far as whole epochs allow."""
-NETWORK = Place(fields_of(GeneConfig), "{}=... to XTRIMOGENE, when it is made")
+NETWORK = Place([*fields_of(GeneConfig), "seed"], "{}=... to XTRIMOGENE(...) when it is made")
 """Where settings of the network belong."""
 MIN_EPOCHS = 3
 PRETRAIN_BATCH = 64

@@ -42,6 +42,7 @@ AXES, TOKENIZER, CLASSIFIER = "axes/", "tokenizer/", "classifier/"
 
 def _elsewhere() -> Iterator[Place]:
     """Where settings belong that are not the network's."""
+    yield Place(["preset", "gene_embeddings", "seed"], "{}")
     yield Place(parameters(XTRIMOGENE.setup_anndata), "{}=... to XTRIMOGENE.setup_anndata")
     yield Place(parameters(train), "{}=... to model.train")
     yield Place(fields_of(PretrainConfig), "plan_kwargs={{'{}': ...}} to model.train")

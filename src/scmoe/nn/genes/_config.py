@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from scmoe.arguments._checked import check_fields
+from scmoe.arguments._checked import checks_fields
 from scmoe.arguments._keywords import Place
 from scmoe.nn._config import NetworkConfig, from_keywords
 
@@ -22,6 +22,7 @@ EXPANSION = 4
 """Hidden width of a feed-forward layer over its width."""
 
 
+@checks_fields
 @dataclass(frozen=True, kw_only=True)
 class GeneConfig:
     """Size and form of the gene network; every field is a keyword of `scmoe.model.XTRIMOGENE`.
@@ -75,7 +76,6 @@ class GeneConfig:
 
     def __post_init__(self) -> None:
         """Check the fields against each other."""
-        check_fields(self)
         for side in ("encoder", "decoder"):
             width, heads = getattr(self, f"{side}_width"), getattr(self, f"{side}_heads")
             if width % heads:
