@@ -68,6 +68,7 @@ RANGES: dict[str, Range] = {
     "expert": NOT_NEGATIVE,
     "head": NOT_NEGATIVE,
     "layer": ANY,
+    "transform_batch": ANY,
     "indices": ANY,
     "devices": ANY,
     # shares

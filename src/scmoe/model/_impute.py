@@ -1,6 +1,7 @@
 """Predicting the features of a modality: from other modalities, or without noise and batch effects."""
 
 from collections.abc import Sequence
+from numbers import Real
 from typing import Literal, overload
 
 import numpy as np
@@ -29,7 +30,7 @@ def impute(
     batch_size: int = ...,
     *,
     part: Part = ...,
-    transform_batch: str | int | Sequence[str | int] | None = ...,
+    transform_batch: str | float | Sequence[str | float] | None = ...,
     return_sd: Literal[False] = ...,
 ) -> np.ndarray: ...
 
@@ -44,7 +45,7 @@ def impute(
     batch_size: int = ...,
     *,
     part: Part = ...,
-    transform_batch: str | int | Sequence[str | int] | None = ...,
+    transform_batch: str | float | Sequence[str | float] | None = ...,
     return_sd: Literal[True],
 ) -> tuple[np.ndarray, np.ndarray]: ...
 
@@ -60,7 +61,7 @@ def impute(
     batch_size: int = BATCH_SIZE,
     *,
     part: Part = "mixture",
-    transform_batch: str | int | Sequence[str | int] | None = None,
+    transform_batch: str | float | Sequence[str | float] | None = None,
     return_sd: bool = False,
 ) -> np.ndarray | tuple[np.ndarray, np.ndarray]:
     """Predict the features of a modality from others.
@@ -142,7 +143,7 @@ def get_normalized(
     indices: Indices | None = None,
     batch_size: int = BATCH_SIZE,
     *,
-    transform_batch: str | int | Sequence[str | int] | None = None,
+    transform_batch: str | float | Sequence[str | float] | None = None,
 ) -> np.ndarray:
     """The features of a modality as the model sees them: without noise, and if wished without batch effects.
 
@@ -271,11 +272,11 @@ def predicted_scores(
     return scores
 
 
-def batch_positions(fitted: Fitted, transform_batch: str | int | Sequence[str | int] | None) -> list[int | None]:
+def batch_positions(fitted: Fitted, transform_batch: str | float | Sequence[str | float] | None) -> list[int | None]:
     """Positions of the batches to predict for; None stands for the cells' own."""
     if transform_batch is None:
         return [None]
-    names = [transform_batch] if np.isscalar(transform_batch) else list(transform_batch)
+    names = [transform_batch] if isinstance(transform_batch, str | Real) else list(transform_batch)
     if not names:
         raise ValueError("transform_batch must name at least one batch, or be None; found none.")
     batches = fitted.setup.batches

@@ -23,7 +23,7 @@ def denoise(
     model: "SCMOE",
     *,
     modality: str,
-    transform_batch: str | int | Sequence[str | int] | None = None,
+    transform_batch: str | float | Sequence[str | float] | None = None,
     key_added: str = DEFAULT_KEY,
 ) -> None:
     """Decode a modality without noise, and if wished without batch effects.

@@ -24,7 +24,7 @@ def impute(
     *,
     source: str | Sequence[str],
     target: str,
-    transform_batch: str | int | Sequence[str | int] | None = None,
+    transform_batch: str | float | Sequence[str | float] | None = None,
     key_added: str = DEFAULT_KEY,
 ) -> None:
     """Predict a modality from others, with the target absent from the input.
