@@ -225,7 +225,7 @@ def test_scale_of_values(row, match):
 def test_an_encoder_that_would_not_be_used_is_refused(fresh, tiny):
     with pytest.raises(ValueError, match="gene_encoder is for tokenizer='genes'; found tokenizer='program'"):
         untrained(fresh("paired"), tiny, tokenizer="program", gene_encoder="3m")
-    with pytest.raises(TypeError, match=r"pretrained must name a folder that XTRIMOGENE.save wrote; found a int"):
+    with pytest.raises(TypeError, match=r"pretrained must be text or a Path or None; found 3"):
         untrained(fresh("paired"), tiny, pretrained=3)
 
 

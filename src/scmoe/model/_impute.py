@@ -1,7 +1,6 @@
 """Predicting the features of a modality: from other modalities, or without noise and batch effects."""
 
 from collections.abc import Sequence
-from numbers import Real
 from typing import Literal, overload
 
 import numpy as np
@@ -276,7 +275,7 @@ def batch_positions(fitted: Fitted, transform_batch: str | float | Sequence[str 
     """Positions of the batches to predict for; None stands for the cells' own."""
     if transform_batch is None:
         return [None]
-    names = [transform_batch] if isinstance(transform_batch, str | Real) else list(transform_batch)
+    names = [transform_batch] if isinstance(transform_batch, str | float | int | np.number) else list(transform_batch)
     if not names:
         raise ValueError("transform_batch must name at least one batch, or be None; found none.")
     batches = fitted.setup.batches

@@ -85,7 +85,8 @@ def test_gradients_are_the_same_whatever_the_batch(paired, trained):
 
 
 @pytest.mark.parametrize("layer", ["input", "tokens", "states"])
-def test_directions_are_mean_changes_of_activations(mosaic, trained_mosaic, layer):
+def test_directions_are_mean_changes_of_activations(mosaic, paired, trained_mosaic, layer):
+    mosaic.uns["scmoe"] = paired.uns["scmoe"]  # what is known to be centered is not centered again
     shifts = np.zeros((2, 12), np.float32)
     shifts[0, 3], shifts[1, :5] = 1.0, -0.5
     here = np.flatnonzero(mosaic.obs_names.isin(mosaic["adt"].obs_names))

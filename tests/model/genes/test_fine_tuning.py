@@ -177,7 +177,7 @@ def test_pretraining_goes_on_with_all_weights_and_forgets_the_labels(fit_genes, 
         ({"labels_key": "one"}, ValueError, r"adata.obs\['one'\] must hold at least two labels; found \['A'\]"),
         ({"labels_key": "none"}, ValueError, "at least two labels; found none"),
         ({"trainable": "some"}, ValueError, "trainable must be one of 'head', 'last', 'all'; found 'some'"),
-        ({"validation_size": 1.0}, ValueError, r"validation_size must be in \[0, 1\); found 1.0"),
+        ({"validation_size": 1.0}, ValueError, "validation_size must be a number of at least 0 and below 1; found 1.0"),
         (
             {"labels_key": "rare", "validation_size": 0.95},
             ValueError,

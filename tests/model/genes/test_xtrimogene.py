@@ -52,7 +52,7 @@ def without_names(adata):
             ValueError,
             "values must be one of 'counts', 'ambient', 'lognormalized'; found 'log'",
         ),
-        (None, {"vocabulary": ["a", "b"]}, TypeError, r"must be a scmoe.tokens.Vocabulary; found a list. Make one"),
+        (None, {"vocabulary": ["a", "b"]}, TypeError, r"vocabulary must be a Vocabulary or None; found"),
         (None, {"vocabulary": Vocabulary(("a", "b"))}, ValueError, "0 genes of the data are in the vocabulary"),
         (
             without_names,

@@ -158,7 +158,7 @@ def get_gene_context(
 @torch.no_grad()
 def impute(
     self: GeneModel,
-    genes: Sequence[str] | None = None,
+    genes: str | Sequence[str] | None = None,
     adata: AnnData | None = None,
     indices: Indices | None = None,
     batch_size: int = BATCH_SIZE,
