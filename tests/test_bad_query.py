@@ -102,8 +102,12 @@ QUESTIONS = {
     "unknown target": (lambda m, o: o.impute("rna", "atac", m), KeyError, "no modality 'atac'"),
     "unknown modality": (lambda m, o: o.get_latent_representation(m, modality="x"), KeyError, "no modality 'x'"),
     "no clustering head": (lambda m, o: o.predict_clusters(m), ValueError, "no clustering head"),
-    "kind of activation": (lambda m, o: o.get_router_activations(m, kind="x"), ValueError, "'soft' or 'hard'"),
-    "clustering method": (lambda m, o: scmoe.tl.cluster(m, o, method="x"), ValueError, "method must be 'leiden'"),
+    "kind of activation": (lambda m, o: o.get_router_activations(m, kind="x"), ValueError, "'soft', 'hard'"),
+    "clustering method": (
+        lambda m, o: scmoe.tl.cluster(m, o, method="x"),
+        ValueError,
+        "method must be one of 'leiden'",
+    ),
     "no embedding": (lambda m, o: scmoe.tl.cluster(m), KeyError, r"Run scmoe\.tl\.embed"),
     "number without k-means": (
         lambda m, o: scmoe.tl.cluster(m, method="leiden", n_clusters=3),

@@ -156,7 +156,7 @@ def test_too_little_space_is_said_first(trained, data, tmp_path, monkeypatch, co
 @pytest.mark.parametrize(("column", "words"), [("decimal", "found decimal numbers"), ("everyone", "'all cells'")])
 def test_labels_that_tables_cannot_hold_are_refused_first(data, tmp_path, column, words):
     result = run("train", data, "-o", tmp_path, "--labels-key", column, *QUICK)
-    assert result.exit_code == 1 and words in result.stderr and f"--labels-key {column}" in result.stderr
+    assert result.exit_code == 1 and words in result.stderr and "--labels-key" in result.stderr
     assert "trained" not in result.stderr
 
 

@@ -2,7 +2,8 @@
 
 import functools
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any, TypeVar
 
 from scmoe.arguments._keywords import OWNERS, check_keywords
@@ -29,11 +30,15 @@ def checks_arguments(function: F) -> F:
     @functools.wraps(function)
     def checked(*args: Any, **kwargs: Any) -> Any:
         signature = _signature(function)
-        for name, value in _bound(function, signature, args, kwargs).items():
+        with _explained(function, signature, args, kwargs):
+            given = signature.bind_partial(*args, **kwargs).arguments
+        for name, value in given.items():
             parameter = signature.parameters[name]
             if name not in OWNERS and parameter.kind not in OTHERS:
                 if parameter.annotation is not parameter.empty and value is not parameter.default:
                     check(name, value, parameter.annotation)
+        with _explained(function, signature, args, kwargs):
+            signature.bind(*args, **kwargs)
         return function(*args, **kwargs)
 
     return checked  # type: ignore[return-value]
@@ -56,17 +61,17 @@ def _signature(function: Callable[..., Any]) -> inspect.Signature:
     return inspect.signature(function)
 
 
-def _bound(
+@contextmanager
+def _explained(
     function: Callable[..., Any], signature: inspect.Signature, args: tuple[Any, ...], kwargs: Mapping[str, Any]
-) -> Mapping[str, Any]:
-    """The arguments by name; an error in words if they are not the function's."""
-    name = _name(function, args)
-    names = [each for each in signature.parameters if each not in OWNERS]
-    if not any(each.kind is each.VAR_KEYWORD for each in signature.parameters.values()):
-        check_keywords(name, kwargs, names)
+) -> Iterator[None]:
+    """Say in words which arguments a function has, and which is meant."""
     try:
-        return signature.bind(*args, **kwargs).arguments
+        yield
     except TypeError as error:
+        name = _name(function, args)
+        names = [each for each in signature.parameters if each not in OWNERS]
+        check_keywords(name, kwargs, names)
         raise TypeError(f"{name}: {error}. Its arguments are {', '.join(names)}.") from None
 
 

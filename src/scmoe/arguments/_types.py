@@ -60,7 +60,7 @@ def check(name: str, value: Any, hint: Any) -> None:
 
 def shown(value: Any) -> str:
     """A value, or what it is if it is long."""
-    if isinstance(value, (str, Real, type(None), list, tuple, set, dict, np.ndarray)) and len(repr(value)) <= 80:
+    if isinstance(value, (str, Real, type(None), list, tuple, set, dict)) and len(repr(value)) <= 80:
         return repr(value)
     name = type(value).__name__
     return f"{'an' if name[0] in 'AEIOaeio' else 'a'} {name}"
@@ -207,8 +207,9 @@ def _kind(value: Any, options: Sequence[Any]) -> type[TypeError | ValueError]:
 def _remedy(value: Any, options: Sequence[Any]) -> str:
     """What to do, if there is something to say."""
     names = [each if isinstance(each, str) else getattr(each, "__name__", "") for each in options]
-    if (remedy := next((REMEDIES[name] for name in names if name in REMEDIES), None)) is not None:
-        return f" {remedy}"
+    for name, remedy in REMEDIES.items():
+        if name in names:
+            return f" {remedy}"
     if isinstance(value, float) and value != value and str in options:
         return " Leave out what is missing, for example with dropna()."
     if isinstance(value, Set):

@@ -51,7 +51,7 @@ ENTRY = re.compile(r"""\b(kinds|layers)\[['"]([^'"]*)['"]\]""")
 """Such as ``kinds['rna']``."""
 SUBJECT = re.compile(r"\b(kinds|layers)(?= names )")
 VALUE = re.compile(rf"""\b({"|".join([*OPTIONS, *WORDS])})=(?:(['"])([^'"]*)\2|(\w+))?""")
-BARE = re.compile(rf"\b({'|'.join(OPTIONS)})\b")
+BARE = re.compile(rf"\b({'|'.join(OPTIONS)})\b|\b({'|'.join(WORDS)})(?= must be )")
 ALL = re.compile(r"\b(?:n_top_features|use_var)=None\b")
 PREPARE = re.compile(r"scmoe\.pp\.prepare\(mdata(?:, ([^()]*))?\)")
 
@@ -64,7 +64,7 @@ def in_options(message: str) -> str:
     message = ENTRY.sub(lambda match: f"{names[match[1]]} {match[2]}", message)
     message = SUBJECT.sub(lambda match: names[match[1]], message)
     message = VALUE.sub(_option, message)
-    message = BARE.sub(lambda match: OPTIONS[match[1]], message)
+    message = BARE.sub(lambda match: {**OPTIONS, **WORDS}[match[1] or match[2]], message)
     return PREPARE.sub(lambda match: f"this command with {match[1]}" if match[1] else "this command", message)
 
 

@@ -31,6 +31,9 @@ from scmoe.datasets._cells import column_of, raw_column
 from scmoe.pp._kind import COUNT_KINDS, decide_kind
 from scmoe.pp._records import prepare_records
 
+FEW = 10
+"""Cells that may all have different labels."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Setup:
@@ -253,6 +256,11 @@ def label_categories(mdata: MuData, key: str | None, unlabeled_category: str) ->
     refuse_decimals(column, f"mdata.obs[{key!r}] (labels_key)")
     report_unlabeled(column, unlabeled_category)
     labels = sorted(label_names(column, unlabeled_category).dropna().unique())
+    if len(labels) == mdata.n_obs > FEW:
+        raise ValueError(
+            f"labels_key={key!r} gives each of the {mdata.n_obs} cells a label of its own. Name a column of types, or "
+            "leave labels_key out."
+        )
     if len(labels) < 2:
         raise ValueError(
             f"mdata.obs[{key!r}] must hold at least two classes to learn from; found {labels or 'none'} "

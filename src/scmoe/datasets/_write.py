@@ -15,6 +15,9 @@ from scmoe.io._plain import plain
 from scmoe.io._quiet import quiet_mudata
 from scmoe.io._storable import refuse_unstorable
 
+LONGEST_NAME = 255
+"""Bytes of a file's name that file systems take."""
+
 
 @checks_arguments
 def write(data: MuData | AnnData, path: str | os.PathLike[str]) -> None:
@@ -63,6 +66,8 @@ def check_suffix(path: Path, own: str) -> Path:
     WriteError
         It does not.
     """
+    if len(path.name.encode()) > LONGEST_NAME:
+        raise WriteError(f"The name of a file has at most {LONGEST_NAME} characters; found {len(path.name)}: {path}.")
     if path.suffix not in (own, ".zarr"):
         raise WriteError(f"The output must end in {own} or .zarr; found {path}.")
     if path.suffix == own and path.is_dir():

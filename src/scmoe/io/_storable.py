@@ -46,6 +46,7 @@ def unstorable(data: AnnData | MuData, suffix: str) -> Iterator[str]:
 
     Nothing is written to disk: tables and ``uns`` are written whole to memory, of matrices the first row.
     """
+    yield from _complex_columns(data)
     with quiet_mudata():
         plainer = plain(data)
         if isinstance(plainer, MuData):
@@ -59,6 +60,18 @@ def unstorable(data: AnnData | MuData, suffix: str) -> Iterator[str]:
                 yield from _unstorable_parts(adata, f"mdata[{name!r}]", suffix)
         else:
             yield from _unstorable_parts(plainer, "adata", suffix)
+
+
+def _has_unnamed(value: Any) -> bool:
+    return isinstance(value, Mapping) and any(key == "" or _has_unnamed(entry) for key, entry in value.items())
+
+
+def _complex_columns(data: AnnData | MuData) -> Iterator[str]:
+    """Tables of complex numbers, which mudata cannot even copy."""
+    parts = {f"mdata[{name!r}]": adata for name, adata in getattr(data, "mod", {}).items()}
+    for owner, part in {"mdata" if parts else "adata": data, **parts}.items():
+        for column in part.obs.select_dtypes("complex"):
+            yield f"{owner}.obs[{column!r}] holds complex numbers, which no file takes. Keep its parts as two columns."
 
 
 def _unstorable_parts(data: Any, owner: str, suffix: str) -> Iterator[str]:
@@ -82,7 +95,9 @@ def _unstorable_parts(data: Any, owner: str, suffix: str) -> Iterator[str]:
     mappings = {part: getattr(data, part) for part in ARRAYS if getattr(data, part, None) is not None}
     for part, mapping in {**mappings, "uns": data.uns}.items():
         for key, value in mapping.items():
-            if key is not None:
+            if key == "" or _has_unnamed(value):
+                yield f"{owner}.{part} has an entry without a name, which files mix up with others. Name or remove it."
+            elif key is not None:
                 remedy = (
                     f"Rename it: {owner}.{part}[{_free(key)!r}] = {owner}.{part}.pop({key!r})"
                     if _free(key) != key

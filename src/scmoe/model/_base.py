@@ -1,5 +1,6 @@
 """What both models take over from scvi-tools, and what of it they cannot."""
 
+import weakref
 from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -11,6 +12,7 @@ import pandas as pd
 import rich
 import rich.pretty
 import rich.table
+from anndata import AnnData
 from scvi.model.base import BaseModelClass
 from torch import nn
 
@@ -84,7 +86,7 @@ class BaseModel(BaseModelClass):
     setup: Any
     seed: int
     is_trained_: bool
-    _said: tuple[pd.Index, Sequence[str]] | None = None
+    _said: tuple[weakref.ref[AnnData], Sequence[str]] | None = None
     """The cells that something was last said of, and what."""
 
     def __init__(self, adata: Any = None, registry: dict | None = None) -> None:
@@ -121,12 +123,12 @@ class BaseModel(BaseModelClass):
         """How long the training took."""
         return self.record.seconds
 
-    def _say(self, cells: pd.Index, notes: Sequence[str]) -> None:
-        """Log how data fit the model, once: the same cells are read anew by each method."""
-        if notes and not (self._said is not None and notes == self._said[1] and cells.equals(self._said[0])):
+    def _say(self, data: AnnData, notes: Sequence[str]) -> None:
+        """Log how data, or the first modality of them, fit the model, once: each method reads them anew."""
+        if notes and not (self._said is not None and notes == self._said[1] and self._said[0]() is data):
             for note in notes:
                 logger.warning(note)
-            self._said = cells, notes
+            self._said = weakref.ref(data), notes
 
     @staticmethod
     @abstractmethod

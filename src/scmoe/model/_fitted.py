@@ -205,7 +205,7 @@ class FittedModel(BaseModel):
         if mdata is None:
             raise ValueError("This model was loaded without data. Pass the MuData: adata=mdata.")
         dataset = MosaicDataset(mdata, self.setup)
-        self._say(dataset.obs_names, [*dataset.notes, *query_notes(mdata, self.setup)])
+        self._say(next(iter(mdata.mod.values())), [*dataset.notes, *query_notes(mdata, self.setup)])
         return dataset
 
     @checks_arguments

@@ -31,6 +31,8 @@ CENTERED = 1e-3
 """Mean of a cell, in standard deviations of all values, up to which it is zero."""
 MIN_CENTERED = 3
 """Features whose mean says anything."""
+SAME = 0.01
+"""How far standard deviations of features in another unit may be from one another, in all features."""
 MIN_STANDARDIZED = 10
 """Cells whose mean and standard deviation say anything."""
 STANDARD_MEAN, STANDARD_DEVIATION = 0.1, 0.25
@@ -91,6 +93,11 @@ def _of_signed(x: np.ndarray, share: float) -> Origin:
         middle = np.median(np.abs(mean[differs])), np.median(np.abs(deviation[differs] - 1))
         if middle[0] < STANDARD_MEAN and middle[1] < STANDARD_DEVIATION:
             return Origin("standardized", "standardized values (features with mean 0 and standard deviation 1)")
+        unit = np.median(deviation[differs])
+        if (np.abs(mean[differs]) < SAME * unit).all() and (np.abs(deviation[differs] / unit - 1) < SAME).all():
+            return Origin(
+                "standardized", f"standardized values (features with mean 0 and standard deviation {unit:.3g})"
+            )
     return Origin("signed", f"values of which {share:.0%} are negative")
 
 

@@ -108,9 +108,15 @@ def read(path: Path) -> dict[str, Any]:
         raise _unreadable(path) from error
     if content is None:
         raise _unreadable(path)
-    if not isinstance(content, dict) or not set(content) >= PARTS:
+    if not isinstance(content, dict) or not set(content) >= PARTS or not _is_whole(content):
         raise ValueError(f"{path} is no checkpoint of this version of scmoe. {REMEDY}")
+    if not all(value.isfinite().all() for value in content["state_dict"].values() if value.is_floating_point()):
+        raise ValueError(f"The weights in {path} are no finite numbers. {REMEDY}")
     return content
+
+
+def _is_whole(content: Mapping[str, Any]) -> bool:
+    return isinstance(content["settings"], Mapping) and isinstance(content["history"], list)
 
 
 def _unreadable(path: Path) -> ValueError:

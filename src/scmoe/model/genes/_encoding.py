@@ -82,7 +82,7 @@ def read_cells(model: GeneModel, adata: AnnData | None) -> Cells:
     """The cells of `own_or_query`; nothing is written to it."""
     adata = own_or_query(model, adata)
     cells = model.setup.read(adata)
-    model._say(adata.obs_names, model.setup.check_scale(adata))
+    model._say(adata, model.setup.check_scale(adata))
     limit = getattr(model.tokenizer, "limit", None)
     if limit is not None and (n_longer := int((np.diff(cells.counts.indptr) > limit).sum())):
         logger.warning(
