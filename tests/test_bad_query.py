@@ -106,7 +106,7 @@ QUESTIONS = {
     "clustering method": (
         lambda m, o: scmoe.tl.cluster(m, o, method="x"),
         ValueError,
-        "method must be one of 'leiden'",
+        "must be one of 'leiden'",
     ),
     "no embedding": (lambda m, o: scmoe.tl.cluster(m), KeyError, r"Run scmoe\.tl\.embed"),
     "number without k-means": (
