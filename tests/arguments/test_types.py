@@ -26,6 +26,8 @@ FITS = [
     ("keys", ("a",), Sequence[str]),
     ("keys", pd.Index(["a"]), Sequence[str]),
     ("keys", np.array(["a"]), Sequence[str]),
+    ("keys", pd.Series(["a", "a"], dtype="category").unique(), Sequence[str]),
+    ("keys", pd.array(["a"], dtype="string"), str | Sequence[str]),
     ("keys", "a", str | Sequence[str]),
     ("keys", iter("ab"), Iterable[str]),
     ("indices", ["cell1"], Sequence[int]),  # their own check says more

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
 from scmoe.arguments._keywords import OWNERS, check_keywords
-from scmoe.arguments._types import check
+from scmoe.arguments._types import check, plain
 
 F = TypeVar("F", bound=Callable[..., Any])
 C = TypeVar("C")
@@ -29,12 +29,14 @@ def checks_arguments(function: F) -> F:
     @functools.wraps(function)
     def checked(*args: Any, **kwargs: Any) -> Any:
         signature = _signature(function)
-        for name, value in _bound(function, signature, args, kwargs).items():
+        bound = _bound(function, signature, args, kwargs)
+        for name, value in bound.arguments.items():
             parameter = signature.parameters[name]
             if name not in OWNERS and parameter.kind not in OTHERS:
                 if parameter.annotation is not parameter.empty and value is not parameter.default:
                     check(name, value, parameter.annotation)
-        return function(*args, **kwargs)
+                    bound.arguments[name] = plain(value)
+        return function(*bound.args, **bound.kwargs)
 
     return checked  # type: ignore[return-value]
 
@@ -58,14 +60,14 @@ def _signature(function: Callable[..., Any]) -> inspect.Signature:
 
 def _bound(
     function: Callable[..., Any], signature: inspect.Signature, args: tuple[Any, ...], kwargs: Mapping[str, Any]
-) -> Mapping[str, Any]:
+) -> inspect.BoundArguments:
     """The arguments by name; an error in words if they are not the function's."""
     name = _name(function, args)
     names = [each for each in signature.parameters if each not in OWNERS]
     if not any(each.kind is each.VAR_KEYWORD for each in signature.parameters.values()):
         check_keywords(name, kwargs, names)
     try:
-        return signature.bind(*args, **kwargs).arguments
+        return signature.bind(*args, **kwargs)
     except TypeError as error:
         raise TypeError(f"{name}: {error}. Its arguments are {', '.join(names)}.") from None
 

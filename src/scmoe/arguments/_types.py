@@ -17,7 +17,7 @@ ARRAY = object()
 """Stands for whatever numpy makes an array of; where names matter, those of a Series are matched."""
 UNLOOKED = {"indices", "cells", "recall", "n_train"}
 """Arguments whose entries are looked at where the cells or labels that they belong to are known."""
-MANY: Any = (Sequence, KeysView, ValuesView, pd.Index, pd.Series, np.ndarray)
+MANY: Any = (Sequence, KeysView, ValuesView, pd.Index, pd.Series, pd.api.extensions.ExtensionArray, np.ndarray)
 """What counts as a list: it has an order, so that a set does not."""
 MOST_ENTRIES = 1000
 """Of a list whose entries are looked at."""
@@ -56,6 +56,11 @@ def check(name: str, value: Any, hint: Any) -> None:
             raise inner
     text = f"{name} must be {_described(name, options)}; found {shown(value)}.{_remedy(value, options)}"
     raise _kind(value, options)(text)
+
+
+def plain(value: Any) -> Any:
+    """A number, word or truth value of numpy's as Python's: Lightning and JSON files take no other."""
+    return value.item() if isinstance(value, (np.number, np.bool_, np.str_)) else value
 
 
 def shown(value: Any) -> str:
