@@ -216,6 +216,10 @@ def _remedy(value: Any, options: Sequence[Any]) -> str:
         return f" {remedy}"
     if isinstance(value, float) and value != value and str in options:
         return " Leave out what is missing, for example with dropna()."
+    if isinstance(value, pd.Series) and any(map(_is_mapping, options)):
+        return " Convert it with to_dict()."
+    if isinstance(value, Real) and str in options:
+        return f" Pass text, in quotes: '{value}'."
     if isinstance(value, Set):
         return " A set has no order: make it a list."
     if isinstance(value, str):
