@@ -327,9 +327,7 @@ def test_an_error_leaves_an_anndata_as_it_was(pair, contents):
 def test_what_is_neither_is_refused(trained, name, data):
     package, verb = name.split(".")
     arguments = {"cell_type"} if verb in ("augment", "oversample", "undersample") else ()
-    with pytest.raises(
-        TypeError, match=r"must be an? (MuData|AnnData) or .*; found .*\. Read one"
-    ):
+    with pytest.raises(TypeError, match=r"must be an? (MuData|AnnData) or .*; found .*\. Read one"):
         getattr(getattr(scmoe, package), verb)(data, *arguments)
 
 

@@ -6,6 +6,7 @@ import inspect
 from collections.abc import Callable, Iterator
 from typing import Any, get_args, get_origin
 
+import numpy as np
 import pytest
 
 import scmoe
@@ -27,6 +28,13 @@ def verb(data: list[int], *, max_epochs: int = 3, seed: int = 0) -> int:
 def test_arguments_that_fit_are_passed_on() -> None:
     assert verb([1], max_epochs=5) == 5
     assert verb.__name__ == "verb"
+
+
+@pytest.mark.parametrize(
+    "value", [np.int64(5), np.uint8(5), np.array([5])[0]], ids=["int64", "uint8", "an entry of an array"]
+)
+def test_numbers_of_numpy_are_passed_on_as_those_of_python(value: Any) -> None:
+    assert type(verb([1], max_epochs=value)) is int
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scmoe.datasets._categories import category_codes, category_names, label_names, report_unlabeled
+from scmoe.datasets._categories import category_codes, category_names, label_names, names_of, report_unlabeled
 
 WHOLE = st.integers(-(2**31), 2**31 - 1)
 TEXT = st.text(st.characters(codec="utf-8", exclude_characters="\0"))  # pandas ends text at a null character
@@ -75,15 +75,32 @@ def test_one_and_one_point_zero_are_one_name_unless_both_are_known(names, known,
     assert category_codes(pd.Series(names, dtype=object), known).tolist() == codes
 
 
+@pytest.mark.parametrize(
+    ("categories", "names"),
+    [
+        ("T", ["T"]),
+        (3, ["3"]),
+        (np.float64(3), ["3"]),
+        (True, ["True"]),
+        (np.array([True, False]), ["True", "False"]),
+        (pd.Categorical(["b", "a"]), ["b", "a"]),
+        ([0, 1.0, 0.5], ["0", "1", "0.5"]),
+    ],
+)
+def test_one_category_or_several_have_the_names_of_their_column(categories, names):
+    assert names_of(categories) == names
+    assert category_names(pd.Series(np.atleast_1d(categories))).tolist() == names
+
+
 def test_labels_without_a_name_are_missing(capsys):
     column = pd.Series(["T", None, "to do", "unassigned", "N/A", ""], name="type", dtype="category")
     labels = label_names(column, "to do")
-    assert [name for name in labels if isinstance(name, str)] == ["T", "unassigned", "N/A", ""]
-    assert labels.isna().tolist() == [False, True, True, False, False, False]
+    assert [name for name in labels if isinstance(name, str)] == ["T", "unassigned", "N/A"]
+    assert labels.isna().tolist() == [False, True, True, False, False, True]
     report_unlabeled(column, "to do")
     missing, suspects = capsys.readouterr().err.splitlines()
-    assert missing.endswith("obs['type']: 1 of 6 cells have no entry and count as unlabeled")
-    for name in ("'unassigned' (1 cells)", "'N/A' (1 cells)", "'' (1 cells)"):
+    assert missing.endswith("obs['type']: 2 of 6 cells have no entry and count as unlabeled")
+    for name in ("'unassigned' (1 cells)", "'N/A' (1 cells)"):
         assert name in suspects
     report_unlabeled(pd.Series(["Unknown", "T", "NK"], name="type"))
     report_unlabeled(pd.Series(["unassigned", "T"], name="type"), "unassigned")

@@ -60,6 +60,12 @@ def test_order_decides_which_types_are_frequent(typed):
     assert len(orders) > 3
 
 
+def test_an_order_of_numbers_is_one_of_their_names(typed):
+    typed.obs["number"] = typed.obs["type"].astype(str).map({"T": 0, "B": 1, "NK": 2})
+    out = imbalance(typed, "number", 2, n_total=30, order=[0, 2])
+    assert out.obs["number"].value_counts().to_dict() == {0: 20, 2: 10}
+
+
 def test_types_that_the_order_does_not_name_are_left_out(typed, caplog):
     caplog.set_level(logging.INFO, logger="scmoe")
     logging.getLogger("scmoe").addHandler(caplog.handler)

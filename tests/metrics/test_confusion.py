@@ -24,6 +24,13 @@ def test_as_of_scikit_learn():
     np.testing.assert_array_equal(table, confusion_matrix(truth, predicted, labels=labels))
 
 
+@pytest.mark.parametrize("labels", [[0, 1], np.array([0.0, 1.0]), pd.Categorical(["0", "1"])])
+def test_labels_may_be_numbers_and_categories(labels):
+    table = confusion_table([0, 1, 1], np.array([0, 1, 0]), labels=labels)
+    assert table.to_numpy().tolist() == [[1, 0], [1, 1]]
+    assert table.index.tolist() == ["0", "1"]
+
+
 def test_declined_predictions_have_a_column():
     table = confusion_table(["B", "T", "T"], ["Unknown", "T", "Unknown"], labels=LABELS)
     assert table.columns.tolist() == [*LABELS, "Unknown"]

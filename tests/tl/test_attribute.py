@@ -147,6 +147,17 @@ def test_labels_may_be_decimal_numbers_and_missing(paired, fit_model):
     assert n_cells.to_dict() == paired.obs["number"].dropna().astype(int).astype(str).value_counts().to_dict()
 
 
+@pytest.mark.parametrize("values", [[0, 1, 2], [0.0, 1.0, 2.0], [True, False, False]], ids=["int", "float", "bool"])
+def test_targets_are_named_as_the_labels_are(paired, fit_model, values):
+    paired.obs["number"] = paired.obs["cell_type"].astype(str).map(dict(zip("B NK T".split(), values, strict=True)))
+    model = fit_model(paired, setup={"labels_key": "number"})
+    target, name = values[0], model.label_target(values[0]).name
+    for targets in (target, [target], pd.Series([target], dtype="category").unique()):
+        scmoe.tl.attribute(paired, model, targets, n_steps=2, n_cells=5)
+        assert set(paired.uns["scmoe"]["attribution"]["target"]) == {name}
+    scmoe.pl.attribution(paired, target, show=False)
+
+
 def test_unlabeled_cells_are_in_no_correlation(paired, fit_model):
     paired.obs["label"] = np.where(np.arange(120) % 2, "Unknown", paired.obs["cell_type"].astype(str))
     model = fit_model(paired, setup={"labels_key": "label"})

@@ -33,6 +33,16 @@ def test_cells_can_be_decoded_as_of_another_batch(paired, trained):
     np.testing.assert_array_equal(paired["rna"].layers["scmoe_denoised"], expected[rows])
 
 
+@pytest.mark.parametrize("kind", ["bool", "int64", "float64", "category", "string"])
+def test_batches_are_named_as_their_column_holds_them(paired, fit_model, kind):
+    paired.obs["treated"] = (paired.obs["batch"] == "donor1").astype(int).astype(kind)
+    model = fit_model(paired, setup={"batch_key": "treated"})
+    batches = paired.obs["treated"].unique()
+    both = model.get_normalized("rna", paired, transform_batch=batches)
+    single = [model.get_normalized("rna", paired, transform_batch=batch) for batch in batches]
+    np.testing.assert_allclose(both, np.mean(single, axis=0), rtol=1e-4, atol=1e-5)
+
+
 @pytest.mark.parametrize(
     ("modality", "batch", "match"),
     [

@@ -52,6 +52,12 @@ def test_labels_are_written_as_well(paired, tl_train, contents, written):
     assert outside_uns(written(before, paired)) == EMBEDDED | LABELED
 
 
+def test_the_unlabeled_category_may_be_a_number(paired, tl_train):
+    paired.obs["number"] = paired.obs["cell_type"].astype(str).map({"B": -1, "NK": 0, "T": 1})
+    model = tl_train(paired, labels_key="number", unlabeled_category=-1)
+    assert (model.setup.labels, model.setup.unlabeled_category) == (["0", "1"], "-1")
+
+
 def test_cells_of_the_unlabeled_category_have_no_label(paired, tl_train):
     label = paired.obs["cell_type"].astype(str).to_numpy()
     paired.obs["cell_type"] = np.where(np.arange(len(label)) % 3, label, "to do")

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from typing import Any, TypeVar
 
 from scmoe.arguments._keywords import OWNERS, check_keywords
-from scmoe.arguments._types import check
+from scmoe.arguments._types import check, plain
 
 F = TypeVar("F", bound=Callable[..., Any])
 C = TypeVar("C")
@@ -31,15 +31,16 @@ def checks_arguments(function: F) -> F:
     def checked(*args: Any, **kwargs: Any) -> Any:
         signature = _signature(function)
         with _explained(function, signature, args, kwargs):
-            given = signature.bind_partial(*args, **kwargs).arguments
-        for name, value in given.items():
+            bound = signature.bind_partial(*args, **kwargs)
+        for name, value in bound.arguments.items():
             parameter = signature.parameters[name]
             if name not in OWNERS and parameter.kind not in OTHERS:
                 if parameter.annotation is not parameter.empty and value is not parameter.default:
                     check(name, value, parameter.annotation)
+                    bound.arguments[name] = plain(value)
         with _explained(function, signature, args, kwargs):
             signature.bind(*args, **kwargs)
-        return function(*args, **kwargs)
+        return function(*bound.args, **bound.kwargs)
 
     return checked  # type: ignore[return-value]
 

@@ -68,7 +68,8 @@ RANGES: dict[str, Range] = {
     "expert": NOT_NEGATIVE,
     "head": NOT_NEGATIVE,
     "layer": ANY,
-    "transform_batch": ANY,
+    # names of categories
+    **dict.fromkeys("transform_batch targets label labels unlabeled_category order".split(), ANY),
     "indices": ANY,
     "devices": ANY,
     # shares

@@ -17,7 +17,7 @@ ARRAY = object()
 """Stands for whatever numpy makes an array of; where names matter, those of a Series are matched."""
 UNLOOKED = {"indices", "cells", "recall", "n_train"}
 """Arguments whose entries are looked at where the cells or labels that they belong to are known."""
-MANY: Any = (Sequence, KeysView, ValuesView, pd.Index, pd.Series, np.ndarray)
+MANY: Any = (Sequence, KeysView, ValuesView, pd.Index, pd.Series, pd.api.extensions.ExtensionArray, np.ndarray)
 """What counts as a list: it has an order, so that a set does not."""
 MOST_ENTRIES = 1000
 """Of a list whose entries are looked at."""
@@ -56,6 +56,11 @@ def check(name: str, value: Any, hint: Any) -> None:
             raise inner
     text = f"{name} must be {_described(name, options)}; found {shown(value)}.{_remedy(value, options)}"
     raise _kind(value, options)(text)
+
+
+def plain(value: Any) -> Any:
+    """A number, word or truth value of numpy's as Python's: Lightning and JSON files take no other."""
+    return value.item() if isinstance(value, (np.number, np.bool_, np.str_)) else value
 
 
 def shown(value: Any) -> str:
@@ -212,6 +217,10 @@ def _remedy(value: Any, options: Sequence[Any]) -> str:
             return f" {remedy}"
     if isinstance(value, float) and value != value and str in options:
         return " Leave out what is missing, for example with dropna()."
+    if isinstance(value, pd.Series) and any(map(_is_mapping, options)):
+        return " Convert it with to_dict()."
+    if isinstance(value, Real) and str in options:
+        return f" Pass text, in quotes: '{value}'."
     if isinstance(value, Set):
         return " A set has no order: make it a list."
     if isinstance(value, str):

@@ -3,7 +3,7 @@
 import re
 from collections import Counter
 from collections.abc import Hashable, Sequence
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import pandas as pd
@@ -11,11 +11,13 @@ import pandas as pd
 from scmoe._keys import UNKNOWN_LABEL
 from scmoe._log import logger
 
+Category: TypeAlias = str | float | bool
+"""What a batch, label or group may be called: a column may hold any of these, and stands for its text."""
 _WHOLE = re.compile(r"(-?\d+)\.0+")
 NO_LABEL = frozenset(
     "unknown unassigned unlabeled unlabelled unannotated undefined undetermined unclassified unspecified nan na n/a "
     "<na> none null".split()
-) | {"", "not assigned", "not available", "-", "?"}
+) | {"not assigned", "not available", "-", "?"}
 """What cells without a label are called, in lower case."""
 
 
@@ -39,6 +41,12 @@ def category_names(column: pd.Series) -> pd.Series:
     names = [_name(value) for value in np.asarray(values)]
     table = np.array([*names, None], dtype=object)  # the code of a missing entry is -1
     return pd.Series(table[codes], index=column.index, name=column.name, dtype=object)
+
+
+def names_of(categories: Category | Sequence[Category]) -> list[str]:
+    """One category, or several, as text, as `category_names` writes it."""
+    several = [categories] if isinstance(categories, str | float | int | np.generic) else categories
+    return [_name(each) for each in several]
 
 
 def _name(value: Any) -> str:
@@ -81,10 +89,10 @@ def _without_decimals(name: str) -> str:
 
 
 def label_names(column: pd.Series, unlabeled_category: Hashable = UNKNOWN_LABEL) -> pd.Series:
-    """Labels as text; None in cells that have none or are of the unlabeled category."""
+    """Labels as text; None in cells that have none (or an empty text) or are of the unlabeled category."""
     names = category_names(column)
     unlabeled = category_names(pd.Series([unlabeled_category])).iloc[0]
-    return names.where(names.notna() & (names != unlabeled), None)
+    return names.where(names.notna() & ~names.isin(["", unlabeled]), None)
 
 
 def refuse_decimals(column: pd.Series, place: str, nature: str = "labels") -> None:
@@ -95,7 +103,8 @@ def refuse_decimals(column: pd.Series, place: str, nature: str = "labels") -> No
 
 def report_unlabeled(column: pd.Series, unlabeled_category: str = UNKNOWN_LABEL) -> None:
     """Say how many cells have no entry in a column of labels, and which of its labels look as if they were none."""
-    n_missing = int(column.isna().sum())
+    names = category_names(column)
+    n_missing = int((names.isna() | (names == "")).sum())
     if n_missing:
         logger.info("obs[%r]: %d of %d cells have no entry and count as unlabeled", column.name, n_missing, len(column))
     sizes = label_names(column, unlabeled_category).value_counts()

@@ -12,6 +12,7 @@ from scmoe._check import check_free
 from scmoe._keys import IMBALANCE, UNKNOWN_LABEL, UNS_ROOT
 from scmoe._log import logger
 from scmoe.arguments._checked import checks_arguments
+from scmoe.datasets._categories import Category, names_of
 from scmoe.datasets._cells import Data, check_cells, class_sizes, labels_of, take
 from scmoe.datasets._profile import largest_total, least_total, profile
 from scmoe.io._uns import to_uns
@@ -30,7 +31,7 @@ def imbalance(
     rho: float,
     *,
     n_total: int | None = None,
-    order: str | Sequence[str] = "natural",
+    order: str | Sequence[Category] = "natural",
     min_cells: int = MIN_CELLS,
     seed: int = 0,
 ) -> Data:
@@ -119,7 +120,7 @@ def imbalance_total(
     labels_key: str,
     rhos: Iterable[float] = RHOS,
     *,
-    order: str | Sequence[str] = "natural",
+    order: str | Sequence[Category] = "natural",
     seed: int = 0,
 ) -> int:
     """The largest number of cells that `scmoe.datasets.imbalance` can draw with each of several factors.
@@ -163,7 +164,7 @@ def imbalance_total(
 
 
 def _ranked(
-    data: AnnData | MuData, labels_key: str, order: str | Sequence[str], seed: int
+    data: AnnData | MuData, labels_key: str, order: str | Sequence[Category], seed: int
 ) -> tuple[pd.Series, pd.Series]:
     """Cells of each type by rank, and the labels."""
     check_cells(data)
@@ -175,7 +176,7 @@ def _ranked(
         names = list(sizes.index)
         names = list(np.random.default_rng(seed).permutation(names)) if order == "random" else names
     else:
-        names = [str(name) for name in order]
+        names = names_of(order)
         if missing := [name for name in names if name not in sizes]:
             raise KeyError(f"order names {missing[0]!r}; obs[{labels_key!r}] has {', '.join(sizes.index)}.")
         if len(set(names)) < len(names):

@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 from scmoe._align import in_one_order, in_order_of, is_numbered
 from scmoe._keys import column_names
 from scmoe.arguments._checked import checks_arguments
-from scmoe.datasets._categories import category_names
+from scmoe.datasets._categories import Category, category_names
 from scmoe.metrics._confusion import Labels, as_codes, numbers, training_counts
 from scmoe.metrics._frequency import frequency_groups
 
@@ -26,7 +26,7 @@ def calibration_table(
     predicted: Labels,
     probabilities: ArrayLike | pd.DataFrame,
     *,
-    labels: Sequence[str],
+    labels: Sequence[Category],
     n_train: Mapping[str, int] | pd.Series | None = None,
 ) -> pd.DataFrame:
     """Mean probability of the predicted label, and how often it is right, in bins of that probability.
@@ -89,7 +89,7 @@ def calibration_table(
 
 @checks_arguments
 def coverage_accuracy(
-    truth: Labels, predicted: Labels, confidence: ArrayLike | pd.Series, *, labels: Sequence[str]
+    truth: Labels, predicted: Labels, confidence: ArrayLike | pd.Series, *, labels: Sequence[Category]
 ) -> pd.DataFrame:
     """Accuracy among the cells of highest confidence, for every share of the cells that could be kept.
 

@@ -10,6 +10,7 @@ from sklearn.metrics import average_precision_score
 
 from scmoe._align import in_one_order
 from scmoe.arguments._checked import checks_arguments
+from scmoe.datasets._categories import Category
 from scmoe.metrics._calibration import calibration_error, checked_probabilities, confidence_of
 from scmoe.metrics._confusion import Labels, as_codes, count_cells, training_counts
 from scmoe.metrics._frequency import GROUPS, frequency_groups
@@ -74,7 +75,7 @@ def classification_scores(
     predicted: Labels,
     probabilities: ArrayLike | pd.DataFrame | None = None,
     *,
-    labels: Sequence[str],
+    labels: Sequence[Category],
     n_train: Mapping[str, int] | pd.Series | None = None,
 ) -> ClassificationScores:
     """Score predicted labels.

@@ -11,7 +11,7 @@ from scipy import sparse
 from scmoe._align import in_one_order
 from scmoe._keys import UNKNOWN_LABEL
 from scmoe.arguments._checked import checks_arguments
-from scmoe.datasets._categories import category_codes, category_names
+from scmoe.datasets._categories import Category, category_codes, category_names, names_of
 
 N_SHOWN = 5
 Codes = NDArray[np.integer]
@@ -19,7 +19,7 @@ Labels: TypeAlias = ArrayLike | pd.Series | pd.Categorical
 
 
 @checks_arguments
-def confusion_table(truth: Labels, predicted: Labels, *, labels: Sequence[str]) -> pd.DataFrame:
+def confusion_table(truth: Labels, predicted: Labels, *, labels: Sequence[Category]) -> pd.DataFrame:
     """Count cells by true and predicted label.
 
     Parameters
@@ -56,12 +56,12 @@ def confusion_table(truth: Labels, predicted: Labels, *, labels: Sequence[str]) 
     return table.rename_axis(index="true label", columns="predicted label")
 
 
-def as_codes(truth: Labels, predicted: Labels, labels: Sequence[str]) -> tuple[list[str], Codes, Codes]:
+def as_codes(truth: Labels, predicted: Labels, labels: Sequence[Category]) -> tuple[list[str], Codes, Codes]:
     """Labels as text, and the positions in them of each cell's true and predicted label, which are in one order.
 
     The code of a declined prediction is the number of labels.
     """
-    names = [str(name) for name in labels]
+    names = names_of(labels)
     if not names or len(set(names)) < len(names) or UNKNOWN_LABEL in names:
         listing = ", ".join(names[:N_SHOWN]) + (", ..." if len(names) > N_SHOWN else "")
         raise ValueError(

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from scmoe._align import in_one_order
 from scmoe.arguments._checked import checks_arguments
+from scmoe.datasets._categories import Category
 from scmoe.metrics._confusion import Labels, as_codes, cell_labels
 
 SCORES = ("precision", "recall", "f1")
@@ -20,7 +21,7 @@ def per_class_scores(
     truth: Labels,
     predicted: Labels,
     *,
-    labels: Sequence[str],
+    labels: Sequence[Category],
     groups: Labels | None = None,
     n_boot: int = N_BOOT,
     level: float = LEVEL,

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from scmoe._align import Indices
 from scmoe.arguments._checked import checks_arguments
-from scmoe.datasets._categories import category_codes, category_names
+from scmoe.datasets._categories import Category, category_codes, names_of
 from scmoe.model._features import apply, as_batch, cross_scores, decoded, linear_inputs, to_numpy
 from scmoe.model._fitted import BATCH_SIZE, Chunk, Fitted, FittedModel, Part, query
 from scmoe.readout._spread import Spread
@@ -29,7 +29,7 @@ def impute(
     batch_size: int = ...,
     *,
     part: Part = ...,
-    transform_batch: str | float | Sequence[str | float] | None = ...,
+    transform_batch: Category | Sequence[Category] | None = ...,
     return_sd: Literal[False] = ...,
 ) -> np.ndarray: ...
 
@@ -44,7 +44,7 @@ def impute(
     batch_size: int = ...,
     *,
     part: Part = ...,
-    transform_batch: str | float | Sequence[str | float] | None = ...,
+    transform_batch: Category | Sequence[Category] | None = ...,
     return_sd: Literal[True],
 ) -> tuple[np.ndarray, np.ndarray]: ...
 
@@ -60,7 +60,7 @@ def impute(
     batch_size: int = BATCH_SIZE,
     *,
     part: Part = "mixture",
-    transform_batch: str | float | Sequence[str | float] | None = None,
+    transform_batch: Category | Sequence[Category] | None = None,
     return_sd: bool = False,
 ) -> np.ndarray | tuple[np.ndarray, np.ndarray]:
     """Predict the features of a modality from others.
@@ -142,7 +142,7 @@ def get_normalized(
     indices: Indices | None = None,
     batch_size: int = BATCH_SIZE,
     *,
-    transform_batch: str | float | Sequence[str | float] | None = None,
+    transform_batch: Category | Sequence[Category] | None = None,
 ) -> np.ndarray:
     """The features of a modality as the model sees them: without noise, and if wished without batch effects.
 
@@ -271,15 +271,15 @@ def predicted_scores(
     return scores
 
 
-def batch_positions(fitted: Fitted, transform_batch: str | float | Sequence[str | float] | None) -> list[int | None]:
+def batch_positions(fitted: Fitted, transform_batch: Category | Sequence[Category] | None) -> list[int | None]:
     """Positions of the batches to predict for; None stands for the cells' own."""
     if transform_batch is None:
         return [None]
-    names = [transform_batch] if isinstance(transform_batch, str | float | int | np.number) else list(transform_batch)
+    names = names_of(transform_batch)
     if not names:
         raise ValueError("transform_batch must name at least one batch, or be None; found none.")
     batches = fitted.setup.batches
-    codes = category_codes(category_names(pd.Series(names, dtype=object)), batches)
+    codes = category_codes(pd.Series(names, dtype=object), batches)
     for name, code in zip(names, codes, strict=True):
         if code < 0:
             raise KeyError(f"This model has no batch {name!r}; it has {', '.join(batches) or 'none'}.")

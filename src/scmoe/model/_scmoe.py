@@ -17,6 +17,7 @@ from scmoe.data._covariates import n_covariates
 from scmoe.data._manager import MosaicManager, SetupField, setup_table
 from scmoe.data._setup import Setup
 from scmoe.datasets._anndata import as_mudata, writable
+from scmoe.datasets._categories import Category, names_of
 from scmoe.datasets._pairing import describe_pairing
 from scmoe.model._adapt import adapt
 from scmoe.model._embed import get_latent_representation
@@ -187,7 +188,7 @@ class SCMOE(FittedModel):
         categorical_covariate_keys: Sequence[str] = (),
         continuous_covariate_keys: Sequence[str] = (),
         labels_key: str | None = None,
-        unlabeled_category: str = UNKNOWN_LABEL,
+        unlabeled_category: Category = UNKNOWN_LABEL,
         use_var: str | None = HIGHLY_VARIABLE,
     ) -> None:
         """Tell scmoe where the data are.
@@ -240,7 +241,7 @@ class SCMOE(FittedModel):
             "categorical_covariate_keys": categorical_covariate_keys,
             "continuous_covariate_keys": continuous_covariate_keys,
             "labels_key": labels_key,
-            "unlabeled_category": unlabeled_category,
+            "unlabeled_category": names_of(unlabeled_category)[0],
             "use_var": use_var,
         }
         with writable(mdata) as data:

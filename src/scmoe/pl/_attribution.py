@@ -14,6 +14,7 @@ from mudata import MuData
 from scmoe._keys import ATTRIBUTION, ATTRIBUTION_SUMMARY, DEFAULT_KEY
 from scmoe.arguments._checked import checks_arguments
 from scmoe.datasets._anndata import reads_anndata
+from scmoe.datasets._categories import Category, names_of
 from scmoe.pl._axes import grid_shape
 from scmoe.pl._save import finish
 from scmoe.pl._tables import check_in_table, stored_table
@@ -27,7 +28,7 @@ MAX_TARGETS, N_COLUMNS = 6, 3
 @reads_anndata
 def attribution(
     mdata: MuData,
-    targets: str | Sequence[str] | None = None,
+    targets: Category | Sequence[Category] | None = None,
     *,
     n_top: int = 12,
     key: str = DEFAULT_KEY,
@@ -67,7 +68,7 @@ def attribution(
     table = stored_table(mdata, key, ATTRIBUTION, FUNCTION).astype({"target": str, "modality": str, "feature": str})
     summary = stored_table(mdata, key, ATTRIBUTION_SUMMARY, FUNCTION).astype({"target": str, "modality": str})
     known = list(table["target"].unique())
-    names = known[:MAX_TARGETS] if targets is None else [targets] if isinstance(targets, str) else list(targets)
+    names = known[:MAX_TARGETS] if targets is None else names_of(targets)
     check_in_table("target", names, known)
     colors = {name: f"C{i}" for i, name in enumerate(summary["modality"].unique())}
     n_rows, n_columns = grid_shape(len(names), N_COLUMNS)

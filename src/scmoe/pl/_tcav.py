@@ -12,6 +12,7 @@ from mudata import MuData
 from scmoe._keys import DEFAULT_KEY, TCAV
 from scmoe.arguments._checked import checks_arguments
 from scmoe.datasets._anndata import reads_anndata
+from scmoe.datasets._categories import Category, names_of
 from scmoe.explain.concepts._cells import CONTROL
 from scmoe.pl._axes import axes_or_new, legend_beside, row_offset
 from scmoe.pl._save import finish
@@ -25,7 +26,7 @@ NO_EFFECT = 0.5
 def tcav(
     mdata: MuData,
     *,
-    targets: Sequence[str] | None = None,
+    targets: Sequence[Category] | None = None,
     layer: str | None = None,
     key: str = DEFAULT_KEY,
     ax: Axes | None = None,
@@ -69,16 +70,16 @@ def tcav(
     """
     table = stored_table(mdata, key, TCAV, "scmoe.tl.tcav").astype({"layer": str, "target": str, "concept": str})
     layer, table = at_layer(table, layer)
-    targets = list(table["target"].unique() if targets is None else targets)
-    if not targets:
+    names = list(table["target"].unique()) if targets is None else names_of(targets)
+    if not names:
         raise ValueError("targets must name at least one target.")
-    check_in_table("target", targets, table["target"].unique())
+    check_in_table("target", names, table["target"].unique())
     is_control = table["kind"] == CONTROL
     concepts = [*table["concept"][~is_control].unique(), *table["concept"][is_control].unique()]
-    height = 1.1 + len(concepts) * max(0.34, 0.14 * len(targets))
+    height = 1.1 + len(concepts) * max(0.34, 0.14 * len(names))
     ax = axes_or_new(ax, 6.2, max(height, 2.4))
-    for number, target in enumerate(targets):
-        offset = row_offset(number, len(targets))
+    for number, target in enumerate(names):
+        offset = row_offset(number, len(names))
         draw_target(ax, table[table["target"] == target], concepts, offset, f"C{number}")
     ax.axvline(NO_EFFECT, color="0.6", linewidth=1, zorder=0)
     n_controls = table["concept"][is_control].nunique()
@@ -91,7 +92,7 @@ def tcav(
     ax.set_title(f"Concepts in layer {layer}", loc="left", fontsize="medium")
     ax.spines[["top", "right"]].set_visible(False)
     ax.tick_params(axis="y", length=0)
-    add_legend(ax, targets)
+    add_legend(ax, names)
     return finish(ax, show=show, save=save)
 
 

@@ -10,6 +10,7 @@ from tqdm.auto import tqdm
 from scmoe._keys import ATTRIBUTION, ATTRIBUTION_SUMMARY, DEFAULT_KEY
 from scmoe.arguments._checked import checks_arguments
 from scmoe.datasets._anndata import takes_anndata
+from scmoe.datasets._categories import Category
 from scmoe.explain._attribution import attribution_table, modality_shares
 from scmoe.model.explain._attribution import MAX_MEMORY, N_STEPS, Method
 from scmoe.tl._results import check_results, check_trained
@@ -30,7 +31,7 @@ N_TOP = 200
 def attribute(
     mdata: MuData,
     model: "SCMOE",
-    targets: str | Sequence[str] | None = None,
+    targets: Category | Sequence[Category] | None = None,
     *,
     groupby: str | None = None,
     modality: str | None = None,

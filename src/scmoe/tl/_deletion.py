@@ -12,6 +12,7 @@ from scmoe._keys import DEFAULT_KEY, DELETION, DELETION_SUMMARY
 from scmoe.arguments._checked import checks_arguments
 from scmoe.data._dataset import MosaicDataset
 from scmoe.datasets._anndata import takes_anndata
+from scmoe.datasets._categories import Category
 from scmoe.explain._attribution import deletion_table
 from scmoe.explain._correlation import correlate
 from scmoe.model.explain._attribution import MAX_MEMORY, N_STEPS, Method
@@ -33,7 +34,7 @@ N_CELLS = 200
 def deletion(
     mdata: MuData,
     model: "SCMOE",
-    targets: str | Sequence[str] | None = None,
+    targets: Category | Sequence[Category] | None = None,
     *,
     groupby: str | None = None,
     modality: str | None = None,

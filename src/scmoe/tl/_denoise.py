@@ -8,6 +8,7 @@ from mudata import MuData
 from scmoe._keys import DEFAULT_KEY, Keys
 from scmoe.arguments._checked import checks_arguments
 from scmoe.datasets._anndata import takes_anndata
+from scmoe.datasets._categories import Category
 from scmoe.tl._results import check_results, inputs_of
 from scmoe.tl._tables import as_layer
 from scmoe.tl._write import write_to_modality
@@ -23,7 +24,7 @@ def denoise(
     model: "SCMOE",
     *,
     modality: str,
-    transform_batch: str | float | Sequence[str | float] | None = None,
+    transform_batch: Category | Sequence[Category] | None = None,
     key_added: str = DEFAULT_KEY,
 ) -> None:
     """Decode a modality without noise, and if wished without batch effects.

@@ -9,7 +9,7 @@ from mudata import MuData
 
 from scmoe._keys import Keys
 from scmoe.data._features import match_features
-from scmoe.datasets._categories import category_names
+from scmoe.datasets._categories import Category, category_names, names_of
 from scmoe.explain.concepts._cells import cells_with
 from scmoe.model.explain._targets import MIN_GROUP, nearest
 from scmoe.readout._subsets import nearest_subset
@@ -36,7 +36,7 @@ class TargetCells(NamedTuple):
 def resolve_targets(
     mdata: MuData,
     model: "SCMOE",
-    targets: str | Sequence[str] | None,
+    targets: Category | Sequence[Category] | None,
     groupby: str | None,
     modality: str | None,
     source: str | Sequence[str] | None,
@@ -55,7 +55,7 @@ def resolve_targets(
 
 
 def resolve_groups(
-    mdata: MuData, model: "SCMOE", targets: str | Sequence[str] | None, groupby: str | None, key: str
+    mdata: MuData, model: "SCMOE", targets: Category | Sequence[Category] | None, groupby: str | None, key: str
 ) -> list[TargetCells]:
     """Labels of the model, or groups of cells in another column, each in its own cells.
 
@@ -144,7 +144,7 @@ def resolve_features(
     mdata: MuData,
     model: "SCMOE",
     modality: str,
-    targets: str | Sequence[str] | None,
+    targets: Category | Sequence[Category] | None,
     source: str | Sequence[str] | None,
 ) -> list[TargetCells]:
     """Features of a modality, predicted from others, in the cells that have one of these.
@@ -174,9 +174,9 @@ def resolve_features(
     ]
 
 
-def _as_list(targets: str | Sequence[str] | None) -> list[str] | None:
-    """Names, each once; a name alone is not its letters."""
-    return [targets] if isinstance(targets, str) else None if targets is None else list(dict.fromkeys(targets))
+def _as_list(targets: Category | Sequence[Category] | None) -> list[str] | None:
+    """Names, each once."""
+    return None if targets is None else list(dict.fromkeys(names_of(targets)))
 
 
 def _observed_values(mdata: MuData, model: "SCMOE", modality: str, feature: str) -> np.ndarray:

@@ -15,6 +15,7 @@ from scmoe._keys import DEFAULT_KEY, TCAV
 from scmoe._log import logger
 from scmoe.arguments._checked import checks_arguments
 from scmoe.datasets._anndata import takes_anndata
+from scmoe.datasets._categories import Category
 from scmoe.explain.concepts._adjust import ALPHA, Method, adjust
 from scmoe.explain.concepts._cells import CONTROL, Concept, Mask, MaskConcept, batch_controls, depth_control
 from scmoe.explain.concepts._features import missing_rate_concepts, modality_concepts
@@ -44,7 +45,7 @@ def tcav(
     mdata: MuData,
     model: "SCMOE",
     *,
-    targets: str | Sequence[str] | None = None,
+    targets: Category | Sequence[Category] | None = None,
     groupby: str | None = None,
     modalities: bool = True,
     gene_sets: Mapping[str, Sequence[str]] | None = None,

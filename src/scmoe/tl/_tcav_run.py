@@ -8,6 +8,7 @@ import pandas as pd
 from mudata import MuData
 from numpy.typing import NDArray
 
+from scmoe.datasets._categories import Category
 from scmoe.explain.concepts._cells import CONTROL, MAX_CONCEPT, Activations, Concept, ScoreConcept, View
 from scmoe.explain.concepts._checks import MIN_CONCEPT
 from scmoe.explain.concepts._features import FeatureConcept, complete_cells
@@ -27,7 +28,7 @@ FIRST = ["layer", "target", "concept", "kind"]
 def usable_targets(
     mdata: MuData,
     model: "SCMOE",
-    targets: str | Sequence[str] | None,
+    targets: Category | Sequence[Category] | None,
     groupby: str | None,
     concepts: Sequence[Concept | RaisedConcept],
     key: str,

@@ -10,6 +10,7 @@ from scmoe._check import check_mdata
 from scmoe._keys import DEFAULT_KEY, DIAGNOSTICS, HIGHLY_VARIABLE, HISTORY, PARAMS, UNKNOWN_LABEL, Keys
 from scmoe.arguments._checked import checks_arguments
 from scmoe.datasets._anndata import takes_anndata
+from scmoe.datasets._categories import Category
 from scmoe.io._storable import warn_of_unstorable
 from scmoe.io._uns import to_uns
 from scmoe.losses._class_balance import DEFAULT_BALANCE, ClassBalance
@@ -39,7 +40,7 @@ def train(
     categorical_covariate_keys: Sequence[str] = (),
     continuous_covariate_keys: Sequence[str] = (),
     labels_key: str | None = None,
-    unlabeled_category: str = UNKNOWN_LABEL,
+    unlabeled_category: Category = UNKNOWN_LABEL,
     use_var: str | None = HIGHLY_VARIABLE,
     class_balance: ClassBalance = DEFAULT_BALANCE,
     max_epochs: int | None = None,

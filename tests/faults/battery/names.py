@@ -219,7 +219,7 @@ def cell_names(world: World, names: list[Any]) -> Any:
 ODD = ("RNA seq", "α-RNA", "rna:adt", "obs", "mod", "scmoe", "X", "rna_sd", "a" * 200, "", ".", "a/b", "a.b", "rna\n")
 
 
-LABELS = {"1 and '1'": (1, "1", "B"), "None and 'nan'": ("nan", "B", "None"), "''": ("", "B", "T")}
+LABELS = {"None and 'nan'": ("nan", "B", "None"), "''": ("", "B", "T")}
 
 
 def cases() -> Iterator[Case]:

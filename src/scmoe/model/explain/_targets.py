@@ -15,6 +15,7 @@ from torch import Tensor
 from scmoe._align import in_order_of
 from scmoe.arguments._checked import checks_arguments
 from scmoe.data._dataset import MosaicDataset
+from scmoe.datasets._categories import Category, names_of
 from scmoe.model._embed import embedding_of
 from scmoe.model._features import decoded, embedding, label_views
 from scmoe.model._fitted import Chunk, Fitted, FittedModel, query
@@ -59,7 +60,7 @@ class Target:
 
 
 @checks_arguments
-def label_target(self: FittedModel, label: str) -> Target:
+def label_target(self: FittedModel, label: Category) -> Target:
     """The log-odds of a label, log p - log(1 - p), as `predict` gives p.
 
     Log-odds, not probabilities, because the latter hardly change in cells that the model is sure of.
@@ -76,12 +77,13 @@ def label_target(self: FittedModel, label: str) -> Target:
     """
     fitted = self.fitted
     labels = fitted.labels()
-    if label not in labels:
-        raise ValueError(f"The model knows no label {label!r}{nearest(label, labels)}")
-    k = labels.index(label)
+    (name,) = names_of(label)
+    if name not in labels:
+        raise ValueError(f"The model knows no label {name!r}{nearest(name, labels)}")
+    k = labels.index(name)
     if not any(annotator.present[k] for annotator in fitted.readouts.annotators.values()):
-        raise ValueError(f"No training cell has the label {label!r}, so the model never gives it.")
-    return Target(name=label, unit="log-odds", values=lambda chunk: label_log_odds(fitted, chunk)[:, k])
+        raise ValueError(f"No training cell has the label {name!r}, so the model never gives it.")
+    return Target(name=name, unit="log-odds", values=lambda chunk: label_log_odds(fitted, chunk)[:, k])
 
 
 @checks_arguments

@@ -15,7 +15,7 @@ from scmoe._keys import UNKNOWN_LABEL
 from scmoe.arguments._checked import checks_arguments
 from scmoe.data._datamodule import split_cells
 from scmoe.data.genes._dataset import DEFAULT_DEPTH, GeneDataset
-from scmoe.datasets._categories import label_names, refuse_decimals, report_unlabeled
+from scmoe.datasets._categories import Category, label_names, names_of, refuse_decimals, report_unlabeled
 from scmoe.datasets._cells import raw_column
 from scmoe.losses._class_balance import (
     DEFAULT_BALANCE,
@@ -55,7 +55,7 @@ def fine_tune(
     adata: AnnData | None = None,
     indices: Indices | None = None,
     *,
-    unlabeled_category: str = UNKNOWN_LABEL,
+    unlabeled_category: Category = UNKNOWN_LABEL,
     trainable: Trainable = "all",
     class_balance: ClassBalance = DEFAULT_BALANCE,
     max_epochs: int = N_EPOCHS,
@@ -123,7 +123,7 @@ def fine_tune(
     cells = select_cells(self, adata, indices)
     source, rows = own_or_query(self, adata), chosen_rows(self, adata, indices)
     check_once(rows, source.obs_names)
-    labels = labels_of(source, rows, labels_key, unlabeled_category)
+    labels = labels_of(source, rows, labels_key, names_of(unlabeled_category)[0])
     names = labels[labels.notna()].unique()
     if len(names) < 2:
         raise ValueError(f"adata.obs[{labels_key!r}] must hold at least two labels; found {list(names) or 'none'}.")
