@@ -210,6 +210,17 @@ def field(session: nox.Session) -> None:
 
 
 @nox.session
+def faults(session: nox.Session) -> None:
+    """Bad input of every kind, case by case, and whether trainings repeat; `-- kill` kills 50 of them instead."""
+    _install(session)
+    if session.posargs[:1] == ["kill"]:
+        session.run("python", "tests/faults/kill.py", "-n", "50", *session.posargs[1:], env=ENV)
+        return
+    session.run("python", "tests/faults/run.py", *session.posargs, env=ENV)
+    session.run("python", "tests/faults/reproducible.py", env=ENV)
+
+
+@nox.session
 def unchanged(session: nox.Session) -> None:
     """Outputs and CPU time beside those of an earlier commit, f6ec5a7 or the one given."""
     _install(session)
