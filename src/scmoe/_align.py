@@ -122,10 +122,11 @@ def positions_of(indices: Any, names: pd.Index, argument: str = "indices") -> Po
         return _checked_positions(values, n, argument)
     if values.ndim == 1 and pd.api.types.infer_dtype(values) == "string" and not pd.isna(values).any():
         return _places_of_names(values, names, argument)
-    shown = f"the shape {values.shape}" if values.ndim != 1 else f"values like {values[0]!r} ({values.dtype})"
+    found = f"values like {values[0]!r} ({values.dtype})" if values.ndim == 1 else f"the shape {values.shape}"
+    found = found if values.ndim else f"a {type(indices).__name__}, which is no list"
     raise TypeError(
         f"{argument} must list positions of cells (whole numbers), their names, or True and False for each of the {n} "
-        f"cells; found {shown}."
+        f"cells; found {found}."
     )
 
 

@@ -78,6 +78,8 @@ def test_of_a_gene_model_too(genes, pretrained, name):
         ([120], IndexError, "position 120; there are 120 cells"),
         (["cell7", "cell999"], KeyError, "first is 'cell999'"),
         (np.ones(64, bool)[:50], ValueError, "found bool of the shape"),
+        ({1, 2}, TypeError, "found a set, which is no list"),
+        (dict.fromkeys([1, 2]).keys(), TypeError, "found a dict_keys, which is no list"),
         ([0.5], TypeError, "must list positions"),
     ],
 )
