@@ -115,3 +115,16 @@ def test_key_that_could_not_be_read_again_is_refused(paired: mudata.MuData, suff
     paired["rna"].obsm["X/umap"] = np.ones((paired["rna"].n_obs, 2))
     with pytest.raises(WriteError, match=r"obsm\['X/umap'\] cannot be written.*obsm\['X_umap'\] = "):
         write(paired, tmp_path / f"a{suffix}")
+
+
+@pytest.mark.parametrize("entry", [{"odd": {"": 1}}, {"": 1}, {"odd": {"deep": {"": 1}}}])
+def test_entries_without_a_name_are_told(raw, entry):
+    raw.uns.update(entry)
+    (problem,) = unstorable(raw, ".h5mu")
+    assert "entry without a name" in problem and ("uns['odd']" in problem or "" in entry)
+
+
+def test_complex_numbers_are_told(raw):
+    raw["rna"].obs["odd"] = 1j
+    problem = next(unstorable(raw, ".h5mu"))
+    assert problem.startswith("mdata['rna'].obs['odd'] holds complex numbers")

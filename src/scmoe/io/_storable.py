@@ -96,7 +96,8 @@ def _unstorable_parts(data: Any, owner: str, suffix: str) -> Iterator[str]:
     for part, mapping in {**mappings, "uns": data.uns}.items():
         for key, value in mapping.items():
             if key == "" or _has_unnamed(value):
-                yield f"{owner}.{part} has an entry without a name, which files mix up with others. Name or remove it."
+                place = f"{owner}.{part}[{key!r}]" if key else f"{owner}.{part}"
+                yield f"{place} has an entry without a name, which files mix up with others. Name or remove it."
             elif key is not None:
                 remedy = (
                     f"Rename it: {owner}.{part}[{_free(key)!r}] = {owner}.{part}.pop({key!r})"
