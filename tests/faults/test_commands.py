@@ -36,6 +36,7 @@ def world(fresh, trained, tmp_path_factory) -> Path:
     trained.save(folder / "model")
     whole = (folder / "data.h5mu").read_bytes()
     (folder / "cut.h5mu").write_bytes(whole[: len(whole) // 2])
+    (folder / "other.h5mu").write_bytes(whole)
     (folder / "empty.h5mu").touch()
     (folder / "text.h5mu").write_text("no HDF5")
     (folder / "folder.h5mu").mkdir()
@@ -70,7 +71,8 @@ BAD_MODELS = {
 BAD_OUTPUTS = {
     "file/out.h5mu": "a file is in the way",
     "folder.h5mu": "a folder has this name",
-    "data.h5mu": "--overwrite",
+    "data.h5mu": "is the file that is read",
+    "other.h5mu": "--overwrite",
     "out.csv": "must end in",
 }
 STUDIES = {
