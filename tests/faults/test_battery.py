@@ -9,6 +9,8 @@ from battery.gather import cases
 from battery.judge import GOOD, Case, judge
 from battery.world import World
 
+pytestmark = pytest.mark.slow  # as a whole: minutes
+
 CASES = list(cases())
 
 

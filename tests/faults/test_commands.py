@@ -21,6 +21,8 @@ from scmoe.io import _files
 from scmoe.io._lock import sole_run
 from scmoe.model import _folder
 
+pytestmark = pytest.mark.slow  # as a whole: minutes
+
 NETWORK_FREE = ("--epochs", "1", "--accelerator", "cpu")
 
 

@@ -18,6 +18,8 @@ from scmoe.model import SCMOE, XTRIMOGENE
 from scmoe.pl._save import show_or_save
 from scmoe.tokens._vocabulary import Vocabulary
 
+pytestmark = pytest.mark.slow  # as a whole: minutes
+
 
 def sibling(name: str) -> Any:
     spec = importlib.util.spec_from_file_location(name, Path(__file__).with_name(f"{name}.py"))
