@@ -1,6 +1,7 @@
 import re
 import subprocess
 import sys
+from functools import wraps
 from pathlib import Path
 from time import perf_counter
 
@@ -313,6 +314,7 @@ def test_interrupted_pretraining_is_resumed(data, tmp_path, monkeypatch):
     assert run(*arguments, tmp_path / "straight").exit_code == 0
     train = XTRIMOGENE.train
 
+    @wraps(train)
     def interrupted(model, max_epochs, **kwargs):
         class Interrupt(scmoe.train._fit.Callback):
             def on_train_epoch_start(self, trainer, pl_module) -> None:
