@@ -42,14 +42,14 @@ class Case(NamedTuple):
 
 
 @pytest.fixture
-def case(request, trained, pretrained, fresh) -> Case:
+def case(request, trained, pretrained, fresh, monkeypatch) -> Case:
     """What is written."""
     name = request.param
     if name in ("SCMOE", "XTRIMOGENE"):
         model, kind = (trained, SCMOE) if name == "SCMOE" else (pretrained, XTRIMOGENE)
 
         def save(path: Path, version: int) -> None:
-            model.seed = version
+            monkeypatch.setattr(model, "seed", version)  # the model is that of other tests too
             model.save(path, overwrite=True)
 
         return Case("model", save, kind.load)
