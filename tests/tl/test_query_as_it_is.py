@@ -111,7 +111,7 @@ def test_predictions_for_a_batch_take_a_number(by_id):
     one = model.impute("rna", "adt", mdata, transform_batch="1")
     np.testing.assert_array_equal(model.impute("rna", "adt", mdata, transform_batch=1), one)
     np.testing.assert_array_equal(model.impute("rna", "adt", mdata, transform_batch=[1.0]), one)
-    with pytest.raises(KeyError, match="no batch 3; it has 1, 2"):
+    with pytest.raises(KeyError, match="no batch '3'; it has 1, 2"):
         model.impute("rna", "adt", mdata, transform_batch=3)
 
 
