@@ -2,10 +2,9 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from itertools import count
 from pathlib import Path
 from tempfile import mkdtemp
-from typing import TYPE_CHECKING, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 if TYPE_CHECKING:
     from mudata import MuData
@@ -25,6 +24,10 @@ class Results(NamedTuple):
     model: "Place"
     figures: "Place"
     checkpoints: Path
+
+    def train_kwargs(self, accelerator: str, resume: bool) -> dict[str, Any]:
+        """What a training from file to file passes on."""
+        return {"accelerator": accelerator, "checkpoint_dir": self.checkpoints, "resume": resume}
 
     def within(self, folder: Path) -> "Results":
         """The same in another folder; the checkpoints stay where they are."""
@@ -57,9 +60,8 @@ def training_output(
     """
     from scmoe.io._lock import sole_run
     from scmoe.io._place import Place
-    from scmoe.train._checkpoint import CHECKPOINT
 
-    checkpoint = folder / "checkpoints" / CHECKPOINT
+    checkpoint = _checkpoint_of(folder)
     with sole_run(folder):
         check_output(folder, overwrite, (result, MODEL, *((FIGURES,) if figures else ())), resume=resume)
         if source is not None:
@@ -83,9 +85,8 @@ def check_output(folder: Path, overwrite: bool, names: tuple[str, ...], *, resum
     from scmoe.datasets._write import check_suffix
     from scmoe.io._files import check_replaceable, check_writable
     from scmoe.model._folder import SETTINGS, WEIGHTS
-    from scmoe.train._checkpoint import CHECKPOINT
 
-    checkpoint = folder / "checkpoints" / CHECKPOINT
+    checkpoint = _checkpoint_of(folder)
     check_writable(folder)
     for part in (folder / FIGURES, checkpoint.parent):
         if part.exists():
@@ -105,6 +106,12 @@ def check_output(folder: Path, overwrite: bool, names: tuple[str, ...], *, resum
         )
     if resume and not checkpoint.parent.is_dir():
         raise ValueError(f"There is no interrupted training in {folder} to resume. Run without --resume.")
+
+
+def _checkpoint_of(folder: Path) -> Path:
+    from scmoe.train._checkpoint import CHECKPOINT
+
+    return folder / "checkpoints" / CHECKPOINT
 
 
 def _holds_something(path: Path) -> bool:
@@ -142,8 +149,9 @@ def write_somewhere(path: Path, write: Callable[[Path], T]) -> T:
 
 
 def _other_places(path: Path) -> Iterator[Path]:
-    beside = (path.with_name(f"{path.stem}-{number}{path.suffix}") for number in count(1))
-    yield next(other for other in beside if not other.exists())
+    from scmoe.io._place import free_beside
+
+    yield free_beside(path, first=1)
     with suppress(OSError):
         yield Path(mkdtemp(prefix="scmoe-")) / path.name
 

@@ -152,11 +152,7 @@ def train(
                 split_key=split_key,
                 max_epochs=max_epochs,
                 seed=seed,
-                train_kwargs={
-                    "accelerator": accelerator.value,
-                    "checkpoint_dir": results.checkpoints,
-                    "resume": resume,
-                },
+                train_kwargs=results.train_kwargs(accelerator.value, resume),
                 **options,
             )
             data, folder, figures = write_somewhere(

@@ -94,11 +94,7 @@ def pretrain(
                 preset=preset.value,
                 max_epochs=max_epochs,
                 seed=seed,
-                train_kwargs={
-                    "accelerator": accelerator.value,
-                    "checkpoint_dir": results.checkpoints,
-                    "resume": resume,
-                },
+                train_kwargs=results.train_kwargs(accelerator.value, resume),
             )
             data, folder = write_somewhere(output, lambda place: write_all(results.within(place)))
     typer.echo(f"Written to {output}: {data.name}, {folder.name}/")

@@ -34,12 +34,17 @@ class Place:
         """The path, or a free one beside it if something else has come there meanwhile; the log says so."""
         if not self.path.exists() or _state(self.path) == self._before:
             return self.path
-        names = (self.path.with_name(f"{self.path.stem}-{i}{self.path.suffix}") for i in count(2))
-        free = next(path for path in names if not path.exists())
+        free = free_beside(self.path, first=2)
         logger.warning(
             "%s was written by something else in the meantime and stays as it is; this result is in %s", self.path, free
         )
         return free
+
+
+def free_beside(path: Path, *, first: int) -> Path:
+    """A path beside another one that is free: its name with a number, from `first` on."""
+    names = (path.with_name(f"{path.stem}-{number}{path.suffix}") for number in count(first))
+    return next(name for name in names if not name.exists())
 
 
 def _state(path: Path) -> State:

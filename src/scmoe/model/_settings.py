@@ -20,9 +20,14 @@ def fields_of(kind: Any) -> list[str]:
 
 
 def training_config(
-    kind: type[C], plan_kwargs: Mapping[str, Any] | None, function: Callable[..., Any], network: Place
+    kind: type[C],
+    plan_kwargs: Mapping[str, Any] | None,
+    function: Callable[..., Any],
+    network: Place,
+    trainer_kwargs: Mapping[str, Any] | None = None,
+    **trainer: Any,
 ) -> C:
-    """Settings of a plan; a TypeError that says where a keyword belongs which is none.
+    """Settings of a plan; an error that says where a keyword belongs which is none, or what the Trainer refuses.
 
     Parameters
     ----------
@@ -34,30 +39,27 @@ def training_config(
         The training that they are passed to.
     network
         Where settings of the network belong.
+    trainer_kwargs
+        What the training passes on to the Trainer; None: there is none.
+    **trainer
+        ``accelerator`` and its like, as they are passed to the Trainer.
     """
-    return from_keywords(kind, plan_kwargs or {}, Place(parameters(function), "{}=... beside plan_kwargs"), network)
+    own = parameters(function)
+    config = from_keywords(kind, plan_kwargs or {}, Place(own, "{}=... beside plan_kwargs"), network)
+    if trainer_kwargs is not None:
+        elsewhere = Place(fields_of(kind), "plan_kwargs={{'{}': ...}}")
+        check_keywords(
+            function.__qualname__, trainer_kwargs, list(dict.fromkeys((*own, *SETTINGS))), (elsewhere, network)
+        )
+        # A Trainer adds to the list of callbacks.
+        _try_trainer(**trainer, **{name: value for name, value in trainer_kwargs.items() if name != "callbacks"})
+    return config
 
 
-def check_trainer(
-    function: Callable[..., Any], kind: type[StepConfig], network: Place, keywords: Mapping[str, Any], **settings: Any
-) -> None:
-    """Raise for keywords that no Trainer has, and for settings that it refuses on this machine.
-
-    Parameters
-    ----------
-    function, kind, network
-        As in `training_config`.
-    keywords
-        What the training passes on.
-    **settings
-        ``accelerator`` and its like.
-    """
-    names = list(dict.fromkeys((*parameters(function), *SETTINGS)))
-    elsewhere = Place(fields_of(kind), "plan_kwargs={{'{}': ...}}")
-    check_keywords(function.__qualname__, keywords, names, (elsewhere, network))
-    tried = {name: value for name, value in keywords.items() if name != "callbacks"}  # a Trainer adds to that list
+def _try_trainer(**settings: Any) -> None:
+    """Raise for settings that a Trainer refuses on this machine."""
     with isolated():
-        trainer = make_trainer(enable_checkpointing=False, **tried, **settings)
+        trainer = make_trainer(enable_checkpointing=False, **settings)
     if trainer.strategy.root_device.type == "cpu" and trainer.num_devices > (os.cpu_count() or 1):
         raise ValueError(
             f"devices={settings.get('devices')!r} asks for {trainer.num_devices} processes; this machine has "

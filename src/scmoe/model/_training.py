@@ -27,7 +27,7 @@ from scmoe.model._copies import check_balanced_once, check_parts
 from scmoe.model._fit_readouts import fit_readouts
 from scmoe.model._fitted import Fitted, FittedModel
 from scmoe.model._gene_tokens import start_encoders
-from scmoe.model._settings import check_trainer, fields_of, training_config
+from scmoe.model._settings import fields_of, training_config
 from scmoe.nn._config import NetworkConfig
 from scmoe.nn._network import Network
 from scmoe.nn._tokenizer import ProgramTokenizer
@@ -129,8 +129,7 @@ def train(
         was before.
     """
     trainer = {"accelerator": accelerator, "devices": devices, "strategy": strategy, "precision": precision}
-    config = training_config(TrainConfig, plan_kwargs, self.train, NETWORK)
-    check_trainer(self.train, TrainConfig, NETWORK, trainer_kwargs, **trainer)
+    config = training_config(TrainConfig, plan_kwargs, self.train, NETWORK, trainer_kwargs, **trainer)
     dataset = self._dataset(None)
     for key, argument in category_keys(self.setup):
         column_of(self.adata, key, argument)  # a query may lack it, training data may not

@@ -2,7 +2,7 @@
 
 import io
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from pickle import UnpicklingError
 from typing import Any
@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from lightning.fabric.plugins import CheckpointIO
 from lightning.pytorch import Trainer
+from torch import Tensor
 
 from scmoe._log import logger
 from scmoe.io._files import WriteError, atomic_path
@@ -110,9 +111,16 @@ def read(path: Path) -> dict[str, Any]:
         raise _unreadable(path)
     if not isinstance(content, dict) or not set(content) >= PARTS or not _is_whole(content):
         raise ValueError(f"{path} is no checkpoint of this version of scmoe. {REMEDY}")
-    if not all(value.isfinite().all() for value in content["state_dict"].values() if value.is_floating_point()):
+    if not all_finite(content["state_dict"].values()):
         raise ValueError(f"The weights in {path} are no finite numbers. {REMEDY}")
     return content
+
+
+@torch.no_grad()
+def all_finite(tensors: Iterable[Tensor]) -> bool:
+    """Whether all numbers are finite; a GPU is waited for once."""
+    flags = [tensor.isfinite().all() for tensor in tensors]
+    return not flags or bool(torch.stack(flags).all())
 
 
 def _is_whole(content: Mapping[str, Any]) -> bool:

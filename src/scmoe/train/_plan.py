@@ -2,7 +2,7 @@
 
 import copy
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import asdict
 from typing import Any
 
@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from scmoe._version import __version__
-from scmoe.train._checkpoint import REMEDY, check_same_run, environment, run_settings, warn_of_rounding
+from scmoe.train._checkpoint import REMEDY, all_finite, check_same_run, environment, run_settings, warn_of_rounding
 from scmoe.train._config import StepConfig
 
 Objective = Callable[[Any, Any, Any], dict[str, Tensor]]
@@ -189,12 +189,6 @@ class TrainingPlan(LightningModule):
         means = {f"{stage}_{name}": float(reduce(mean)) for name, mean in epoch_means}
         self._means.update(means)
         self.log_dict(means)
-
-
-@torch.no_grad()
-def all_finite(tensors: Iterable[Tensor]) -> bool:
-    """Whether all numbers are finite; a GPU is waited for once."""
-    return bool(torch.stack([tensor.isfinite().all() for tensor in tensors]).all())
 
 
 @torch.no_grad()

@@ -25,7 +25,7 @@ from scmoe.losses._class_balance import (
     prior_offsets,
 )
 from scmoe.model._copies import check_balanced_once, check_parts
-from scmoe.model._settings import check_trainer, training_config
+from scmoe.model._settings import training_config
 from scmoe.model.genes._encoding import (
     BATCH_SIZE,
     GeneModel,
@@ -118,8 +118,7 @@ def fine_tune(
         Fewer than two labels, a cell that `indices` names twice, an unknown `trainable` or `class_balance`, copied
         cells that would be balanced a second time or are validation cells of their originals, or what `train` refuses.
     """
-    config = training_config(FineTuneConfig, plan_kwargs, fine_tune, NETWORK)
-    check_trainer(fine_tune, FineTuneConfig, NETWORK, trainer_kwargs)
+    config = training_config(FineTuneConfig, plan_kwargs, fine_tune, NETWORK, trainer_kwargs)
     cells = select_cells(self, adata, indices)
     source, rows = own_or_query(self, adata), chosen_rows(self, adata, indices)
     check_once(rows, source.obs_names)

@@ -16,7 +16,7 @@ from scmoe.data.genes._batches import GeneDataModule
 from scmoe.data.genes._dataset import DEFAULT_DEPTH, GeneDataset
 from scmoe.model._base import TrainingRecord
 from scmoe.model._copies import check_parts
-from scmoe.model._settings import check_trainer, fields_of, training_config
+from scmoe.model._settings import fields_of, training_config
 from scmoe.model._training import NO_VALIDATION, SPLIT_REMEDY, check_checkpoint_dir, split_of
 from scmoe.model.genes._encoding import GeneModel, read_cells, rows_of
 from scmoe.model.genes._inference import fit_axes_of
@@ -107,8 +107,7 @@ def train(
         was before.
     """
     trainer = {"accelerator": accelerator, "devices": devices, "strategy": strategy, "precision": precision}
-    config = training_config(PretrainConfig, plan_kwargs, self.train, NETWORK)
-    check_trainer(self.train, PretrainConfig, NETWORK, trainer_kwargs, **trainer)
+    config = training_config(PretrainConfig, plan_kwargs, self.train, NETWORK, trainer_kwargs, **trainer)
     cells = read_cells(self, None)
     check_cells(self, cells)
     train, validation, test = split_of(self, len(cells.totals), train_size, validation_size, split_key)
