@@ -7,7 +7,7 @@ from typing import Any
 import anndata as ad
 import numpy as np
 import pandas as pd
-from battery.world import TRAIN, flatten, nothing_pulled, quiet, tl_train
+from battery.world import TRAIN, contents, nothing_pulled, quiet, tl_train
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from mudata import MuData
@@ -110,7 +110,7 @@ SUFFIXES = ("h5mu", "h5mu", "h5mu", "zarr")
 @given(mdata=mudatas(), batches=st.booleans(), labels=st.booleans(), suffix=st.sampled_from(SUFFIXES))
 def test_random_data_there_and_back(mdata: MuData, batches: bool, labels: bool, suffix: str) -> None:
     replaced = {f"mod/{name}/X" for name in mdata.mod}
-    before = {path: leaf for path, leaf in flatten(mdata).items() if path not in replaced}
+    before = {path: leaf for path, leaf in contents(mdata).items() if path not in replaced}
     with quiet():
         scmoe.pp.prepare(mdata)
         roles = {"batch_key": "batch"} if batches else {}
@@ -120,7 +120,7 @@ def test_random_data_there_and_back(mdata: MuData, batches: bool, labels: bool, 
         if others:
             scmoe.tl.impute(mdata, model, source=first, target=others[0])
             assert np.isfinite(np.asarray(model.impute(first, others[0], mdata))).all()
-    after = flatten(mdata)
+    after = contents(mdata)
     assert [path for path, leaf in before.items() if after.get(path) != leaf] == []
     check_rows(mdata, model)
     with tempfile.TemporaryDirectory() as folder, quiet():
@@ -128,6 +128,6 @@ def test_random_data_there_and_back(mdata: MuData, batches: bool, labels: bool, 
         scmoe.datasets.write(mdata, path)
         again = scmoe.datasets.read(path)
     assert again.obs_names.equals(mdata.obs_names)
-    read = flatten(again)
+    read = contents(again)
     differing = [path for path, leaf in after.items() if comparable(read.get(path)) != comparable(leaf)]
     assert differing == []

@@ -186,10 +186,3 @@ def former_mask(name: str, adata: AnnData, table: pd.DataFrame) -> np.ndarray | 
     for category, features in rows.groupby(rows["category"].astype(str))["feature"]:
         mask[np.ix_(panel == category, adata.var_names.astype(str).isin(features.astype(str)))] = True
     return mask
-
-
-def check_missing(missing: Any, names: Sequence[str]) -> None:
-    """Raise for masks of modalities that there are not."""
-    for name in () if isinstance(missing, str) else missing:
-        if name not in names:
-            raise KeyError(f"missing names the modality {name!r}; the data have {', '.join(names)}.")

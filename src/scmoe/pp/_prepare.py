@@ -16,10 +16,8 @@ from scmoe.datasets._pairing import describe_pairing
 from scmoe.io._quiet import quiet_mudata
 from scmoe.io._uns import to_uns
 from scmoe.pp._kind import KINDS, SET_ASIDE_KINDS
-from scmoe.pp._missing import check_missing
 from scmoe.pp._modality import Prepared, Settings, prepare_modality
 from scmoe.pp._records import missing_table, prepare_records
-from scmoe.pp._set_aside import check_set_aside
 from scmoe.pp._source import keep_original
 
 
@@ -123,8 +121,8 @@ def prepare(
     'protein'
     """
     names = check_mdata(mdata)
-    check_missing(missing, names)
-    check_set_aside(set_aside, names)
+    _check_modalities("missing", missing, names)
+    _check_modalities("set_aside", set_aside, names)
     if mdata.isbacked:
         raise ValueError("The MuData is backed by a file. Read it without backed=, then prepare it.")
     if mdata.is_view and not copy:
@@ -162,6 +160,13 @@ def prepare(
         steps = ", ".join(map(str, record["steps"])) or unread
         logger.info("%s is taken for %s (%s): %s", name, record["kind"], record["reason"], steps)
     return target if copy else None
+
+
+def _check_modalities(argument: str, value: str | Mapping[str, Any], names: list[str]) -> None:
+    """Raise if an argument, which is a word or something for each modality, names one that there is not."""
+    for name in () if isinstance(value, str) else value:
+        if name not in names:
+            raise KeyError(f"{argument} names the modality {name!r}; the data have {', '.join(names)}.")
 
 
 def _check_kinds(kinds: Mapping[str, str], names: list[str]) -> Mapping[str, str]:

@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -93,10 +92,3 @@ def choose_set_aside(
             f"{', '.join(features[:5])}, ..."
         )
     return dict.fromkeys(map(str, asked[name]), "named by set_aside")
-
-
-def check_set_aside(asked: Any, names: Sequence[str]) -> None:
-    """Raise for features of modalities that there are not."""
-    for name in () if isinstance(asked, str) else asked:
-        if name not in names:
-            raise KeyError(f"set_aside names the modality {name!r}; the data have {', '.join(names)}.")

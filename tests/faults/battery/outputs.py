@@ -12,7 +12,7 @@ import scmoe
 from battery.calls import PL, call
 from battery.folders import keep
 from battery.judge import Case, Lost
-from battery.world import World, flatten
+from battery.world import World, contents
 
 FAMILY = "outputs"
 read = scmoe.datasets.read
@@ -41,7 +41,7 @@ def odd(change: Callable[[Any], Any]) -> Callable[[World], Any]:
 
 def came_back(value: Any, world: World) -> bool:
     """Whether what was read is what was written."""
-    written, again = (flatten(each) for each in value)
+    written, again = (contents(each) for each in value)
     skipped = ("obsmap", "varmap")
     return all(_text(again.get(path)) == _text(leaf) for path, leaf in written.items() if not path.startswith(skipped))
 

@@ -9,7 +9,7 @@ from mudata import MuData
 
 import scmoe
 from battery.judge import Case, Lost
-from battery.world import SETUP, World, flatten, quiet, tl_train
+from battery.world import SETUP, World, contents, quiet, tl_train
 
 FAMILY = "results"
 tl, pp = scmoe.tl, scmoe.pp
@@ -33,13 +33,13 @@ def keeping(paths: tuple[str, ...], data: Callable[[World], MuData], verb: Calla
         with quiet():
             mdata = data(world)
         groups = tuple(path for path in paths if path.endswith(("/", "_")))
-        before = {path: value for path, value in flatten(mdata).items() if path in paths or path.startswith(groups)}
+        before = {path: value for path, value in contents(mdata).items() if path in paths or path.startswith(groups)}
         if not before:
             raise AssertionError(f"{paths} are not there from the start")
         try:
             verb(mdata, world)
         finally:
-            after = flatten(mdata)
+            after = contents(mdata)
             altered = [path for path, value in before.items() if after.get(path) != value]
             if altered:
                 raise Lost(f"altered {', '.join(altered)}")
@@ -103,11 +103,11 @@ def reading(column: str, role: str, verb: Callable[[Any, Any], Any]) -> Callable
     def act(world: World) -> Any:
         with quiet():
             model, mdata = of_batches_under_our_name(world, column, role)
-        before = flatten(mdata)[f"obs/{column}"]
+        before = contents(mdata)[f"obs/{column}"]
         try:
             verb(mdata, model)
         finally:
-            if flatten(mdata).get(f"obs/{column}") != before:
+            if contents(mdata).get(f"obs/{column}") != before:
                 raise Lost(f"altered obs/{column}")
         return mdata
 

@@ -17,6 +17,7 @@ from mudata import MuData
 from scipy import sparse
 
 import scmoe
+from battery.leaves import flatten
 
 N_CELLS, N_GENES, N_PROTEINS = 96, 24, 6
 KINDS = ("B", "NK", "T")
@@ -63,7 +64,7 @@ class World:
         """Paths of what was in the data and is altered or gone; untouched data are lent again."""
         altered = []
         for name, data in self._lent:
-            before, after = self._contents(name), flatten(data)
+            before, after = self._contents(name), contents(data)
             # The list of what was written is ours to keep.
             wrong = [path for path, value in before.items() if after.get(path) != value and LIST not in path]
             if not wrong and before.keys() == after.keys():
@@ -90,7 +91,7 @@ class World:
 
     @functools.cache  # noqa: B019
     def _contents(self, name: str) -> dict[str, Any]:
-        return flatten(self._original(name))
+        return contents(self._original(name))
 
     @functools.cached_property
     def model(self) -> Any:
@@ -302,33 +303,10 @@ def nothing_pulled() -> contextlib.AbstractContextManager[Any]:
     return mudata.set_options(pull_on_update=False)
 
 
-def flatten(value: Any, path: str = "") -> dict[str, Any]:
-    """Paths such as ``mod/rna/obsm/X_mine`` to what is there, in a form that compares; a column is a leaf."""
-    if isinstance(value, MuData | ad.AnnData):
-        parts = ["obs", "var", "uns", "obsm", "varm", "obsp", "varp"]
-        parts += ["mod"] if isinstance(value, MuData) else ["X", "layers"]
-        value = {part: getattr(value, part) for part in parts}
-    elif isinstance(value, pd.DataFrame) and path.endswith(("obs", "var")):
-        value = {"index": value.index, **value}
-    elif isinstance(value, pd.DataFrame | pd.Series) or not hasattr(value, "items"):
-        return {path: _leaf(value)}
-    leaves = {}
-    for name, item in value.items():
-        if name is not None and not str(name).startswith("_scvi"):  # anndata 0.13 keeps X among the layers, as None
-            leaves.update(flatten(item, f"{path}/{name}" if path else str(name)))
-    return leaves
-
-
-def _leaf(value: Any) -> Any:
-    if sparse.issparse(value):
-        return (value.format, value.shape, *map(_leaf, (value.data, value.indices, value.indptr)))
-    if isinstance(value, pd.DataFrame):
-        return (_leaf(value.index), *((str(name), _leaf(value[name])) for name in value))
-    if isinstance(value, pd.Series):
-        return _leaf(value.array)
-    if isinstance(value, pd.Categorical):
-        return ("categorical", _leaf(value.codes), _leaf(value.categories), value.ordered)
-    value = np.asarray(value)
-    if value.dtype.kind in ("O", "T", "U"):
-        return ("text", value.shape, tuple(map(str, value.ravel())))
-    return (value.dtype.str, value.shape, value.tobytes())
+def contents(data: Any) -> dict[str, Any]:
+    """What is in data, by path, without what is of mudata's and scvi-tools' own."""
+    return {
+        path: leaf
+        for path, leaf in flatten(data).items()
+        if not path.startswith(("obsmap", "varmap")) and not any(part.startswith("_scvi") for part in path.split("/"))
+    }
