@@ -22,7 +22,7 @@ import scmoe
 
 SOURCE = Path(scmoe.__file__).parent
 API_PAGE = SOURCE.parents[1] / "docs" / "api.md"
-HELPERS = "_version _keys _log _check _align _errors".split()
+HELPERS = "_version _keys _log _check _matrix _align _errors".split()
 FOLDERS = (
     "arguments io datasets pp tokens data nn metrics losses train readout model explain tl pl benchmark studies cli"
 ).split()

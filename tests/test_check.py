@@ -13,7 +13,8 @@ from hypothesis.extra import numpy as hnp
 from scipy import sparse
 
 import scmoe
-from scmoe._check import check_counts, check_mdata, check_values, looks_like_counts
+from scmoe._check import check_mdata
+from scmoe._matrix import check_counts, check_values, looks_like_counts
 from scmoe.io._quiet import quiet_mudata
 
 FORMATS = [np.asarray, sparse.csr_matrix, sparse.csc_matrix, sparse.coo_matrix, sparse.lil_matrix, sparse.csr_array]

@@ -8,7 +8,7 @@ from mudata import MuData
 from scipy import sparse
 
 import scmoe
-from scmoe._check import check_digits
+from scmoe._matrix import check_digits
 from scmoe.io._quiet import quiet_mudata
 
 N = 40

@@ -2,7 +2,7 @@
 
 import warnings
 
-from scmoe._check import looks_like_counts
+from scmoe._matrix import looks_like_counts
 from scmoe.datasets import bmmc_cite
 
 

@@ -10,7 +10,7 @@ from mudata import MuData
 from scipy import sparse
 from scipy.stats import spearmanr
 
-from scmoe._check import looks_like_counts
+from scmoe._matrix import looks_like_counts
 from scmoe.datasets._read import read
 from scmoe.datasets._spatial import REACH, SPACING, simulate_spatial
 from scmoe.io._quiet import quiet_mudata

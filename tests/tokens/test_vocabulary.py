@@ -120,7 +120,7 @@ def test_unknown_columns(adata: AnnData, tmp_path: Path) -> None:
 
 
 def test_a_text_is_no_list_of_names() -> None:
-    with pytest.raises(TypeError, match="found the text 'ACTB'"):
+    with pytest.raises(TypeError, match="names must be a list of names; found 'ACTB'"):
         Vocabulary("ACTB")  # type: ignore[arg-type]
 
 

@@ -76,8 +76,9 @@ def pairs(options: list[str] | None, option: str, example: str) -> dict[str, str
 
 def _use_layers(mdata: "MuData", layers: Mapping[str, str]) -> None:
     """Make the layers that the user names what the modalities are prepared from."""
-    from scmoe._check import layer_names, looks_like_counts
+    from scmoe._check import layer_names
     from scmoe._keys import COUNTS_LAYER, ORIGINAL_LAYER
+    from scmoe._matrix import looks_like_counts
 
     for name, layer in layers.items():
         if name not in mdata.mod:

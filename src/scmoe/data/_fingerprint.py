@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from scmoe._check import Matrix
+from scmoe._matrix import Matrix
 
 CHUNK = 4096
 """Rows of a dense matrix at once, which need not lie together in memory."""

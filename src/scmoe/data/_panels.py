@@ -8,7 +8,7 @@ import pandas as pd
 from mudata import MuData
 from scipy import sparse
 
-from scmoe._check import Matrix
+from scmoe._matrix import Matrix
 from scmoe.datasets._categories import category_names
 from scmoe.datasets._cells import all_obs
 from scmoe.pp._missing import detect, find_panels, never_measured

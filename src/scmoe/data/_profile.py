@@ -7,8 +7,8 @@ import pandas as pd
 from mudata import MuData
 from scipy import sparse
 
-from scmoe._check import Matrix
 from scmoe._log import logger
+from scmoe._matrix import Matrix
 from scmoe.data._choice import chosen_features
 from scmoe.data._panels import (
     batches_of,

@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy import sparse
 
-from scmoe._check import Matrix
+from scmoe._matrix import Matrix
 from scmoe.pp._kind import COMPARABLE_KINDS
 from scmoe.pp._modality import MIN_SHARED
 from scmoe.pp._normalize import MIN_CENTERED, totals

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy import sparse
 
-from scmoe._check import MAX_ROUNDING, Matrix, stored
+from scmoe._matrix import MAX_ROUNDING, Matrix, stored
 from scmoe.data._reference import VERY_FAR
 from scmoe.pp._kind import COUNT_KINDS
 from scmoe.pp._values import BASES, MAX_LOG_VALUE, Origin, describe, some_rows

@@ -9,19 +9,18 @@ import pandas as pd
 from mudata import MuData
 from scipy.sparse import spmatrix
 
-from scmoe._check import (
+from scmoe._check import check_mdata, layer_names
+from scmoe._keys import COUNTS_LAYER, HIGHLY_VARIABLE, UNKNOWN_LABEL
+from scmoe._matrix import (
     MAX_VALUE,
     check_array,
     check_counts,
     check_digits,
-    check_mdata,
     check_values,
     is_beyond,
-    layer_names,
     looks_like_counts,
     loses_digits,
 )
-from scmoe._keys import COUNTS_LAYER, HIGHLY_VARIABLE, UNKNOWN_LABEL
 from scmoe.data._choice import check_use_var, readable_modalities
 from scmoe.data._likelihood import LIKELIHOODS, Gaussian, Likelihood
 from scmoe.data._profile import profile_of

@@ -6,7 +6,7 @@ import numpy as np
 from mudata import MuData
 from scipy import sparse
 
-from scmoe._check import Matrix
+from scmoe._matrix import Matrix
 from scmoe.data._features import names_in_model
 from scmoe.data._match import check_scale, describe_mismatch, find_features
 from scmoe.data._panels import (

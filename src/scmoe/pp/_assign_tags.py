@@ -9,9 +9,10 @@ from mudata import MuData
 from numpy.typing import NDArray
 from scipy import sparse
 
-from scmoe._check import check_counts, check_mdata, features_of, missing_modality
+from scmoe._check import check_mdata, features_of, missing_modality
 from scmoe._keys import COUNTS_LAYER, SET_ASIDE, check_name
 from scmoe._log import logger
+from scmoe._matrix import check_counts
 from scmoe.arguments._checked import checks_arguments
 from scmoe.datasets._anndata import takes_anndata
 from scmoe.pp._kind import decide_kind

@@ -9,9 +9,9 @@ from mudata import MuData
 from numpy.typing import NDArray
 from scipy import sparse
 
-from scmoe._check import Matrix, check_array, check_counts
 from scmoe._keys import COPY_OF, COUNTS_LAYER, MIXED_WITH
 from scmoe._log import logger
+from scmoe._matrix import Matrix, check_array, check_counts
 from scmoe.arguments._checked import checks_arguments
 from scmoe.datasets._cells import ONLY, Data, all_obs, assemble, modalities_of, origins
 from scmoe.pp._classes import check_threshold, draw_more, names_of_new, trainable_labels

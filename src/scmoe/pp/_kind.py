@@ -8,7 +8,7 @@ import pandas as pd
 from anndata import AnnData
 from scipy import sparse
 
-from scmoe._check import Matrix, looks_like_counts
+from scmoe._matrix import Matrix, looks_like_counts
 from scmoe.pp._values import MAX_LOG_VALUE, Origin, judge
 
 Kind = Literal[

@@ -10,8 +10,8 @@ from anndata import AnnData
 from scipy import sparse
 
 from scmoe._align import in_order_of
-from scmoe._check import Matrix
 from scmoe._keys import PANEL
+from scmoe._matrix import Matrix
 from scmoe.datasets._categories import category_names
 
 BATCH_NAME = re.compile(

@@ -8,9 +8,9 @@ import pandas as pd
 from anndata import AnnData
 from scipy import sparse
 
-from scmoe._check import Matrix, check_array, check_counts, check_values, looks_like_counts
 from scmoe._keys import COUNTS_LAYER, PANEL
 from scmoe._log import logger
+from scmoe._matrix import Matrix, check_array, check_counts, check_values, looks_like_counts
 from scmoe.pp._kind import COUNT_KINDS, SET_ASIDE_KINDS, Decision, decide_kind, nearly_counts
 from scmoe.pp._missing import Panels, find_panels, former_mask, panels_of_mask
 from scmoe.pp._normalize import MIN_CENTERED, clr, log_normalize, totals

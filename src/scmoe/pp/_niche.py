@@ -6,9 +6,10 @@ from anndata import AnnData
 from mudata import MuData
 from scipy import sparse
 
-from scmoe._check import Matrix, check_array, check_mdata, features_of, missing_modality
+from scmoe._check import check_mdata, features_of, missing_modality
 from scmoe._keys import MADE_BY_NICHE, PREPARE, SPATIAL, UNS_ROOT, check_name
 from scmoe._log import logger
+from scmoe._matrix import Matrix, check_array
 from scmoe.arguments._checked import checks_arguments
 from scmoe.datasets._anndata import takes_anndata
 from scmoe.io._quiet import quiet_mudata

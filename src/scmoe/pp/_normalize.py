@@ -3,7 +3,7 @@
 import numpy as np
 from scipy import sparse
 
-from scmoe._check import Matrix
+from scmoe._matrix import Matrix
 
 TARGET_TOTAL = 1e4
 MIN_CENTERED = 3

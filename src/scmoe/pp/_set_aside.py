@@ -8,7 +8,7 @@ import pandas as pd
 from anndata import AnnData
 from scipy import sparse
 
-from scmoe._check import Matrix
+from scmoe._matrix import Matrix
 from scmoe.pp._kind import FEATURE_TYPE_KIND, SET_ASIDE_KINDS
 
 HASHTAG, ISOTYPE, CONTROL, SPIKE_IN = "hashtag", "isotype control", "control probe", "spike-in"

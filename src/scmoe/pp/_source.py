@@ -7,9 +7,10 @@ from anndata import AnnData
 from numpy.typing import NDArray
 from scipy import sparse
 
-from scmoe._check import Matrix, layer_names, looks_like_counts
+from scmoe._check import layer_names
 from scmoe._keys import COUNTS_LAYER, ORIGINAL_LAYER
 from scmoe._log import logger
+from scmoe._matrix import Matrix, looks_like_counts
 
 OTHER_NAMES = ("raw_counts", "counts_raw", "count", "raw", "umi", "umis", "umi_counts")
 """Layers, in small letters, that people keep raw counts in. Their values have to be counts, and the name says which:

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 from scipy.spatial import cKDTree
 
-from scmoe._check import MAX_VALUE, is_beyond
+from scmoe._matrix import MAX_VALUE, is_beyond
 
 EDGE = 2.0
 """Distance of the last neighbor in standard deviations of the Gaussian weights."""

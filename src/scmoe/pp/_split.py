@@ -11,9 +11,10 @@ from numpy.typing import NDArray
 from scipy import sparse
 from scipy.sparse.csgraph import connected_components
 
-from scmoe._check import check_array, check_free
+from scmoe._check import check_free
 from scmoe._keys import COPY_OF, COUNTS_LAYER, PARTS, SPLIT, UNKNOWN_LABEL, UNS_ROOT, check_name
 from scmoe._log import logger
+from scmoe._matrix import check_array
 from scmoe.arguments._checked import checks_arguments
 from scmoe.datasets._cells import all_obs, check_cells, column_of, labels_of, modalities_of, origins
 from scmoe.datasets._parts import record_split

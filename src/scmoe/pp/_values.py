@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy import sparse
 
-from scmoe._check import MAX_ROUNDING, Matrix, is_count, stored
+from scmoe._matrix import MAX_ROUNDING, Matrix, is_count, stored
 
 MAX_CELLS = 500
 """Cells that are looked at, spread evenly over the data."""

@@ -4,9 +4,9 @@ import numpy as np
 import pandas as pd
 from anndata import AnnData
 
-from scmoe._check import Matrix
 from scmoe._keys import HIGHLY_VARIABLE, PARTS, SPLIT
 from scmoe._log import logger
+from scmoe._matrix import Matrix
 
 MANY = {"rna": 10_000, "ambient": 10_000, "lognormalized": 10_000, "peaks": 50_000}
 """Features of a kind from which variable ones are chosen unless the user says otherwise."""

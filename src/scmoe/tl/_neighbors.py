@@ -8,8 +8,8 @@ from anndata import AnnData
 from mudata import MuData
 from scipy import sparse
 
-from scmoe._check import is_beyond
 from scmoe._keys import Keys
+from scmoe._matrix import is_beyond
 from scmoe.nn._threads import threads_kept
 
 N_NEIGHBORS = 15

@@ -6,8 +6,9 @@ import numpy as np
 from anndata import AnnData
 from scipy import sparse
 
-from scmoe._check import MAX_VALUE, Matrix, check_array, check_counts, check_tables, is_beyond, layer_names, stored
+from scmoe._check import check_tables, layer_names
 from scmoe._log import logger
+from scmoe._matrix import MAX_VALUE, Matrix, check_array, check_counts, is_beyond, stored
 from scmoe.arguments._checked import checks_arguments
 from scmoe.pp._values import describe
 from scmoe.tokens._names import gene_names, some

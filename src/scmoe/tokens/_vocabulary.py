@@ -12,8 +12,8 @@ import pandas as pd
 from anndata import AnnData
 from scipy import sparse
 
-from scmoe._check import Matrix
 from scmoe._log import logger
+from scmoe._matrix import Matrix
 from scmoe.arguments._checked import checks_arguments, checks_fields
 from scmoe.io._files import atomic_path
 from scmoe.tokens._gene_list import read_json, read_table
@@ -47,8 +47,6 @@ class Vocabulary:
 
     def __post_init__(self) -> None:
         """Check the names."""
-        if isinstance(self.names, str):
-            raise TypeError(f"Expected a list of names, found the text {self.names!r}. To read a file, call from_file.")
         object.__setattr__(self, "names", tuple(map(str, self.names)))
         index = pd.Index(self.names)
         if not len(index):

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from mudata import MuData
 
-from scmoe._check import looks_like_counts
+from scmoe._matrix import looks_like_counts
 from scmoe.datasets._read import read
 from scmoe.datasets._write import write
 from scmoe.datasets.grn._cells import simulate_grn

@@ -8,7 +8,7 @@ import rich.table
 from anndata import AnnData
 from scvi.data.fields import BaseAnnDataField
 
-from scmoe._check import Matrix
+from scmoe._matrix import Matrix
 from scmoe.data._registered import DataManager
 from scmoe.data._scale import Scale, find_mismatch, scale_of
 from scmoe.tokens._counts import Cells, Values, read_cells

@@ -16,9 +16,9 @@ from mudata import MuData
 from numpy.typing import NDArray
 from scipy import sparse
 
-from scmoe._check import Matrix
 from scmoe._keys import UNS_ROOT
 from scmoe._log import logger
+from scmoe._matrix import Matrix
 from scmoe.data._covariates import names_or_missing
 from scmoe.data._setup import Setup, values_of
 from scmoe.explain.concepts._cells import MAX_CONCEPT, Mask, Sets, View, cells_with, raw_counts

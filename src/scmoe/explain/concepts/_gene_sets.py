@@ -8,7 +8,7 @@ from mudata import MuData
 from numpy.typing import NDArray
 from scipy import sparse
 
-from scmoe._check import Matrix
+from scmoe._matrix import Matrix
 from scmoe.data._features import match_features, names_in_model
 from scmoe.data._match import shorten
 from scmoe.data._setup import Setup, values_of

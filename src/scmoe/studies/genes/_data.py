@@ -9,8 +9,8 @@ from anndata import AnnData
 from mudata import MuData
 from scipy import sparse
 
-from scmoe._check import check_counts
 from scmoe._keys import COUNTS_LAYER
+from scmoe._matrix import check_counts
 from scmoe.benchmark._cells import known_labels, label_texts
 from scmoe.datasets._bundled import bmmc_cite
 from scmoe.datasets._read import read

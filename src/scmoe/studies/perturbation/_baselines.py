@@ -10,7 +10,7 @@ from sklearn.linear_model import Ridge
 from sklearn.model_selection import GridSearchCV
 from sklearn.preprocessing import StandardScaler
 
-from scmoe._check import check_counts
+from scmoe._matrix import check_counts
 from scmoe.benchmark._baselines import ALPHAS
 from scmoe.metrics._features import feature_scores
 from scmoe.pp._normalize import log_normalize
