@@ -10,13 +10,16 @@ from mudata import MuData
 from scmoe._check import check_tables
 from scmoe.arguments._checked import checks_arguments
 from scmoe.datasets._format import STORE_FILES
-from scmoe.io._files import WriteError, atomic_dir, atomic_path
+from scmoe.io._files import WriteError, atomic_dir, atomic_path, reserve
+from scmoe.io._place import size_of
 from scmoe.io._plain import plain
 from scmoe.io._quiet import quiet_mudata
 from scmoe.io._storable import refuse_unstorable
 
 LONGEST_NAME = 255
 """Bytes of a file's name that file systems take."""
+OVERHEAD = 1 << 20
+"""Bytes for names, ``uns`` and HDF5's own tables."""
 
 
 @checks_arguments
@@ -86,6 +89,7 @@ def _write(data: MuData | AnnData, path: Path) -> None:
                 plainer.write_zarr(folder)
             return
         with atomic_path(path) as temporary:
+            reserve(temporary, size_of(plainer) + OVERHEAD)
             try:
                 plainer.write_h5mu(temporary) if isinstance(plainer, MuData) else plainer.write_h5ad(temporary)
                 # HDF5 reports some failed writes only on stderr; a file cut short cannot be opened.

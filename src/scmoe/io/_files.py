@@ -118,6 +118,21 @@ def _flush(file: Path) -> None:
         os.fsync(written.fileno())
 
 
+def reserve(file: Path, n_bytes: int) -> None:
+    """Have the disk keep room for a file before a library writes it.
+
+    HDF5 cannot close a file on a full disk, and crashes the process at its end, after the message.
+
+    Raises
+    ------
+    OSError
+        There is no room: a full disk, or a quota that no question of the free space shows.
+    """
+    if hasattr(os, "posix_fallocate") and n_bytes:  # not on macOS
+        with open(file, "wb") as reserved:
+            os.posix_fallocate(reserved.fileno(), 0, n_bytes)
+
+
 def check_writable(path: str | os.PathLike[str]) -> Path:
     """Create the output folder if needed, and prove by writing to it that it can be written.
 

@@ -2,11 +2,13 @@
 
 import os
 import shutil
+from collections.abc import Iterator
 from itertools import count
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from anndata import AnnData
 from mudata import MuData
 from scipy import sparse
@@ -73,14 +75,23 @@ def check_space(folder: Path, n_bytes: int) -> None:
 
 
 def size_of(data: MuData | AnnData) -> int:
-    """Bytes of the values of data, in ``X`` and layers: what a file of them takes at least."""
-    adatas = data.mod.values() if isinstance(data, MuData) else [data]
-    # anndata 0.13 keeps X among the layers, under the key None.
-    layers = [adata.layers[name] for adata in adatas for name in adata.layers if name is not None]
-    return sum(_bytes(matrix) for matrix in [*(adata.X for adata in adatas), *layers])
+    """Bytes of the matrices and tables of data: what a file of them takes at least."""
+    parts = [data, *data.mod.values()] if isinstance(data, MuData) else [data]
+    return sum(_bytes(matrix) for part in parts for matrix in _matrices(part))
+
+
+def _matrices(part: MuData | AnnData) -> Iterator[Any]:
+    yield from (part.obs, part.var)
+    for mapping in (part.obsm, part.varm, part.obsp, part.varp):
+        yield from mapping.values()
+    if isinstance(part, AnnData):
+        # anndata 0.13 keeps X among the layers, under the key None.
+        yield from (part.X, *(part.layers[name] for name in part.layers if name is not None))
 
 
 def _bytes(matrix: Any) -> int:
+    if isinstance(matrix, pd.DataFrame):
+        return int(matrix.memory_usage(index=False).sum())
     if sparse.issparse(matrix):
         return int(matrix.data.nbytes) + int(getattr(matrix, "indices", np.zeros(0)).nbytes)
     return int(getattr(matrix, "nbytes", 0))
