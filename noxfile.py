@@ -19,6 +19,8 @@ CONSTRAINTS = ["-c", "constraints.txt"]
 ENV = {"OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", "1"), "MPLBACKEND": "agg"}
 NOTEBOOK_ENV = ENV | {"MPLBACKEND": None}  # notebooks need the inline backend, else no figure shows
 CELL_SECONDS = 400
+PARALLEL = ["-n", "logical"]
+"""A process for each core; torch gets one thread in each."""
 NEWEST = (3, 12)
 """The lowest Python for which the newest libraries exist."""
 
@@ -43,7 +45,7 @@ def test(session: nox.Session) -> None:
     """Unit tests with coverage."""
     _install(session, "test")
     coverage = ["--cov", "--cov-report=term-missing:skip-covered", "--cov-fail-under=90"]
-    session.run("pytest", *(session.posargs or coverage), env=ENV)
+    session.run("pytest", *(session.posargs or [*PARALLEL, *coverage]), env=ENV)
 
 
 @nox.session
@@ -99,12 +101,12 @@ def newest(session: nox.Session) -> None:
     session.run(str(tools / "scmoe"), "demo", "--overwrite", "-o", session.create_tmp(), env=ENV, external=True)
     pytest = [str(tools / "python"), "-m", "pytest", "-q"]
     if session.posargs == ["quick"]:
-        session.run(*pytest, "-m", "not slow", env=ENV, external=True)
+        session.run(*pytest, *PARALLEL, "-m", "not slow", env=ENV, external=True)
         session.log(
             "On the newest libraries: demo and fast tests passed; slow tests, pages and notebooks were left out."
         )
         return
-    session.run(*pytest, *session.posargs, env=ENV, external=True)
+    session.run(*pytest, *PARALLEL, *session.posargs, env=ENV, external=True)
     pages = ["-M", "html", "docs", session.create_tmp(), "-W", "--keep-going"]
     session.run(str(tools / "python"), "-m", "sphinx", *pages, env=NOTEBOOK_ENV, external=True)
     _execute_notebooks(session, str(tools / "jupyter"))
