@@ -114,15 +114,14 @@ def fit_statistics(
             f"No training cell has the modality {name!r}, so nothing can be learned about it. "
             "Raise train_size, or leave the modality out with modalities=."
         )
-    comparable = dataset.setup.kinds.get(name) in COMPARABLE_KINDS or likelihood_of(dataset, modality).reads_counts
+    comparable = shares_unit(dataset, modality)
     mean, std, share = _moments(dataset, cells, modality, SMALL_LOG if comparable else SMALL)
     z, seen = _sample(dataset, cells, modality, mean, std, n_components, seed)
     is_read = read_features(share) if comparable else np.ones(len(mean), bool)
     if not is_read.all() and seen is not None:
         z = _filled(z, seen, n_components, seed)
     decode = _components(z, np.ones_like(std), n_components, seed)
-    weight = std / np.sqrt(np.square(std).mean()) * is_read
-    read = _components(z, weight.astype(np.float32), n_components, seed) if comparable else decode
+    read = _components(z, reading_weight(std, is_read), n_components, seed) if comparable else decode
     bias, library = _offsets(dataset, cells, modality)
     statistics = Statistics(mean, std, read, decode, None, bias, library)
     if dataset.setup.batch_key is None and dataset.covariates.shape[1] == 1:
@@ -130,6 +129,17 @@ def fit_statistics(
     subset = np.random.default_rng(seed).permutation(cells)[:MAX_CORRECTED]
     scores = np.concatenate(list(_score_chunks(dataset, subset, modality, statistics)))
     return statistics._replace(correction=fit_correction(scores, scale(dataset.covariates[subset], covariates), seed))
+
+
+def shares_unit(dataset: MosaicDataset, modality: int) -> bool:
+    """Whether the features of a modality are of one unit, so that their variances can be compared."""
+    kind = dataset.setup.kinds.get(dataset.setup.modalities[modality])
+    return kind in COMPARABLE_KINDS or likelihood_of(dataset, modality).reads_counts
+
+
+def reading_weight(std: np.ndarray, is_read: np.ndarray) -> np.ndarray:
+    """(D,) what standardized features of one unit count in the components: as much as they vary."""
+    return np.asarray(std / np.sqrt(np.square(std).mean()) * is_read, np.float32)
 
 
 def component_scores(

@@ -99,6 +99,6 @@ def _fit_shifts(adapted: Fitted, dataset: MosaicDataset, cells: np.ndarray, batc
             continue
         scores = [
             to_numpy(program_scores(adapted.network, chunk, v) * tokenizer.unit)
-            for chunk in adapted.encode(dataset, here, only=[v])
+            for chunk in adapted.encode(dataset, here, only=[v], loadings="fixed")
         ]
         tokenizer.shifts[:, j] = fit_shift(np.concatenate(scores), tokenizer.correction).to(tokenizer.shifts)

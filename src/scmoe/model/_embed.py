@@ -64,7 +64,7 @@ def get_latent_representation(
     v = None if modality is None else fitted.position(modality)
     _, dataset, cells = query(self, adata, indices)
     blocks = [np.zeros((0, fitted.config.n_hidden + len(labels)), np.float32)] if not len(cells) else []
-    for chunk in fitted.encode(dataset, cells, batch_size):
+    for chunk in fitted.encode(dataset, cells, batch_size, loadings="fixed"):
         if v is not None:
             block = state_of(chunk, v)
         else:

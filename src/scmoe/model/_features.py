@@ -61,9 +61,15 @@ def label_views(network: Network, chunk: Chunk, seen: Subset) -> list[Tensor]:
     return [view for view in views if view.shape[1]]
 
 
-def embedding_inputs(network: Network, chunk: Chunk, seen: Subset) -> list[Tensor]:
-    """What the embedding is made of: states (B, d) of some modalities, then their program scores (B, K)."""
-    return [chunk.encoded.states[:, v] for v in seen] + [program_scores(network, chunk, v) for v in seen]
+def embedding_inputs(network: Network, readouts: Readouts, chunk: Chunk, seen: Subset) -> list[Tensor]:
+    """What the embedding is made of: states (B, d) of some modalities, then their program scores (B, K).
+
+    0 for programs that do not reproduce; see `Loadings`, of which the chunk's must be the fixed ones.
+    """
+    programs = [
+        program_scores(network, chunk, v) * torch.from_numpy(readouts.counts(v)).to(chunk.covariates) for v in seen
+    ]
+    return [chunk.encoded.states[:, v] for v in seen] + programs
 
 
 def embedding(network: Network, readouts: Readouts, chunk: Chunk) -> Tensor:
@@ -73,7 +79,7 @@ def embedding(network: Network, readouts: Readouts, chunk: Chunk) -> Tensor:
         known = nearest_subset(seen, readouts.embeddings)
         if known is not None:
             rows = torch.from_numpy(positions).to(out.device)
-            inputs = torch.cat(embedding_inputs(network, chunk, known), 1)[rows]
+            inputs = torch.cat(embedding_inputs(network, readouts, chunk, known), 1)[rows]
             out = out.index_copy(0, rows, apply(readouts.embeddings[known], inputs))
     return out
 

@@ -1,5 +1,7 @@
 """Fitting the readouts: the trained network is run over its cells, and what it says is read out in closed form."""
 
+from dataclasses import replace
+
 import numpy as np
 import torch
 
@@ -9,6 +11,7 @@ from scmoe.losses._class_balance import ClassBalance
 from scmoe.model._embed import embedding_of
 from scmoe.model._features import decoded, to_numpy
 from scmoe.model._fitted import Fitted, nan_where_absent
+from scmoe.model._informations import fit_informations
 from scmoe.model._labels import label_probabilities
 from scmoe.model._subset_passes import FittingCells, SubsetPass, read_ideal_scores, run_subset
 from scmoe.readout._annotator import Annotator, fit_annotator
@@ -46,6 +49,8 @@ def fit_readouts(
     class_balance
         How labels with few cells are treated.
     """
+    informations = fit_informations(fitted, dataset, train)
+    fitted = fitted.with_readouts(Readouts(informations=informations))
     cells = FittingCells.in_random_order(dataset, train, validation, fitted.seed)
     n = len(fitted.modalities)
     passes = {
@@ -59,6 +64,7 @@ def fit_readouts(
         if (spread := _fit_spread(fitted, dataset, cells, passes, mixtures, sources, target)) is not None
     }
     readouts = Readouts(
+        informations=informations,
         mixtures=mixtures,
         spreads=spreads,
         embeddings=_fit_embeddings(fitted, cells, passes),
@@ -178,11 +184,9 @@ def _fit_embeddings(fitted: Fitted, cells: FittingCells, passes: Passes) -> dict
     if any(not block.shape[1] for block in programs):
         return {}
     joint = np.mean(states, axis=0)
-    held_out = cells.held_out[rows]
-    learned = slice(None) if held_out.all() else ~held_out
     # Half of the variance from the joint state, half from the programs of all modalities.
     shares = [0.5] + [0.5 / n] * n
-    projection = fit_projection([block[learned] for block in (joint, *programs)], shares, width)
+    projection = fit_projection([joint, *programs], shares, width)
     from_states = np.tile(projection.coefficients[:width] / n, (n, 1))
     coefficients = np.concatenate([from_states, projection.coefficients[width:]])
     embeddings = {whole: Linear(coefficients=coefficients, intercept=projection.intercept)}
@@ -222,15 +226,8 @@ def _fit_labels(
         outputs = passes[subset] if subset else run_subset(fitted, dataset, cells, (), (rows, {}))
         annotators[subset] = fit_annotator(outputs.label_views(rows), codes, len(labels), fitted.seed, class_balance)
         novelties[subset] = fit_novelty(outputs.embedded(readouts, rows), codes, fitted.seed)
-    with_labels = Readouts(
-        mixtures=readouts.mixtures,
-        spreads=readouts.spreads,
-        embeddings=readouts.embeddings,
-        familiarities=readouts.familiarities,
-        annotators=annotators,
-        novelties=novelties,
-    )
-    chunks = fitted.with_readouts(with_labels).encode(dataset, cells.at[cells.having(())])
+    with_labels = replace(readouts, annotators=annotators, novelties=novelties)
+    chunks = fitted.with_readouts(with_labels).encode(dataset, cells.at[cells.having(())], loadings="fixed")
     parts = [
         (embedding_of(fitted, chunk), label_probabilities(fitted.with_readouts(with_labels), chunk)) for chunk in chunks
     ]

@@ -25,6 +25,12 @@ from scmoe.readout._readouts import Readouts
 from scmoe.readout._subsets import Subset
 
 BATCH_SIZE = 512
+Loadings = Literal["fixed", "trained"]
+"""Of the components that the network reads: those that reproduce, as found in the training cells, from which labels and
+embedding are read; or all of them, as training has changed them, from which modalities are predicted.
+
+What training changes fits the training cells better than others: new cells would be shrunk to the center, and there be
+everybody's neighbors."""
 Part = Literal["mixture", "network", "linear"]
 """What the network and a linear model say together, or one of them alone."""
 
@@ -148,17 +154,24 @@ class Fitted:
         cells: np.ndarray,
         batch_size: int = BATCH_SIZE,
         only: Sequence[int] | None = None,
+        *,
+        loadings: Loadings,
         return_attention: bool = False,
     ) -> Iterator[Chunk]:
         """Batches of the cells, encoded; see `read`."""
         for reading in self.read(dataset, cells, batch_size, only):
-            yield self.encode_reading(reading, return_attention)
+            yield self.encode_reading(reading, loadings=loadings, return_attention=return_attention)
 
-    def encode_reading(self, reading: Reading, return_attention: bool = False) -> Chunk:
+    def encode_reading(self, reading: Reading, *, loadings: Loadings, return_attention: bool = False) -> Chunk:
         """A batch, encoded."""
         _, batch, z, covariates = reading
         encoded = self.network.encode(
-            z, batch.presence, covariates, values=batch.values, return_attention=return_attention
+            z,
+            batch.presence,
+            covariates,
+            values=batch.values,
+            n_fixed=self.readouts.n_fixed(len(self.modalities)) if loadings == "fixed" else None,
+            return_attention=return_attention,
         )
         check_finite(encoded.joint)
         return Chunk(*reading, encoded)

@@ -122,7 +122,7 @@ def impute(
         raise ValueError(f"None of the {len(cells)} cells has {names}, so nothing can be predicted from it.")
     mean = np.full((len(cells), len(fitted.feature_names[target])), np.nan, np.float32)
     sd = np.full_like(mean, np.nan) if return_sd else mean
-    for chunk in fitted.encode(dataset, cells, batch_size, only=sources):
+    for chunk in fitted.encode(dataset, cells, batch_size, only=sources, loadings="trained"):
         values = predicted_values(fitted, chunk, sources, t, part, batches)
         for seen, positions in chunk.groups():
             rows = chunk.rows.start + positions
@@ -175,7 +175,7 @@ def get_normalized(
     _, dataset, cells = query(self, adata, indices)
     out = np.full((len(cells), len(fitted.feature_names[modality])), np.nan, np.float32)
     decoder = fitted.network.decoders[v]
-    for chunk in fitted.encode(dataset, cells, batch_size):
+    for chunk in fitted.encode(dataset, cells, batch_size, loadings="trained"):
         values = [
             decoded(fitted.network, decoder.scores(chunk.encoded.states[:, v], known, own=True), v)
             for known in as_batches(fitted, chunk, batches)

@@ -67,7 +67,7 @@ def predict(
     labels = self.fitted.labels()
     fitted, dataset, cells = query(self, adata, indices)
     out = np.empty((len(cells), len(labels)), np.float32)
-    for chunk in fitted.encode(dataset, cells, batch_size):
+    for chunk in fitted.encode(dataset, cells, batch_size, loadings="fixed"):
         out[chunk.rows] = label_probabilities(fitted, chunk)
     return as_names(out, dataset.obs_names[cells], labels, soft=soft)
 
@@ -107,7 +107,8 @@ def get_annotation(
     """
     n_labels = len(self.fitted.labels())
     fitted, dataset, cells = query(self, adata, indices)
-    accuracy, chunks = expected_accuracies(fitted, coverage), fitted.encode(dataset, cells, batch_size)
+    accuracy = expected_accuracies(fitted, coverage)
+    chunks = fitted.encode(dataset, cells, batch_size, loadings="fixed")
     return stack_annotations([annotation_of(fitted, chunk, accuracy) for chunk in chunks], n_labels)
 
 
@@ -185,7 +186,7 @@ def predict_clusters(
     names = [str(i) for i in range(self.config.n_clusters)]
     fitted, dataset, cells = query(self, adata, indices)
     out = np.empty((len(cells), len(names)), np.float32)
-    for chunk in fitted.encode(dataset, cells, batch_size):
+    for chunk in fitted.encode(dataset, cells, batch_size, loadings="trained"):
         out[chunk.rows] = to_numpy(fitted.network.cluster_logits(chunk.encoded)[0].softmax(1))
     return as_names(out, dataset.obs_names[cells], names, soft=soft)
 

@@ -45,7 +45,7 @@ def get_mapping_score(
     if not self.fitted.readouts.familiarities:
         raise ValueError("A mapping score needs program tokens; this model was made with tokenizer='patch'.")
     fitted, dataset, cells = query(self, adata, indices)
-    scores = [mapping_score_of(fitted, chunk) for chunk in fitted.encode(dataset, cells, batch_size)]
+    scores = [mapping_score_of(fitted, chunk) for chunk in fitted.encode(dataset, cells, batch_size, loadings="fixed")]
     return np.concatenate(scores) if scores else np.zeros(0, np.float32)
 
 

@@ -94,7 +94,7 @@ def get_results(
     accuracy = expected_accuracies(fitted, coverage) if annotation else {}
     parts: list[dict[str, np.ndarray]] = []
     annotations: list[Annotation] = []
-    for chunk in fitted.encode(dataset, cells, batch_size):
+    for chunk in fitted.encode(dataset, cells, batch_size, loadings="fixed"):
         part = {name: state_of(chunk, fitted.position(name)) for name in names} | {JOINT: embedding_of(fitted, chunk)}
         if labels and annotation:
             annotations.append(annotation_of(fitted, chunk, accuracy))

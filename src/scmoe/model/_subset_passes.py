@@ -7,7 +7,7 @@ import pandas as pd
 
 from scmoe.data._dataset import MosaicDataset
 from scmoe.model._features import cross_scores, label_views, program_scores, to_numpy
-from scmoe.model._fitted import Chunk, Fitted
+from scmoe.model._fitted import Fitted, Reading
 from scmoe.readout._readouts import Readouts
 from scmoe.readout._subsets import Subset, nearest_subset
 
@@ -61,12 +61,14 @@ class SubsetPass:
     subset: Subset
     rows: np.ndarray
     """Which of the `FittingCells`, ascending."""
+    counts: dict[int, np.ndarray]
+    """Of each modality of the subset, which of its programs reproduce, as 1 and 0."""
     programs: dict[int, np.ndarray]
-    """Of each modality of the subset, program scores (n, K)."""
+    """Of each, program scores (n, K)."""
     states: dict[int, np.ndarray]
-    """Of each, its state (n, d)."""
+    """Of each, its state (n, d), read with fixed loadings."""
     joint: np.ndarray
-    """(n, d)."""
+    """(n, d), read with fixed loadings."""
     covariates: np.ndarray
     """(n, J); of width 0 where there are none."""
     views: list[np.ndarray]
@@ -91,7 +93,7 @@ class SubsetPass:
     def embedding_inputs(self, subset: Subset, rows: np.ndarray) -> list[np.ndarray]:
         """States of some modalities of the subset, then their program scores."""
         here = np.searchsorted(self.rows, rows)
-        return [self.states[v][here] for v in subset] + [self.programs[v][here] for v in subset]
+        return [self.states[v][here] for v in subset] + [self.programs[v][here] * self.counts[v] for v in subset]
 
     def label_views(self, rows: np.ndarray) -> list[np.ndarray]:
         """What labels are read from."""
@@ -129,18 +131,20 @@ def run_subset(
     if not len(rows):
         nothing = np.zeros((0, 0), np.float32)
         blocks = dict.fromkeys(subset, nothing)
-        return SubsetPass(subset, rows, blocks, blocks, nothing, nothing, [], dict.fromkeys(targets, (rows, nothing)))
-    chunks = fitted.encode(dataset, cells.at[rows], only=subset or None)
+        predicted = dict.fromkeys(targets, (rows, nothing))
+        return SubsetPass(subset, rows, {}, blocks, blocks, nothing, nothing, [], predicted)
+    readings = fitted.read(dataset, cells.at[rows], only=subset or None)
     sorted_targets = {t: np.unique(some) for t, some in targets.items()}
     parts = [
-        _outputs(fitted, chunk, subset, {t: np.isin(rows[chunk.rows], some) for t, some in sorted_targets.items()})
-        for chunk in chunks
+        _outputs(fitted, reading, subset, {t: np.isin(rows[reading.rows], some) for t, some in sorted_targets.items()})
+        for reading in readings
     ]
     stacked = [np.concatenate(blocks) for blocks in zip(*parts, strict=True)]
     take = iter(stacked)
     return SubsetPass(
         subset=subset,
         rows=rows,
+        counts={v: fitted.readouts.counts(v) for v in subset},
         programs={v: next(take) for v in subset},
         states={v: next(take) for v in subset},
         joint=next(take),
@@ -150,13 +154,15 @@ def run_subset(
     )
 
 
-def _outputs(fitted: Fitted, chunk: Chunk, subset: Subset, targets: dict[int, np.ndarray]) -> list[np.ndarray]:
+def _outputs(fitted: Fitted, reading: Reading, subset: Subset, targets: dict[int, np.ndarray]) -> list[np.ndarray]:
     """Outputs of a batch, in the order in which `run_subset` takes them."""
     network = fitted.network
+    chunk = fitted.encode_reading(reading, loadings="fixed")
+    trained = fitted.encode_reading(reading, loadings="trained") if any(map(np.any, targets.values())) else chunk
     covariates = to_numpy(chunk.covariates)
     views = label_views(network, chunk, subset) if fitted.setup.labels else []
     predicted = {
-        t: to_numpy(cross_scores(network, chunk, subset, t, chunk.covariates))[rows] if rows.any() else None
+        t: to_numpy(cross_scores(network, trained, subset, t, chunk.covariates))[rows] if rows.any() else None
         for t, rows in targets.items()
     }
     return [

@@ -115,6 +115,7 @@ class Network(nn.Module):
         group: Tensor | None = None,
         *,
         values: Sequence[Tensor] | None = None,
+        n_fixed: Sequence[int] | None = None,
         return_attention: bool = False,
     ) -> Encoded:
         """Encode a batch.
@@ -132,6 +133,9 @@ class Network(nn.Module):
             (B, V) integers: modalities of a cell attend to each other only within a group; None: all do.
         values
             Of each modality, what `z` was made of; needed where there is a gene encoder.
+        n_fixed
+            Of each modality, how many leading components are read, with the loadings that the training started from;
+            None: all of them, with the loadings that it ended with.
         return_attention
             Whether to compute the attention weights as well.
 
@@ -140,8 +144,11 @@ class Network(nn.Module):
         Encoded
         """
         B, V, P = len(presence.mask), self.n_modalities, self.config.n_tokens
+        fixed = [None] * V if n_fixed is None else n_fixed
         embedded = [
-            presence.scatter(tokenizer(self._hide_features(x), self._offset(tokenizer, x, covariates, presence, v)), v)
+            presence.scatter(
+                tokenizer(self._hide_features(x), self._offset(tokenizer, x, covariates, presence, v), fixed[v]), v
+            )
             for v, (tokenizer, x) in enumerate(zip(self.tokenizers, z, strict=True))
         ]
         for v, tokenizer in enumerate(self.tokenizers):

@@ -103,12 +103,17 @@ class ProgramTokenizer(nn.Module):
         with torch.autocast(z_BD.device.type, enabled=False):
             return offset(z_BD.float() @ self.fixed_loadings, covariates_BJ.float(), self.correction)
 
-    def forward(self, z_BD: Tensor, offset_BK: Tensor | float = 0.0) -> Tensor:
-        """Standardized features (B, D) to tokens (B, P, d)."""
+    def forward(self, z_BD: Tensor, offset_BK: Tensor | float = 0.0, n_fixed: int | None = None) -> Tensor:
+        """Standardized features (B, D) to tokens (B, P, d); with `n_fixed`, of so many leading components as found."""
+        if n_fixed is not None:
+            leading = torch.arange(self.weight.shape[1], device=z_BD.device) < n_fixed
+            return self._from_scores((z_BD @ self.fixed_loadings - offset_BK) * leading)
         # Features that were not read at the start, for other cells lack them, are not learned to be read either.
         is_read = (self.fixed_loadings != 0).any(1, keepdim=True)
-        score_BK = (z_BD @ (self.loadings * is_read) - offset_BK) / self.unit
-        return torch.einsum("bk,pkd->bpd", score_BK, self.weight) + self.position
+        return self._from_scores(z_BD @ (self.loadings * is_read) - offset_BK)
+
+    def _from_scores(self, score_BK: Tensor) -> Tensor:
+        return torch.einsum("bk,pkd->bpd", score_BK / self.unit, self.weight) + self.position
 
 
 class PatchTokenizer(nn.Module):
@@ -132,6 +137,6 @@ class PatchTokenizer(nn.Module):
         """Cut (B, D) features into (B, P, s) patches."""
         return F.pad(z_BD, (0, self.padding)).view(len(z_BD), self.n_tokens, self.patch_size)
 
-    def forward(self, z_BD: Tensor, offset_BK: Tensor | float = 0.0) -> Tensor:
-        """Standardized features (B, D) to tokens (B, P, d); patches know no correction."""
+    def forward(self, z_BD: Tensor, offset_BK: Tensor | float = 0.0, n_fixed: int | None = None) -> Tensor:
+        """Standardized features (B, D) to tokens (B, P, d); patches know no correction and no components."""
         return self.projection(self.patches(z_BD)) + self.position

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from scmoe.readout._annotator import Annotator
+from scmoe.readout._information import Information
 from scmoe.readout._linear import Linear, Mixture
 from scmoe.readout._mapping_score import MappingScore
 from scmoe.readout._novelty import Novelty
@@ -23,6 +24,9 @@ class Readouts:
 
     Parameters
     ----------
+    informations
+        Of each modality, what its components say of new cells; none in models with patch tokens, and in those of older
+        versions, which read all components with trained loadings.
     mixtures
         The linear member of a prediction and the network's weight.
     spreads
@@ -39,6 +43,7 @@ class Readouts:
         Factor of label probabilities that gives them the total variance of the embedding.
     """
 
+    informations: dict[Subset, Information] = field(default_factory=dict)
     mixtures: dict[Direction, Mixture] = field(default_factory=dict)
     spreads: dict[Direction, Spread] = field(default_factory=dict)
     embeddings: dict[Subset, Linear] = field(default_factory=dict)
@@ -46,6 +51,17 @@ class Readouts:
     annotators: dict[Subset, Annotator] = field(default_factory=dict)
     novelties: dict[Subset, Novelty] = field(default_factory=dict)
     label_scale: float = 1.0
+
+    def n_fixed(self, n_modalities: int) -> list[int] | None:
+        """Of each modality, the leading components that count; None where nothing tells."""
+        if not self.informations:
+            return None
+        return [self.informations[v,].n_components if (v,) in self.informations else 0 for v in range(n_modalities)]
+
+    def counts(self, modality: int) -> np.ndarray:
+        """Which components of a modality count, as 1 and 0 (K,); 1 for all, (1,), where nothing tells."""
+        information = self.informations.get((modality,))
+        return np.ones(1, np.float32) if information is None else information.counts
 
     def to_arrays(self) -> dict[str, np.ndarray]:
         """Flat, under names such as ``mixtures/0+1→2/weight``."""
@@ -72,6 +88,7 @@ class Readouts:
 
 LABEL_SCALE = "label_scale"
 KINDS: dict[str, Any] = {
+    "informations": Information,
     "mixtures": Mixture,
     "spreads": Spread,
     "embeddings": Linear,

@@ -54,7 +54,7 @@ def test_gradients_against_finite_differences(paired, trained, layer):
             for parameter in shifted(trained, layer):
                 parameter += sign * step * direction
             fitted, dataset, cells = query(trained, paired, None)
-            ends.append(np.concatenate([target.values(c).numpy() for c in fitted.encode(dataset, cells)]))
+            ends.append(np.concatenate([target.values(c).numpy() for c in fitted.encode(dataset, cells, loadings=target.loadings)]))
             for parameter in shifted(trained, layer):
                 parameter -= sign * step * direction
     difference = (ends[0] - ends[1]) / (2 * step)
@@ -73,7 +73,7 @@ def test_the_input_sees_what_readouts_read_past_the_network(paired, trained):
         (reading,) = fitted.read(dataset, cells, 120)
         for sign in (1, -1):
             z = [reading.z[0] + sign * step * torch.from_numpy(v), reading.z[1]]
-            ends.append(target.values(fitted.encode_reading(reading._replace(z=z))).numpy())
+            ends.append(target.values(fitted.encode_reading(reading._replace(z=z), loadings=target.loadings)).numpy())
     agree = np.isclose(gradient[:, :60] @ v, (ends[0] - ends[1]) / (2 * step), rtol=0.05, atol=0.02)
     assert agree.mean() > 0.95
 

@@ -58,7 +58,7 @@ def test_rollout_against_a_loop_over_tokens(mosaic, deep):
     cells = np.arange(9)
     found = deep.get_attention(mosaic, cells, kind="rollout")
     fitted, *where = query(deep, mosaic, cells)
-    [chunk] = fitted.encode(*where, return_attention=True)
+    [chunk] = fitted.encode(*where, loadings="trained", return_attention=True)
     layers = [weights.detach().numpy() for weights in chunk.encoded.attention]
     for cell, present in enumerate(chunk.batch.presence.mask.numpy()):
         for layer in range(2):

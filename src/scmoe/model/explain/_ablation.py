@@ -12,7 +12,7 @@ from scmoe._align import Indices
 from scmoe.arguments._checked import checks_arguments
 from scmoe.data._dataset import MosaicDataset
 from scmoe.model._features import cross_scores
-from scmoe.model._fitted import BATCH_SIZE, Chunk, Fitted, FittedModel, nan_where_absent, query
+from scmoe.model._fitted import BATCH_SIZE, Fitted, FittedModel, Reading, nan_where_absent, query
 from scmoe.model._labels import label_probabilities
 from scmoe.train._objective import reconstruction
 
@@ -99,10 +99,10 @@ def get_ablation(
         else:
             altered, left, hidden = permuted(dataset, len(fitted.setup.batches), v, cells[at], seed), None, None
             at = at[altered._rows[v, cells[at]] != dataset._rows[v, cells[at]]]  # the only one of a batch keeps its own
-        for whole in fitted.encode(dataset, cells[at], batch_size):
+        for whole in fitted.read(dataset, cells[at], batch_size):
             rows = at[whole.rows]
             label = dataset.label[cells[rows]]
-            [without] = fitted.encode(altered, cells[rows], batch_size, left)
+            [without] = fitted.read(altered, cells[rows], batch_size, left)
             losses[0, rows, v] = losses_of(fitted, whole, whole, None, label)
             losses[1, rows, v] = losses_of(fitted, whole, without, hidden, label)
     losses[:, np.isnan(losses).any(0)] = np.nan
@@ -127,20 +127,22 @@ def permuted(dataset: MosaicDataset, n_batches: int, modality: int, cells: np.nd
     return altered
 
 
-def losses_of(fitted: Fitted, whole: Chunk, seen: Chunk, hidden: int | None, label: np.ndarray) -> np.ndarray:
+def losses_of(fitted: Fitted, whole: Reading, seen: Reading, hidden: int | None, label: np.ndarray) -> np.ndarray:
     """Losses (B, O) of what the cells are, given what was seen of them."""
     network, presence, losses = fitted.network, whole.batch.presence, []
+    chunk = fitted.encode_reading(seen, loadings="trained")
     for t, decoder in enumerate(network.decoders):
         if t == hidden:
             sources = [v for v in range(len(fitted.modalities)) if v != t]
-            scores = cross_scores(network, seen, sources, t, seen.covariates)
+            scores = cross_scores(network, chunk, sources, t, seen.covariates)
         else:
-            scores = decoder.scores(seen.encoded.states[:, t], seen.covariates, own=True)
+            scores = decoder.scores(chunk.encoded.states[:, t], seen.covariates, own=True)
         counts, observed = whole.batch.counts[t], whole.batch.observed[t]
         loss = reconstruction(decoder, presence.select(scores, t), whole.z[t], counts, observed)
         losses.append(nan_where_absent(presence.mask[:, t], presence.scatter(loss, t)).numpy())
     if fitted.setup.labels:
-        known = label_probabilities(fitted, seen)[np.arange(len(label)), label]
+        labeled = fitted.encode_reading(seen, loadings="fixed")
+        known = label_probabilities(fitted, labeled)[np.arange(len(label)), label]
         with np.errstate(divide="ignore"):
             losses.append(np.where((label >= 0) & (known > 0), -np.log(known), np.nan))
     return np.stack(losses, axis=1)

@@ -184,13 +184,13 @@ def attribute(
 @torch.enable_grad()
 def input_gradients(fitted: Fitted, target: Target, reading: Reading, alpha: float) -> Sequence[Tensor]:
     z = [(alpha * x).requires_grad_() for x in reading.z]
-    chunk = fitted.encode_reading(reading._replace(z=z))
+    chunk = fitted.encode_reading(reading._replace(z=z), loadings=target.loadings)
     return torch.autograd.grad(target.values(chunk).sum(), z, materialize_grads=True)
 
 
 @torch.no_grad()
 def target_value(fitted: Fitted, target: Target, reading: Reading) -> Tensor:
-    return target.values(fitted.encode_reading(reading))
+    return target.values(fitted.encode_reading(reading, loadings=target.loadings))
 
 
 def cells_within(fitted: Fitted, max_memory: float) -> int:

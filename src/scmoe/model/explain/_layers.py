@@ -14,7 +14,7 @@ from scmoe._align import Indices, in_order_of
 from scmoe.arguments._checked import checks_arguments
 from scmoe.data._presence import Presence
 from scmoe.model._features import to_numpy
-from scmoe.model._fitted import BATCH_SIZE, Chunk, Fitted, FittedModel, Reading, query
+from scmoe.model._fitted import BATCH_SIZE, Chunk, Fitted, FittedModel, Loadings, Reading, query
 from scmoe.model.explain._targets import Target, nearest
 from scmoe.nn._config import NetworkConfig
 from scmoe.nn._network import Network
@@ -28,7 +28,8 @@ def layers_of(config: NetworkConfig) -> list[str]:
     ``"input"``: standardized features of all modalities; ``"tokens"``; of each block ``"block0.attended"``, the tokens
     after attention, which experts read, and ``"block0"``, its output; ``"states"``: states of the modalities, whose
     mean is the joint state. Labels, clusters and linear members of predictions read gene programs of the input as well,
-    which only ``"input"`` sees.
+    which only ``"input"`` sees. All layers are those of cells read as labels and the embedding are; the gradients of a
+    feature's prediction are those of its own way.
     """
     blocks = [name for i in range(config.n_layers) for name in (f"block{i}.attended", f"block{i}")]
     return [INPUT, TOKENS, *blocks, STATES]
@@ -171,7 +172,8 @@ def get_gradients(
     out = []
     with torch.enable_grad():
         for reading in fitted.read(dataset, cells, batch_size, target.shown):
-            chunk, tensors = forward(fitted, layer, reading._replace(z=[x.requires_grad_() for x in reading.z]))
+            reading = reading._replace(z=[x.requires_grad_() for x in reading.z])
+            chunk, tensors = forward(fitted, layer, reading, target.loadings)
             gradients = torch.autograd.grad(target.values(chunk).sum(), tensors, materialize_grads=True)
             out.append(to_numpy(flat(layer, reading.batch.presence, gradients)))
     return np.concatenate(out) if out else np.zeros((0, 0), np.float32)
@@ -189,13 +191,13 @@ def activations(fitted: Fitted, layer: str, reading: Reading) -> Tensor:
     return flat(layer, reading.batch.presence, tensors)
 
 
-def forward(fitted: Fitted, layer: str, reading: Reading) -> tuple[Chunk, list[Tensor]]:
+def forward(fitted: Fitted, layer: str, reading: Reading, loadings: Loadings = "fixed") -> tuple[Chunk, list[Tensor]]:
     """Encode, and the tensors of a layer, on which all that comes later depends."""
     if layer in (INPUT, STATES):
-        chunk = fitted.encode_reading(reading)
+        chunk = fitted.encode_reading(reading, loadings=loadings)
         return chunk, reading.z if layer == INPUT else [chunk.encoded.states]
     with watched(fitted.network, layer) as held:
-        chunk = fitted.encode_reading(reading)
+        chunk = fitted.encode_reading(reading, loadings=loadings)
     return chunk, held
 
 

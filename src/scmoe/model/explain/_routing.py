@@ -47,7 +47,7 @@ def get_router_activations(
     fitted, dataset, cells = query(self, adata, indices)
     c, V = fitted.config, len(fitted.modalities)
     out = np.full((V, len(cells), c.n_layers, c.n_experts), np.nan, np.float32)
-    for chunk in fitted.encode(dataset, cells, batch_size):
+    for chunk in fitted.encode(dataset, cells, batch_size, loadings="trained"):
         cell, modality = chunk.batch.presence.mask.cpu().numpy().nonzero()
         for layer, routing in enumerate(chunk.encoded.routing):
             gates = routing.gates()
@@ -102,7 +102,7 @@ def get_attention(
     c, V = fitted.config, len(fitted.modalities)
     heads = (c.n_heads,) if kind == "heads" else ()
     out = np.full((len(cells), c.n_layers, *heads, V, V), np.nan, np.float32)
-    for chunk in fitted.encode(dataset, cells, batch_size, return_attention=True):
+    for chunk in fitted.encode(dataset, cells, batch_size, loadings="trained", return_attention=True):
         here = chunk.batch.presence.mask
         for layer, weights in enumerate(weights_of(chunk.encoded.attention, kind)):
             blocks = weights.unflatten(-1, (V, c.n_tokens)).sum(-1).unflatten(-2, (V, c.n_tokens)).mean(-2)

@@ -18,7 +18,7 @@ from scmoe.data._dataset import MosaicDataset
 from scmoe.datasets._categories import Category, names_of
 from scmoe.model._embed import embedding_of
 from scmoe.model._features import decoded, embedding, label_views
-from scmoe.model._fitted import Chunk, Fitted, FittedModel, query
+from scmoe.model._fitted import Chunk, Fitted, FittedModel, Loadings, query
 from scmoe.model._impute import direction, predicted_scores
 from scmoe.readout._annotator import Annotator, fit_annotator
 from scmoe.readout._subsets import Subset, nearest_subset
@@ -47,6 +47,8 @@ class Target:
         Of encoded cells, (B,).
     shown
         Modalities that the model may look at, by position; None: all that a cell has.
+    loadings
+        Which the encoded cells must be read with.
     agreement
         Share of the group's own cells for which its log-odds are above those of any other group; 1 where the model
         itself defines the target.
@@ -56,6 +58,7 @@ class Target:
     unit: str
     values: Callable[[Chunk], Tensor]
     shown: Subset | None = None
+    loadings: Loadings = "fixed"
     agreement: float = 1.0
 
 
@@ -171,13 +174,13 @@ def feature_target(self: FittedModel, source: str | Sequence[str], target: str, 
         scores = predicted_scores(fitted, chunk, sources, t, "mixture", chunk.covariates)
         return decoded(fitted.network, scores, t)[:, j]
 
-    return Target(name=feature, unit=f"prediction of {target}", values=values, shown=sources)
+    return Target(name=feature, unit=f"prediction of {target}", values=values, shown=sources, loadings="trained")
 
 
 @torch.no_grad()
 def embedded(fitted: Fitted, dataset: MosaicDataset, cells: np.ndarray) -> np.ndarray:
     """The joint embedding of cells."""
-    return np.concatenate([embedding_of(fitted, chunk) for chunk in fitted.encode(dataset, cells)])
+    return np.concatenate([embedding_of(fitted, chunk) for chunk in fitted.encode(dataset, cells, loadings="fixed")])
 
 
 def label_log_odds(fitted: Fitted, chunk: Chunk) -> Tensor:

@@ -82,7 +82,8 @@ class Question:
 
     def values(self, reading: Reading) -> Tensor:
         """The log-odds of the label (n,)."""
-        return self.model.label_target(self.label).values(self.model.fitted.encode_reading(reading))
+        target = self.model.label_target(self.label)
+        return target.values(self.model.fitted.encode_reading(reading, loadings=target.loadings))
 
     def by_modality(self, features: np.ndarray) -> np.ndarray:
         """Mean over cells of the summed sizes of what a modality's features add, (V,)."""

@@ -130,7 +130,7 @@ def views_of(model: SCMOE, mdata: MuData | None = None) -> list[NDArray[np.float
     """What labels are read from, of all cells of the model or of a query; the joint state last."""
     fitted, dataset, cells = query(model, mdata, None)
     every = tuple(range(len(model.modalities)))
-    parts = [label_views(fitted.network, chunk, every) for chunk in fitted.encode(dataset, cells)]
+    parts = [label_views(fitted.network, chunk, every) for chunk in fitted.encode(dataset, cells, loadings="fixed")]
     return [np.concatenate([to_numpy(part) for part in view]) for view in zip(*parts, strict=True)]
 
 

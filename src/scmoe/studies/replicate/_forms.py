@@ -136,10 +136,13 @@ class FusedNetwork(Network):
         group: Tensor | None = None,
         *,
         values: Sequence[Tensor] | None = None,
+        n_fixed: Sequence[int] | None = None,
         return_attention: bool = False,
     ) -> Encoded:
         """As `Network.encode`, without groups."""
-        return super().encode(z, presence, covariates, values=values, return_attention=return_attention)
+        return super().encode(
+            z, presence, covariates, values=values, n_fixed=n_fixed, return_attention=return_attention
+        )
 
 
 def build(form: Form, mdata: MuData, n_clusters: int, seed: int, **setup: Any) -> SCMOE:

@@ -137,7 +137,7 @@ def leaky_predictions(model: SCMOE, test: MuData) -> Pairs:
     """Every decoder on every state after all modalities have been fused, as the published code evaluates."""
     V, (fitted, dataset, cells) = len(model.modalities), query(model, test, None)
     parts_of: dict[tuple[int, int], list[NDArray[Any]]] = {(t, s): [] for t in range(V) for s in range(V)}
-    for chunk in fitted.encode(dataset, cells):
+    for chunk in fitted.encode(dataset, cells, loadings="trained"):
         for t, s in parts_of:
             scores = model.module.decoders[t].scores(chunk.encoded.states[:, s], chunk.covariates, own=t == s)
             parts_of[t, s].append(to_numpy(decoded(model.module, scores, t)))
