@@ -1,5 +1,7 @@
 """What a trained model answers, and what it must not look at."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -7,6 +9,8 @@ import torch
 from mudata import MuData
 
 from scmoe.io._quiet import quiet_mudata
+from scmoe.model._features import program_scores
+from scmoe.model._fitted import query
 
 
 def permuted(mdata, names):
@@ -75,20 +79,51 @@ def test_with_patch_tokens_the_embedding_is_the_mean_of_the_states(mosaic, patch
 
 
 def test_the_embedding_is_half_states_and_half_programs(paired, plain):
-    train, blocks = plain.train_indices, []
-    blocks.append(np.mean([plain.get_latent_representation(modality=name) for name in paired.mod], axis=0))
+    fitted, blocks = np.union1d(plain.train_indices, plain.validation_indices), []
+    weights = np.array([plain.readouts.informations[v,].weight for v in (0, 1)])
+    weights /= weights.sum()
+    states = [plain.get_latent_representation(modality=name) for name in paired.mod]
+    blocks.append(weights[0] * states[0] + weights[1] * states[1])
     for v, name in enumerate(paired.mod):
         standardizer, tokenizer = plain.module.standardizers[v], plain.module.tokenizers[v]
         z = (in_cell_order(paired, name) - standardizer.mean.numpy()) / standardizer.std.numpy()
-        blocks.append(z @ tokenizer.fixed_loadings.numpy() / tokenizer.unit.numpy())
+        n = plain.readouts.informations[v,].n_components
+        blocks.append(z @ tokenizer.fixed_loadings.numpy()[:, :n] / tokenizer.unit.numpy())
     scaled = [
-        np.sqrt(share / block[train].var(0).sum()) * (block - block[train].mean(0))
-        for block, share in zip(blocks, (0.5, 0.25, 0.25), strict=True)
+        np.sqrt(share / block[fitted].var(0).sum()) * (block - block[fitted].mean(0))
+        for block, share in zip(blocks, (0.5, *(weights / 2)), strict=True)
     ]
     joined = np.hstack(scaled)
-    expected = joined @ np.linalg.svd(joined[train], full_matrices=False)[2][:16].T
+    expected = joined @ np.linalg.svd(joined[fitted], full_matrices=False)[2][:16].T
     found = plain.get_latent_representation()
     np.testing.assert_allclose(found @ found.T, expected @ expected.T, atol=1e-3)
+
+
+def test_what_training_made_of_the_loadings_does_not_reach_the_embedding(paired, plain):
+    before = plain.get_latent_representation(), plain.impute("rna", "adt", part="network")
+    loadings = plain.module.tokenizers[0].loadings
+    kept = loadings.detach().clone()
+    try:
+        with torch.no_grad():
+            loadings += 1
+        np.testing.assert_array_equal(plain.get_latent_representation(), before[0])
+        assert not np.allclose(plain.impute("rna", "adt", part="network"), before[1])
+    finally:
+        with torch.no_grad():
+            loadings.copy_(kept)
+
+
+def test_models_of_before_embed_with_the_loadings_that_training_made(paired, plain, monkeypatch):
+    """They do not say which components reproduce."""
+    readouts = replace(plain.readouts, informations={})
+    monkeypatch.setattr(plain, "readouts", readouts)
+    fitted, dataset, cells = query(plain, None, None)
+    [chunk] = fitted.encode(dataset, cells, loadings="trained")
+    states, programs = chunk.encoded.states.detach(), [program_scores(fitted.network, chunk, v) for v in (0, 1)]
+    inputs = np.hstack([*states.unbind(1), *(scores.detach() for scores in programs)])
+    np.testing.assert_allclose(
+        plain.get_latent_representation(), readouts.embeddings[0, 1].predict(inputs), rtol=1e-4, atol=1e-5
+    )
 
 
 def test_the_linear_part_of_the_embedding_is_programs_alone(mosaic, trained_mosaic):

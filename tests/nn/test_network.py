@@ -57,6 +57,16 @@ def test_absent_modality_is_as_good_as_none(network, z):
         torch.testing.assert_close(together[[cell]], alone)
 
 
+def test_each_modality_reads_its_own_number_of_components(network, z):
+    leading = (1, 0, 4)
+    found = encode(network, z, PRESENT, n_fixed=leading).states
+    if network.config.tokenizer == "program":
+        with torch.no_grad():
+            for tokenizer, n in zip(network.tokenizers, leading, strict=True):
+                tokenizer.weight[:, n:] = 0
+    torch.testing.assert_close(found, encode(network, z, PRESENT).states)
+
+
 def test_absent_modality_gets_no_gradient(network, z):
     z = [x.requires_grad_() for x in z]
     encode(network, z, PRESENT).joint.square().sum().backward()

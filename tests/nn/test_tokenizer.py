@@ -77,6 +77,20 @@ def test_trained_programs_leave_those_of_the_correction_as_they_were():
     assert "fixed_loadings" not in dict(tokenizer.named_parameters())
 
 
+@pytest.mark.parametrize("n_fixed", [0, 2, 5])
+def test_leading_components_are_read_as_they_were_found(n_fixed):
+    tokenizer, z, covariates = program_tokenizer(5, train_programs=True), torch.randn(B, D), torch.ones(B, J)
+    correction = Correction(*(torch.randn_like(x) for x in no_correction(J, 5)))
+    tokenizer.set_components(tokenizer.fixed_loadings.clone(), 2.0, correction)
+    plain = program_tokenizer(5)
+    plain.load_state_dict(tokenizer.state_dict())
+    offset = tokenizer.offset(z, covariates)
+    with torch.no_grad():
+        tokenizer.loadings += 1
+        plain.weight[:, n_fixed:] = 0
+    torch.testing.assert_close(tokenizer(z, offset, n_fixed), plain(z, offset))
+
+
 def test_without_covariates_nothing_is_corrected():
     tokenizer, z = program_tokenizer(5), torch.randn(B, D)
     assert not tokenizer.offset(z, torch.ones(B, J)).any()

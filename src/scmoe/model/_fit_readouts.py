@@ -25,6 +25,9 @@ from scmoe.readout._subsets import Subset, fitted_subsets, nearest_subset
 SPREAD_ENTRIES = 4_000_000
 """Predicted values whose errors are looked at: cells times features of the target."""
 
+SHARE_OF_STATES = 0.5
+"""Of the embedding's variance, what the joint state gives; the programs of the modalities give the rest."""
+
 Passes = dict[Subset, SubsetPass]
 
 
@@ -183,11 +186,12 @@ def _fit_embeddings(fitted: Fitted, cells: FittingCells, passes: Passes) -> dict
     states, programs = inputs[whole][:n], inputs[whole][n:]
     if any(not block.shape[1] for block in programs):
         return {}
-    joint = np.mean(states, axis=0)
-    # Half of the variance from the joint state, half from the programs of all modalities.
-    shares = [0.5] + [0.5 / n] * n
+    weights = np.array([fitted.readouts.informations[v,].weight for v in whole])
+    weights = (weights / weights.sum()).astype(np.float32)
+    joint = np.tensordot(weights, states, axes=1)
+    shares = [SHARE_OF_STATES, *((1 - SHARE_OF_STATES) * weights)]
     projection = fit_projection([joint, *programs], shares, width)
-    from_states = np.tile(projection.coefficients[:width] / n, (n, 1))
+    from_states = np.concatenate([weight * projection.coefficients[:width] for weight in weights])
     coefficients = np.concatenate([from_states, projection.coefficients[width:]])
     embeddings = {whole: Linear(coefficients=coefficients, intercept=projection.intercept)}
     projected = projection.predict(np.hstack([joint, *programs]))

@@ -12,8 +12,6 @@ from scmoe.readout._subsets import Subset
 
 MAX_ENTRIES, MIN_CELLS, MAX_CELLS = 12_000_000, 300, 1500
 """Values that are looked at, and cells of which these are: more would not change the answer, but take their time."""
-TOO_FEW = 3
-"""Cells that leave no component to compare."""
 
 
 def fit_informations(fitted: Fitted, dataset: MosaicDataset, train: np.ndarray) -> dict[Subset, Information]:
@@ -31,7 +29,7 @@ def fit_informations(fitted: Fitted, dataset: MosaicDataset, train: np.ndarray) 
     informations: dict[Subset, Information] = {}
     for v, tokenizer in enumerate(fitted.network.tokenizers):
         cells = train[dataset.present[train, v]]
-        if not isinstance(tokenizer, ProgramTokenizer) or len(cells) < TOO_FEW:
+        if not isinstance(tokenizer, ProgramTokenizer) or not len(cells):
             continue
         n_features, n_components = tokenizer.fixed_loadings.shape
         n = int(np.clip(MAX_ENTRIES // n_features, MIN_CELLS, MAX_CELLS))

@@ -11,8 +11,12 @@ REPRODUCED = 0.25
 """Of its variance in the cells that it is computed from, in others; below that it is noise that was fitted."""
 N_PERMUTATIONS = 2
 N_FOLDS = 5
+MIN_CELLS = 3
+"""Fewer leave nothing to compare."""
 SMALLEST = 1e-12
 """Variances count as at least this much in a ratio."""
+HALF_WEIGHT = 2.0
+"""Nats of a modality that counts half as much as one that says all."""
 MIN_INFORMATION = 1e-3
 """Nats that a component which counts says at least: the first one does, whatever it says."""
 
@@ -33,6 +37,15 @@ class Information:
     def n_components(self) -> int:
         """How many leading components count."""
         return int((self.nats > 0).sum())
+
+    @property
+    def weight(self) -> float:
+        """What the modality counts beside others, in (0, 1): I / (I + 2) for I nats of all components together.
+
+        Modalities that say much count alike, however much it is; one of little but noise counts little.
+        """
+        total = float(self.nats.sum())
+        return total / (total + HALF_WEIGHT)
 
     @property
     def counts(self) -> np.ndarray:
@@ -72,6 +85,10 @@ def fit_information(values: np.ndarray, n_components: int, seed: int) -> Informa
     Horn 1965, `doi:10.1007/BF02289447 <https://doi.org/10.1007/BF02289447>`__. All is computed from the inner products
     of cells, (n, n): the right singular vectors are never needed.
     """
+    nats = np.zeros(n_components)
+    nats[0] = MIN_INFORMATION
+    if len(values) < MIN_CELLS:
+        return Information(nats=nats)
     values = np.asarray(values, np.float64)
     rng = np.random.default_rng(seed)
     products = values @ values.T
@@ -84,7 +101,6 @@ def fit_information(values: np.ndarray, n_components: int, seed: int) -> Informa
     excess = _share_of_rest(variance, total) / np.maximum(_share_of_rest(chance, total), SMALLEST)
     counts = (excess > EXCESS) & (_reproduced(products, len(variance), rng) > REPRODUCED)
     n = max(int(np.argmin(np.append(counts, False))), 1)
-    nats = np.zeros(n_components)
     nats[:n] = np.maximum(np.log(np.maximum(excess[:n], SMALLEST)) / 2, MIN_INFORMATION)
     return Information(nats=nats)
 

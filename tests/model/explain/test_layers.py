@@ -54,7 +54,11 @@ def test_gradients_against_finite_differences(paired, trained, layer):
             for parameter in shifted(trained, layer):
                 parameter += sign * step * direction
             fitted, dataset, cells = query(trained, paired, None)
-            ends.append(np.concatenate([target.values(c).numpy() for c in fitted.encode(dataset, cells, loadings=target.loadings)]))
+            ends.append(
+                np.concatenate(
+                    [target.values(c).numpy() for c in fitted.encode(dataset, cells, loadings=target.loadings)]
+                )
+            )
             for parameter in shifted(trained, layer):
                 parameter -= sign * step * direction
     difference = (ends[0] - ends[1]) / (2 * step)

@@ -15,7 +15,12 @@ from scmoe.readout._annotator import fit_annotator
 def values_of(model, target, mdata):
     fitted, dataset, cells = query(model, mdata, None)
     with torch.no_grad():
-        return np.concatenate([target.values(c).numpy() for c in fitted.encode(dataset, cells, 50, only=target.shown, loadings=target.loadings)])
+        return np.concatenate(
+            [
+                target.values(c).numpy()
+                for c in fitted.encode(dataset, cells, 50, only=target.shown, loadings=target.loadings)
+            ]
+        )
 
 
 @pytest.fixture(scope="module")
