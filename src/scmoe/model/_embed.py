@@ -33,12 +33,13 @@ def get_latent_representation(
     batch_size
         Cells at once.
     modality
-        None: the joint embedding, n_hidden principal components of the joint state (the mean of the modalities' states)
-        and of the batch-corrected program scores, half of the variance from each; of a cell that lacks modalities, what
-        those it has let expect of it (a linear map, fitted to training cells that have all). With patch tokens, or
-        too few complete cells, the joint state. A name: the state of that modality.
+        None: the joint embedding, n_hidden principal components of the joint state (a weighted mean of the modalities'
+        states) and of the batch-corrected program scores, half of the variance from each. Only programs that reproduce
+        in cells that they were not computed from are read; modalities count by what these say. Of a cell that lacks
+        modalities, what those it has let expect of it (a linear map, fitted to training and validation cells that have
+        all). With patch tokens, or too few complete cells, the joint state. A name: the state of that modality.
     part
-        Of the joint embedding: ``"mixture"``, all of it; ``"network"``, the joint state alone; ``"linear"``, the
+        Of the joint embedding: ``"mixture"``, all of it; ``"network"``, the mean of the states alone; ``"linear"``, the
         batch-corrected program scores alone, modalities of equal variance (0 for those that a cell lacks).
     labeled
         Whether to put the probabilities of the labels beside the joint embedding, scaled to the same total variance in
