@@ -34,7 +34,7 @@ def get_latent_representation(
         Cells at once.
     modality
         None: the joint embedding, n_hidden principal components of the joint state (a weighted mean of the modalities'
-        states) and of the batch-corrected program scores, half of the variance from each. Only programs that reproduce
+        states) and of the batch-corrected program scores, two thirds of the variance from the former. Only programs that reproduce
         in cells that they were not computed from are read; modalities count by what these say. Of a cell that lacks
         modalities, what those it has let expect of it (a linear map, fitted to training and validation cells that have
         all). With patch tokens, or too few complete cells, the joint state. A name: the state of that modality.
