@@ -33,7 +33,7 @@ from scmoe.nn._network import Network
 from scmoe.nn._tokenizer import ProgramTokenizer
 from scmoe.readout._readouts import Readouts
 from scmoe.train._config import TrainConfig
-from scmoe.train._diagnostics import report
+from scmoe.train._diagnostics import report, with_predictions
 from scmoe.train._fit import default_batch_size, default_epochs, fit
 from scmoe.train._trainer import Precision
 
@@ -166,6 +166,7 @@ def train(
         )
         fitted = Fitted(self.module, self.setup, Readouts(), self.seed)
         readouts = fit_readouts(fitted, dataset, train, validation, class_balance)
+        diagnostics = with_predictions(diagnostics, explained_by_direction(fitted.with_readouts(readouts)))
     except BaseException:
         self.module.load_state_dict(before)  # no half-trained model
         raise
@@ -180,6 +181,15 @@ def train(
         test=test,
     )
     report(diagnostics, self.record.seconds)
+
+
+def explained_by_direction(fitted: Fitted) -> dict[str, float]:
+    """What each prediction of a mixture explains of the validation cells, under names such as "adt from rna"."""
+    names = fitted.modalities
+    return {
+        f"{names[target]} from {' and '.join(names[v] for v in sources)}": mixture.explained
+        for (sources, target), mixture in fitted.readouts.mixtures.items()
+    }
 
 
 def check_training(
