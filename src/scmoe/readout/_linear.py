@@ -106,8 +106,8 @@ class Mixture:
     weight
         Of the network, in [0, 1].
     explained
-        Share of the squares of held-out outputs, about the mean of the training cells, that it explains; NaN where no
-        cell was held out.
+        By how much its squared error on a held-out cell is below that of predicting 0, summed over outputs, mean over
+        cells; NaN where no cell was held out.
     """
 
     linear: Linear
@@ -153,7 +153,7 @@ def fit_mixture(x: np.ndarray, y: np.ndarray, network: np.ndarray, held_out: np.
         return Mixture(linear=linear, weight=UNDECIDED)
     simple = linear.predict(x[unseen])
     mixture = Mixture(linear=linear, weight=mixing_weight(y[unseen], simple, network[unseen]))
-    return replace(mixture, explained=explained_share(y[unseen], mixture.combine(simple, network[unseen])))
+    return replace(mixture, explained=explained_squares(y[unseen], mixture.combine(simple, network[unseen])))
 
 
 def mixing_weight(y: np.ndarray, linear: np.ndarray, network: np.ndarray) -> float:
@@ -174,6 +174,6 @@ def mixing_weight(y: np.ndarray, linear: np.ndarray, network: np.ndarray) -> flo
     return float(np.clip(((y - linear) * gap).sum() / max(scale, 1e-12), 0, 1))
 
 
-def explained_share(y: np.ndarray, predicted: np.ndarray) -> float:
-    """Share of the squares of y (n, q) that a prediction (n, q) explains; below 0 where it is worse than 0."""
-    return float(1 - np.square(y - predicted).sum() / max(float(np.square(y).sum()), 1e-12))
+def explained_squares(y: np.ndarray, predicted: np.ndarray) -> float:
+    """By how much the squared error of a prediction (n, q) of y (n, q) is below that of 0, mean over n."""
+    return float((np.square(y) - np.square(y - predicted)).sum(1).mean())

@@ -25,7 +25,7 @@ STILL_FALLING = {"validation": 0.04, "training": 0.1}
 """Share of a loss's fall that belongs before the last quarter of the epochs; the training loss is noisier."""
 
 WORTHLESS = 0.01
-"""A prediction that explains a smaller share of the validation cells' squared scores is worth nothing."""
+"""A prediction that explains a smaller share of its target's variance in the validation cells is worth nothing."""
 
 
 def sample_cells(data: MosaicDataModule) -> Batch:
@@ -148,7 +148,8 @@ def with_predictions(diagnostics: dict[str, Any], explained: Mapping[str, float]
     diagnostics
         Of `diagnose`.
     explained
-        Of each prediction, by name, the share of the squared scores of validation cells that it explains; NaN: unknown.
+        Of each prediction, by name, the share of its target's variance in validation cells that it explains; NaN:
+        unknown.
     """
     worthless = [name for name, share in explained.items() if share < WORTHLESS]
     verdict = list(diagnostics["verdict"])
