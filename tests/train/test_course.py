@@ -11,9 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from lightning.pytorch import Callback
 
+import scmoe.model.genes._pretraining
 import scmoe.train._fit
 from scmoe.train._course import course, is_lowest, kept_epoch
-from scmoe.train._objective import objective
 
 losses = st.lists(st.one_of(st.none(), st.floats(0.1, 10)), min_size=1, max_size=12)
 
@@ -66,14 +66,15 @@ def test_a_rise_is_clear_from_a_size_that_falls_with_the_number_of_cells(n_cells
 class Course(Callback):
     """Gives the validation loss a course, and keeps the averaged weights of each epoch."""
 
-    def __init__(self, monkeypatch, values) -> None:
+    def __init__(self, monkeypatch, values, place=(scmoe.train._fit, "objective")) -> None:
         self.values, self.epoch, self.averages = values, 0, {}
+        objective = getattr(*place)
 
         def given_course(network, batch, config):
             terms = objective(network, batch, config)
             return terms if network.training else terms | {"loss": torch.tensor(self.values[self.epoch])}
 
-        monkeypatch.setattr(scmoe.train._fit, "objective", given_course)
+        monkeypatch.setattr(*place, given_course)
 
     def on_validation_epoch_start(self, trainer, plan) -> None:
         self.epoch = trainer.current_epoch
@@ -92,6 +93,14 @@ def test_weights_of_the_best_epoch_are_kept_where_the_loss_rises(paired, fit_mod
     assert not all(torch.equal(weight, found[name]) for name, weight in watched.averages[2].items())
     assert model.diagnostics["kept_epoch"] == kept + 1
     assert math.isnan(model.diagnostics["posterior_drift"]) == (kept < 3)
+
+
+@pytest.mark.parametrize(("values", "kept"), [(RISING, 1), (FLAT, 3)])
+def test_pretraining_keeps_them_too_and_says_so(genes, fit_genes, monkeypatch, capsys, values, kept):
+    watched = Course(monkeypatch, values, (scmoe.model.genes._pretraining, "pretrain_objective"))
+    found = fit_genes(genes, max_epochs=4, callbacks=[watched]).module.state_dict()
+    assert all(torch.equal(weight, found[name]) for name, weight in watched.averages[kept].items())
+    assert ("in epoch 2, whose weights were kept" in capsys.readouterr().err) == (kept < 3)
 
 
 class Stop(Callback):

@@ -157,6 +157,12 @@ def train(
         *(len(result.history), result.n_steps, self.record.seconds, split, kept[f"{split}_loss"]),
         ", ".join(errors),
     )
+    if result.kept < result.history.index[-1]:
+        logger.warning(
+            "The validation loss rose again from its lowest, in epoch %d, whose weights were kept. Lower max_epochs to "
+            "save time.",
+            result.kept + 1,
+        )
 
 
 def start_network(model: GeneModel, cells: Cells, train: np.ndarray, config: PretrainConfig) -> None:
