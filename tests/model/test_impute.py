@@ -161,10 +161,10 @@ def test_intervals_cover_values_of_new_cells(paired, held_out, source, target):
     assert 0.8 < (np.abs(truth - mean) <= 1.645 * sd).mean() < 0.97
 
 
-def test_weights_without_a_linear_member_are_one(mosaic, counted, paired, fit_model):
+def test_weights_without_a_linear_member_are_one_and_without_validation_cells_a_half(counted, paired, fit_model):
     assert counted.mixture_weight("adt", "rna") == 1
-    assert counted.mixture_weight("rna", "adt") <= 1
-    assert fit_model(paired, max_epochs=1, train_size=1.0).mixture_weight("rna", "adt") == 1
+    assert counted.mixture_weight("rna", "adt") < 1
+    assert fit_model(paired, max_epochs=1, train_size=1.0).mixture_weight("rna", "adt") == 0.5
 
 
 QUESTIONS = {

@@ -15,7 +15,15 @@ import scmoe.nn._router
 import scmoe.train._diagnostics
 from scmoe.data._datamodule import MosaicDataModule
 from scmoe.nn._router import Routing
-from scmoe.train._diagnostics import course, diagnose, embedding_drift, encode_cells, expert_loads, report, sample_cells
+from scmoe.train._diagnostics import (
+    diagnose,
+    embedding_drift,
+    encode_cells,
+    expert_loads,
+    report,
+    sample_cells,
+    with_predictions,
+)
 
 N_EXPERTS = 4
 
@@ -65,31 +73,20 @@ def test_drift_of_one_cell_is_unknown():
 
 
 @pytest.mark.parametrize(
-    ("loss", "expected"),
-    [
-        ([10, 8, 7, 6, 5, 5, 4.5, 4], (1 / 6, 0)),  # in the last two of eight epochs from 5 to 4, of a fall of 6
-        ([10, 6, 7], (-1 / 4, 1 / 4)),
-        ([5.0, 4.99], (0.01 / (0.05 * 4.99), 0)),  # a fall of less than 5 % counts as 5 %
-        ([3.0], (math.nan, math.nan)),
-        ([], (math.nan, math.nan)),
-    ],
-)
-def test_late_fall_and_rise_are_shares_of_the_fall(loss, expected):
-    assert course(np.array(loss, dtype=float)) == pytest.approx(expected, nan_ok=True)
-
-
-@pytest.mark.parametrize(
     ("table", "kwargs", "match"),
     [
         (history(falling(3)), {}, "validation loss was still falling after 3 epochs: raise max_epochs"),
         (history(falling(3), "train"), {}, "training loss was still falling after 3 epochs"),
         (history(falling(1)), {}, "One epoch cannot show"),
-        (history([8, 6, 5, 5, 5, 6]), {}, "rose again from its lowest: lower max_epochs"),
+        (history([8, 6, 5, 5, 5, 6]), {}, "rose again from its lowest, but not clearly for so few cells"),
+        (history([8, 6, 5, 5, 5, 6]), {"kept": 2}, "rose again from its lowest, in epoch 3, whose weights were kept"),
         (history(falling(60)), {"n_skipped": 3}, "3 of 240 steps were skipped"),
     ],
 )
 def test_what_is_wrong_is_said(encoded, messages, table, kwargs, match):
-    found = diagnose(table, encoded, encoded.joint, **{"n_steps": 240, "n_skipped": 0, **kwargs})
+    found = diagnose(
+        table, encoded, encoded.joint, **{"kept": len(table) - 1, "n_steps": 240, "n_skipped": 0, **kwargs}
+    )
     assert len(found["verdict"]) == 1 and match in found["verdict"][0]
     report(found, seconds=8.2)
     (record,) = messages.records
@@ -97,12 +94,34 @@ def test_what_is_wrong_is_said(encoded, messages, table, kwargs, match):
 
 
 def test_nothing_is_said_of_a_training_that_went_well(encoded, messages):
-    found = diagnose(history(falling(60)), encoded, encoded.joint, n_steps=240, n_skipped=0)
+    found = diagnose(history(falling(60)), encoded, encoded.joint, kept=59, n_steps=240, n_skipped=0)
     assert found["verdict"] == [] and found["posterior_drift"] == 0
     report(found, seconds=8.2)
     (record,) = messages.records
     assert record.levelname == "INFO"
     assert record.message == "trained 60 epochs (240 steps) in 8 s: validation loss 5.00, no dead experts, converged"
+
+
+def test_the_final_loss_is_that_of_the_weights_that_are_kept(encoded):
+    losses = history([8, 6, np.nan, 5, 7, 9])
+    found = [diagnose(losses, encoded, None, kept=kept, n_steps=1, n_skipped=0) for kept in (5, 3, 2)]
+    assert [each["final_loss"] for each in found] == [9, 5, 6] and [each["kept_epoch"] for each in found] == [6, 4, 3]
+
+
+def test_predictions_that_explain_nothing_are_named():
+    found = with_predictions({"verdict": ["x"]}, {"a from b": 0.3, "b from a": 0.001, "c from a": -1, "d": math.nan})
+    assert found["unpredicted"] == ["b from a", "c from a"]
+    assert found["verdict"][0] == "x" and "predictions of b from a, c from a are no better than" in found["verdict"][1]
+    assert with_predictions({"verdict": []}, {"a from b": 0.3}) == {"unpredicted": [], "verdict": []}
+
+
+@pytest.mark.parametrize("noise", ["adt", None])
+def test_a_modality_of_noise_is_said_to_be_unpredicted(fresh, fit_model, noise):
+    mdata = fresh("paired")
+    if noise:
+        mdata[noise].X = np.random.default_rng(0).normal(size=mdata[noise].shape).astype(np.float32)
+    found = fit_model(mdata, max_epochs=15).diagnostics["unpredicted"]
+    assert found == (["adt from rna", "rna from adt"] if noise else [])
 
 
 def test_a_forced_router_has_dead_experts(paired, fit_model, monkeypatch):
@@ -118,7 +137,7 @@ def test_a_forced_router_has_dead_experts(paired, fit_model, monkeypatch):
 
 def test_an_even_router_has_entropy_one(encoded):
     even = encoded._replace(routing=(routed(torch.arange(8)[:, None] % N_EXPERTS),))
-    found = diagnose(history(falling(60)), even, None, n_steps=1, n_skipped=0)
+    found = diagnose(history(falling(60)), even, None, kept=59, n_steps=1, n_skipped=0)
     assert found["expert_load_entropy"] == pytest.approx([1.0]) and found["dead_experts"] == [0]
     assert math.isnan(found["posterior_drift"])
 

@@ -18,7 +18,7 @@ from scmoe.datasets._cells import raw_column
 from scmoe.model._features import program_scores, to_numpy
 from scmoe.model._fitted import Fitted
 from scmoe.nn._tokenizer import ProgramTokenizer
-from scmoe.readout._linear import Linear, Mixture
+from scmoe.readout._linear import Linear
 
 MIN_CELLS = 20
 """Of a new batch: from fewer, no shift can be told."""
@@ -64,7 +64,7 @@ def _widened(fitted: Fitted, setup: Setup) -> Fitted:
         if isinstance(tokenizer, ProgramTokenizer):
             tokenizer.shifts = widen(tokenizer.shifts, 1, fill=0.0)
     mixtures = {
-        key: Mixture(linear=_widened_linear(mixture.linear, fitted.network.n_covariates, widen), weight=mixture.weight)
+        key: replace(mixture, linear=_widened_linear(mixture.linear, fitted.network.n_covariates, widen))
         for key, mixture in fitted.readouts.mixtures.items()
     }
     return Fitted(network, setup, replace(fitted.readouts, mixtures=mixtures), fitted.seed)

@@ -159,9 +159,9 @@ def _fit_spread(
         return None
     scores = passes[sources].predicted_scores(target, rows)
     subset = nearest_subset(sources, [key for key, t in mixtures if t == target])
-    if subset is not None and (mixture := mixtures[subset, target]).weight < 1:
-        linear = mixture.linear.predict(passes[sources].linear_inputs(subset, rows))
-        scores = (1 - mixture.weight) * linear + mixture.weight * scores
+    if subset is not None:
+        mixture = mixtures[subset, target]
+        scores = mixture.combine(mixture.linear.predict(passes[sources].linear_inputs(subset, rows)), scores)
     on_device = torch.from_numpy(scores.astype(np.float32, copy=False)).to(fitted.network.device)
     mean = to_numpy(decoded(fitted.network, on_device, target))
     return fit_spread(mean, observed_values(fitted, dataset, cells.at[rows], target), cells.held_out[rows])

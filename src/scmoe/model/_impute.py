@@ -189,7 +189,8 @@ def get_normalized(
 def mixture_weight(self: FittedModel, source: str | Sequence[str], target: str) -> float:
     """Weight of the network in its mixture with ridge regression, from 0 to 1.
 
-    Fitted on validation cells: what the experts add to a linear model in this direction. 1 without a linear model.
+    Fitted on validation cells, beside five that speak for ridge regression: what the experts add to a linear model in
+    this direction. ½ without validation cells, 1 without a linear model.
 
     Parameters
     ----------
@@ -262,12 +263,9 @@ def predicted_scores(
         if subset is None:
             continue
         mixture = fitted.readouts.mixtures[subset, target]
-        weight = 0.0 if part == "linear" else mixture.weight
-        if weight < 1:
-            rows = torch.from_numpy(positions).to(scores.device)
-            inputs = linear_inputs(fitted.network, chunk, subset, covariates)[rows]
-            mixed = (1 - weight) * apply(mixture.linear, inputs) + weight * scores[rows]
-            scores = scores.index_copy(0, rows, mixed)
+        rows = torch.from_numpy(positions).to(scores.device)
+        linear = apply(mixture.linear, linear_inputs(fitted.network, chunk, subset, covariates)[rows])
+        scores = scores.index_copy(0, rows, linear if part == "linear" else mixture.combine(linear, scores[rows]))
     return scores
 
 

@@ -155,12 +155,13 @@ class SCMOE(FittedModel):
     def diagnostics(self) -> dict[str, Any]:
         """Whether the training went well; empty before training. The user guide explains each entry.
 
-        ``n_epochs``, ``n_steps`` and, of these, ``n_skipped_steps``, whose loss or gradient was not finite;
-        ``watched_loss`` (``"validation"``, or ``"training"`` without validation cells) and ``final_loss``;
+        ``n_epochs``, and ``kept_epoch``, whose weights are kept; ``n_steps`` and, of these, ``n_skipped_steps``, whose
+        loss or gradient was not finite; ``watched_loss`` (``"validation"``, or ``"training"`` without validation cells)
+        and ``final_loss``, that of the kept weights;
         ``late_fall`` and ``rise``, shares of the loss's fall that came in the last quarter of the epochs and that were
         lost again; ``dead_experts`` and ``expert_load_entropy`` of each block; ``posterior_drift``, how far the
-        embedding moved in the last tenth of the epochs, relative to its spread; ``verdict``, sentences on what to do,
-        none if all is well.
+        embedding moved in the last tenth of the epochs, relative to its spread; ``unpredicted``, predictions that are
+        no better than the mean; ``verdict``, sentences on what to do, none if all is well.
         """
         return self.record.diagnostics
 

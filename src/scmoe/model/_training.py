@@ -33,7 +33,7 @@ from scmoe.nn._network import Network
 from scmoe.nn._tokenizer import ProgramTokenizer
 from scmoe.readout._readouts import Readouts
 from scmoe.train._config import TrainConfig
-from scmoe.train._diagnostics import report
+from scmoe.train._diagnostics import report, with_predictions
 from scmoe.train._fit import default_batch_size, default_epochs, fit
 from scmoe.train._trainer import Precision
 
@@ -166,6 +166,7 @@ def train(
         )
         fitted = Fitted(self.module, self.setup, Readouts(), self.seed)
         readouts = fit_readouts(fitted, dataset, train, validation, class_balance)
+        diagnostics = with_predictions(diagnostics, explained_by_direction(fitted.with_readouts(readouts)))
     except BaseException:
         self.module.load_state_dict(before)  # no half-trained model
         raise
@@ -180,6 +181,19 @@ def train(
         test=test,
     )
     report(diagnostics, self.record.seconds)
+
+
+def explained_by_direction(fitted: Fitted) -> dict[str, float]:
+    """Share of a target's variance that each mixture explains in validation cells, under names as "adt from rna".
+
+    A squared score stands for the squared length of its loadings, and a standardized feature has a variance of 1.
+    """
+    names, shares = fitted.modalities, {}
+    for (sources, target), mixture in fitted.readouts.mixtures.items():
+        loadings = fitted.network.decoders[target].loadings
+        share = mixture.explained * float(loadings.square().sum(0).max()) / len(loadings)
+        shares[f"{names[target]} from {' and '.join(names[v] for v in sources)}"] = share
+    return shares
 
 
 def check_training(

@@ -1,7 +1,8 @@
 """Linear maps: the simple member of a prediction, and the way to the embedding."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from sklearn.decomposition import PCA
@@ -9,8 +10,12 @@ from sklearn.linear_model import RidgeCV
 
 PENALTIES = np.logspace(-1, 5, 13)
 """Of ridge regression, for inputs of unit variance; chosen by leave-one-out."""
-MIN_HELD_OUT = 10
-"""Cells that a weight is fitted on at least."""
+PSEUDO_CELLS = 5
+"""Held-out cells that speak for the linear member, beside those there are."""
+UNDECIDED = 0.5
+"""Weight where no cell is held out."""
+NUMBERS = ("weight", "explained")
+"""Of a mixture, beside its linear member."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,33 +105,42 @@ class Mixture:
         The linear member.
     weight
         Of the network, in [0, 1].
+    explained
+        By how much its squared error on a held-out cell is below that of predicting 0, summed over outputs, mean over
+        cells; NaN where no cell was held out.
     """
 
     linear: Linear
     weight: float
+    explained: float = np.nan
+
+    def combine(self, linear: Any, network: Any) -> Any:
+        """One prediction of what the members say, arrays or tensors (n, q) each."""
+        return (1 - self.weight) * linear + self.weight * network
 
     def to_arrays(self) -> dict[str, np.ndarray]:
         """What `from_arrays` needs."""
-        return {**self.linear.to_arrays(), "weight": np.asarray(self.weight)}
+        return {**self.linear.to_arrays(), **{name: np.asarray(getattr(self, name)) for name in NUMBERS}}
 
     @classmethod
     def from_arrays(cls, arrays: dict[str, np.ndarray]) -> "Mixture":
-        """The inverse of `to_arrays`."""
-        linear = {name: array for name, array in arrays.items() if name != "weight"}
-        return cls(linear=Linear.from_arrays(linear), weight=float(arrays["weight"]))
+        """The inverse of `to_arrays`; mixtures of former versions do not say what they explain."""
+        numbers = {name: float(arrays[name]) for name in NUMBERS if name in arrays}
+        linear = {name: array for name, array in arrays.items() if name not in numbers}
+        return cls(linear=Linear.from_arrays(linear), **numbers)
 
 
 def fit_mixture(x: np.ndarray, y: np.ndarray, network: np.ndarray, held_out: np.ndarray) -> Mixture:
     """Ridge regression beside a network that predicts the same.
 
-    The weight is the one of least squared error on the cells that neither member has learned from. (A network trained
-    on the residual of the linear member would over-fit it.) With too few held-out cells to tell, the network stands
-    alone. The linear member is not fitted again to all cells: intervals are calibrated on the held-out ones.
+    The weight is fitted to the cells that neither member has learned from. (A network trained on the residual of the
+    linear member would over-fit it.) The linear member is not fitted again to all cells: intervals are calibrated on
+    the held-out ones.
 
     Parameters
     ----------
     x, y
-        (n, p) inputs and (n, q) outputs of cells.
+        (n, p) inputs and (n, q) outputs of cells; outputs are 0 at the mean of the training cells.
     network
         (n, q) the network's prediction.
     held_out
@@ -135,15 +149,31 @@ def fit_mixture(x: np.ndarray, y: np.ndarray, network: np.ndarray, held_out: np.
     learned = ~held_out if (~held_out).sum() > 1 else np.ones_like(held_out)
     linear = fit_linear(x[learned], y[learned])
     unseen = held_out & ~learned
-    if unseen.sum() < MIN_HELD_OUT:
-        return Mixture(linear=linear, weight=1.0)
-    return Mixture(linear=linear, weight=mixing_weight(y[unseen], linear.predict(x[unseen]), network[unseen]))
+    if not unseen.any():
+        return Mixture(linear=linear, weight=UNDECIDED)
+    simple = linear.predict(x[unseen])
+    mixture = Mixture(linear=linear, weight=mixing_weight(y[unseen], simple, network[unseen]))
+    return replace(mixture, explained=explained_squares(y[unseen], mixture.combine(simple, network[unseen])))
 
 
 def mixing_weight(y: np.ndarray, linear: np.ndarray, network: np.ndarray) -> float:
     """The weight w in [0, 1] for which (1 - w) linear + w network has the least squared error.
 
-    w = Σ (y - l)(n - l) / Σ (n - l)², of held-out cells, (n, q) each.
+    w = Σᵢ aᵢ / (Σᵢ bᵢ + 5 b̄), aᵢ = Σ (y - l)(n - l) and bᵢ = Σ (n - l)² of held-out cell i, b̄ the mean of bᵢ: the cells
+    and `PSEUDO_CELLS` for which the linear member is right. Outputs of one cell are no independent observations, so it
+    is the number of cells that counts.
+
+    Parameters
+    ----------
+    y, linear, network
+        (n, q) outputs of held-out cells, and what the members predict.
     """
     gap = network - linear
-    return float(np.clip(((y - linear) * gap).sum() / max(float(np.square(gap).sum()), 1e-12), 0, 1))
+    scale = float(np.square(gap).sum())
+    scale += PSEUDO_CELLS * scale / len(gap)
+    return float(np.clip(((y - linear) * gap).sum() / max(scale, 1e-12), 0, 1))
+
+
+def explained_squares(y: np.ndarray, predicted: np.ndarray) -> float:
+    """By how much the squared error of a prediction (n, q) of y (n, q) is below that of 0, mean over n."""
+    return float((np.square(y) - np.square(y - predicted)).sum(1).mean())

@@ -1,7 +1,7 @@
 """Did the training go well? Numbers from what it left behind, and what to do about them in plain sentences."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -15,6 +15,7 @@ from scmoe.data._datamodule import MosaicDataModule
 from scmoe.data._dataset import Batch
 from scmoe.nn._network import Encoded, Network
 from scmoe.nn._router import Routing
+from scmoe.train._course import LOSS, ROSE, course
 
 N_SAMPLED = 512
 """Cells that are looked at."""
@@ -22,10 +23,9 @@ DEAD = 0.1
 """An expert with less than this part of an even share of the routed tokens is dead."""
 STILL_FALLING = {"validation": 0.04, "training": 0.1}
 """Share of a loss's fall that belongs before the last quarter of the epochs; the training loss is noisier."""
-ROSE = 0.05
-"""Share of the validation loss's fall that may be lost again."""
-SMALLEST_FALL = 0.05
-"""Share of the loss that counts as its fall at least: a model that is trained on has little left to fall."""
+
+WORTHLESS = 0.01
+"""A prediction that explains a smaller share of its target's variance in the validation cells is worth nothing."""
 
 
 def sample_cells(data: MosaicDataModule) -> Batch:
@@ -64,7 +64,7 @@ def embedding_drift(before: Tensor, after: Tensor) -> float:
 
 
 def diagnose(
-    history: pd.DataFrame, encoded: Encoded, before: Tensor | None, *, n_steps: int, n_skipped: int
+    history: pd.DataFrame, encoded: Encoded, before: Tensor | None, *, kept: int, n_steps: int, n_skipped: int
 ) -> dict[str, Any]:
     """Summarize a training.
 
@@ -75,7 +75,9 @@ def diagnose(
     encoded
         Of the sampled cells (`sample_cells`), by the final network.
     before
-        Their joint states (B, d) after nine tenths of the epochs; None: the training ended before.
+        Their joint states (B, d) after nine tenths of the epochs; None: the kept weights are of an epoch before.
+    kept
+        Epoch whose weights are kept, a row of the history.
     n_steps, n_skipped
         Steps of the optimizer, and those that were skipped because loss or gradient was not finite.
 
@@ -84,19 +86,20 @@ def diagnose(
     dict
         See ``diagnostics`` of `scmoe.model.SCMOE`.
     """
-    stage = "validation" if "validation_loss" in history else "training"
-    loss = history["validation_loss" if stage == "validation" else "train_loss"].to_numpy()
+    stage = "validation" if LOSS in history else "training"
+    loss = history[LOSS if stage == "validation" else "train_loss"]
     loss = loss[np.isfinite(loss)]
-    late_fall, rise = course(loss)
+    late_fall, rise = course(loss.to_numpy())
     loads = expert_loads(encoded.routing)
     n_experts = loads.shape[1]
     entropy = -(loads * np.log(np.where(loads > 0, loads, 1))).sum(1)
     measures = {
         "n_epochs": len(history),
+        "kept_epoch": int(history.index.get_loc(kept)) + 1,
         "n_steps": n_steps,
         "n_skipped_steps": n_skipped,
         "watched_loss": stage,
-        "final_loss": float(loss[-1]) if len(loss) else math.nan,
+        "final_loss": float(loss.loc[:kept].iloc[-1]) if len(loss) else math.nan,
         "late_fall": late_fall,
         "rise": rise,
         "dead_experts": (loads < DEAD / n_experts).sum(1).tolist(),
@@ -106,21 +109,10 @@ def diagnose(
     return {**measures, "verdict": verdict(measures)}
 
 
-def course(loss: np.ndarray) -> tuple[float, float]:
-    """How much of its fall a loss (epochs,) made in the last quarter of the epochs, and how much it lost again.
-
-    Both are shares of its fall from the first epoch to its lowest, so that they mean the same for any likelihood.
-    """
-    if len(loss) < 2:
-        return math.nan, math.nan
-    fall = max(loss[0] - loss.min(), SMALLEST_FALL * abs(loss.min()))
-    quarter = max(len(loss) // 4, 1)
-    return float((loss[-1 - quarter] - loss[-1]) / fall), float((loss[-1] - loss.min()) / fall)
-
-
 def verdict(diagnostics: dict[str, Any]) -> list[str]:
     """What is wrong and what to do, one sentence each."""
-    stage, epochs, sentences = diagnostics["watched_loss"], diagnostics["n_epochs"], []
+    stage, epochs, kept = (diagnostics[name] for name in ("watched_loss", "n_epochs", "kept_epoch"))
+    sentences = []
     if diagnostics["n_skipped_steps"]:
         sentences.append(
             f"{diagnostics['n_skipped_steps']} of {diagnostics['n_steps']} steps were skipped, because their loss or "
@@ -133,13 +125,40 @@ def verdict(diagnostics: dict[str, Any]) -> list[str]:
             )
     if math.isnan(diagnostics["late_fall"]):
         sentences.append("One epoch cannot show whether the loss still falls: raise max_epochs.")
+    elif kept < epochs:
+        sentences.append(
+            f"The validation loss rose again from its lowest, in epoch {kept}, whose weights were kept: lower "
+            "max_epochs to save time, and expect little of what the network predicts."
+        )
     elif diagnostics["late_fall"] > STILL_FALLING[stage]:
         sentences.append(f"The {stage} loss was still falling after {epochs} epochs: raise max_epochs.")
-    if stage == "validation" and diagnostics["rise"] > ROSE:
+    elif stage == "validation" and diagnostics["rise"] > ROSE:
         sentences.append(
-            "The validation loss rose again from its lowest: lower max_epochs, or use early_stopping=True."
+            "The validation loss rose again from its lowest, but not clearly for so few cells: the weights of the last "
+            "epoch were kept. Raise validation_size to tell, or lower max_epochs."
         )
     return sentences
+
+
+def with_predictions(diagnostics: dict[str, Any], explained: Mapping[str, float]) -> dict[str, Any]:
+    """The diagnostics, with the predictions that are worth nothing.
+
+    Parameters
+    ----------
+    diagnostics
+        Of `diagnose`.
+    explained
+        Of each prediction, by name, the share of its target's variance in validation cells that it explains; NaN:
+        unknown.
+    """
+    worthless = [name for name, share in explained.items() if share < WORTHLESS]
+    verdict = list(diagnostics["verdict"])
+    if worthless:
+        verdict.append(
+            f"On the validation cells, predictions of {', '.join(worthless)} are no better than the mean of the "
+            "training cells: do not rely on them."
+        )
+    return {**diagnostics, "unpredicted": worthless, "verdict": verdict}
 
 
 def report(diagnostics: dict[str, Any], seconds: float) -> None:

@@ -43,6 +43,8 @@ class RunResult(NamedTuple):
     """Steps of the optimizer."""
     n_skipped: int
     """Of these, steps whose loss or gradient was not finite."""
+    kept: int
+    """Epoch whose weights are kept, a row of the history."""
 
 
 class FitResult(NamedTuple):
@@ -80,9 +82,17 @@ def fit(
     result = run(plan, data, width=width, callbacks=[late, *callbacks], **run_kwargs)
     with threads_for(width):
         encoded = encode_cells(network, late.cells)
+    is_last = result.kept == result.history.index[-1]
     return FitResult(
         result.history,
-        diagnose(result.history, encoded, late.joint, n_steps=result.n_steps, n_skipped=result.n_skipped),
+        diagnose(
+            result.history,
+            encoded,
+            late.joint if is_last else None,
+            kept=result.kept,
+            n_steps=result.n_steps,
+            n_skipped=result.n_skipped,
+        ),
     )
 
 
@@ -99,7 +109,7 @@ def run(
     enable_progress_bar: bool = True,
     **trainer_kwargs: Any,
 ) -> RunResult:
-    """Run a plan and leave the averaged weights in its network, on the device of the training.
+    """Run a plan and leave the averaged weights that are kept in its network, on the device of the training.
 
     Parameters
     ----------
@@ -139,9 +149,9 @@ def run(
         except SystemExit as error:  # Lightning ends the whole program on Ctrl-C; the caller may have other plans
             hint = f" Call it again with resume=True to go on from {checkpoint}." if checkpoint else ""
             raise KeyboardInterrupt(f"Training was interrupted.{hint}") from error
-        plan.keep_average()
+        kept = plan.keep_weights(len(data.validation))
         network.to(trainer.strategy.root_device)  # Lightning has moved it to the CPU
-    return RunResult(pd.DataFrame(plan.history).set_index("epoch"), trainer.global_step, plan.n_skipped)
+    return RunResult(plan.table(), trainer.global_step, plan.n_skipped, kept)
 
 
 def identity_of(data: MosaicDataModule | GeneDataModule) -> dict[str, int]:

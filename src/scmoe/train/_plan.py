@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import asdict
 from typing import Any
 
+import pandas as pd
 import torch
 from lightning.pytorch import LightningModule
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
@@ -15,6 +16,7 @@ from torch.optim.swa_utils import get_ema_multi_avg_fn
 from scmoe._version import __version__
 from scmoe.train._checkpoint import REMEDY, all_finite, check_same_run, environment, run_settings, warn_of_rounding
 from scmoe.train._config import StepConfig
+from scmoe.train._course import LOSS, is_lowest, kept_epoch
 
 Objective = Callable[[Any, Any, Any], dict[str, Tensor]]
 """A network, a batch and settings to the batch's losses by name; ``loss`` is the one to lower."""
@@ -24,6 +26,8 @@ MAX_SKIPPED = 0.5
 
 class TrainingPlan(LightningModule):
     """AdamW with warm-up and cosine, gradient clipping, running average of the weights, one log an epoch.
+
+    The running average at the epoch of the lowest validation loss so far is held beside the present one.
 
     Losses are accumulated on the device and read once an epoch. A step whose loss or gradient is not finite leaves the
     weights, the optimizer's moments and the running average as they were, and is counted; a GPU is not waited for to
@@ -43,12 +47,14 @@ class TrainingPlan(LightningModule):
 
     network: Any  # each objective knows its own kind
     average: Any
+    best: Any
     config: Any
 
     def __init__(self, network: nn.Module, objective: Objective, config: StepConfig, seed: int) -> None:
         super().__init__()
         self.network, self.objective, self.config, self.seed = network, objective, config, seed
         self.average = copy.deepcopy(network).requires_grad_(False)
+        self.best = copy.deepcopy(self.average)
         self.data: dict[str, int] = {}
         """What identifies the data, where checkpoints are written."""
         self.history: list[dict[str, float]] = []
@@ -118,7 +124,10 @@ class TrainingPlan(LightningModule):
         follow(*self._averaged, min(self.config.ema, step / (9 + step)), self._skip)
 
     def on_train_epoch_end(self) -> None:
-        """Keep the epoch's mean losses (validation has run by now); stop if too many were not numbers."""
+        """Keep the epoch's mean losses (validation has run by now), and the weights if it is the best epoch so far.
+
+        Stop if too many losses, or any weight, were no numbers.
+        """
         self._log("train")
         self.history.append({"epoch": self.current_epoch, **self._means})
         skipped, steps = int(self._skipped), self.global_step - self._first_step
@@ -128,8 +137,10 @@ class TrainingPlan(LightningModule):
         # The last step's update is in no loss yet: without this look, it would be found out by nobody.
         if not all_finite([*self.network.state_dict().values(), *self.average.state_dict().values()]):
             self._fail("Weights of the network were no finite numbers at the end")
-        if not math.isfinite(self._means.get("validation_loss", 0.0)):
+        if not math.isfinite(self._means.get(LOSS, 0.0)):
             self._fail("The loss of the validation cells was not a finite number at the end")
+        if is_lowest(self.history):
+            self.best.load_state_dict(self.average.state_dict())
 
     def _fail(self, problem: str) -> None:
         raise FloatingPointError(
@@ -170,9 +181,22 @@ class TrainingPlan(LightningModule):
         """Log the means."""
         self._log("validation")
 
-    def keep_average(self) -> None:
-        """Replace the network's weights by their running average."""
-        self.network.load_state_dict(self.average.state_dict())
+    def keep_weights(self, n_cells: int) -> int:
+        """Replace the network's weights by their running average at the epoch that is kept, which is returned.
+
+        Parameters
+        ----------
+        n_cells
+            Number of validation cells, see `scmoe.train._course.kept_epoch`.
+        """
+        history = self.table()
+        kept = kept_epoch(history, n_cells)
+        self.network.load_state_dict((self.average if kept == history.index[-1] else self.best).state_dict())
+        return kept
+
+    def table(self) -> pd.DataFrame:
+        """The history, one row an epoch."""
+        return pd.DataFrame(self.history).set_index("epoch")
 
     def _reset(self, stage: str) -> None:
         self._sums[stage] = self._counts[stage] = torch.zeros((), device=self.device)

@@ -148,15 +148,21 @@ def train(
         validation=validation,
         test=test,
     )
-    last = result.history.iloc[-1]
-    split = "validation" if "validation_loss" in last else "train"
+    kept = result.history.loc[result.kept]
+    split = "validation" if "validation_loss" in kept else "train"
     what = {"nonzero": "that are expressed", "zero": "that are not"}
-    errors = [f"{phrase} {last[name]:.3f}" for part, phrase in what.items() if (name := f"{split}_{part}") in last]
+    errors = [f"{phrase} {kept[name]:.3f}" for part, phrase in what.items() if (name := f"{split}_{part}") in kept]
     logger.info(
         "trained %d epochs (%d steps) in %.0f s: %s loss %.3f; mean squared error of masked genes %s",
-        *(len(result.history), result.n_steps, self.record.seconds, split, last[f"{split}_loss"]),
+        *(len(result.history), result.n_steps, self.record.seconds, split, kept[f"{split}_loss"]),
         ", ".join(errors),
     )
+    if result.kept < result.history.index[-1]:
+        logger.warning(
+            "The validation loss rose again from its lowest, in epoch %d, whose weights were kept. Lower max_epochs to "
+            "save time.",
+            result.kept + 1,
+        )
 
 
 def start_network(model: GeneModel, cells: Cells, train: np.ndarray, config: PretrainConfig) -> None:
