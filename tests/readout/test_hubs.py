@@ -36,8 +36,8 @@ def test_without_cells_there_is_no_ratio(sizes):
     ("move", "sentence"),
     [
         (lambda x: x, None),
-        (lambda x: 0.5 * x, "lie too near to its center"),
-        (lambda x: x + 50, "they lie apart in the embedding"),
+        (lambda x: 0.5 * x, "are hubs of the embedding"),
+        (lambda x: x + 50, "lie apart in the embedding"),
     ],
 )
 def test_validation_cells_are_judged_by_where_they_lie(cells, move, sentence):
@@ -48,7 +48,7 @@ def test_validation_cells_are_judged_by_where_they_lie(cells, move, sentence):
 
 def test_the_sentence_has_both_numbers():
     (sentence,) = validation_verdict(HubRatio(7.04, 4.96), 50)
-    assert "are 7.0 times as often as by chance neighbors of each other, and 5.0 times of training cells" in sentence
+    assert "(7.0 times as often as by chance neighbors of each other, and 5.0 times of training cells)" in sentence
 
 
 @pytest.mark.parametrize(("ratio", "n"), [((9.0, 9.0), 19), ((np.nan, np.nan), 0), ((1.5, 1.5), 99), ((np.nan, 2), 1)])

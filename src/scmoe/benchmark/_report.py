@@ -74,9 +74,9 @@ NOTES = {
     "Neighbors are in the embedding of all cells; labels are carried from the cells with both to those with {first} "
     "only; a modality is predicted for the cells that lack it.",
 }
-DECIMALS = 3
+DECIMALS, NONE = 3, "–"
 MAX_COLUMNS = 5
-"""Of scores in a table: with more, the page of a browser cuts it off; the others follow in a table below."""
+"""Of scores in a table, the costs counting as one: a page of 1360 pixels cuts off more. Others follow in a table below."""
 
 
 def summarize(results: Iterable[Mapping[str, Any]]) -> dict[str, list[dict[str, Any]]]:
@@ -163,25 +163,25 @@ def _table(task: str, rows: Sequence[Mapping[str, Any]]) -> str:
     }
     columns = {name: head for name, head in heads.items() if any(name in row["values"] for row in rows)}
     best = {name: best_methods(rows, name) for name in COLUMNS[task]}
+    parts = np.array_split(list(columns), -(-(len(columns) + 1) // MAX_COLUMNS))
     tables = []
-    for part in np.array_split(list(columns), max(-(-len(columns) // MAX_COLUMNS), 1)):
-        lines = [["method", *(columns[name] for name in part)], ["---", *["---:"] * len(part)]]
+    for part in parts:
+        is_last = part is parts[-1]
+        ends = [*COSTS.values(), "seeds"] if is_last else []
+        lines = [["method", *(columns[name] for name in part), *ends], ["---", *["---:"] * (len(part) + len(ends))]]
         for row in rows:
             method, values = row["method"], row["values"]
             cells = [_cell(values.get(name), DECIMALS, bold=method in best.get(name, ())) for name in part]
-            lines.append([method, *cells])
-        tables.append(lines)
-    tables[-1] = [line + cells for line, cells in zip(tables[-1], _cost_columns(rows), strict=True)]
-    return "\n\n".join("\n".join(f"| {' | '.join(line)} |" for line in lines) for lines in tables)
+            if is_last or set(cells) != {NONE}:
+                lines.append([method, *cells, *(_costs(values) if is_last else ())])
+        tables.append("\n".join(f"| {' | '.join(line)} |" for line in lines))
+    return "\n\n".join(tables)
 
 
-def _cost_columns(rows: Sequence[Mapping[str, Any]]) -> list[list[str]]:
-    """Head, rule and rows of the columns at the end."""
-    lines = [[*COSTS.values(), "seeds"], ["---:"] * (len(COSTS) + 1)]
-    for row in rows:
-        costs = [_cell(row["values"][name], 1 if name == "cpu_seconds" else 2, sd=False) for name in COSTS]
-        lines.append([*costs, str(row["values"]["cpu_seconds"]["n"])])
-    return lines
+def _costs(values: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """What stands at the end of a row: the costs, and the number of seeds."""
+    costs = [_cell(values[name], 1 if name == "cpu_seconds" else 2, sd=False) for name in COSTS]
+    return [*costs, str(values["cpu_seconds"]["n"])]
 
 
 def best_methods(rows: Sequence[Mapping[str, Any]], score: str) -> set[str]:
@@ -196,7 +196,7 @@ def best_methods(rows: Sequence[Mapping[str, Any]], score: str) -> set[str]:
 
 def _cell(value: Mapping[str, Any] | None, decimals: int, *, bold: bool = False, sd: bool = True) -> str:
     if value is None or not np.isfinite(value["mean"]):
-        return "–"
+        return NONE
     mean = f"{value['mean']:.{decimals}f}"
     mean = f"**{mean}**" if bold else mean
     # Hard spaces: a table of the documentation would break each cell into three lines.

@@ -36,19 +36,18 @@ def validation_verdict(ratio: HubRatio, n_validation: int) -> list[str]:
     """What is wrong with the embedding of the validation cells, and what to do about it."""
     if n_validation < MIN_CELLS or max(ratio) <= HIGH:
         return []
-    found = (
-        f"Validation cells are {ratio.within:.1f} times as often as by chance neighbors of each other, and "
-        f"{ratio.outside:.1f} times of training cells: "
+    numbers = (
+        f"({ratio.within:.1f} times as often as by chance neighbors of each other, and {ratio.outside:.1f} times of "
+        "training cells)"
     )
     if ratio.outside > 1:
         return [
-            f"{found}in the embedding, cells that were not fitted lie too near to its center, and neighbors say little "
-            "of new cells. Train on more cells, or lower n_programs; for new cells, trust labels_key more than "
-            "neighbors."
+            f"Validation cells are hubs of the embedding {numbers}: neighbors say little of new cells. Lower "
+            "n_programs, or train on more cells."
         ]
     return [
-        f"{found}they lie apart in the embedding, and new cells may too. Name what sets them apart (batch_key), or "
-        "lower n_programs."
+        f"Validation cells lie apart in the embedding {numbers}, and new cells may too. Name what sets them apart "
+        "(batch_key), or lower n_programs."
     ]
 
 
@@ -57,7 +56,7 @@ def query_verdict(ratio: HubRatio, n_query: int) -> str:
     if n_query < MIN_CELLS or not ratio.outside > HIGH:  # cells of another type or batch are above within only
         return ""
     return (
-        f"its cells are {ratio.outside:.1f} times as often as by chance neighbors of training cells: in the embedding "
-        "they lie too near to its center, and neighbors say little of them. Trust labels that the model predicts "
-        "(labels_key) more than neighbors, or train on more cells"
+        f"its cells are hubs of the embedding ({ratio.outside:.1f} times as often as by chance neighbors of training "
+        "cells): neighbors say little of them. Use labels that the model predicts (labels_key), or train one with a "
+        "lower n_programs or on more cells"
     )

@@ -71,7 +71,9 @@ class Readouts:
                 continue
             kind, key, name = path.split("/")
             nested[kind].setdefault(from_text(key), {})[name] = array
-        parts = {kind: {key: KINDS[kind].from_arrays(a) for key, a in group.items()} for kind, group in nested.items()}
+        parts: dict[str, Any] = {
+            kind: {key: KINDS[kind].from_arrays(a) for key, a in group.items()} for kind, group in nested.items()
+        }
         readouts = cls(**parts, label_scale=float(arrays[LABEL_SCALE]))
         return replace(readouts, reference=arrays[REFERENCE]) if REFERENCE in arrays else readouts
 
