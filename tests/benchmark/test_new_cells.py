@@ -111,4 +111,4 @@ def test_methods_that_cannot_are_listed_with_the_reason():
     arguments = {"methods": ["scmoe", "scmoe_states", "pca_rna", "snf"], "tasks": ["map"], "seeds": [0], "quick": False}
     reasons = {run.method: reason_to_skip(run, cite) for run in plan(cite, "", None, None, **arguments)}
     able = dict.fromkeys(["scmoe", "scmoe_states", "pca_rna"], "")
-    assert reasons == able | {"snf": "has no way to embed cells that it was not fitted on"}
+    assert reasons == able | {"snf": "embeds only the cells that it is fitted on"}

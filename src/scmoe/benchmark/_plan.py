@@ -93,7 +93,7 @@ def reason_to_skip(run: Run, facts: Facts) -> str:
     if run.task == EMBED and max(facts.n_labels, facts.n_batches) < 2:
         return "no labels and no batches to score the embedding with"
     if run.task == MAP and method.map_query is None:
-        return "has no way to embed cells that it was not fitted on"
+        return "embeds only the cells that it is fitted on"
     if facts.n_labels < 2 and (run.task == ANNOTATE or (run.task == MOSAIC and not method.predict)):
         return "no labels"
     if run.task == MOSAIC and not (facts.complete and len(facts.kinds) == 2):

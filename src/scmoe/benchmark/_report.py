@@ -76,7 +76,7 @@ NOTES = {
 }
 DECIMALS, NONE = 3, "–"
 MAX_COLUMNS = 5
-"""Of scores in a table, the costs counting as one: a page of 1360 pixels cuts off more. Others follow in a table below."""
+"""Of scores in a table, costs counting as one: a page of 1360 pixels cuts off more. Others follow in a table below."""
 
 
 def summarize(results: Iterable[Mapping[str, Any]]) -> dict[str, list[dict[str, Any]]]:
