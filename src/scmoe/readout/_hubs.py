@@ -11,7 +11,7 @@ QUERY_SHARE = 0.25
 HIGH = 1.5
 """Hub ratio from which there is something to say."""
 MIN_CELLS = 20
-"""In the group: the ratios of 20 random cells are above 1.5 in two of a hundred cases, those of fewer more often."""
+"""In the group: by chance, two in a hundred ratios of so many cells are above 1.5 (in noise, five)."""
 
 
 def evenly(n_cells: int, n_sampled: int) -> np.ndarray:
