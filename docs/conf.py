@@ -116,6 +116,7 @@ else:  # only links into other projects go unchecked; links within scmoe stay ch
 
 html_theme = "sphinx_book_theme"
 html_static_path = ["_static"]
+html_css_files = ["tables.css"]
 html_title = project
 html_theme_options = {
     "repository_url": repository_url,

@@ -43,6 +43,29 @@ def test_parts_of_a_mixture_are_shown_and_not_compared():
     assert set(rank_table(table["rows"])) == {"rna and adt: kNN acc", "rna and adt: adt Pearson"}
 
 
+def test_tables_of_many_scores_are_split():
+    """Two of seven scores are hub ratios, which are not compared; the second method has no scores of neighbors."""
+    scores = {"leiden_ari": 0.5, "leiden_nmi": 0.6, "knn_accuracy": 0.7, "knn_macro_f1": 0.6}
+    hubs = {"ilisi": 0.4, "hub_within": 7.0, "hub_outside": 5.0}
+    place = {"task": "embed", "case": "all cells", "source": "", "target": "", "seed": 0}
+    cost = {"cpu_seconds": 2.0, "peak_memory_gib": 0.5}
+    results = [
+        place | {"method": "scmoe", "scores": scores | hubs},
+        place | {"method": "snf", "scores": {"ilisi": 0.5}},
+    ]
+    table = summarize([result | {"cost": cost} for result in results])
+    settings = {"data": "d.h5mu", "n_cells": 5, "n_labels": 2, "n_batches": 2, "scmoe": "1", "seeds": [0]}
+    text = compare_markdown(table | {"settings": settings | {"modalities": {"rna": "rna"}}})
+    assert [line for line in text.splitlines() if line.startswith("|") and "---" not in line] == [
+        "| method | Leiden ARI | NMI | kNN acc | macro-F1 |",
+        "| scmoe | **0.500** | **0.600** | **0.700** | **0.600** |",
+        "| method | iLISI | hub ratio within | outside | CPU s | GiB | seeds |",
+        "| scmoe | 0.400 | 7.000 | 5.000 | 2.0 | 0.50 | 1 |",
+        "| snf | **0.500** | – | – | 2.0 | 0.50 | 1 |",
+    ]
+    assert not [name for name in rank_table(table["rows"]) if "hub" in name]
+
+
 def test_methods_that_are_skipped_alike_share_a_line():
     place = {"task": "mosaic", "case": "all cells", "source": "", "target": "", "seed": 0, "skipped": "needs more"}
     table = summarize([place | {"method": method} for method in ("ridge", "knn")])

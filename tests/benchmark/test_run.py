@@ -28,8 +28,17 @@ def performed(monkeypatch) -> list[str]:
         names.append(run.name)
         cost = {"cpu_seconds": 1.0, "wall_seconds": 1.0, "peak_memory_gib": 0.5, "loaded_memory_gib": 0.4}
         counts = {"n_train": 8.0, "n_test": 2.0, "n_features": 3.0, "n_dropped": 1.0, "unseen": 0.0}
-        counts |= {"n_first_only": 4.0, "n_second_only": 2.0, "n_paired": 4.0}
-        return {"scores": {"pearson": 0.5 + run.seed, "knn_accuracy": 0.7, "macro_f1": 0.6, **counts}, "cost": cost}
+        counts |= {"n_reference": 8.0, "n_query": 2.0, "n_first_only": 4.0, "n_second_only": 2.0, "n_paired": 4.0}
+        return {
+            "scores": {
+                "pearson": 0.5 + run.seed,
+                "knn_accuracy": 0.7,
+                "transfer_accuracy": 0.7,
+                "macro_f1": 0.6,
+                **counts,
+            },
+            "cost": cost,
+        }
 
     monkeypatch.setattr(compare_run, "_run", fake)
     return names
@@ -41,11 +50,11 @@ def compare(file, **kwargs):
 
 def test_finished_runs_are_kept(file, performed):
     first = compare(file, methods=["pca", "ridge"], seeds=[0, 1])
-    assert len(performed) == 2 + 2 * 2 + 2
+    assert len(performed) == 2 + 2 + 2 * 2 + 2
     assert compare(file, methods=["pca", "ridge"], seeds=[0, 1]) == first
-    assert len(performed) == 8
+    assert len(performed) == 10
     compare(file, methods=["pca", "ridge"], seeds=[0, 1, 2])
-    assert len(performed) == 12
+    assert len(performed) == 15
 
 
 def test_interrupted_comparison_is_resumed(file, performed, monkeypatch):
@@ -68,7 +77,7 @@ def test_damaged_result_is_made_again(file, performed):
     compare(file, methods=["pca"], seeds=[0])
     (file.parent / "out" / "runs" / "embed-all-cells-pca-seed0.json").write_text('{"key"')
     compare(file, methods=["pca"], seeds=[0])
-    assert len(performed) == 2
+    assert len(performed) == 3
 
 
 def test_changed_data_are_run_again(file, performed, raw):
@@ -76,12 +85,12 @@ def test_changed_data_are_run_again(file, performed, raw):
     raw["rna"].X = raw["rna"].X * 2
     write(raw, file)
     compare(file, methods=["pca"], seeds=[0])
-    assert len(performed) == 2
+    assert len(performed) == 4
 
 
 def test_quick_is_one_seed_without_heavy_methods(file, performed):
     table = compare(file, quick=True)
-    assert table["settings"]["seeds"] == [0] and not table["skipped"]
+    assert table["settings"]["seeds"] == [0] and {row["task"] for row in table["skipped"]} == {"map"}
     assert not {row["method"] for row in table["rows"]} & {method.name for method in METHODS.values() if method.slow}
 
 
@@ -127,12 +136,20 @@ def test_command_leaves_tables_and_figures(file):
     table = json.loads((out / "table.json").read_text())
     assert [(row["task"], row["method"]) for row in table["rows"]] == [
         ("embed", "pca"),
+        ("map", "pca"),
         ("predict", "mean"),
         ("predict", "mean"),
         ("mosaic", "mean"),
     ]
     assert compare_markdown(table) == (out / "table.md").read_text()
-    figures = {"embed-all-cells", "predict-adt-to-rna", "predict-rna-to-adt", "mosaic-rna-and-adt", "ranks"}
+    figures = {
+        "embed-all-cells",
+        "map-new-cells",
+        "predict-adt-to-rna",
+        "predict-rna-to-adt",
+        "mosaic-rna-and-adt",
+        "ranks",
+    }
     assert {path.stem for path in (out / "figures").iterdir()} == figures
 
 

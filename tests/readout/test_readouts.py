@@ -24,6 +24,7 @@ def full() -> Readouts:
         annotators={s: fit_annotator([X, Y], np.arange(60) % 3, 4, seed=0) for s in ((0, 1), ())},
         novelties={s: fit_novelty(X, np.arange(60) % 3, seed=0) for s in ((0, 1), ())},
         label_scale=2.5,
+        reference=X,
     )
 
 
@@ -55,6 +56,7 @@ def test_arrays_hold_all_there_is(readouts):
 def test_each_part_does_the_same_after_the_way_back():
     readouts, back = full(), Readouts.from_arrays(full().to_arrays())
     assert back.label_scale == 2.5
+    np.testing.assert_array_equal(back.reference, X)
     for key, mixture in readouts.mixtures.items():
         assert back.mixtures[key].weight == mixture.weight
         np.testing.assert_array_equal(back.mixtures[key].linear.predict(X), mixture.linear.predict(X))

@@ -33,6 +33,8 @@ def test_writes_embedding_labels_score_and_what_was_found(paired, trained, conte
         "uns/a/query/features",
         "uns/a/query/absent_modalities",
         "uns/a/query/new_batches",
+        "uns/a/query/hub_within",
+        "uns/a/query/hub_outside",
     }
 
 

@@ -1,9 +1,12 @@
 """Parts of the data that a method may see."""
 
+import numpy as np
 import pandas as pd
+from anndata import AnnData
 from mudata import MuData
 
 from scmoe._keys import UNS_ROOT
+from scmoe.benchmark._baselines import dense
 from scmoe.datasets._categories import label_names
 from scmoe.io._quiet import quiet_mudata
 
@@ -34,3 +37,17 @@ def subset(mdata: MuData, cells: pd.Index, modalities: list[str], *, obs: bool =
     if obs:
         out.obs = mdata.obs.loc[out.obs_names].copy()
     return out
+
+
+def stack(first: MuData, second: MuData) -> MuData:
+    """Values of the cells of both, one below the other, under the features of the first."""
+    with quiet_mudata():
+        parts = {}
+        for name in first.mod:
+            blocks = [part.mod[name] for part in (first, second) if name in part.mod]
+            features = blocks[0].var_names
+            values = np.concatenate([dense(block[:, features].X) for block in blocks])
+            cells = pd.DataFrame(index=np.concatenate([block.obs_names for block in blocks]))
+            parts[name] = AnnData(values, obs=cells, var=pd.DataFrame(index=features))
+        out = MuData(parts)
+    return subset(out, first.obs_names.append(second.obs_names), list(parts), obs=False)

@@ -23,12 +23,12 @@ def compare(
     methods: Annotated[
         str | None, typer.Option(help="Comma-separated, e.g. scmoe,pca,ridge or ablation; default all.")
     ] = None,
-    tasks: Annotated[str, typer.Option(help="Comma-separated.")] = "embed,predict,annotate,mosaic",
+    tasks: Annotated[str, typer.Option(help="Comma-separated.")] = "embed,map,predict,annotate,mosaic",
     seeds: Annotated[str, typer.Option(help="Comma-separated.")] = "0,1,2",
     quick: Annotated[bool, typer.Option("--quick", help="The first seed; no methods that take minutes.")] = False,
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder to write.")] = Path("scmoe_compare"),
 ) -> None:
-    """Compare scmoe with other methods on your data: embedding, prediction of modalities, annotation, mosaics."""
+    """Compare scmoe with other methods on your data: embedding, new cells, prediction, labels, mosaics."""
     with reported_errors("Run the command again: finished runs are kept."):
         from scmoe.benchmark._report import compare_markdown
         from scmoe.benchmark._run import run_compare

@@ -10,15 +10,15 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.colors import Normalize
 
-from scmoe.benchmark._report import LOWER_IS_BETTER, score_heads
+from scmoe.benchmark._report import HUBS, LOWER_IS_BETTER, score_heads
 from scmoe.io._files import check_writable
 from scmoe.pl._heatmap import heatmap
 from scmoe.pl._save import show_or_save
 
 OURS = "scmoe"
 N_COLUMNS = 4
-APART = {"leiden_nmi": "Leiden NMI", "kmeans_nmi": "k-means NMI"}
-"""Heads that in the table say less, beside the ARI of the same clusters."""
+APART = {"leiden_nmi": "Leiden NMI", "kmeans_nmi": "k-means NMI", "hub_outside": "hub ratio outside"}
+"""Heads that in the table say less, beside those before them."""
 
 
 def save_compare_figures(table: Mapping[str, Any], folder: str | Path) -> None:
@@ -41,10 +41,10 @@ def save_compare_figures(table: Mapping[str, Any], folder: str | Path) -> None:
 
 def _bars(task: str, case: str, rows: Sequence[Mapping[str, Any]], path: Path) -> None:
     """A panel for each score: means with standard deviations, and a point for every seed."""
-    heads = score_names(rows[0])
+    heads = score_names(rows[0]) | {name: APART.get(name, head) for name, head in HUBS.items()}
     scores = [name for name in heads if any(name in row["values"] for row in rows)]
-    n_columns = min(N_COLUMNS, len(scores))
-    n_rows = -(-len(scores) // n_columns)
+    n_rows = -(-len(scores) // N_COLUMNS)
+    n_columns = -(-len(scores) // n_rows)
     size = (1.2 + 2.4 * n_columns, (0.9 + 0.24 * len(rows)) * n_rows)
     figure, axes = plt.subplots(n_rows, n_columns, figsize=size, sharey=True, squeeze=False, layout="constrained")
     for ax, name in zip(axes.flat, scores, strict=False):
@@ -67,6 +67,8 @@ def _panel(ax: Axes, name: str, head: str, rows: Sequence[Mapping[str, Any]]) ->
         ax.plot(value["each"], [place] * value["n"], ".", color="black", markersize=3)
     ax.set_yticks(range(len(rows)), [row["method"] for row in rows])
     ax.axvline(0, color="0.2", linewidth=0.8)
+    if name in HUBS:
+        ax.axvline(1, color="0.2", linewidth=0.8, linestyle=":")  # chance
     ax.spines[["top", "right"]].set_visible(False)
     ax.set_title(head + (" (lower is better)" if name in LOWER_IS_BETTER else ""), loc="left", fontsize="small")
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from scmoe.benchmark._cells import subset
 
-EMBED, PREDICT, ANNOTATE, MOSAIC = TASKS = ("embed", "predict", "annotate", "mosaic")
+EMBED, MAP, PREDICT, ANNOTATE, MOSAIC = TASKS = ("embed", "map", "predict", "annotate", "mosaic")
 FOLDS, BATCHES = "folds", "batches"
 """Cases of `ANNOTATE`: random cells held out, or whole batches (donors); also, "{modality} only"."""
 
@@ -24,7 +24,7 @@ class Run:
     task, method, seed
         What to do.
     case
-        The modalities, the kind of folds, or "all cells".
+        The modalities, the kind of folds, "all cells" or "new cells".
     data
         Path of the file.
     labels, batch

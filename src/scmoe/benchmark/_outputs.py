@@ -1,4 +1,4 @@
-"""What a method of the comparison gives back: an embedding, a modality, or what it makes of a mosaic."""
+"""What a method of the comparison gives back: embeddings, a modality, or what it makes of a mosaic."""
 
 from dataclasses import dataclass
 
@@ -22,10 +22,29 @@ class Embedding:
         ``(n_cells, width)``; of a graph, its leading eigenvectors.
     graph
         Similarities of cells, for methods whose result is a graph.
+    held_out
+        Which cells the method kept back from its fit, ``(n_cells,)``; None if it keeps none back.
     """
 
     points: Array
     graph: csr_matrix | None = None
+    held_out: NDArray[np.bool_] | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class QueryMapping:
+    """Cells that a method was fitted on, and cells that came later, as points of one space.
+
+    Parameters
+    ----------
+    reference
+        ``(n_reference, width)``.
+    query
+        ``(n_query, width)``.
+    """
+
+    reference: Array
+    query: Array
 
 
 @dataclass(frozen=True, kw_only=True)

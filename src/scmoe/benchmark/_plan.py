@@ -15,6 +15,7 @@ from scmoe.benchmark._inputs import (
     BATCHES,
     EMBED,
     FOLDS,
+    MAP,
     MOSAIC,
     PREDICT,
     TASKS,
@@ -62,7 +63,7 @@ def cases_of(task: str, facts: Facts) -> list[dict[str, str]]:
     if task == MOSAIC and len(names) == 2:
         first, second = mosaic_pair(facts.kinds)
         return [{"case": f"{first} and {second}", "source": first, "target": second}]
-    return [{"case": "all cells"}]
+    return [{"case": "new cells" if task == MAP else "all cells"}]
 
 
 def select_methods(
@@ -91,6 +92,8 @@ def reason_to_skip(run: Run, facts: Facts) -> str:
     method = method_of(run.method)
     if run.task == EMBED and max(facts.n_labels, facts.n_batches) < 2:
         return "no labels and no batches to score the embedding with"
+    if run.task == MAP and method.map_query is None:
+        return "embeds only the cells that it is fitted on"
     if facts.n_labels < 2 and (run.task == ANNOTATE or (run.task == MOSAIC and not method.predict)):
         return "no labels"
     if run.task == MOSAIC and not (facts.complete and len(facts.kinds) == 2):

@@ -5,8 +5,9 @@ from typing import Any
 
 import numpy as np
 
-from scmoe.benchmark._inputs import ANNOTATE, BATCHES, EMBED, FOLDS, MOSAIC, PREDICT
+from scmoe.benchmark._inputs import ANNOTATE, BATCHES, EMBED, FOLDS, MAP, MOSAIC, PREDICT
 from scmoe.benchmark._plan import MANY_CELLS
+from scmoe.benchmark._scores import N_NEIGHBORS
 
 COLUMNS = {
     EMBED: {
@@ -14,13 +15,18 @@ COLUMNS = {
         "leiden_nmi": "NMI",
         "kmeans_ari": "k-means ARI",
         "kmeans_nmi": "NMI",
+        "silhouette": "silhouette",
         "knn_accuracy": "kNN acc",
         "knn_macro_f1": "macro-F1",
         "knn_macro_f1_5": "macro-F1 (≥ 5)",
         "rare_recall": "rare recall",
-        "silhouette": "silhouette",
         "ilisi": "iLISI",
         "knn_mixing": "mixing",
+    },
+    MAP: {
+        "transfer_accuracy": "kNN acc",
+        "transfer_macro_f1": "macro-F1",
+        "transfer_macro_f1_5": "macro-F1 (≥ 5)",
     },
     PREDICT: {"pearson": "Pearson", "r2": "R²", "nrmse": "nRMSE", "skill": "skill"},
     ANNOTATE: {
@@ -40,17 +46,26 @@ COLUMNS = {
 }
 """Scores of each task, in order, and their heads."""
 MIXTURE = {"pearson_network": "network alone", "pearson_linear": "linear alone", "weight": "weight"}
+HUBS = {"hub_within": "hub ratio within", "hub_outside": "outside"}
 DETAILS = {
+    EMBED: HUBS,
+    MAP: HUBS,
     PREDICT: {**MIXTURE, "coverage_90": "in 90 % interval"},
     MOSAIC: {
         f"{place}_{name}": f"{{{place}}} {head}" for place in ("second", "first") for name, head in MIXTURE.items()
     },
 }
-"""What a mixed prediction is made of (Pearson of each part) and how sure it is: shown in tables, not compared."""
+"""Shown in tables, not compared: what a mixed prediction is made of (Pearson of each part) and how sure it is, and
+hub ratios, which are best near 1."""
 COSTS = {"cpu_seconds": "CPU s", "peak_memory_gib": "GiB"}
 LOWER_IS_BETTER = {"nrmse", "log_loss", "ece"}
 NOTES = {
-    EMBED: "All cells; no labels used.",
+    EMBED: "All cells; no labels used. Hub ratio: share of the validation cells, of methods that hold some out, among "
+    f"the {N_NEIGHBORS} neighbors of each other (within) and of all other cells (outside), over chance.",
+    MAP: "{n_reference:.0f} cells to fit on, and {n_query:.0f} new ones that are embedded afterwards; each part is "
+    f"prepared on its own. Labels of new cells are those of their {N_NEIGHBORS} nearest cells of the fit. Hub ratio: "
+    f"share of the new cells among the {N_NEIGHBORS} neighbors of each other (within) and of the cells of the fit "
+    "(outside), over chance; above 1 they are hubs.",
     PREDICT: "{n_train:.0f} training cells and {n_test:.0f} held out, the target absent from the latter; means over "
     "{n_features:.0f} features that vary in both ({n_dropped:.0f} dropped).",
     ANNOTATE: "{unseen:.0f} cells have a label that their training cells lack: they count as wrong, except in the "
@@ -59,7 +74,9 @@ NOTES = {
     "Neighbors are in the embedding of all cells; labels are carried from the cells with both to those with {first} "
     "only; a modality is predicted for the cells that lack it.",
 }
-DECIMALS = 3
+DECIMALS, NONE = 3, "–"
+MAX_COLUMNS = 5
+"""Of scores in a table, costs counting as one: a page of 1360 pixels cuts off more. Others follow in a table below."""
 
 
 def summarize(results: Iterable[Mapping[str, Any]]) -> dict[str, list[dict[str, Any]]]:
@@ -146,14 +163,25 @@ def _table(task: str, rows: Sequence[Mapping[str, Any]]) -> str:
     }
     columns = {name: head for name, head in heads.items() if any(name in row["values"] for row in rows)}
     best = {name: best_methods(rows, name) for name in COLUMNS[task]}
-    lines = ["| method | " + " | ".join([*columns.values(), *COSTS.values(), "seeds"]) + " |"]
-    lines.append("|---|" + "---:|" * (len(columns) + len(COSTS) + 1))
-    for row in rows:
-        values = row["values"]
-        cells = [_cell(values.get(name), DECIMALS, bold=row["method"] in best.get(name, ())) for name in columns]
-        cells += [_cell(values[name], 1 if name == "cpu_seconds" else 2, sd=False) for name in COSTS]
-        lines.append(f"| {row['method']} | " + " | ".join([*cells, str(values["cpu_seconds"]["n"])]) + " |")
-    return "\n".join(lines)
+    parts = np.array_split(list(columns), -(-(len(columns) + 1) // MAX_COLUMNS))
+    tables = []
+    for part in parts:
+        is_last = part is parts[-1]
+        ends = [*COSTS.values(), "seeds"] if is_last else []
+        lines = [["method", *(columns[name] for name in part), *ends], ["---", *["---:"] * (len(part) + len(ends))]]
+        for row in rows:
+            method, values = row["method"], row["values"]
+            cells = [_cell(values.get(name), DECIMALS, bold=method in best.get(name, ())) for name in part]
+            if is_last or set(cells) != {NONE}:
+                lines.append([method, *cells, *(_costs(values) if is_last else ())])
+        tables.append("\n".join(f"| {' | '.join(line)} |" for line in lines))
+    return "\n\n".join(tables)
+
+
+def _costs(values: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """What stands at the end of a row: the costs, and the number of seeds."""
+    costs = [_cell(values[name], 1 if name == "cpu_seconds" else 2, sd=False) for name in COSTS]
+    return [*costs, str(values["cpu_seconds"]["n"])]
 
 
 def best_methods(rows: Sequence[Mapping[str, Any]], score: str) -> set[str]:
@@ -168,7 +196,7 @@ def best_methods(rows: Sequence[Mapping[str, Any]], score: str) -> set[str]:
 
 def _cell(value: Mapping[str, Any] | None, decimals: int, *, bold: bool = False, sd: bool = True) -> str:
     if value is None or not np.isfinite(value["mean"]):
-        return "–"
+        return NONE
     mean = f"{value['mean']:.{decimals}f}"
     mean = f"**{mean}**" if bold else mean
     # Hard spaces: a table of the documentation would break each cell into three lines.

@@ -19,7 +19,7 @@ from scmoe._version import __version__
 from scmoe.arguments._checked import checks_arguments
 from scmoe.benchmark._cells import known_labels
 from scmoe.benchmark._figures import save_compare_figures
-from scmoe.benchmark._inputs import ANNOTATE, EMBED, MOSAIC, PREDICT, TASKS, Facts, Run
+from scmoe.benchmark._inputs import ANNOTATE, EMBED, MAP, MOSAIC, PREDICT, TASKS, Facts, Run
 from scmoe.benchmark._kept import kept_result, write_text
 from scmoe.benchmark._plan import check_methods, plan, reason_to_skip, result_key
 from scmoe.benchmark._report import compare_markdown, summarize
@@ -33,7 +33,13 @@ RUNS = "runs"
 ONE_THREAD = dict.fromkeys(
     ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS", "NUMBA_NUM_THREADS"), "1"
 )
-PROGRESS_SCORES = {EMBED: "knn_accuracy", PREDICT: "pearson", ANNOTATE: "macro_f1", MOSAIC: "second_pearson"}
+PROGRESS_SCORES = {
+    EMBED: "knn_accuracy",
+    MAP: "transfer_accuracy",
+    PREDICT: "pearson",
+    ANNOTATE: "macro_f1",
+    MOSAIC: "second_pearson",
+}
 """One of each task, for the progress lines."""
 
 
@@ -69,7 +75,7 @@ def run_compare(
         Names of methods, or "ablation", "likelihoods" or "tokens", groups of variants of scmoe. Default: all methods,
         and two variants, scmoe and scmoe_dense. Those that cannot be run are listed with the reason.
     tasks
-        Of "embed", "predict", "annotate" and "mosaic".
+        Of "embed", "map" (new cells), "predict", "annotate" and "mosaic".
     seeds
         Of methods, splits and folds. Methods that take minutes are run with the first on more than 5000 cells.
     quick

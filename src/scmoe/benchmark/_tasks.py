@@ -13,22 +13,27 @@ from sklearn.model_selection import GroupKFold, StratifiedKFold
 
 from scmoe.benchmark._baselines import dense
 from scmoe.benchmark._cells import known_labels, subset
-from scmoe.benchmark._inputs import ANNOTATE, BATCHES, EMBED, MOSAIC, PREDICT, Fold, Run
+from scmoe.benchmark._inputs import ANNOTATE, BATCHES, EMBED, MAP, MOSAIC, PREDICT, Fold, Run
 from scmoe.benchmark._mosaic import mosaic_scores
+from scmoe.benchmark._new_cells import TRAIN_SIZE, hub_scores, map_scores
 from scmoe.benchmark._scores import embedding_scores
 from scmoe.benchmark._scores_held_out import label_scores
 from scmoe.benchmark._timing import Meter
 from scmoe.benchmark.methods._registry import method_of
 
-TRAIN_SIZE, N_FOLDS = 0.8, 5
+N_FOLDS = 5
 
 
 def perform(mdata: MuData, run: Run) -> dict[str, dict[str, float]]:
-    """Scores (those that can be computed) and cost of one run on prepared data."""
+    """Scores (those that can be computed) and cost of one run.
+
+    The data are prepared; for `MAP`, which prepares its parts, they are as they were read.
+    """
     for library in method_of(run.method).libraries:  # before the clock starts
         import_module(library)
     meter = Meter()
-    task = {EMBED: _embed, PREDICT: _predict, ANNOTATE: _annotate, MOSAIC: mosaic_scores}[run.task]
+    tasks = {EMBED: _embed, MAP: map_scores, PREDICT: _predict, ANNOTATE: _annotate, MOSAIC: mosaic_scores}
+    task = tasks[run.task]
     scores = {name: value for name, value in task(mdata, run, meter).items() if np.isfinite(value)}  # JSON has no NaN
     return {"scores": scores, "cost": meter.cost()}
 
@@ -38,13 +43,14 @@ def _embed(mdata: MuData, run: Run, meter: Meter) -> dict[str, float]:
     assert embed is not None
     with meter:
         embedding = embed(mdata, run)
-    return embedding_scores(
+    scores = embedding_scores(
         embedding.points,
         graph=embedding.graph,
         labels=known_labels(mdata, run.labels),
         batch=None if run.batch is None else pd.Series(mdata.obs[run.batch]),
         seed=run.seed,
     )
+    return scores if embedding.held_out is None else scores | hub_scores(embedding.points, embedding.held_out)
 
 
 def _predict(mdata: MuData, run: Run, meter: Meter) -> dict[str, float]:

@@ -5,7 +5,7 @@ import logging
 import sys
 from pathlib import Path
 
-from scmoe.benchmark._inputs import Run
+from scmoe.benchmark._inputs import MAP, Run
 from scmoe.benchmark._tasks import perform
 from scmoe.datasets._read import read
 from scmoe.pp._prepare import prepare
@@ -16,7 +16,8 @@ def main(run_path: str, result_path: str) -> None:
     logging.getLogger("scmoe").setLevel(logging.WARNING)
     run = Run(**json.loads(Path(run_path).read_text(encoding="utf-8")))
     mdata = read(run.data)
-    prepare(mdata)
+    if run.task != MAP:  # whose parts are prepared each on its own
+        prepare(mdata)
     Path(result_path).write_text(json.dumps(perform(mdata, run)), encoding="utf-8")
 
 

@@ -7,6 +7,7 @@ from mudata import MuData
 
 from scmoe._align import Indices
 from scmoe.arguments._checked import checks_arguments
+from scmoe.data._dataset import MosaicDataset
 from scmoe.model._features import embedding, linear_embedding, to_numpy
 from scmoe.model._fitted import BATCH_SIZE, Chunk, Fitted, FittedModel, Part, nan_where_absent, query
 from scmoe.model._labels import scaled_labels
@@ -87,3 +88,11 @@ def embedding_of(fitted: Fitted, chunk: Chunk, part: str = "mixture") -> np.ndar
 def state_of(chunk: Chunk, modality: int) -> np.ndarray:
     """States (B, d) of a modality, NaN in cells that lack it."""
     return nan_where_absent(chunk.batch.presence.mask[:, modality], chunk.encoded.states[:, modality]).numpy()
+
+
+@torch.no_grad()
+def embedded(fitted: Fitted, dataset: MosaicDataset, cells: np.ndarray) -> np.ndarray:
+    """The joint embedding (n, d) of cells."""
+    empty = np.zeros((0, fitted.config.n_hidden), np.float32)
+    chunks = fitted.encode(dataset, cells, loadings="fixed")
+    return np.concatenate([empty, *(embedding_of(fitted, chunk) for chunk in chunks)])

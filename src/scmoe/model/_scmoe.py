@@ -161,7 +161,9 @@ class SCMOE(FittedModel):
         ``late_fall`` and ``rise``, shares of the loss's fall that came in the last quarter of the epochs and that were
         lost again; ``dead_experts`` and ``expert_load_entropy`` of each block; ``posterior_drift``, how far the
         embedding moved in the last tenth of the epochs, relative to its spread; ``unpredicted``, predictions that are
-        no better than the mean; ``verdict``, sentences on what to do, none if all is well.
+        no better than the mean; ``hub_within`` and ``hub_outside``, how often validation cells are neighbors of each
+        other and of training cells in the embedding, over chance (see `scmoe.metrics.hub_ratio`); ``verdict``,
+        sentences on what to do, none if all is well.
         """
         return self.record.diagnostics
 

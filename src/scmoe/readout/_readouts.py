@@ -1,7 +1,7 @@
 """All readouts of a model, as one thing to keep and to save."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -41,6 +41,9 @@ class Readouts:
         Distances to labeled cells that have some modalities; of the same sets as the annotators.
     label_scale
         Factor of label probabilities that gives them the total variance of the embedding.
+    reference
+        (R, d) places of some training cells in the embedding, for queries to be compared with; models of earlier
+        versions keep none.
     """
 
     informations: dict[Subset, Information] = field(default_factory=dict)
@@ -51,6 +54,7 @@ class Readouts:
     annotators: dict[Subset, Annotator] = field(default_factory=dict)
     novelties: dict[Subset, Novelty] = field(default_factory=dict)
     label_scale: float = 1.0
+    reference: np.ndarray = field(default_factory=lambda: np.zeros((0, 0), np.float32))
 
     def n_fixed(self, n_modalities: int) -> list[int] | None:
         """Of each modality, the leading components that count; None where nothing tells."""
@@ -71,22 +75,26 @@ class Readouts:
             for key, part in getattr(self, kind).items()
             for name, array in part.to_arrays().items()
         }
-        return {**arrays, LABEL_SCALE: np.asarray(self.label_scale)}
+        arrays[LABEL_SCALE] = np.asarray(self.label_scale)
+        return {**arrays, REFERENCE: self.reference} if len(self.reference) else arrays
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, np.ndarray]) -> "Readouts":
         """The inverse of `to_arrays`."""
         nested: dict[str, dict[Any, dict[str, np.ndarray]]] = {kind: {} for kind in KINDS}
         for path, array in arrays.items():
-            if path == LABEL_SCALE:
+            if path in (LABEL_SCALE, REFERENCE):
                 continue
             kind, key, name = path.split("/")
             nested[kind].setdefault(from_text(key), {})[name] = array
-        parts = {kind: {key: KINDS[kind].from_arrays(a) for key, a in group.items()} for kind, group in nested.items()}
-        return cls(**parts, label_scale=float(arrays[LABEL_SCALE]))
+        parts: dict[str, Any] = {
+            kind: {key: KINDS[kind].from_arrays(a) for key, a in group.items()} for kind, group in nested.items()
+        }
+        readouts = cls(**parts, label_scale=float(arrays[LABEL_SCALE]))
+        return replace(readouts, reference=arrays[REFERENCE]) if REFERENCE in arrays else readouts
 
 
-LABEL_SCALE = "label_scale"
+LABEL_SCALE, REFERENCE = "label_scale", "reference"
 KINDS: dict[str, Any] = {
     "informations": Information,
     "mixtures": Mixture,

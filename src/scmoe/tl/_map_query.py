@@ -14,6 +14,8 @@ from scmoe.data._covariates import batches_unknown_to
 from scmoe.data._setup import Setup
 from scmoe.datasets._anndata import takes_anndata
 from scmoe.datasets._cells import raw_column
+from scmoe.metrics._hubs import HubRatio
+from scmoe.readout._hubs import query_hubs, query_verdict
 from scmoe.tl._annotate import write_annotation
 from scmoe.tl._embed import write_embedding
 from scmoe.tl._results import check_results, inputs_of
@@ -57,7 +59,9 @@ def map_query(mdata: MuData, model: "SCMOE", *, adapt: bool = False, key_added: 
         ``obs["{key_added}_mapping_score"]`` of `mdata` and of each modality (see
         `scmoe.model.SCMOE.get_mapping_score`); and ``mdata.uns[key_added]["query"]`` with ``"features"``, a frame with
         the columns ``modality``, ``n_found`` and ``n_model`` (features of the model that the query has, and all),
-        ``"absent_modalities"`` and ``"new_batches"``.
+        ``"absent_modalities"``, ``"new_batches"``, and ``"hub_within"`` and ``"hub_outside"``: how often cells of the
+        query are neighbors of each other and of training cells in the embedding, over chance (see
+        `scmoe.metrics.hub_ratio`; not for models of earlier versions). A warning says where they are hubs.
 
     Raises
     ------
@@ -78,12 +82,13 @@ def map_query(mdata: MuData, model: "SCMOE", *, adapt: bool = False, key_added: 
     if adapting:
         model = model.adapt(mdata)
         results = model.get_results(mdata, mapping_score=False)
+    hubs = query_hubs(model.readouts.reference, results.embedding, model.seed)
     drop_results(mdata, key_added, paths)
     write_embedding(mdata, results, key_added)
     if results.annotation is not None:
         write_annotation(mdata, results.annotation, model.setup.labels, key_added=key_added)
     write_obs(mdata, key_added, {keys.mapping_score: score})
-    write_uns(mdata, key_added, **{QUERY: describe_query(model.setup, results, new_batches)})
+    write_uns(mdata, key_added, **{QUERY: describe_query(model.setup, results, new_batches, hubs)})
     if new_batches:
         logger.info("query: batches that the model does not know: %s", ", ".join(new_batches))
     logger.info(
@@ -93,11 +98,13 @@ def map_query(mdata: MuData, model: "SCMOE", *, adapt: bool = False, key_added: 
         100 * (score < LOW_SCORE).mean(),
         LOW_SCORE,
     )
+    if said := query_verdict(hubs, len(score)):
+        logger.warning("query: %s", said)
     return model
 
 
-def describe_query(setup: Setup, results: "Results", new_batches: list[str]) -> dict[str, Any]:
-    """Which of a model's features and modalities a query has, and which of its batches the model does not know."""
+def describe_query(setup: Setup, results: "Results", new_batches: list[str], hubs: HubRatio) -> dict[str, Any]:
+    """What of a model a query has, which of its batches the model does not know, and whether its cells are hubs."""
     features = pd.DataFrame(
         [(name, n, len(setup.feature_names[name])) for name, n in results.n_features.items()],
         columns=["modality", "n_found", "n_model"],
@@ -106,4 +113,5 @@ def describe_query(setup: Setup, results: "Results", new_batches: list[str]) -> 
         "features": features,
         "absent_modalities": [name for name in setup.modalities if name not in results.n_features],
         NEW_BATCHES: new_batches,
+        **{f"hub_{side}": value for side, value in hubs._asdict().items() if np.isfinite(value)},
     }

@@ -3,12 +3,13 @@ import pytest
 from scipy.sparse import csr_matrix
 
 from scmoe.benchmark._cells import subset
+from scmoe.benchmark._inputs import Run
 from scmoe.benchmark._scores import kmeans_scores
 from scmoe.benchmark.methods import _scvi
 from scmoe.benchmark.methods._annotate import CLASS_WEIGHTS, logreg
-from scmoe.benchmark.methods._embed import fuse, pca, scaled_kernel, snf, spectral
+from scmoe.benchmark.methods._embed import fuse, scaled_kernel, spectral
 from scmoe.benchmark.methods._predict import kernel_ridge, knn, mean, mlp, ridge, ridge_unscaled
-from scmoe.benchmark.methods._registry import METHODS
+from scmoe.benchmark.methods._registry import METHODS, method_of
 from scmoe.benchmark.methods._scvi import modality_of_kind, multivi_embed, totalvi_embed, totalvi_predict
 from scmoe.pp._prepare import prepare
 from scmoe.studies.speed._data import simulate
@@ -63,9 +64,9 @@ def test_spectral_embedding_of_sparse_and_dense_graph_agree(rng):
     assert len(set(np.sign(dense[:25, 0]))) == 1 and np.sign(dense[0, 0]) != np.sign(dense[-1, 0])
 
 
-@pytest.mark.parametrize("method", [pca, snf])
+@pytest.mark.parametrize("method", ["pca", "pca_unscaled", "pca_rna", "snf"])
 def test_embedding_finds_the_types(paired, method):
-    points = method(paired, 0).points
+    points = method_of(method).embed(paired, Run(task="embed", method=method, seed=0, case="", data="")).points
     assert len(points) == paired.n_obs
     assert kmeans_scores(points, paired.obs["cell_type"])["ari"] > 0.9
 
@@ -119,8 +120,11 @@ def test_models_of_scvi_tools_run(raw, monkeypatch):
     multiome.obs["batch"] = np.arange(100) % 2
     for mdata in (cite, multiome):
         prepare(mdata)
-    assert len(totalvi_embed(cite, "batch", 0)) == cite.n_obs
-    assert len(multivi_embed(multiome, "batch", 0)) == 100
+    for embed, mdata in ((totalvi_embed, cite), (multivi_embed, multiome)):
+        query = subset(mdata, mdata.obs_names[[7, 3, 30]], list(mdata.mod))
+        embedded, mapped = embed(mdata, "batch", 0, query)
+        assert len(embedded) == mdata.n_obs
+        np.testing.assert_allclose(mapped, embedded[[7, 3, 30]], atol=1e-4)
     train, test = subset(cite, cite.obs_names[:90], ["rna", "adt"]), subset(cite, cite.obs_names[90:], ["rna"])
     predicted = totalvi_predict(train, test, "rna", "adt", 0)
     assert predicted.shape == (30, cite["adt"].n_vars) and np.isfinite(predicted).all()

@@ -18,8 +18,8 @@ METHODS = ("SCMOE", "XTRIMOGENE")
 DOWNLOADS = ("datasets.bmmc_cite", "datasets.patchseq_m1", "datasets.pbmc10k_cite", "datasets.pbmc10k_multiome")
 DOWNLOADS += ("datasets.zheng68k", "model.read_published")
 """Functions that need files from elsewhere."""
-RESULTS = ("metrics.ClassificationScores", "model.PublishedWeights", "tokens.Cells", "tokens.Match", "tokens.Tokens")
-RESULTS += ("tokens.Masked", "tokens.Tokenizer")
+RESULTS = ("metrics.ClassificationScores", "metrics.HubRatio", "model.PublishedWeights", "tokens.Cells", "tokens.Match")
+RESULTS += ("tokens.Tokens", "tokens.Masked", "tokens.Tokenizer")
 """What functions return, and base classes: nobody makes one by hand."""
 RNG = np.random.default_rng(0)
 TRUTH = np.array(KINDS)[np.arange(30) % 3]
@@ -116,6 +116,7 @@ METRICS: dict[str, Arguments] = {
     "coverage_accuracy": given(**SAYING, confidence=PROBABILITIES.max(axis=1), labels=list(KINDS)),
     "feature_scores": given(truth=VALUES, prediction=VALUES + 0.1),
     "frequency_groups": given(n_train={"B": 100, "NK": 20, "T": 5}),
+    "hub_ratio": given(embedding=VALUES, group=TRUTH == "B"),
     "matched_accuracy": given(truth=TRUTH, predicted=PREDICTED),
     "per_class_scores": given(**SAYING, labels=list(KINDS), n_boot=9),
     "recall_slope": given(recall={"B": 0.9, "NK": 0.6, "T": 0.4}, n_train={"B": 100, "NK": 20, "T": 5}),

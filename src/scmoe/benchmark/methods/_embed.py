@@ -11,8 +11,9 @@ from scipy.sparse.linalg import eigsh
 from sklearn.metrics import pairwise_distances
 
 from scmoe.benchmark._baselines import pca_embedding
+from scmoe.benchmark._cells import stack
 from scmoe.benchmark._inputs import Mosaic, Run
-from scmoe.benchmark._outputs import Embedding, Integration
+from scmoe.benchmark._outputs import Embedding, Integration, QueryMapping
 from scmoe.benchmark.methods._method import (
     Method,
     needs_complete_cells,
@@ -34,32 +35,37 @@ PREFIX = "pca_"
 """Of the name of a method that is the PCA of one modality."""
 
 
-def pca(mdata: MuData, seed: int) -> Embedding:
-    """PCA of every modality, side by side."""
-    return Embedding(points=pca_embedding(mdata, np.arange(mdata.n_obs), N_COMPONENTS, seed=seed))
+def pca_method(name: str, modalities: list[str] | None = None, *, standardize: bool = True) -> Method:
+    """PCA of modalities (None: of all) side by side, with or without z-scores.
 
+    New cells are projected. In a mosaic one modality has a method, and the cells that lack it have no place.
+    """
 
-def pca_unscaled(mdata: MuData, seed: int) -> Embedding:
-    """The same of the values as they are, without z-scores."""
-    return Embedding(points=pca_embedding(mdata, np.arange(mdata.n_obs), N_COMPONENTS, standardize=False, seed=seed))
+    def points(mdata: MuData, n_fitted: int, seed: int) -> NDArray[np.float32]:
+        """The first cells of the data are those that all is fitted on."""
+        return pca_embedding(
+            mdata, np.arange(n_fitted), N_COMPONENTS, modalities=modalities, standardize=standardize, seed=seed
+        )
 
+    def embed(mdata: MuData, run: Run) -> Embedding:
+        return Embedding(points=points(mdata, mdata.n_obs, run.seed))
 
-def pca_of(modality: str) -> Method:
-    """PCA of one modality; in a mosaic, the cells that lack it have no place."""
-
-    def points(mdata: MuData, seed: int) -> NDArray[np.floating]:
-        return pca_embedding(mdata, np.arange(mdata.n_obs), N_COMPONENTS, modalities=[modality], seed=seed)
+    def map_query(reference: MuData, query: MuData, run: Run) -> QueryMapping:
+        embedding = points(stack(reference, query), reference.n_obs, run.seed)
+        return QueryMapping(reference=embedding[: reference.n_obs], query=embedding[reference.n_obs :])
 
     def integrate(mosaic: Mosaic, run: Run) -> Integration:
-        embedding = points(mosaic.cells, run.seed)
+        (modality,) = modalities or []
+        embedding = points(mosaic.cells, mosaic.cells.n_obs, run.seed)
         embedding[~mosaic.cells.obs_names.isin(mosaic.cells.mod[modality].obs_names)] = np.nan
         return Integration(points=embedding)
 
-    return Method(
-        name=f"{PREFIX}{modality}",
-        embed=lambda mdata, run: Embedding(points=points(mdata, run.seed)),
-        integrate=integrate,
-    )
+    return Method(name=name, embed=embed, map_query=map_query, integrate=integrate if modalities else None)
+
+
+def pca_of(modality: str) -> Method:
+    """PCA of one modality."""
+    return pca_method(f"{PREFIX}{modality}", [modality])
 
 
 def snf(mdata: MuData, seed: int) -> Embedding:
@@ -166,10 +172,7 @@ def mofa(mdata: MuData, seed: int) -> Embedding:
     return Embedding(points=np.asarray(cells.obsm["X_mofa"]))
 
 
-PCA = (
-    Method(name="pca", embed=lambda mdata, run: pca(mdata, run.seed)),
-    Method(name="pca_unscaled", embed=lambda mdata, run: pca_unscaled(mdata, run.seed)),
-)
+PCA = (pca_method("pca"), pca_method("pca_unscaled", standardize=False))
 METHODS = (
     Method(
         name="snf",

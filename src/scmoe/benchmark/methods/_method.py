@@ -7,8 +7,8 @@ from typing import Any
 import pandas as pd
 from mudata import MuData
 
-from scmoe.benchmark._inputs import ANNOTATE, EMBED, MOSAIC, PREDICT, Facts, Fold, Mosaic, Run
-from scmoe.benchmark._outputs import Embedding, Integration, Prediction
+from scmoe.benchmark._inputs import ANNOTATE, EMBED, MAP, MOSAIC, PREDICT, Facts, Fold, Mosaic, Run
+from scmoe.benchmark._outputs import Embedding, Integration, Prediction, QueryMapping
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,6 +21,9 @@ class Method:
         In options, tables and files.
     embed
         ``(mdata, run)`` to the embedding of all cells; no label may be used.
+    map_query
+        ``(reference, query, run)`` to the embedding of both parts; the query may be looked at after the fit only. A
+        method that embeds and has none is listed as not run.
     predict
         ``(train, test, run)`` to ``run.target`` of the test cells, which have ``run.source`` alone.
     annotate
@@ -41,6 +44,7 @@ class Method:
 
     name: str
     embed: Callable[[MuData, Run], Embedding] | None = None
+    map_query: Callable[[MuData, MuData, Run], QueryMapping] | None = None
     predict: Callable[[MuData, MuData, Run], Prediction] | None = None
     annotate: Callable[[Fold, Run], pd.DataFrame] | None = None
     integrate: Callable[[Mosaic, Run], Integration] | None = None
@@ -52,7 +56,13 @@ class Method:
 
     def does(self, task: str) -> bool:
         """Whether it has a function for a task."""
-        functions = {EMBED: self.embed, PREDICT: self.predict, ANNOTATE: self.annotate, MOSAIC: self.integrate}
+        functions = {
+            EMBED: self.embed,
+            MAP: self.embed,  # those that cannot are to be seen in the report
+            PREDICT: self.predict,
+            ANNOTATE: self.annotate,
+            MOSAIC: self.integrate,
+        }
         return functions[task] is not None
 
 

@@ -3,12 +3,13 @@
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+import numpy as np
 import pandas as pd
 from mudata import MuData
 
 from scmoe.benchmark._baselines import dense
 from scmoe.benchmark._inputs import ANNOTATE, Facts, Fold, Mosaic, Run
-from scmoe.benchmark._outputs import Embedding, Integration, Prediction, from_counts, on_lines
+from scmoe.benchmark._outputs import Embedding, Integration, Prediction, QueryMapping, from_counts, on_lines
 from scmoe.benchmark.methods._method import Method
 from scmoe.data._setup import prepared_kinds
 from scmoe.nn._config import NetworkConfig
@@ -70,11 +71,24 @@ GROUPS = {
 
 
 def embed(mdata: MuData, run: Run) -> Embedding:
-    """The joint embedding, or a part of it, trained on all cells."""
-    if run.method in EMBEDDING_PARTS:
-        model = fit("scmoe", mdata, run.seed, batch_key=run.batch)
-        return Embedding(points=model.get_latent_representation(part=EMBEDDING_PARTS[run.method]))
-    return Embedding(points=fit(run.method, mdata, run.seed, batch_key=run.batch).get_latent_representation())
+    """The joint embedding, or a part of it, trained on all cells but those for validation."""
+    model, part = fit_embedding(mdata, run)
+    held_out = np.isin(np.arange(mdata.n_obs), model.validation_indices)
+    return Embedding(points=model.get_latent_representation(part=part), held_out=held_out)
+
+
+def map_query(reference: MuData, query: MuData, run: Run) -> QueryMapping:
+    """The same of the cells that a model was trained on, and of new cells."""
+    model, part = fit_embedding(reference, run)
+    return QueryMapping(
+        reference=model.get_latent_representation(part=part), query=model.get_latent_representation(query, part=part)
+    )
+
+
+def fit_embedding(mdata: MuData, run: Run) -> tuple[Any, str]:
+    """The trained model of a method, and the part of its embedding that is meant."""
+    part = EMBEDDING_PARTS.get(run.method)
+    return fit("scmoe" if part else run.method, mdata, run.seed, batch_key=run.batch), part or "mixture"
 
 
 def predict(train: MuData, test: MuData, run: Run) -> Prediction:
@@ -150,6 +164,7 @@ METHODS = (
         Method(
             name=name,
             embed=embed,
+            map_query=map_query,
             predict=predict,
             annotate=annotate,
             integrate=integrate,
@@ -161,7 +176,7 @@ METHODS = (
         for name, variant in VARIANTS.items()
     ),
     *(
-        Method(name=name, embed=embed, libraries=LIBRARIES, settings=asdict(VARIANTS["scmoe"]))
+        Method(name=name, embed=embed, map_query=map_query, libraries=LIBRARIES, settings=asdict(VARIANTS["scmoe"]))
         for name in EMBEDDING_PARTS
     ),
 )

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from scmoe._keys import COUNTS_LAYER
 from scmoe.benchmark._baselines import dense
 from scmoe.benchmark._inputs import PREDICT, Facts, Run
-from scmoe.benchmark._outputs import Embedding, Prediction, from_counts
+from scmoe.benchmark._outputs import Embedding, Prediction, QueryMapping, from_counts
 from scmoe.benchmark.methods._method import Method, needs_complete_cells, needs_counts
 from scmoe.data._setup import prepared_kinds
 from scmoe.io._quiet import quiet_mudata
@@ -31,17 +31,16 @@ def modality_of_kind(mdata: MuData, kind: str) -> str | None:
     return names[0] if len(names) == 1 else None
 
 
-def totalvi_embed(mdata: MuData, batch: str | None, seed: int) -> NDArray[np.floating]:
-    """Latent means of totalVI, which knows the batch."""
+def totalvi_embed(mdata: MuData, batch: str | None, seed: int, *queries: MuData) -> list[NDArray[np.floating]]:
+    """Latent means of totalVI, which knows the batch: of the cells that it is trained on, and of each query."""
     import scvi
 
-    adata = _cite(mdata)
-    if batch is not None:
-        adata.obs[BATCH] = mdata.obs.loc[adata.obs_names, batch].astype(str).to_numpy()
+    adata = _cite(mdata, batch)
     scvi.model.TOTALVI.setup_anndata(
         adata, protein_expression_obsm_key=PROTEINS, batch_key=None if batch is None else BATCH
     )
-    return _train(scvi.model.TOTALVI, adata, seed).get_latent_representation()
+    model = _train(scvi.model.TOTALVI, adata, seed)
+    return [model.get_latent_representation(cells) for cells in (adata, *(_cite(query, batch) for query in queries))]
 
 
 def totalvi_predict(train: MuData, test: MuData, source: str, target: str, seed: int) -> NDArray[np.floating]:
@@ -64,22 +63,28 @@ def totalvi_predict(train: MuData, test: MuData, source: str, target: str, seed:
     return from_counts(counts[: train.n_obs], counts[train.n_obs :], "protein", dense(train.mod[target].X))
 
 
-def multivi_embed(mdata: MuData, batch: str | None, seed: int) -> NDArray[np.floating]:
-    """Latent means of MultiVI, which knows the batch."""
+def multivi_embed(mdata: MuData, batch: str | None, seed: int, *queries: MuData) -> list[NDArray[np.floating]]:
+    """Latent means of MultiVI, which knows the batch: of the cells that it is trained on, and of each query."""
     import scvi
 
     rna, peaks = modality_of_kind(mdata, "rna"), modality_of_kind(mdata, "peaks")
-    with quiet_mudata():
-        cells = MuData({name: _counts(mdata.mod[name][mdata.obs_names]) for name in (rna, peaks)})
+
+    def counts_of(part: MuData) -> MuData:
+        cells = MuData({name: _counts(part.mod[name][part.obs_names]) for name in (rna, peaks)})
         if batch is not None:
-            cells.mod[rna].obs[BATCH] = mdata.obs.loc[cells.mod[rna].obs_names, batch].astype(str).to_numpy()
+            cells.mod[rna].obs[BATCH] = part.obs.loc[cells.mod[rna].obs_names, batch].astype(str).to_numpy()
         scvi.model.MULTIVI.setup_mudata(
             cells,
             batch_key=None if batch is None else BATCH,
             modalities={"rna_layer": rna, "atac_layer": peaks, "batch_key": rna},
         )
+        return cells
+
+    with quiet_mudata():
+        cells = counts_of(mdata)
         sizes = {"n_genes": cells.mod[rna].n_vars, "n_regions": cells.mod[peaks].n_vars}
-        return _train(scvi.model.MULTIVI, cells, seed, **sizes).get_latent_representation()
+        model = _train(scvi.model.MULTIVI, cells, seed, **sizes)
+        return [model.get_latent_representation(each) for each in (cells, *map(counts_of, queries))]
 
 
 def _train(model_class: Any, data: AnnData | MuData, seed: int, **settings: int) -> Any:
@@ -95,7 +100,7 @@ def _counts(adata: AnnData) -> AnnData:
     return AnnData(adata.layers[COUNTS_LAYER], obs=pd.DataFrame(index=adata.obs_names), var=adata.var[[]])
 
 
-def _cite(mdata: MuData) -> AnnData:
+def _cite(mdata: MuData, batch: str | None = None) -> AnnData:
     """Raw counts as totalVI takes them: genes, and proteins in ``obsm``."""
     rna, protein = modality_of_kind(mdata, "rna"), modality_of_kind(mdata, "protein")
     adata, proteins = (mdata.mod[name][mdata.obs_names] for name in (rna, protein))
@@ -103,6 +108,8 @@ def _cite(mdata: MuData) -> AnnData:
     adata.obsm[PROTEINS] = pd.DataFrame(
         dense(proteins.layers[COUNTS_LAYER]), index=adata.obs_names, columns=proteins.var_names.astype(str)
     )
+    if batch is not None:
+        adata.obs[BATCH] = mdata.obs.loc[adata.obs_names, batch].astype(str).to_numpy()
     return adata
 
 
@@ -120,10 +127,16 @@ def _totalvi_unsuited(run: Run, facts: Facts) -> str:
     return needs_complete_cells(facts)
 
 
+def _mapped(points: list[NDArray[np.floating]]) -> QueryMapping:
+    reference, query = points
+    return QueryMapping(reference=reference, query=query)
+
+
 METHODS = (
     Method(
         name="totalvi",
-        embed=lambda mdata, run: Embedding(points=totalvi_embed(mdata, run.batch, run.seed)),
+        embed=lambda mdata, run: Embedding(points=totalvi_embed(mdata, run.batch, run.seed)[0]),
+        map_query=lambda reference, query, run: _mapped(totalvi_embed(reference, run.batch, run.seed, query)),
         predict=lambda train, test, run: Prediction(
             values=totalvi_predict(train, test, run.source, run.target, run.seed)
         ),
@@ -133,7 +146,8 @@ METHODS = (
     ),
     Method(
         name="multivi",
-        embed=lambda mdata, run: Embedding(points=multivi_embed(mdata, run.batch, run.seed)),
+        embed=lambda mdata, run: Embedding(points=multivi_embed(mdata, run.batch, run.seed)[0]),
+        map_query=lambda reference, query, run: _mapped(multivi_embed(reference, run.batch, run.seed, query)),
         unsuited=lambda run, facts: needs_counts(facts, "rna", "peaks") or needs_complete_cells(facts),
         libraries=("scvi",),
         slow=True,

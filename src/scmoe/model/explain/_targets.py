@@ -14,9 +14,8 @@ from torch import Tensor
 
 from scmoe._align import in_order_of
 from scmoe.arguments._checked import checks_arguments
-from scmoe.data._dataset import MosaicDataset
 from scmoe.datasets._categories import Category, names_of
-from scmoe.model._embed import embedding_of
+from scmoe.model._embed import embedded
 from scmoe.model._features import decoded, embedding, label_views
 from scmoe.model._fitted import Chunk, Fitted, FittedModel, Loadings, query
 from scmoe.model._impute import direction, predicted_scores
@@ -175,12 +174,6 @@ def feature_target(self: FittedModel, source: str | Sequence[str], target: str, 
         return decoded(fitted.network, scores, t)[:, j]
 
     return Target(name=feature, unit=f"prediction of {target}", values=values, shown=sources, loadings="trained")
-
-
-@torch.no_grad()
-def embedded(fitted: Fitted, dataset: MosaicDataset, cells: np.ndarray) -> np.ndarray:
-    """The joint embedding of cells."""
-    return np.concatenate([embedding_of(fitted, chunk) for chunk in fitted.encode(dataset, cells, loadings="fixed")])
 
 
 def label_log_odds(fitted: Fitted, chunk: Chunk) -> Tensor:
