@@ -267,8 +267,10 @@ def _components(z: np.ndarray, weight: np.ndarray, n_components: int, seed: int)
     loadings = np.zeros((z.shape[1], n_components), np.float32)
     loadings[:, :rank] = weight[:, None] * right.T
     variance = np.square(singular) / len(z)
-    residual = float(np.square(z * weight).sum() / len(z) - variance.sum())  # outside the components
-    noise = max(residual / max(z.shape[1] - rank, 1), MIN_NOISE)
+    # As many components as there are cells or features leave nothing outside: noise is what a quarter of them leaves.
+    n_trusted = max(min(rank, min(z.shape) // 4), 1)
+    residual = float(np.square(z * weight).sum() / len(z) - variance[:n_trusted].sum())
+    noise = max(residual / max(z.shape[1] - n_trusted, 1), MIN_NOISE)
     penalty = np.full(n_components, noise / MIN_NOISE, np.float32)
     penalty[:rank] = noise / np.maximum(variance, MIN_NOISE)
     return Components(loadings, max(float(np.sqrt(variance.mean())), 1e-6), penalty)
