@@ -49,9 +49,8 @@ def test_one_modality_is_enough(single, fit_model):
     np.testing.assert_allclose(model.get_attention(), 1, rtol=1e-5)
     joint = model.get_latent_representation(part="network")
     np.testing.assert_array_equal(joint, model.get_latent_representation(modality="rna"))
-    np.testing.assert_allclose(
-        np.cov(model.get_latent_representation(indices=model.train_indices).T).trace(), 1, rtol=0.02
-    )
+    fitted = np.union1d(model.train_indices, model.validation_indices)
+    np.testing.assert_allclose(np.cov(model.get_latent_representation(indices=fitted).T).trace(), 1, rtol=0.02)
 
 
 @pytest.mark.parametrize("router", ["shared", "per_modality"])
