@@ -75,7 +75,7 @@ def fit_interval(mean: np.ndarray, truth: np.ndarray, held_out: np.ndarray) -> I
     """Fit intervals to the values of cells; parameters as in `scmoe.readout._spread.fit_spread`.
 
     Where a feature has zeros, values above zero are regressed on the predicted ones. The width is the conformal one of
-    these values in held-out cells (label-conditional, Vovk 2012): of an interval that reaches down to zero, they can
+    these values in held-out cells (label-conditional, Vovk 2013): of an interval that reaches down to zero, they can
     only be beyond the upper end.
     """
     seen = np.isfinite(truth)
