@@ -143,7 +143,8 @@ def detection(novelty: Novelty, truth: NDArray[np.integer]) -> pd.DataFrame:
         distance = np.where(own, novelty.held_out_unknown, novelty.held_out)
         auroc = roc_auc_score(own, distance) if not own.all() else np.nan
         rows[code] = {"n_cells": int(own.sum()), "auroc": float(auroc)}
-    return pd.DataFrame.from_dict(rows, orient="index", columns=["n_cells", "auroc"])
+    table = pd.DataFrame.from_dict(rows, orient="index", columns=["n_cells", "auroc"])
+    return table.astype({"n_cells": np.int64, "auroc": np.float64})
 
 
 def _describe(points: np.ndarray, codes: np.ndarray) -> Novelty:
