@@ -113,6 +113,13 @@ def test_impute(trained, data, folder):
     assert np.isfinite(predicted).all(axis=None)
 
 
+def test_impute_writes_the_ends_of_intervals(trained, data, folder):
+    options = ("--model", trained, "--source", "rna", "--target", "adt", "--interval")
+    assert run("impute", data, *options, "-o", folder / "ends.h5mu").exit_code == 0
+    lower, upper = (read(folder / "ends.h5mu").obsm[f"scmoe_adt_from_rna_{end}"] for end in ("lower", "upper"))
+    assert (lower.to_numpy() <= upper.to_numpy()).all()
+
+
 def test_impute_needs_no_target(trained, data, folder):
     with quiet_mudata():
         write(MuData({"rna": read(data)["rna"]}), folder / "rna.h5mu")

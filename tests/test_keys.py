@@ -17,6 +17,8 @@ KEYS = Keys()
         ("adt", ["rna_from_flow"], ["rna_from_flow", "adt", "adt_from_rna", "flow"]),
         ("adt", ["rna"], ["rna", "adt", "rna_sd"]),
         ("adt", ["rna_sd"], ["rna", "adt", "rna_sd"]),
+        ("adt", ["rna"], ["rna", "adt", "rna_lower"]),
+        ("adt", ["rna_upper"], ["rna", "adt", "rna_upper"]),
     ],
 )
 def test_predictions_of_two_things_have_no_common_key(target, sources, modalities):

@@ -52,8 +52,10 @@ RESULT_PATHS = "result_paths"
 """``mdata.uns[key_added]["result_paths"]``: what a model wrote, such as ``"obs/scmoe_label"`` (of the MuData and of its
 modalities) and ``"rna/layers/scmoe_denoised"``. Nothing else is removed with its results."""
 
-SD = "_sd"
-"""At the end of keys of standard deviations."""
+SD, LOWER, UPPER = "_sd", "_lower", "_upper"
+"""At the end of keys of standard deviations, and of the ends of intervals."""
+BESIDE = {SD: "the standard deviations", LOWER: "the lower ends", UPPER: "the upper ends"}
+"""What stands beside predictions, by the end of its key."""
 STORABLE = re.compile(r"(?!\.{1,2}$|_index$)[^/\\\x00\ud800-\udfff]{1,150}")
 """What columns, arrays and entries can be called in HDF5 files and zarr stores."""
 OF_SCANPY = ("pca", "tsne", "umap")
@@ -177,10 +179,15 @@ class Keys:
         """Beside `imputed`: the standard deviations of the predicted values."""
         return f"{self.imputed(target, sources)}{SD}"
 
+    def imputed_bounds(self, target: str, sources: Sequence[str]) -> tuple[str, str]:
+        """Beside `imputed`: the lower and upper ends of the predicted values' intervals."""
+        own = self.imputed(target, sources)
+        return f"{own}{LOWER}", f"{own}{UPPER}"
+
     def check_imputed(self, target: str, sources: Sequence[str], modalities: Collection[str]) -> None:
         """Refuse names of modalities with which the predictions of two things would have one key."""
         own = self.imputed(target, sources)
-        for key in (own, f"{own}{SD}"):
+        for key in (own, *(f"{own}{end}" for end in BESIDE)):
             readings = sorted(set(self._readings(key, modalities)))
             if len(readings) > 1:
                 raise ValueError(
@@ -197,9 +204,9 @@ class Keys:
             rest, others = key.removeprefix(prefix), [name for name in modalities if name != target]
             for sources in _joined(rest, others):
                 yield f"{target!r} from {sources}"
-            if rest.endswith(SD):
-                for sources in _joined(rest.removesuffix(SD), others):
-                    yield f"the standard deviations of {target!r} from {sources}"
+            for end, what in BESIDE.items():
+                for sources in _joined(rest.removesuffix(end), others) if rest.endswith(end) else ():
+                    yield f"{what} of {target!r} from {sources}"
 
     def of_embedding(self, modalities: Collection[str]) -> list[str]:
         """Paths that `scmoe.tl.embed` writes to."""

@@ -156,9 +156,20 @@ def test_each_value_has_a_standard_deviation(mosaic, counted, target):
 @pytest.mark.parametrize(("source", "target"), [("rna", "adt"), ("adt", "rna")])
 def test_intervals_cover_values_of_new_cells(paired, held_out, source, target):
     cells = held_out.test_indices
-    mean, sd = held_out.impute(source, target, paired, cells, return_sd=True)
+    _, lower, upper = held_out.impute(source, target, paired, cells, return_interval=True)
     truth = in_cell_order(paired, target, None)[cells]
-    assert 0.8 < (np.abs(truth - mean) <= 1.645 * sd).mean() < 0.97
+    assert 0.8 < ((lower <= truth) & (truth <= upper)).mean() < 0.99
+
+
+def test_what_is_asked_for_comes_in_one_order(mosaic, counted):
+    mean, sd, *ends = counted.impute("adt", "rna", mosaic, return_sd=True, return_interval=True)
+    np.testing.assert_array_equal(counted.impute("adt", "rna", mosaic, return_interval=True), [mean, *ends])
+    np.testing.assert_array_equal(counted.impute("adt", "rna", mosaic, return_sd=True), [mean, sd])
+    for end in ends:
+        assert end.shape == mean.shape and end.dtype == np.float32
+        np.testing.assert_array_equal(np.isnan(end), np.isnan(mean))
+    seen = np.isfinite(mean)
+    assert (ends[0][seen] >= 0).all() and (ends[0] <= ends[1])[seen].all()
 
 
 def test_weights_without_a_linear_member_are_one_and_without_validation_cells_a_half(counted, paired, fit_model):
@@ -202,7 +213,9 @@ def test_a_saved_model_says_the_same(paired, held_out, tmp_path):
             loaded.impute("rna", "adt", part=part), held_out.impute("rna", "adt", paired, part=part)
         )
     for found, expected in zip(
-        loaded.impute("rna", "adt", return_sd=True), held_out.impute("rna", "adt", paired, return_sd=True), strict=True
+        loaded.impute("rna", "adt", return_sd=True, return_interval=True),
+        held_out.impute("rna", "adt", paired, return_sd=True, return_interval=True),
+        strict=True,
     ):
         np.testing.assert_array_equal(found, expected)
     np.testing.assert_array_equal(loaded.get_normalized("rna"), held_out.get_normalized("rna", paired))
@@ -213,9 +226,10 @@ def test_a_saved_model_says_the_same(paired, held_out, tmp_path):
     assert loaded.mixture_weight("rna", "adt") == held_out.mixture_weight("rna", "adt")
 
 
-def test_standard_deviations_are_those_of_the_mixture(held_out, paired):
-    with pytest.raises(ValueError, match="Standard deviations are those of part='mixture'"):
-        held_out.impute("rna", "adt", paired, part="network", return_sd=True)
+@pytest.mark.parametrize(("wanted", "name"), [("return_sd", "Standard deviations"), ("return_interval", "Intervals")])
+def test_uncertainties_are_those_of_the_mixture(held_out, paired, wanted, name):
+    with pytest.raises(ValueError, match=f"{name} are those of part='mixture'"):
+        held_out.impute("rna", "adt", paired, part="network", **{wanted: True})
 
 
 def test_the_linear_member_does_not_take_a_batch_effect_in_the_source_for_biology():

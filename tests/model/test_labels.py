@@ -1,6 +1,7 @@
 """Unknown scores and trust of a trained model."""
 
 import numpy as np
+import pandas as pd
 import pytest
 
 import scmoe
@@ -79,6 +80,17 @@ def test_refuses_a_coverage(trained, paired, coverage):
         trained.get_annotation(paired, coverage=coverage)
 
 
+def test_types_that_are_apart_would_be_found(paired, trained, tmp_path):
+    table = trained.get_unknown_detection()
+    assert table.index.name == "label" and set(table.index) == {"B", "NK", "T"}
+    assert table["auroc"].is_monotonic_increasing and (table["auroc"] > 0.9).all()
+    assert table["n_cells"].sum() == len(trained.readouts.annotators[0, 1].truth)
+    trained.save(tmp_path / "model")
+    pd.testing.assert_frame_equal(scmoe.model.SCMOE.load(tmp_path / "model").get_unknown_detection(), table)
+
+
 def test_refuses_a_model_without_labels(mosaic, trained_mosaic):
+    with pytest.raises(ValueError, match="trained without labels"):
+        trained_mosaic.get_unknown_detection()
     with pytest.raises(ValueError, match="trained without labels"):
         trained_mosaic.get_unknown_score(mosaic)

@@ -5,7 +5,7 @@ import pytest
 
 from scmoe.readout._axes import fit_axes
 from scmoe.readout._held_out import split_labels
-from scmoe.readout._novelty import N_AXES, Novelty, fit_novelty
+from scmoe.readout._novelty import N_AXES, Novelty, detection, fit_novelty
 
 WIDTH = 30
 CENTERS = 4 * np.random.default_rng(0).normal(size=(6, WIDTH))
@@ -46,6 +46,40 @@ def test_held_out_distances_come_from_fits_without_the_cells_fold():
     for fold in range(5):
         own = folds == fold
         np.testing.assert_allclose(found[own], slow_distances(train[~own], labels[~own], train[own]), rtol=1e-6)
+
+
+def test_a_type_taken_for_unknown_is_as_far_as_the_nearest_other_type():
+    train, labels = cells([40, 25, 12], 1)
+    found, folds = fit_novelty(train, labels, 3).held_out_unknown, split_labels(labels, 3)
+    for fold in range(5):
+        own = folds == fold
+        axes = fit_axes(train[~own], n_axes=N_AXES).directions.astype(float)
+        others, codes, new = train[~own] @ axes, labels[~own], train[own] @ axes
+        means = np.stack([others[codes == k].mean(0) for k in range(3)])
+        within, overall = np.linalg.inv(shrunk(others - means[codes])), np.linalg.inv(shrunk(others - others.mean(0)))
+        for x, label, distance in zip(new, labels[own], found[own], strict=True):
+            nearest = min((x - m) @ within @ (x - m) for k, m in enumerate(means) if k != label)
+            assert distance == pytest.approx(nearest + (x - others.mean(0)) @ overall @ (x - others.mean(0)))
+
+
+def test_types_that_overlap_would_not_be_found_and_others_would():
+    train, labels = cells([60, 60, 60, 60], 1)
+    labels[labels == 3] = 2
+    labels[-60:] = np.where(np.arange(60) % 2, 2, 3)  # 2 is of two places, and 3 is part of one of them
+    table = detection(fit_novelty(train, labels, 0), labels)
+    assert table["n_cells"].tolist() == [60, 60, 90, 30]
+    assert (table["auroc"][:2] > 0.95).all() and table.loc[3, "auroc"] < 0.7
+
+
+def test_nothing_is_known_of_the_detection_of_types_in_models_of_earlier_versions():
+    train, labels = cells([40, 25], 1)
+    arrays = fit_novelty(train, labels, 0).to_arrays()
+    del arrays["held_out_unknown"]
+    old = Novelty.from_arrays(arrays)
+    assert detection(old, labels).empty
+    np.testing.assert_array_equal(
+        old.rank(old.distance(train)), fit_novelty(train, labels, 0).rank(old.distance(train))
+    )
 
 
 def test_ranks_count_held_out_cells_that_are_nearer():

@@ -12,7 +12,7 @@ PARTS = ("", "mod/rna/", "mod/adt/")
 def test_writes_label_confidence_and_probabilities(paired, trained, contents, written):
     before = contents(paired)
     scmoe.tl.annotate(paired, trained, key_added="a")
-    record = ("achieved_coverage", "coverage", "expected_accuracy", "reject_label", "threshold")
+    record = ("achieved_coverage", "coverage", "detection", "expected_accuracy", "reject_label", "threshold")
     columns = ("label", "label_confidence", "label_second", "label_second_confidence", "unknown_score")
     assert written(before, paired) == {
         *(f"{part}obsm/a_label_probability" for part in PARTS),
@@ -137,3 +137,15 @@ def test_labels_with_slashes_survive_a_file(paired, fit_model, tmp_path, form):
     pd.testing.assert_frame_equal(back.obsm["scmoe_label_probability"], paired.obsm["scmoe_label_probability"])
     assert list(back.obs["scmoe_label"].cat.categories) == ["B", "B/NK", "T", "Unknown"]
     assert back.uns["scmoe"]["annotation"]["coverage"] == 0.9
+    detection = back.uns["scmoe"]["annotation"]["detection"]
+    assert set(detection.index) == {"B", "B/NK", "T"} and detection["auroc"].between(0, 1).all()
+
+
+@pytest.mark.parametrize("form", ["h5mu", "zarr"])
+def test_a_model_that_does_not_know_what_it_could_tell_is_written_to_a_file(paired, fit_model, tmp_path, form):
+    paired.obs["few"] = ["B", "T", *["Unknown"] * 118]
+    scmoe.tl.annotate(paired, fit_model(paired, setup={"labels_key": "few"}, train_size=1.0, max_epochs=1))
+    with quiet_mudata():
+        getattr(paired, f"write_{form}")(tmp_path / "data")
+        back = getattr(mudata, f"read_{form}")(tmp_path / "data")
+    assert len(back.uns["scmoe"]["annotation"]["detection"]) == 0

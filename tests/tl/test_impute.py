@@ -42,6 +42,33 @@ def test_standard_deviations_stand_beside_the_values(mosaic, trained_mosaic):
     np.testing.assert_array_equal(mosaic["rna"].layers["scmoe_rna_from_ephys_sd"], frame.loc[mosaic["rna"].obs_names])
 
 
+def test_ends_of_intervals_are_written_if_asked_for(mosaic, trained_mosaic, contents, written):
+    before = contents(mosaic)
+    scmoe.tl.impute(mosaic, trained_mosaic, source="ephys", target="rna", interval=True)
+    key = "scmoe_rna_from_ephys"
+    keys = (key, f"{key}_sd", f"{key}_lower", f"{key}_upper")
+    assert written(before, mosaic) == {f"{where}/{name}" for where in ("obsm", "mod/rna/layers") for name in keys}
+    ends = trained_mosaic.impute("ephys", "rna", mosaic, return_interval=True)[1:]
+    for name, end in zip(keys[2:], ends, strict=True):
+        np.testing.assert_array_equal(mosaic.obsm[name], end)
+
+
+def test_ends_of_an_earlier_call_do_not_stay_beside_new_predictions(mosaic, trained_mosaic, contents):
+    scmoe.tl.impute(mosaic, trained_mosaic, source="ephys", target="rna")
+    before = contents(mosaic)
+    scmoe.tl.impute(mosaic, trained_mosaic, source="ephys", target="rna", interval=True)
+    assert contents(mosaic) != before
+    scmoe.tl.impute(mosaic, trained_mosaic, source="ephys", target="rna")
+    assert contents(mosaic) == before
+
+
+def test_ends_of_somebody_else_stay(mosaic, trained_mosaic):
+    own = np.arange(mosaic.n_obs)[:, None]
+    mosaic.obsm["scmoe_rna_from_ephys_lower"] = own
+    scmoe.tl.impute(mosaic, trained_mosaic, source="ephys", target="rna")
+    np.testing.assert_array_equal(mosaic.obsm["scmoe_rna_from_ephys_lower"], own)
+
+
 def test_cells_can_be_predicted_as_of_another_batch(paired, trained):
     scmoe.tl.impute(paired, trained, source="rna", target="adt", transform_batch=["donor1", "donor2"])
     expected = trained.impute("rna", "adt", paired, transform_batch=["donor1", "donor2"])

@@ -30,6 +30,7 @@ def test_writes_embedding_labels_score_and_what_was_found(paired, trained, conte
         "uns/a/annotation/achieved_coverage",
         "uns/a/annotation/expected_accuracy",
         "uns/a/annotation/reject_label",
+        "uns/a/annotation/detection",
         "uns/a/query/features",
         "uns/a/query/absent_modalities",
         "uns/a/query/new_batches",

@@ -59,14 +59,14 @@ class Prediction:
         What `values` is a mixture of, by name.
     weight
         Share of the network in the mixture.
-    sd
-        Standard deviation of each value, as the model sees it.
+    interval
+        Lower and upper ends of the interval that is to hold 90 % of the values.
     """
 
     values: Array
     parts: dict[str, Array] | None = None
     weight: float | None = None
-    sd: Array | None = None
+    interval: tuple[Array, Array] | None = None
 
     def scores(self, train: Array, truth: Array) -> dict[str, float]:
         """Those of `prediction_scores`; of a mixture also ``pearson_{part}`` and ``weight``, and ``coverage_90``."""
@@ -75,8 +75,8 @@ class Prediction:
             scores[f"pearson_{name}"] = prediction_scores(train, truth, part)["pearson"]
         if self.weight is not None:
             scores["weight"] = self.weight
-        if self.sd is not None:
-            scores["coverage_90"] = interval_coverage(truth, self.values, self.sd)
+        if self.interval is not None:
+            scores["coverage_90"] = interval_coverage(truth, *self.interval)
         return scores
 
 

@@ -10,7 +10,6 @@ from sklearn.metrics import accuracy_score, f1_score
 from scmoe.arguments._checked import checks_arguments
 from scmoe.metrics._calibration import calibration_error
 from scmoe.metrics._features import feature_scores
-from scmoe.readout._spread import WIDTH
 
 MIN_CLASS = 5
 """Classes with fewer cells are left out of the macro-F1 named after this number."""
@@ -102,8 +101,8 @@ def prediction_scores(train: ArrayLike, truth: ArrayLike, predicted: ArrayLike) 
     }
 
 
-def interval_coverage(truth: ArrayLike, mean: ArrayLike, sd: ArrayLike, width: float = WIDTH) -> float:
-    """Share of the observed values within ``mean`` ± `width` ``sd`` (90 % of a normal distribution), without NaN."""
+def interval_coverage(truth: ArrayLike, lower: ArrayLike, upper: ArrayLike) -> float:
+    """Share of the observed values from ``lower`` to ``upper``, without NaN."""
     y = np.asarray(truth, dtype=np.float64)
-    inside = np.abs(y - np.asarray(mean)) <= width * np.asarray(sd)
+    inside = (np.asarray(lower) <= y) & (y <= np.asarray(upper))
     return float(inside[np.isfinite(y)].mean())

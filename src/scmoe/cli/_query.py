@@ -155,6 +155,7 @@ def impute(
     target: Annotated[str, typer.Option(help="Modality to predict; it is not read.")],
     output: OutputFile,
     transform_batch: TransformBatch = None,
+    interval: Annotated[bool, typer.Option("--interval", help="Write the ends of intervals as well.")] = False,
     kind: Kinds = None,
     layer: Layers = None,
     genome: Genome = None,
@@ -168,7 +169,7 @@ def impute(
         from scmoe.tl._impute import impute
 
         names = source[0] if len(source) == 1 else source
-        return impute(mdata, model, source=names, target=target, transform_batch=transform_batch)
+        return impute(mdata, model, source=names, target=target, transform_batch=transform_batch, interval=interval)
 
     run(
         Input(file, kind, layer, genome, missing, set_aside),

@@ -10,13 +10,13 @@ from scmoe.data._dataset import MosaicDataset
 from scmoe.losses._class_balance import ClassBalance
 from scmoe.model._embed import embedding_of
 from scmoe.model._features import decoded, to_numpy
+from scmoe.model._fit_mapping import fit_mapping_scores
 from scmoe.model._fitted import Fitted, nan_where_absent
 from scmoe.model._informations import fit_informations
 from scmoe.model._labels import label_probabilities
 from scmoe.model._subset_passes import FittingCells, SubsetPass, read_ideal_scores, run_subset
 from scmoe.readout._annotator import Annotator, fit_annotator
 from scmoe.readout._linear import Linear, Mixture, fit_linear, fit_mixture, fit_projection
-from scmoe.readout._mapping_score import MappingScore, fit_mapping_score
 from scmoe.readout._novelty import Novelty, fit_novelty
 from scmoe.readout._readouts import Direction, Readouts
 from scmoe.readout._spread import Spread, fit_spread
@@ -38,7 +38,7 @@ def fit_readouts(
     """Fit all readouts of a trained network; nothing is changed.
 
     Held-out cells decide what is decided by cells that nothing was learned from (weights of mixtures, widths of
-    intervals, distances of the mapping score); embeddings of incomplete cells and labels are learned from training and
+    intervals); embeddings of incomplete cells and labels are learned from training and
     validation cells together. The network reads each set of modalities once.
 
     Parameters
@@ -71,7 +71,7 @@ def fit_readouts(
         mixtures=mixtures,
         spreads=spreads,
         embeddings=_fit_embeddings(fitted, cells, passes),
-        familiarities=_fit_mapping_scores(fitted, cells, passes),
+        familiarities=fit_mapping_scores(fitted, dataset, cells, passes),
     )
     if not fitted.setup.labels:
         return readouts
@@ -199,17 +199,6 @@ def _fit_embeddings(fitted: Fitted, cells: FittingCells, passes: Passes) -> dict
         if subset != whole:
             embeddings[subset] = fit_linear(np.hstack(blocks), projected)
     return embeddings
-
-
-def _fit_mapping_scores(fitted: Fitted, cells: FittingCells, passes: Passes) -> dict[Subset, MappingScore]:
-    """Of each modality, where its training cells are."""
-    distances: dict[Subset, MappingScore] = {}
-    for v in range(len(fitted.modalities)):
-        rows = cells.having((v,))
-        scores, held_out = passes[(v,)].programs_at(v, rows), cells.held_out[rows]
-        if scores.shape[1] and (~held_out).any():
-            distances[(v,)] = fit_mapping_score(scores[~held_out], scores[held_out], fitted.seed)
-    return distances
 
 
 def _fit_labels(

@@ -31,6 +31,7 @@ def impute(
     part: Part = ...,
     transform_batch: Category | Sequence[Category] | None = ...,
     return_sd: Literal[False] = ...,
+    return_interval: Literal[False] = ...,
 ) -> np.ndarray: ...
 
 
@@ -46,7 +47,40 @@ def impute(
     part: Part = ...,
     transform_batch: Category | Sequence[Category] | None = ...,
     return_sd: Literal[True],
+    return_interval: Literal[False] = ...,
 ) -> tuple[np.ndarray, np.ndarray]: ...
+
+
+@overload
+def impute(
+    self: FittedModel,
+    source: str | Sequence[str],
+    target: str,
+    adata: MuData | AnnData | None = ...,
+    indices: Indices | None = ...,
+    batch_size: int = ...,
+    *,
+    part: Part = ...,
+    transform_batch: Category | Sequence[Category] | None = ...,
+    return_sd: Literal[False] = ...,
+    return_interval: Literal[True],
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]: ...
+
+
+@overload
+def impute(
+    self: FittedModel,
+    source: str | Sequence[str],
+    target: str,
+    adata: MuData | AnnData | None = ...,
+    indices: Indices | None = ...,
+    batch_size: int = ...,
+    *,
+    part: Part = ...,
+    transform_batch: Category | Sequence[Category] | None = ...,
+    return_sd: Literal[True],
+    return_interval: Literal[True],
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]: ...
 
 
 @checks_arguments
@@ -62,7 +96,8 @@ def impute(
     part: Part = "mixture",
     transform_batch: Category | Sequence[Category] | None = None,
     return_sd: bool = False,
-) -> np.ndarray | tuple[np.ndarray, np.ndarray]:
+    return_interval: bool = False,
+) -> np.ndarray | tuple[np.ndarray, ...]:
     """Predict the features of a modality from others.
 
     The target is absent from the input, even of cells that have it.
@@ -84,15 +119,22 @@ def impute(
         Predict as if the cells were of this batch, or the mean over several; None: of their own.
     return_sd
         Whether to return standard deviations as well.
+    return_interval
+        Whether to return lower and upper ends of intervals as well.
 
     Returns
     -------
-    numpy.ndarray, or two of them
+    numpy.ndarray, or a tuple of two to four
         (n, features) float32 in the units of the target's values; for count likelihoods the expected count at the
         median total of the training cells, for ``"bernoulli"`` the probability. NaN in cells without any source. With
-        `return_sd`, second, the standard deviation of a value around its prediction, in the same units: about 90 % of
-        the values of cells like the training cells lie within ± 1.645 of them (of each feature; for one cell it may
-        be more or fewer); NaN if the model was trained without validation cells, so that errors are unknown.
+        `return_sd`, next, the standard deviation of a value around its prediction, in the same units: the root mean
+        square error of a feature in cells like the training cells, where its predicted value is this. With
+        `return_interval`, last, the lower and the upper end of an interval. Of a feature that is never zero, or has
+        values below zero, it holds 90 % of the values. Where many values are zero, it holds 90 % of those above zero,
+        and zero itself unless a value above zero has a probability of 70 %, so of all values it holds more than 90 %.
+        Both are statements about a feature over cells like the training cells, not about one cell; without validation
+        cells they are those of the training cells, and too narrow. Of models that were saved before there were
+        intervals, these are the prediction ± 1.645 standard deviations.
 
     Raises
     ------
@@ -100,7 +142,8 @@ def impute(
         A modality or batch that the model does not have.
     ValueError
         The target is among the sources, there is no source, no cell has one, or no training cell had source and target;
-        `part` is unknown, ``"linear"`` where there is none, or not the mixture with `return_sd`.
+        `part` is unknown, ``"linear"`` where there is none, or not the mixture with `return_sd` or
+        `return_interval`.
     """
     fitted = self.fitted
     sources, t = direction(fitted, source, target)
@@ -112,25 +155,26 @@ def impute(
             "from the "
             "other. Train with cells that have both."
         )
-    if return_sd and part != "mixture":
-        raise ValueError(
-            f"Standard deviations are those of part='mixture'; found part={part!r}. Leave one of them out."
-        )
+    if (return_sd or return_interval) and part != "mixture":
+        what = "Standard deviations" if return_sd else "Intervals"
+        raise ValueError(f"{what} are those of part='mixture'; found part={part!r}. Leave one of them out.")
     batches = batch_positions(fitted, transform_batch)
     _, dataset, cells = query(self, adata, indices)
     if len(cells) and not dataset.present[cells][:, list(sources)].any():
         raise ValueError(f"None of the {len(cells)} cells has {names}, so nothing can be predicted from it.")
-    mean = np.full((len(cells), len(fitted.feature_names[target])), np.nan, np.float32)
-    sd = np.full_like(mean, np.nan) if return_sd else mean
+    shape = (1 + return_sd + 2 * return_interval, len(cells), len(fitted.feature_names[target]))
+    out = np.full(shape, np.nan, np.float32)
     for chunk in fitted.encode(dataset, cells, batch_size, only=sources, loadings="trained"):
         values = predicted_values(fitted, chunk, sources, t, part, batches)
         for seen, positions in chunk.groups():
             rows = chunk.rows.start + positions
-            if seen:
-                mean[rows] = values[positions]
-            if seen and return_sd and (spread := spread_of(fitted, seen, t)) is not None:
-                sd[rows] = spread.predict(values[positions])
-    return (mean, sd) if return_sd else mean
+            if not seen:
+                continue
+            out[0, rows] = mean = values[positions]
+            if len(out) > 1 and (spread := spread_of(fitted, seen, t)) is not None:
+                sd = [spread.predict(mean)] if return_sd else []
+                out[1:, rows] = [*sd, *(spread.bounds(mean) if return_interval else ())]
+    return tuple(out) if len(out) > 1 else out[0]
 
 
 @checks_arguments

@@ -14,6 +14,7 @@ from scmoe.arguments._checked import checks_arguments
 from scmoe.metrics._calibration import coverage_accuracy
 from scmoe.model._features import embedding, label_views, to_numpy
 from scmoe.model._fitted import BATCH_SIZE, Chunk, Fitted, FittedModel, query
+from scmoe.readout._novelty import detection
 from scmoe.readout._subsets import Subset, nearest_subset
 from scmoe.readout._trust import label_trust
 
@@ -124,7 +125,8 @@ def get_unknown_score(
     In the leading 20 axes of the joint embedding, the squared Mahalanobis distance to the nearest type (one covariance
     within all types) plus that to all labeled cells; then its rank among labeled training cells, each held out from the
     fit. 0.95: 95 % of the cells of known types are nearer, so one in twenty of these is above it. It does not look at
-    the probabilities of labels, which can be high in new types.
+    the probabilities of labels, which can be high in new types. A new type that overlaps a known one is not found:
+    `get_unknown_detection` says where types overlap.
 
     Parameters
     ----------
@@ -149,6 +151,39 @@ def get_unknown_score(
     `doi:10.48550/arXiv.1807.03888 <https://doi.org/10.48550/arXiv.1807.03888>`__.
     """
     return get_annotation(self, adata, indices, batch_size).unknown_score
+
+
+@checks_arguments
+def get_unknown_detection(self: FittedModel) -> pd.DataFrame:
+    """Of which labels the unknown score could tell cells, if it did not know the label.
+
+    Types overlap, and what looks like a known type is not found: here each label is taken for unknown in turn. Its
+    held-out training cells are compared with those of all other labels, by their distances to the labels other than
+    itself. The network and the axes have seen the cells, so this is an estimate; and a new type can look like a known
+    one that none of the others looks like.
+
+    Returns
+    -------
+    pandas.DataFrame
+        A row for each label with two training cells or more, lowest first: ``n_cells``, held-out cells that have all
+        modalities, and ``auroc``, the area under the receiver operating curve. About 0.5, or below: among the cells of
+        this label and of those that it looks like, the unknown score cannot tell a new type. No rows for models that
+        were saved by earlier versions.
+
+    Raises
+    ------
+    ValueError
+        The model was trained without labels.
+
+    Examples
+    --------
+    >>> model.get_unknown_detection().query("auroc < 0.6")
+    """
+    labels = self.fitted.labels()
+    subset = max(self.readouts.novelties, key=len)
+    table = detection(self.readouts.novelties[subset], self.readouts.annotators[subset].truth)
+    table.index = pd.Index([labels[code] for code in table.index], name="label")
+    return table.sort_values("auroc", kind="stable")
 
 
 @checks_arguments

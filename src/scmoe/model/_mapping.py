@@ -21,9 +21,11 @@ def get_mapping_score(
 ) -> np.ndarray:
     """How well cells fit those that the model was trained on.
 
-    In each modality, the share p of held-out training cells that are at least as far from the nearest cluster of
-    training cells (Mahalanobis distance in the leading 20 programs). The score is the smallest over the m modalities of
-    a cell, corrected for their number: 1 - (1 - p)ᵐ. Among cells like the training cells, one in twenty is below .05.
+    In each modality, the share p of reference cells that are at least as far from the nearest cluster of training cells
+    (Mahalanobis distance in the leading 20 programs). Reference cells are validation cells and, where these are fewer
+    than 500, training cells, each measured by components and clusters of other cells. The score is the smallest over
+    the m modalities of a cell, corrected for their number: 1 - (1 - p)ᵐ. Among cells like the training cells, one in
+    twenty is below .05.
 
     Parameters
     ----------

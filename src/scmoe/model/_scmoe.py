@@ -25,7 +25,13 @@ from scmoe.model._fitted import FittedModel
 from scmoe.model._gene_pretrained import read_pretrained, take_over
 from scmoe.model._gene_tokens import rna_positions
 from scmoe.model._impute import get_normalized, impute, mixture_weight
-from scmoe.model._labels import get_annotation, get_unknown_score, predict, predict_clusters
+from scmoe.model._labels import (
+    get_annotation,
+    get_unknown_detection,
+    get_unknown_score,
+    predict,
+    predict_clusters,
+)
 from scmoe.model._mapping import get_mapping_score
 from scmoe.model._results import get_results
 from scmoe.model._save import load_model, registry_of, save_model
@@ -132,6 +138,7 @@ class SCMOE(FittedModel):
     predict = predict
     get_annotation = get_annotation
     get_unknown_score = get_unknown_score
+    get_unknown_detection = get_unknown_detection
     predict_clusters = predict_clusters
     get_mapping_score = get_mapping_score
     impute = impute

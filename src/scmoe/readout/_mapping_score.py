@@ -1,6 +1,6 @@
 """How well a cell fits the cells that a model was trained on."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from sklearn.cluster import KMeans
@@ -10,22 +10,21 @@ MAX_COMPONENTS = 20
 MAX_CENTERS = 20
 MAX_REFERENCE = 1001
 """Reference distances that are stored: a thousandth is as fine as a score needs to be."""
-MIN_REFERENCE = 20
-"""Fewer held-out cells cannot tell one cell in twenty; the training cells are added then."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class MappingScore:
-    """Where the training cells are in the components of a modality, and how far from there a cell may be.
+    """Where the cells of a modality are in its components, and how far from there a cell may be.
 
     Parameters
     ----------
     centers
-        (C, d) whitened centers of the training cells.
+        (C, d) whitened centers of the cells.
     whitening
         (d, d) map from scores to standard deviations around the centers.
     reference
-        (R,) sorted distances of reference cells to their nearest center; at most `MAX_REFERENCE` quantiles of them.
+        (R,) sorted distances of cells that were new to a fit like this one, to their nearest center; at most
+        `MAX_REFERENCE` quantiles of them.
     """
 
     centers: np.ndarray
@@ -64,33 +63,39 @@ class MappingScore:
         return cls(**arrays)
 
 
-def fit_mapping_score(train_scores: np.ndarray, held_out_scores: np.ndarray, seed: int) -> MappingScore:
-    """Describe where the training cells of a modality are.
+def fit_mapping_score(scores: np.ndarray, reference: np.ndarray, seed: int) -> MappingScore:
+    """Describe where the cells of a modality are.
 
     k-means finds clip(√n / 2, 1, 20) centers; one covariance matrix Σ, pooled over the clusters, measures distances to
     them: x is as far away as min_c √((x - c) Σ⁻¹ (x - c)ᵀ). No label is involved.
 
     Parameters
     ----------
-    train_scores
-        (n, K) component scores of the training cells, leading components first.
-    held_out_scores
-        (m, K) those of cells that nothing was learned from, m may be 0. Their distances become the reference:
-        components fit the cells that they were computed from too well, so the distances of these are not those of new
-        cells.
+    scores
+        (n, K) component scores of the cells, leading components first.
+    reference
+        (R,) distances of new cells, as `distance_of_new` gives them: components, centers and covariance fit the cells
+        that they were computed from too well, so the distances of these are not those of new cells.
     seed
         Of k-means.
     """
-    points = train_scores[:, :MAX_COMPONENTS].astype(np.float64)
+    # With as many quantiles as cells, these are the distances themselves.
+    levels = np.linspace(0, 1, min(len(reference), MAX_REFERENCE))
+    return replace(_describe(scores, seed), reference=np.quantile(reference, levels))
+
+
+def distance_of_new(scores: np.ndarray, new_scores: np.ndarray, seed: int) -> np.ndarray:
+    """Distances (m,) of cells with component scores (m, K) to the centers of others, with scores (n, K)."""
+    return _describe(scores, seed).distance(new_scores)
+
+
+def _describe(scores: np.ndarray, seed: int) -> MappingScore:
+    """Centers and covariance of cells, without a reference."""
+    points = scores[:, :MAX_COMPONENTS].astype(np.float64)
     n_centers = min(int(np.clip(round(np.sqrt(len(points)) / 2), 1, MAX_CENTERS)), len(np.unique(points, axis=0)))
     clusters = KMeans(n_centers, random_state=seed).fit(points)
     whitening = whiten(points - clusters.cluster_centers_[clusters.labels_])
-    fitted = MappingScore(centers=clusters.cluster_centers_ @ whitening, whitening=whitening, reference=np.empty(0))
-    few = len(held_out_scores) < MIN_REFERENCE
-    distance = fitted.distance(np.concatenate([held_out_scores, train_scores]) if few else held_out_scores)
-    # With as many quantiles as cells, these are the distances themselves.
-    levels = np.linspace(0, 1, min(len(distance), MAX_REFERENCE))
-    return MappingScore(centers=fitted.centers, whitening=whitening, reference=np.quantile(distance, levels))
+    return MappingScore(centers=clusters.cluster_centers_ @ whitening, whitening=whitening, reference=np.empty(0))
 
 
 def whiten(residuals: np.ndarray) -> np.ndarray:

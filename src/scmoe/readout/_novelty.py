@@ -1,9 +1,11 @@
 """How unlike all labeled cells a cell is: a distance in the embedding, for types that the training cells lack."""
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields, replace
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
+from sklearn.metrics import roc_auc_score
 
 from scmoe.readout._axes import fit_axes
 from scmoe.readout._held_out import N_FOLDS, split_labels
@@ -35,6 +37,9 @@ class Novelty:
     held_out
         (R,) distances of held-out labeled cells, in the order of those of `scmoe.readout._annotator.Annotator`; none if
         no label has two cells.
+    held_out_unknown
+        (R,) their distances if the nearest type may not be their own: as if it were unknown. None in models that were
+        saved without.
     """
 
     within: NDArray[np.float64]
@@ -42,12 +47,18 @@ class Novelty:
     centers: NDArray[np.float64]
     origin: NDArray[np.float64]
     held_out: NDArray[np.float64]
+    held_out_unknown: NDArray[np.float64] = field(default_factory=lambda: np.empty(0))
 
-    def distance(self, values: np.ndarray) -> NDArray[np.float64]:
-        """Squared distance (n,) of cells with the representation (n, d)."""
-        points = values.astype(np.float64) @ self.within
-        nearest = np.min([np.square(points - center).sum(1) for center in self.centers], axis=0)
-        return np.asarray(nearest + np.square(values.astype(np.float64) @ self.overall - self.origin).sum(1))
+    def distance(self, values: np.ndarray, without: NDArray[np.integer] | None = None) -> NDArray[np.float64]:
+        """Squared distance (n,) of cells with the representation (n, d).
+
+        `without`, (n,), names a type for each cell that is not to be the nearest.
+        """
+        points = values.astype(np.float64)
+        of_types = np.stack([np.square(points @ self.within - center).sum(1) for center in self.centers])
+        if without is not None:
+            of_types[without, np.arange(len(points))] = np.inf
+        return np.asarray(of_types.min(0) + np.square(points @ self.overall - self.origin).sum(1))
 
     def rank(self, distance: np.ndarray) -> NDArray[np.float64]:
         """Rank of distances among those of held-out cells of known types.
@@ -69,7 +80,7 @@ class Novelty:
 
     def to_arrays(self) -> dict[str, np.ndarray]:
         """What `from_arrays` needs."""
-        return {field.name: getattr(self, field.name) for field in fields(self)}
+        return {each.name: getattr(self, each.name) for each in fields(self)}
 
     @classmethod
     def from_arrays(cls, arrays: dict[str, np.ndarray]) -> "Novelty":
@@ -100,16 +111,44 @@ def fit_novelty(values: np.ndarray, labels: np.ndarray, seed: int) -> Novelty:
     known = np.asarray(labels) >= 0
     points, codes = values[known].astype(np.float64), np.unique(np.asarray(labels)[known], return_inverse=True)[1]
     folds = split_labels(codes, seed)
-    held_out = np.full(len(codes), np.nan)
+    held_out = np.full((2, len(codes)), np.nan)
     for fold in range(N_FOLDS):
         own = folds == fold
         if own.any():
-            held_out[own] = _describe(points[~own], codes[~own]).distance(points[own])
-    return _describe(points, codes, held_out[folds >= 0])
+            others = _describe(points[~own], codes[~own])
+            without = np.searchsorted(np.unique(codes[~own]), codes[own])
+            held_out[:, own] = others.distance(points[own]), others.distance(points[own], without)
+    found, unknown = held_out[:, folds >= 0]
+    return replace(_describe(points, codes), held_out=found, held_out_unknown=unknown)
 
 
-def _describe(points: np.ndarray, codes: np.ndarray, held_out: np.ndarray | None = None) -> Novelty:
-    """Means, covariances and distances of labeled cells (n, d)."""
+def detection(novelty: Novelty, truth: NDArray[np.integer]) -> pd.DataFrame:
+    """How well the distance would find the cells of each type if the type were unknown.
+
+    Parameters
+    ----------
+    novelty
+        Fitted to at least two types.
+    truth
+        (R,) codes of the held-out cells.
+
+    Returns
+    -------
+    With the codes as index, ``n_cells``, held-out cells of the type, and ``auroc``, area under the receiver operating
+    curve that tells them, as if of no known type, from those of all other types. No rows if nothing is known of it.
+    """
+    rows = {}
+    for code in np.unique(truth) if len(novelty.held_out_unknown) else ():
+        own = truth == code
+        distance = np.where(own, novelty.held_out_unknown, novelty.held_out)
+        auroc = roc_auc_score(own, distance) if not own.all() else np.nan
+        rows[code] = {"n_cells": int(own.sum()), "auroc": float(auroc)}
+    table = pd.DataFrame.from_dict(rows, orient="index", columns=["n_cells", "auroc"])
+    return table.astype({"n_cells": np.int64, "auroc": np.float64})
+
+
+def _describe(points: np.ndarray, codes: np.ndarray) -> Novelty:
+    """Means and covariances of labeled cells (n, d)."""
     axes = fit_axes(points, n_axes=min(N_AXES, points.shape[1])).directions.astype(np.float64)
     turned = points @ axes
     centers = np.stack([turned[codes == code].mean(0) for code in np.unique(codes)])
@@ -120,5 +159,5 @@ def _describe(points: np.ndarray, codes: np.ndarray, held_out: np.ndarray | None
         overall=axes @ overall,
         centers=centers @ within,
         origin=turned.mean(0) @ overall,
-        held_out=np.empty(0) if held_out is None else held_out,
+        held_out=np.empty(0),
     )

@@ -1,57 +1,75 @@
-"""How far predictions are off: a standard deviation for each predicted value."""
+"""How far predictions are off: a standard deviation and an interval for each predicted value."""
 
 from dataclasses import dataclass
 
 import numpy as np
 
-INTERVAL = 0.9
-"""Share of held-out values that an interval of ± `WIDTH` standard deviations covers."""
+from scmoe.readout._interval import Interval, fit_interval
+from scmoe.readout._variance import Variance, fit_variance
+
 WIDTH = 1.645
-"""Of the interval, in standard deviations, as if errors were normal."""
-MIN_HELD_OUT = 20
-"""Fewer held-out cells cannot tell a feature's interval; all features share one factor then."""
-LOWEST = 0.1
-"""A variance is at least this share of the feature's mean variance."""
+"""Half width, in standard deviations, of the intervals of models that were saved without any: their standard
+deviations were such that these hold 90 % of the values."""
+IMAGINARY = 20
+"""Cells with the factor of all features together, beside the held-out ones of each feature."""
+SMALLEST = 1e-3
+"""A factor is at least this: errors of held-out cells can be zero by chance."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Spread:
-    """Predictive standard deviation of each feature, as a function of the predicted value.
+    """Predictive standard deviation and interval of each feature, as functions of the predicted value.
 
-    sd = factor · √max(level + slope · (μ - center), level / 10)
+    sd = factor · √variance(μ)
 
     Parameters
     ----------
-    center, level, slope, factor
-        (D,) each: mean predicted value, mean squared error, its change with the predicted value, and the factor for
-        which μ ± 1.645 sd covers 90 % of held-out values.
+    variance
+        Squared errors of the cells that it was fitted to.
+    factor
+        (D,) root mean square error of held-out cells, relative to that.
+    interval
+        None in models that were saved without.
     """
 
-    center: np.ndarray
-    level: np.ndarray
-    slope: np.ndarray
+    variance: Variance
     factor: np.ndarray
+    interval: Interval | None = None
 
     def predict(self, mean: np.ndarray) -> np.ndarray:
         """Standard deviation (n, D) of predicted values (n, D)."""
-        variance = np.maximum(self.level + self.slope * (mean - self.center), LOWEST * self.level)
-        return self.factor * np.sqrt(variance)
+        return self.factor * np.sqrt(self.variance.predict(mean))
+
+    def bounds(self, mean: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Lower and upper ends (n, D) of the intervals of predicted values (n, D)."""
+        if self.interval is not None:
+            return self.interval.bounds(mean)
+        half = WIDTH * self.predict(mean)
+        return mean - half, mean + half
 
     def to_arrays(self) -> dict[str, np.ndarray]:
         """What `from_arrays` needs."""
-        return {name: getattr(self, name) for name in ("center", "level", "slope", "factor")}
+        interval = {} if self.interval is None else self.interval.to_arrays()
+        own = {**self.variance.to_arrays(), "factor": self.factor}
+        return own | {f"interval_{name}": array for name, array in interval.items()}
 
     @classmethod
     def from_arrays(cls, arrays: dict[str, np.ndarray]) -> "Spread":
         """The inverse of `to_arrays`."""
-        return cls(**arrays)
+        prefix = "interval_"
+        interval = {name.removeprefix(prefix): array for name, array in arrays.items() if name.startswith(prefix)}
+        return cls(
+            variance=Variance(center=arrays["center"], level=arrays["level"], slope=arrays["slope"]),
+            factor=arrays["factor"],
+            interval=Interval.from_arrays(interval) if interval else None,
+        )
 
 
 def fit_spread(mean: np.ndarray, truth: np.ndarray, held_out: np.ndarray) -> Spread:
     """Fit it to the errors of predictions.
 
-    The squared error of each feature is regressed on its predicted value (errors of counts grow with them). The factor
-    is the conformal one (Lei et al. 2018) of cells that nothing was learned from.
+    The factor makes the mean of a feature's variances the mean squared error of cells that nothing was learned from.
+    Few of these say little of a feature with few values above zero, so its factor is drawn to that of all features.
 
     Parameters
     ----------
@@ -60,33 +78,20 @@ def fit_spread(mean: np.ndarray, truth: np.ndarray, held_out: np.ndarray) -> Spr
     truth
         (n, D) their values; NaN where missing.
     held_out
-        (n,) which of the cells nothing was learned from; without any, the standard deviations are NaN.
+        (n,) which of the cells nothing was learned from; without any, errors are taken as they are.
     """
     seen = np.isfinite(truth)
-    n = np.maximum(seen.sum(0), 1)
     error = np.where(seen, truth - mean, 0).astype(np.float64)
-    center = (mean * seen).sum(0) / n
-    level = np.maximum(np.square(error).sum(0) / n, 1e-12)
-    offset = np.where(seen, mean - center, 0)
-    slope = (offset * np.square(error)).sum(0) / np.maximum(np.square(offset).sum(0), 1e-12)
-    plain = Spread(center=center, level=level, slope=slope, factor=np.ones_like(level))
-    if seen[held_out].any():
-        ratio = np.where(seen, np.abs(error) / plain.predict(mean), np.nan)[held_out]
-        plain = Spread(center=center, level=level, slope=slope, factor=conformal_factor(ratio))
-    return Spread(**{name: array.astype(np.float32) for name, array in plain.to_arrays().items()})
-
-
-def conformal_factor(ratio: np.ndarray) -> np.ndarray:
-    """(D,) factors from absolute errors in standard deviations (n, D), NaN where missing."""
-    n = np.isfinite(ratio).sum(0)
-    if not n.any():  # nothing tells how far predictions of new cells are off
-        return np.full(ratio.shape[1], np.nan)
-    share = min(INTERVAL * (1 + 1 / int(n.sum())), 1)
-    together = float(np.nanquantile(ratio, share))
-    levels = np.minimum(np.ceil((n + 1) * INTERVAL) / np.maximum(n, 1), 1)
-    factor = np.full(ratio.shape[1], together)
-    for level in np.unique(levels[n >= MIN_HELD_OUT]):  # one for all, unless values are missing
-        features = (levels == level) & (n >= MIN_HELD_OUT)
-        factor[features] = np.nanquantile(ratio[:, features], level, axis=0)
-    # A feature that is hardly ever present has held-out errors near zero: it keeps the width of its mean squared error.
-    return np.maximum(factor, 1e-3) / WIDTH
+    variance = fit_variance(mean, error, seen)
+    # Relative to the feature's level, so that features in other units count alike.
+    found, expected = (
+        (np.where(seen, square, 0)[held_out] / variance.level).sum(0)
+        for square in (np.square(error), variance.predict(mean))
+    )
+    together = found.sum() / expected.sum() if expected.any() else 1.0
+    factor = np.sqrt((found + IMAGINARY * together) / (expected + IMAGINARY))
+    return Spread(
+        variance=Variance(**{name: array.astype(np.float32) for name, array in variance.to_arrays().items()}),
+        factor=np.maximum(factor, SMALLEST).astype(np.float32),
+        interval=fit_interval(mean, truth, held_out),
+    )

@@ -70,7 +70,9 @@ def annotate(
         ``"{key_added}_label_probability"`` (a frame, cells x labels; ``/`` in a label becomes ``_``); and to
         ``mdata.uns[key_added]["annotation"]`` ``"coverage"``, ``"threshold"`` (of the trust, 1 - coverage),
         ``"achieved_coverage"`` (share of these cells that have a label), ``"expected_accuracy"`` (of cells that have
-        one, from held-out training cells at this coverage) and ``"reject_label"``.
+        one, from held-out training cells at this coverage), ``"reject_label"`` and ``"detection"``, a frame of labels
+        with ``auroc``: about 0.5 says that the unknown score cannot tell new types among cells of this label (see
+        `scmoe.model.SCMOE.get_unknown_detection`).
 
     Raises
     ------
@@ -88,6 +90,7 @@ def annotate(
         mdata,
         annotation,
         model.setup.labels,
+        model.get_unknown_detection(),
         coverage=coverage,
         reject_label=reject_label,
         hierarchy=hierarchy,
@@ -109,6 +112,7 @@ def write_annotation(
     mdata: MuData,
     annotation: "Annotation",
     labels: Sequence[str],
+    detection: pd.DataFrame,
     *,
     coverage: float = 1.0,
     reject_label: str = UNKNOWN_LABEL,
@@ -140,6 +144,7 @@ def write_annotation(
         "achieved_coverage": float(kept.mean()),
         "expected_accuracy": accuracy,
         "reject_label": reject_label,
+        "detection": detection,
     }
     write_uns(mdata, key_added, **{ANNOTATION: record})
     if coverage < 1:

@@ -86,7 +86,8 @@ def map_query(mdata: MuData, model: "SCMOE", *, adapt: bool = False, key_added: 
     drop_results(mdata, key_added, paths)
     write_embedding(mdata, results, key_added)
     if results.annotation is not None:
-        write_annotation(mdata, results.annotation, model.setup.labels, key_added=key_added)
+        detection = model.get_unknown_detection()
+        write_annotation(mdata, results.annotation, model.setup.labels, detection, key_added=key_added)
     write_obs(mdata, key_added, {keys.mapping_score: score})
     write_uns(mdata, key_added, **{QUERY: describe_query(model.setup, results, new_batches, hubs)})
     if new_batches:

@@ -124,7 +124,8 @@ def train(
     write_embedding(mdata, results, key_added)
     cluster(mdata, n_clusters=model.config.n_clusters, seed=seed, key_added=key_added)
     if results.annotation is not None:
-        write_annotation(mdata, results.annotation, model.setup.labels, key_added=key_added)
+        detection = model.get_unknown_detection()
+        write_annotation(mdata, results.annotation, model.setup.labels, detection, key_added=key_added)
     params |= {"seconds": model.train_seconds_, "n_train": len(model.train_indices)}
     tables = {HISTORY: model.history.reset_index(), DIAGNOSTICS: model.diagnostics, PARAMS: params}
     write_uns(mdata, key_added, **tables)

@@ -160,9 +160,7 @@ def drop_results(mdata: MuData, key: str, paths: Collection[str] = ()) -> None:
         if part == OBS:
             drop_columns(mdata, [name])
         elif part in (OBSM, LAYERS):
-            tables = [mdata.mod[each] for each in owner if each in mdata.mod] if owner else [mdata, *mdata.mod.values()]
-            for data in tables:
-                _drop_array(getattr(data, part), name, keys)
+            _drop_array(mdata, path, keys)
     if known:
         entries = {RESULT_PATHS, *(path.removeprefix(f"{UNS}/") for path in known if path.startswith(f"{UNS}/"))}
         remainder = {name: value for name, value in mdata.uns.pop(key).items() if name not in entries}
@@ -171,10 +169,23 @@ def drop_results(mdata: MuData, key: str, paths: Collection[str] = ()) -> None:
     report_others(mdata, keys.of_cells([]), paths)
 
 
-def _drop_array(arrays: Any, name: str, keys: Keys) -> None:
-    value = arrays.pop(name, None)
-    if name == keys.umap and value is not None and is_same_array(arrays.get(UMAP), value):
-        del arrays[UMAP]
+def drop_arrays(mdata: MuData, key: str, paths: Iterable[str]) -> None:
+    """Remove arrays that an earlier call wrote under this name and the next one does not."""
+    known = set(paths) & set(noted_paths(mdata, key))
+    for path in known:
+        _drop_array(mdata, path, Keys(name=key))
+    if known:
+        remainder = sorted(set(noted_paths(mdata, key)) - known)
+        mdata.uns[key] = {**mdata.uns[key], RESULT_PATHS: to_uns(remainder)}
+
+
+def _drop_array(mdata: MuData, path: str, keys: Keys) -> None:
+    *owner, part, name = path.split("/")
+    for data in [mdata.mod[each] for each in owner if each in mdata.mod] if owner else [mdata, *mdata.mod.values()]:
+        arrays = getattr(data, part)
+        value = arrays.pop(name, None)
+        if name == keys.umap and value is not None and is_same_array(arrays.get(UMAP), value):
+            del arrays[UMAP]
 
 
 def is_same_array(first: Any, second: Any) -> bool:

@@ -171,6 +171,7 @@ OF_SCMOE: dict[str, Arguments] = {
     "get_normalized": on(argument="adata", modality="rna"),
     "get_results": on(argument="adata"),
     "get_router_activations": on(argument="adata"),
+    "get_unknown_detection": given(),
     "get_unknown_score": on(argument="adata"),
     "feature_target": given(source="rna", target="adt", feature="CD1"),
     "group_targets": lambda w: {"groups": w.mdata().obs["kind"], "adata": w.mdata()},

@@ -18,7 +18,10 @@ OTHERS: dict[str, tuple[Callable[[World], Any], tuple[str, ...]]] = {
     "gene model": (lambda w: w.gene_model, ("SCMOE", "XTRIMOGENE", "gene model")),
 }
 PREPARING = ("save", "load", "setup_mudata", "setup_anndata", "train", "fine_tune", "predict_clusters")
-UNLABELED = ("tl.annotate", "SCMOE.predict", "SCMOE.get_annotation", "SCMOE.get_unknown_score", "SCMOE.label_target")
+UNLABELED = (
+    *("tl.annotate", "SCMOE.predict", "SCMOE.get_annotation", "SCMOE.get_unknown_score"),
+    *("SCMOE.get_unknown_detection", "SCMOE.label_target"),
+)
 
 
 def cases() -> Iterator[Case]:

@@ -103,11 +103,12 @@ def predicted(model: Any, train: MuData, test: MuData, source: str, target: str)
     """
     likelihood = model.setup.likelihood(target)
     if not likelihood.reads_counts:
-        mean, sd = model.impute(source, target, test, return_sd=True)
+        mean, *ends = model.impute(source, target, test, return_interval=True)
+        interval = ends[0], ends[1]
         if model.config.tokenizer == "patch":  # without programs there is no linear part
-            return Prediction(values=mean, sd=sd)
+            return Prediction(values=mean, interval=interval)
         parts = {part: model.impute(source, target, test, part=part) for part in PARTS}
-        return Prediction(values=mean, parts=parts, weight=model.mixture_weight(source, target), sd=sd)
+        return Prediction(values=mean, parts=parts, weight=model.mixture_weight(source, target), interval=interval)
     known, new = (model.impute(source, target, cells) for cells in (train, test))
     observed = dense(train.mod[target].X)
     if not likelihood.expects_counts:
