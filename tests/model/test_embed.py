@@ -6,9 +6,11 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from anndata import AnnData
 from mudata import MuData
 
 from scmoe.io._quiet import quiet_mudata
+from scmoe.metrics import hub_ratio
 from scmoe.model._features import program_scores
 from scmoe.model._fitted import query
 
@@ -271,3 +273,34 @@ def test_without_programs_all_else_works(mosaic, patched):
     assert np.isfinite(mean[sourced]).all() and (sd[sourced] > 0).all()
     assert patched.mixture_weight("rna", "adt") == 1
     assert set(patched.predict(mosaic)) <= {"B", "NK", "T"}
+
+
+def test_one_component_is_enough(paired, fit_model):
+    model = fit_model(paired, network={"n_programs": 1}, max_epochs=2)
+    found = model.get_latent_representation()
+    assert np.isfinite(found).all() and found.std(0).max() > 0
+    assert [information.n_components for information in model.readouts.informations.values()] == [1, 1]
+
+
+def test_a_cell_is_embedded_alone_as_among_others(paired, plain):
+    together = plain.get_latent_representation(paired)
+    alone = plain.get_latent_representation(paired[[7]].copy())
+    np.testing.assert_allclose(alone, together[[7]], rtol=1e-4, atol=1e-5)
+
+
+def test_new_cells_of_noisy_data_are_no_hubs(fit_model):
+    """Four types, of which a feature says little, and many more components than types."""
+    rng, n = np.random.default_rng(0), 240
+    kind, parts = rng.integers(4, size=n), {}
+    for name, width, shift in (("a", 300, 0.6), ("b", 200, 0.3)):
+        x = rng.normal(size=(n, width)) + shift * rng.normal(size=(4, width))[kind]
+        names = pd.DataFrame(index=[f"{name}{i}" for i in range(width)])
+        parts[name] = AnnData(x.astype(np.float32), obs=pd.DataFrame(index=[f"cell{i}" for i in range(n)]), var=names)
+    mdata = MuData(parts)
+    model = fit_model(mdata, network={"n_programs": 40}, max_epochs=8, train_size=0.6, validation_size=0.1)
+    assert [information.n_components for information in model.readouts.informations.values()] == [3, 3]
+    cells = np.concatenate([model.train_indices, model.test_indices])
+    is_new = np.isin(cells, model.test_indices)
+    assert max(hub_ratio(model.get_latent_representation(indices=cells), is_new)) < 1.5
+    programs = model.get_latent_representation(indices=cells, part="linear")
+    assert min(hub_ratio(programs, is_new)) > 2
