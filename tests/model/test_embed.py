@@ -80,7 +80,7 @@ def test_with_patch_tokens_the_embedding_is_the_mean_of_the_states(mosaic, patch
     np.testing.assert_allclose(joint, np.nanmean(states, axis=0), rtol=1e-4, atol=1e-5)
 
 
-def test_the_embedding_is_two_thirds_states_and_one_third_programs(paired, plain):
+def test_the_embedding_is_half_states_and_half_programs(paired, plain):
     fitted, blocks = np.union1d(plain.train_indices, plain.validation_indices), []
     weights = np.array([plain.readouts.informations[v,].weight for v in (0, 1)])
     weights /= weights.sum()
@@ -93,7 +93,7 @@ def test_the_embedding_is_two_thirds_states_and_one_third_programs(paired, plain
         blocks.append(z @ tokenizer.fixed_loadings.numpy()[:, :n] / tokenizer.unit.numpy())
     scaled = [
         np.sqrt(share / block[fitted].var(0).sum()) * (block - block[fitted].mean(0))
-        for block, share in zip(blocks, (2 / 3, *(weights / 3)), strict=True)
+        for block, share in zip(blocks, (0.5, *(weights / 2)), strict=True)
     ]
     joined = np.hstack(scaled)
     expected = joined @ np.linalg.svd(joined[fitted], full_matrices=False)[2][:16].T

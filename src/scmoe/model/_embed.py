@@ -35,11 +35,10 @@ def get_latent_representation(
         Cells at once.
     modality
         None: the joint embedding, n_hidden principal components of the joint state (a weighted mean of the modalities'
-        states) and of the batch-corrected program scores, two thirds of the variance from the former. Only programs
-        that reproduce in cells that they were not computed from are read; modalities count by what these say. Of a cell
-        that lacks modalities, what those it has let expect of it (a linear map, fitted to training and validation cells
-        that have all). With patch tokens, or too few complete cells, the joint state. A name: the state of that
-        modality.
+        states) and of the batch-corrected program scores, half of the variance from each. Only programs that reproduce
+        in cells that they were not computed from are read; modalities count by what these say. Of a cell that lacks
+        modalities, what those it has let expect of it (a linear map, fitted to training and validation cells that have
+        all). With patch tokens, or too few complete cells, the joint state. A name: the state of that modality.
     part
         Of the joint embedding: ``"mixture"``, all of it; ``"network"``, the mean of the states alone; ``"linear"``, the
         batch-corrected program scores alone, modalities of equal variance (0 for those that a cell lacks).

@@ -25,7 +25,7 @@ from scmoe.readout._subsets import Subset, fitted_subsets, nearest_subset
 SPREAD_ENTRIES = 4_000_000
 """Predicted values whose errors are looked at: cells times features of the target."""
 
-SHARE_OF_STATES = 2 / 3
+SHARE_OF_STATES = 0.5
 """Of the embedding's variance, what the joint state gives; the programs of the modalities give the rest."""
 
 Passes = dict[Subset, SubsetPass]
