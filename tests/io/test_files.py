@@ -2,12 +2,15 @@
 
 import errno
 import os
+import threading
+import time
 from pathlib import Path
 
 import pytest
 
 from scmoe.io import _files
 from scmoe.io._files import WriteError, atomic_dir, atomic_path, check_replaceable, check_writable
+from scmoe.io._leftovers import QUIET, remove
 
 
 def disk_full(*args, **kwargs):
@@ -124,3 +127,19 @@ def test_file_is_not_written_over_a_folder(tmp_path: Path) -> None:
 def test_write_error_is_both_kinds() -> None:
     assert issubclass(WriteError, OSError)
     assert issubclass(WriteError, ValueError)
+
+
+def test_a_folder_that_a_thread_writes_on_is_removed_for_good(tmp_path):
+    folder = tmp_path / "store"
+    folder.mkdir()
+
+    def write_on() -> None:
+        for _ in range(8):
+            folder.mkdir(exist_ok=True)
+            time.sleep(0.02)
+
+    thread = threading.Thread(target=write_on)
+    thread.start()
+    remove(folder, n_looks=QUIET)
+    thread.join()
+    assert not folder.exists()

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from scmoe.io._leftovers import backup_of, remove, remove_leftovers, temporary_of
+from scmoe.io._leftovers import QUIET, backup_of, remove, remove_leftovers, temporary_of
 
 ERRNO = re.compile(r"(?:errno =|os error) (\d+)")
 """How HDF5, in a page of text, and safetensors name the reason."""
@@ -67,7 +67,7 @@ def atomic_dir(path: str | os.PathLike[str], overwrite: bool = False, *, owned: 
     except OSError as error:
         raise _explain(target, error) from error
     finally:
-        remove(temporary)
+        remove(temporary, n_looks=QUIET)
         if target.exists():
             remove(old)
 

@@ -13,8 +13,11 @@ from uuid import uuid4
 PATTERN = re.compile(r"\.scmoe-([0-9a-f]{8})-(\d+)-[0-9a-f]{8}(?:~(?P<name>.+)|\.\w+)?")
 """Machine, process, a random part, and the name of what was put aside or the ending of what is being written."""
 
-TRIES, PAUSE = 20, 0.05
-"""Times that a folder is removed, and seconds between them: after an error, threads of zarr write on for a while."""
+TRIES, PAUSE = 40, 0.05
+"""Looks at a folder that is removed, and seconds between them."""
+QUIET = 6
+"""Looks in a row at which a folder that was being written must be gone: after an error, threads of zarr write on for a
+while, and make it anew."""
 
 
 def temporary_of(target: Path) -> Path:
@@ -43,15 +46,17 @@ def remove_leftovers(folder: Path) -> None:
             remove(path)
 
 
-def remove(path: Path) -> None:
-    """Remove a file or folder as far as it can be removed."""
+def remove(path: Path, *, n_looks: int = 1) -> None:
+    """Remove a file or folder as far as it can be removed; a folder must be gone at `n_looks` looks in a row."""
     if not path.is_dir():
         with suppress(OSError):
             path.unlink()
         return
+    n_gone = 0
     for _ in range(TRIES):
         shutil.rmtree(path, ignore_errors=True)
-        if not path.exists():
+        n_gone = 0 if path.exists() else n_gone + 1
+        if n_gone == n_looks:
             return
         time.sleep(PAUSE)
 
