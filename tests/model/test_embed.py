@@ -82,14 +82,14 @@ def test_with_patch_tokens_the_embedding_is_the_mean_of_the_states(mosaic, patch
 
 def test_the_embedding_is_half_states_and_half_programs(paired, plain):
     fitted, blocks = np.union1d(plain.train_indices, plain.validation_indices), []
-    weights = np.array([plain.readouts.informations[v,].weight for v in (0, 1)])
+    weights = np.array([plain.readouts.information[v,].weight for v in (0, 1)])
     weights /= weights.sum()
     states = [plain.get_latent_representation(modality=name) for name in paired.mod]
     blocks.append(weights[0] * states[0] + weights[1] * states[1])
     for v, name in enumerate(paired.mod):
         standardizer, tokenizer = plain.module.standardizers[v], plain.module.tokenizers[v]
         z = (in_cell_order(paired, name) - standardizer.mean.numpy()) / standardizer.std.numpy()
-        n = plain.readouts.informations[v,].n_components
+        n = plain.readouts.information[v,].n_components
         blocks.append(z @ tokenizer.fixed_loadings.numpy()[:, :n] / tokenizer.unit.numpy())
     scaled = [
         np.sqrt(share / block[fitted].var(0).sum()) * (block - block[fitted].mean(0))
@@ -117,7 +117,7 @@ def test_what_training_made_of_the_loadings_does_not_reach_the_embedding(paired,
 
 def test_models_of_before_embed_with_the_loadings_that_training_made(paired, plain, monkeypatch):
     """They do not say which components reproduce."""
-    readouts = replace(plain.readouts, informations={})
+    readouts = replace(plain.readouts, information={})
     monkeypatch.setattr(plain, "readouts", readouts)
     fitted, dataset, cells = query(plain, None, None)
     [chunk] = fitted.encode(dataset, cells, loadings="trained")
@@ -279,7 +279,7 @@ def test_one_component_is_enough(paired, fit_model):
     model = fit_model(paired, network={"n_programs": 1}, max_epochs=2)
     found = model.get_latent_representation()
     assert np.isfinite(found).all() and found.std(0).max() > 0
-    assert [information.n_components for information in model.readouts.informations.values()] == [1, 1]
+    assert [information.n_components for information in model.readouts.information.values()] == [1, 1]
 
 
 def test_a_cell_is_embedded_alone_as_among_others(paired, plain):
@@ -298,7 +298,7 @@ def test_new_cells_of_noisy_data_are_no_hubs(fit_model):
         parts[name] = AnnData(x.astype(np.float32), obs=pd.DataFrame(index=[f"cell{i}" for i in range(n)]), var=names)
     mdata = MuData(parts)
     model = fit_model(mdata, network={"n_programs": 40}, max_epochs=8, train_size=0.6, validation_size=0.1)
-    assert [information.n_components for information in model.readouts.informations.values()] == [3, 3]
+    assert [information.n_components for information in model.readouts.information.values()] == [3, 3]
     cells = np.concatenate([model.train_indices, model.test_indices])
     is_new = np.isin(cells, model.test_indices)
     assert max(hub_ratio(model.get_latent_representation(indices=cells), is_new)) < 1.5

@@ -8,11 +8,11 @@ import torch
 from scmoe._log import logger
 from scmoe.data._dataset import MosaicDataset
 from scmoe.losses._class_balance import ClassBalance
+from scmoe.model._component_information import fit_component_information
 from scmoe.model._embed import embedding_of
 from scmoe.model._features import decoded, to_numpy
 from scmoe.model._fit_mapping import fit_mapping_scores
 from scmoe.model._fitted import Fitted, nan_where_absent
-from scmoe.model._informations import fit_informations
 from scmoe.model._labels import label_probabilities
 from scmoe.model._subset_passes import FittingCells, SubsetPass, read_ideal_scores, run_subset
 from scmoe.readout._annotator import Annotator, fit_annotator
@@ -52,8 +52,8 @@ def fit_readouts(
     class_balance
         How labels with few cells are treated.
     """
-    informations = fit_informations(fitted, dataset, train)
-    fitted = fitted.with_readouts(Readouts(informations=informations))
+    information = fit_component_information(fitted, dataset, train)
+    fitted = fitted.with_readouts(Readouts(information=information))
     cells = FittingCells.in_random_order(dataset, train, validation, fitted.seed)
     n = len(fitted.modalities)
     passes = {
@@ -67,7 +67,7 @@ def fit_readouts(
         if (spread := _fit_spread(fitted, dataset, cells, passes, mixtures, sources, target)) is not None
     }
     readouts = Readouts(
-        informations=informations,
+        information=information,
         mixtures=mixtures,
         spreads=spreads,
         embeddings=_fit_embeddings(fitted, cells, passes),
@@ -186,7 +186,7 @@ def _fit_embeddings(fitted: Fitted, cells: FittingCells, passes: Passes) -> dict
     states, programs = inputs[whole][:n], inputs[whole][n:]
     if any(not block.shape[1] for block in programs):
         return {}
-    weights = np.array([fitted.readouts.informations[v,].weight for v in whole])
+    weights = np.array([fitted.readouts.information[v,].weight for v in whole])
     weights = (weights / weights.sum()).astype(np.float32)
     joint = np.tensordot(weights, states, axes=1)
     shares = [SHARE_OF_STATES, *((1 - SHARE_OF_STATES) * weights)]

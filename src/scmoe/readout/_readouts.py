@@ -24,7 +24,7 @@ class Readouts:
 
     Parameters
     ----------
-    informations
+    information
         Of each modality, what its components say of new cells; none in models with patch tokens, and in those of older
         versions, which read all components with trained loadings.
     mixtures
@@ -46,7 +46,7 @@ class Readouts:
         versions keep none.
     """
 
-    informations: dict[Subset, Information] = field(default_factory=dict)
+    information: dict[Subset, Information] = field(default_factory=dict)
     mixtures: dict[Direction, Mixture] = field(default_factory=dict)
     spreads: dict[Direction, Spread] = field(default_factory=dict)
     embeddings: dict[Subset, Linear] = field(default_factory=dict)
@@ -58,13 +58,13 @@ class Readouts:
 
     def n_fixed(self, n_modalities: int) -> list[int] | None:
         """Of each modality, the leading components that count; None where nothing tells."""
-        if not self.informations:
+        if not self.information:
             return None
-        return [self.informations[v,].n_components if (v,) in self.informations else 0 for v in range(n_modalities)]
+        return [self.information[v,].n_components if (v,) in self.information else 0 for v in range(n_modalities)]
 
     def counts(self, modality: int) -> np.ndarray:
         """Which components of a modality count, as 1 and 0 (K,); 1 for all, (1,), where nothing tells."""
-        information = self.informations.get((modality,))
+        information = self.information.get((modality,))
         return np.ones(1, np.float32) if information is None else information.counts
 
     def to_arrays(self) -> dict[str, np.ndarray]:
@@ -96,7 +96,7 @@ class Readouts:
 
 LABEL_SCALE, REFERENCE = "label_scale", "reference"
 KINDS: dict[str, Any] = {
-    "informations": Information,
+    "information": Information,
     "mixtures": Mixture,
     "spreads": Spread,
     "embeddings": Linear,

@@ -14,7 +14,7 @@ MAX_ENTRIES, MIN_CELLS, MAX_CELLS = 12_000_000, 300, 1500
 """Values that are looked at, and cells of which these are: more would not change the answer, but take their time."""
 
 
-def fit_informations(fitted: Fitted, dataset: MosaicDataset, train: np.ndarray) -> dict[Subset, Information]:
+def fit_component_information(fitted: Fitted, dataset: MosaicDataset, train: np.ndarray) -> dict[Subset, Information]:
     """What the components of each modality say of new cells; nothing for modalities without components.
 
     Parameters
@@ -26,7 +26,7 @@ def fit_informations(fitted: Fitted, dataset: MosaicDataset, train: np.ndarray) 
     train
         Positions of the training cells; no other cell is looked at.
     """
-    informations: dict[Subset, Information] = {}
+    information: dict[Subset, Information] = {}
     for v, tokenizer in enumerate(fitted.network.tokenizers):
         cells = train[dataset.present[train, v]]
         if not isinstance(tokenizer, ProgramTokenizer) or not len(cells):
@@ -38,5 +38,5 @@ def fit_informations(fitted: Fitted, dataset: MosaicDataset, train: np.ndarray) 
         is_read = to_numpy((tokenizer.fixed_loadings != 0).any(1)) > 0
         std = to_numpy(fitted.network.standardizers[v].std)
         weight = reading_weight(std, is_read) if shares_unit(dataset, v) else is_read
-        informations[v,] = fit_information(z * weight, n_components, fitted.seed)
-    return informations
+        information[v,] = fit_information(z * weight, n_components, fitted.seed)
+    return information
