@@ -18,7 +18,7 @@ PYPROJECT = nox.project.load_toml("pyproject.toml")
 CONSTRAINTS = ["-c", "constraints.txt"]
 ENV = {"OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", "1"), "MPLBACKEND": "agg"}
 NOTEBOOK_ENV = ENV | {"MPLBACKEND": None}  # notebooks need the inline backend, else no figure shows
-CELL_SECONDS = 400
+CELL_SECONDS = 900
 PARALLEL = ["-n", "logical"]
 """A process for each core; torch gets one thread in each."""
 NEWEST = (3, 12)
