@@ -35,7 +35,7 @@ def fit_component_information(fitted: Fitted, dataset: MosaicDataset, train: np.
         n = int(np.clip(MAX_ENTRIES // n_features, MIN_CELLS, MAX_CELLS))
         cells = np.sort(np.random.default_rng(fitted.seed).permutation(cells)[:n])
         z = np.concatenate([to_numpy(reading.z[v]) for reading in fitted.read(dataset, cells, only=[v])])
-        is_read = to_numpy((tokenizer.fixed_loadings != 0).any(1)) > 0
+        is_read = tokenizer.is_read.cpu().numpy()
         std = to_numpy(fitted.network.standardizers[v].std)
         weight = reading_weight(std, is_read) if shares_unit(dataset, v) else is_read
         information[v,] = fit_information(z * weight, n_components, fitted.seed)

@@ -38,8 +38,8 @@ def fit_readouts(
     """Fit all readouts of a trained network; nothing is changed.
 
     Held-out cells decide what is decided by cells that nothing was learned from (weights of mixtures, widths of
-    intervals); embeddings of incomplete cells and labels are learned from training and
-    validation cells together. The network reads each set of modalities once.
+    intervals); embeddings and labels are learned from training and validation cells together. The network reads each
+    set of modalities once.
 
     Parameters
     ----------

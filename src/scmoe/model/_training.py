@@ -28,12 +28,12 @@ from scmoe.model._copies import check_balanced_once, check_parts
 from scmoe.model._fit_readouts import fit_readouts
 from scmoe.model._fitted import Fitted, FittedModel
 from scmoe.model._gene_tokens import start_encoders
-from scmoe.model._hubs import sample_embedding
+from scmoe.model._hubs import sample_embedding, with_hubs
 from scmoe.model._settings import fields_of, training_config
 from scmoe.nn._config import NetworkConfig
 from scmoe.nn._network import Network
 from scmoe.nn._tokenizer import ProgramTokenizer
-from scmoe.readout._hubs import N_REFERENCE, evenly, hubs_among, validation_verdict
+from scmoe.readout._hubs import N_REFERENCE, evenly
 from scmoe.readout._readouts import Readouts
 from scmoe.train._config import TrainConfig
 from scmoe.train._diagnostics import report, with_predictions
@@ -172,12 +172,10 @@ def train(
         fitted = fitted.with_readouts(readouts)
         diagnostics = with_predictions(diagnostics, explained_by_direction(fitted))
         places = sample_embedding(fitted, dataset, train, validation)
+        diagnostics = with_hubs(diagnostics, *places, self.seed)
     except BaseException:
         self.module.load_state_dict(before)  # no half-trained model
         raise
-    hubs = hubs_among(*places, self.seed)
-    diagnostics |= {"hub_within": hubs.within, "hub_outside": hubs.outside}
-    diagnostics["verdict"] = [*diagnostics["verdict"], *validation_verdict(hubs, len(places[1]))]
     self.readouts = replace(readouts, reference=places[0][evenly(len(places[0]), N_REFERENCE)])
     self.is_trained_ = True
     self.record = TrainingRecord(

@@ -97,6 +97,11 @@ class ProgramTokenizer(nn.Module):
         """What covariates add to the scores."""
         return Correction(*(self.get_buffer(name) for name in Correction._fields))
 
+    @property
+    def is_read(self) -> Tensor:
+        """(D,) boolean: features that were read at the start. The others, which other cells lack, are never learned."""
+        return (self.fixed_loadings != 0).any(1)
+
     def offset(self, z_BD: Tensor, covariates_BJ: Tensor) -> Tensor:
         """What the covariates add to the scores (B, K) of standardized features."""
         # Squared distances need more digits than mixed precision has.
@@ -108,9 +113,7 @@ class ProgramTokenizer(nn.Module):
         if n_fixed is not None:
             leading = torch.arange(self.weight.shape[1], device=z_BD.device) < n_fixed
             return self._from_scores((z_BD @ self.fixed_loadings - offset_BK) * leading)
-        # Features that were not read at the start, for other cells lack them, are not learned to be read either.
-        is_read = (self.fixed_loadings != 0).any(1, keepdim=True)
-        return self._from_scores(z_BD @ (self.loadings * is_read) - offset_BK)
+        return self._from_scores(z_BD @ (self.loadings * self.is_read[:, None]) - offset_BK)
 
     def _from_scores(self, score_BK: Tensor) -> Tensor:
         return torch.einsum("bk,pkd->bpd", score_BK / self.unit, self.weight) + self.position

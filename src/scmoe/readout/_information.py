@@ -92,10 +92,10 @@ def fit_information(values: np.ndarray, n_components: int, seed: int) -> Informa
     values = np.asarray(values, np.float64)
     rng = np.random.default_rng(seed)
     products = values @ values.T
-    variance = _leading(products, n_components)[0]
+    variance = _leading_variance(products, n_components)
     permuted = [rng.permuted(values, axis=0) for _ in range(N_PERMUTATIONS)]
     # Mean of singular values, not of their squares.
-    roots = [np.sqrt(_leading(x @ x.T, n_components)[0]) for x in permuted]
+    roots = [np.sqrt(_leading_variance(x @ x.T, n_components)) for x in permuted]
     chance = np.square(np.mean(roots, axis=0))
     total = float(products.trace())
     excess = _share_of_rest(variance, total) / np.maximum(_share_of_rest(chance, total), SMALLEST)
@@ -107,9 +107,19 @@ def fit_information(values: np.ndarray, n_components: int, seed: int) -> Informa
 
 def _leading(products: np.ndarray, n_components: int) -> tuple[np.ndarray, np.ndarray]:
     """Largest eigenvalues of inner products (n, n), falling, and their vectors: of at most K, and n - 1."""
-    k = min(n_components, len(products) - 1)
-    values, vectors = eigh(products, subset_by_index=[len(products) - k, len(products) - 1])
+    values, vectors = eigh(products, subset_by_index=_last(products, n_components))
     return np.maximum(values[::-1], 0), vectors[:, ::-1]
+
+
+def _leading_variance(products: np.ndarray, n_components: int) -> np.ndarray:
+    """The same without the vectors, which take most of the time."""
+    values = eigh(products, subset_by_index=_last(products, n_components), eigvals_only=True)
+    return np.asarray(np.maximum(values[::-1], 0))
+
+
+def _last(products: np.ndarray, n_components: int) -> list[int]:
+    """First and last position of the largest eigenvalues, which rise."""
+    return [len(products) - min(n_components, len(products) - 1), len(products) - 1]
 
 
 def _share_of_rest(variance: np.ndarray, total: float) -> np.ndarray:
