@@ -43,3 +43,19 @@ def test_equal_points_leave_gradients_finite():
     u = torch.ones(B, d, requires_grad=True)
     graph_loss(u, graph(), ALL).backward()
     assert u.grad.isfinite().all()
+
+
+def test_far_groups_keep_their_distances():
+    """The Gram matrix loses digits where points are far from the origin."""
+    u = torch.randn(B, d) * 0.1 + 100 * torch.tensor([1, 1, 1, -1, -1, -1])[:, None]
+    similarity = graph()
+    torch.testing.assert_close(
+        graph_loss(u, similarity, ALL), graph_loss(u.double(), similarity.double(), ALL).float(), rtol=1e-3, atol=0
+    )
+
+
+def test_mixed_precision_does_not_touch_distances():
+    u, similarity = torch.randn(B, d), graph()
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        mixed = graph_loss(u, similarity, ALL)
+    torch.testing.assert_close(mixed, graph_loss(u, similarity, ALL))
