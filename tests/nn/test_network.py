@@ -6,7 +6,8 @@ from scmoe.data._correction import MAX_CENTERS, Correction
 from scmoe.data._presence import locate
 from scmoe.nn._attention import SelfAttention
 from scmoe.nn._config import NetworkConfig
-from scmoe.nn._network import Network, keep_mask, locate_tokens
+from scmoe.nn._network import Network, locate_tokens
+from scmoe.nn._noise import keep_mask
 
 N_FEATURES, V, P, B, d, H, K, J = (7, 5, 9), 3, 2, 6, 8, 2, 4, 3
 PRESENT = torch.tensor([[1, 1, 1], [1, 1, 0], [0, 1, 1], [1, 0, 0], [1, 1, 1], [0, 0, 1]]).bool()

@@ -1,7 +1,7 @@
 """Seeded index batches for Lightning."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 import numpy as np
 import torch
@@ -92,26 +92,31 @@ def split_cells(
     return tuple(np.sort(part) for part in np.split(order, [n_train, n_learned]))  # type: ignore[return-value]
 
 
-class GraphDataset(Dataset[Batch]):
-    """A data set whose batches know the similarities of their cells.
+class FittingDataset(Dataset[Batch]):
+    """A data set as training and validation read it.
 
     Parameters
     ----------
     dataset
         The data.
+    sparse
+        Positions of modalities whose values may be sparse rows.
     graph
-        Of the training cells.
+        Of the training cells: their batches know the similarities of their cells.
     """
 
-    def __init__(self, dataset: MosaicDataset, graph: NeighborGraph) -> None:
-        self.dataset, self.graph = dataset, graph
+    def __init__(self, dataset: MosaicDataset, sparse: Collection[int], graph: NeighborGraph | None = None) -> None:
+        self.dataset, self.sparse, self.graph = dataset, sparse, graph
 
     def __len__(self) -> int:
         return len(self.dataset)
 
     def __getitem__(self, cells: np.ndarray) -> Batch:
         """Read the cells at these positions."""
-        return self.dataset[cells]._replace(similarity=torch.from_numpy(self.graph.similarity(cells)))
+        batch = self.dataset.read(cells, self.sparse)
+        if self.graph is None:
+            return batch
+        return batch._replace(similarity=torch.from_numpy(self.graph.similarity(cells)))
 
 
 class MosaicDataModule(LightningDataModule):
@@ -129,6 +134,8 @@ class MosaicDataModule(LightningDataModule):
         Of the shuffling.
     graph
         Neighbor graph of the training cells, if it is to be taught.
+    sparse
+        Positions of modalities whose values may come as sparse rows, on a CPU.
     """
 
     def __init__(
@@ -140,25 +147,33 @@ class MosaicDataModule(LightningDataModule):
         batch_size: int,
         seed: int,
         graph: NeighborGraph | None = None,
+        sparse: Collection[int] = (),
     ) -> None:
         super().__init__()
         self.dataset, self.train, self.validation = dataset, train, validation
-        self.batch_size, self.seed, self.graph = batch_size, seed, graph
+        self.batch_size, self.seed, self.graph, self.sparse = batch_size, seed, graph, sparse
 
     def train_dataloader(self) -> DataLoader[Batch]:
         """Shuffled batches of the training cells, with neighbors if there is a graph."""
-        dataset = self.dataset if self.graph is None else GraphDataset(self.dataset, self.graph)
+        dataset = FittingDataset(self.dataset, self.sparse, self.graph)
         return index_loader(dataset, EpochBatches(self.train, self.batch_size, self.seed, self.graph))
 
     def val_dataloader(self) -> DataLoader[Batch] | list:
         """Batches of the validation cells, in order."""
         if not len(self.validation):
             return []
-        return index_loader(self.dataset, EpochBatches(self.validation, self.batch_size, None))
+        dataset = FittingDataset(self.dataset, self.sparse)
+        return index_loader(dataset, EpochBatches(self.validation, self.batch_size, None))
 
     def transfer_batch_to_device(self, batch: Batch, device: torch.device, dataloader_idx: int) -> Batch:
-        """Move a batch to a GPU; on a CPU it is there, and looking at all its parts would take longer than a copy."""
-        return batch if device.type == "cpu" else super().transfer_batch_to_device(batch, device, dataloader_idx)
+        """Move a batch to a GPU; on a CPU it is there, and looking at all its parts would take longer than a copy.
+
+        Sparse values travel as such, and are made dense there, where dense products are fast.
+        """
+        if device.type == "cpu":
+            return batch
+        there: Batch = super().transfer_batch_to_device(batch, device, dataloader_idx)
+        return there.dense()
 
 
 def index_loader(dataset: Dataset[Batch], batches: EpochBatches) -> DataLoader[Batch]:

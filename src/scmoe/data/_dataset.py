@@ -1,6 +1,6 @@
 """Mini-batches of a MuData whose cells may lack modalities and whose modalities may lack values."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -16,6 +16,7 @@ from scmoe.data._match import check_covariates, check_preparation, known_modalit
 from scmoe.data._presence import Presence, locate
 from scmoe.data._setup import Setup, check_modality
 from scmoe.data._source import Source, open_source
+from scmoe.data._sparse_rows import SparseRows, Values, dense
 from scmoe.datasets._categories import category_codes, category_names
 from scmoe.pp._normalize import log_normalize
 
@@ -23,7 +24,7 @@ from scmoe.pp._normalize import log_normalize
 class Batch(NamedTuple):
     """B cells; one entry a modality in the lists, with rows for the n_v cells that have it; float32 throughout."""
 
-    values: list[Tensor]
+    values: list[Values]
     """(n_v, D) input values, 0 where missing."""
     observed: list[Tensor | None]
     """(n_v, D) which values are observed; None: all."""
@@ -36,6 +37,14 @@ class Batch(NamedTuple):
     similarity: Tensor | None = None
     """(B, B) similarities of the cells in the neighbor graph; in training only."""
 
+    def dense(self) -> "Batch":
+        """The same with all values in full."""
+        return self._replace(values=[*self.dense_values()])
+
+    def dense_values(self) -> list[Tensor]:
+        """The values of each modality in full."""
+        return [dense(x) for x in self.values]
+
     def only(self, modalities: Sequence[int]) -> "Batch":
         """The same cells without their other modalities. On the host, before the batch goes to a GPU."""
         mask = torch.zeros_like(self.presence.mask)
@@ -43,7 +52,7 @@ class Batch(NamedTuple):
 
         hidden = [v not in modalities for v in range(len(self.values))]
         return self._replace(
-            values=[x[:0] if hide else x for x, hide in zip(self.values, hidden, strict=True)],
+            values=[dense(x)[:0] if hide else x for x, hide in zip(self.values, hidden, strict=True)],
             observed=[None if x is None or hide else x for x, hide in zip(self.observed, hidden, strict=True)],
             counts=[None if x is None or hide else x for x, hide in zip(self.counts, hidden, strict=True)],
             presence=locate(mask),
@@ -130,12 +139,24 @@ class MosaicDataset(Dataset[Batch]):
 
     def __getitem__(self, cells: np.ndarray) -> Batch:
         """Read the cells at these positions."""
-        values, observed, counts = [], [], []
+        return self.read(cells)
+
+    def read(self, cells: np.ndarray, sparse: Collection[int] = ()) -> Batch:
+        """Read the cells at these positions; the values of these modalities in sparse rows, where few are not zero."""
+        values: list[Values] = []
+        observed: list[Tensor | None] = []
+        counts: list[Tensor | None] = []
         for v, name in enumerate(self.setup.modalities):
+            source = self._sources[v]
+            if v in sparse and source is not None and source.is_sparse and not self.setup.likelihood(name).reads_counts:
+                rows = self._rows[v, cells]
+                values.append(SparseRows.of(source.read_sparse(rows[rows >= 0])))
+                observed.append(None)
+                counts.append(None)
+                continue
             raw = self._read(v, cells)
             is_count = self.setup.likelihood(name).reads_counts
             counts.append(torch.from_numpy(raw) if is_count else None)
-            source = self._sources[v]
             missing = np.isnan(raw) if source is not None and source.has_missing else None
             if missing is not None:
                 raw[missing] = 0

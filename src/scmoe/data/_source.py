@@ -26,6 +26,9 @@ from scmoe.pp._kind import COMPARABLE_KINDS
 from scmoe.pp._records import prepare_records
 from scmoe.pp._values import some_rows
 
+MAX_DENSITY = 0.3
+"""Share of values that are not zero up to which sparse products take less time than dense ones."""
+
 
 class Source(NamedTuple):
     """The values of one modality."""
@@ -60,6 +63,20 @@ class Source(NamedTuple):
         if self.measured is not None:
             out[~self.measured.of(rows)] = np.nan
         return out
+
+    @property
+    def is_sparse(self) -> bool:
+        """Whether few values are not zero, all were measured, and the features are the model's, in its order."""
+        if not sparse.issparse(self.matrix) or self.columns is not None or self.has_missing:
+            return False
+        n_cells, n_features = self.matrix.shape
+        return bool(self.matrix.nnz <= MAX_DENSITY * n_cells * n_features)  # type: ignore[union-attr]
+
+    def read_sparse(self, rows: np.ndarray) -> sparse.csr_matrix:
+        """(len(rows), D) of what `is_sparse`; each place is stored at most once."""
+        block = self.matrix[rows]
+        block.sum_duplicates()
+        return block
 
     def arrays(self) -> list[Matrix]:
         """All that the values depend on."""

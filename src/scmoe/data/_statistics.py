@@ -10,6 +10,7 @@ from sklearn.utils.extmath import randomized_svd
 from scmoe.data._correction import Correction, fit_correction, offset
 from scmoe.data._dataset import MosaicDataset
 from scmoe.data._likelihood import CountLikelihood, CountSums, Likelihood
+from scmoe.data._sparse_rows import dense
 from scmoe.data._transform import CLIP, fill_missing
 from scmoe.pp._kind import COMPARABLE_KINDS
 from scmoe.pp._normalize import MIN_CENTERED
@@ -181,7 +182,7 @@ def _chunks(
     """Values, which of them are observed, and raw counts, of some cells at a time."""
     for start in range(0, len(cells), CHUNK):
         batch = dataset[cells[start : start + CHUNK]]
-        values = batch.values[modality].numpy()
+        values = dense(batch.values[modality]).numpy()
         observed = batch.observed[modality]
         counts = batch.counts[modality]
         yield (

@@ -7,6 +7,7 @@ import torch
 
 from scmoe._log import logger
 from scmoe.data._dataset import MosaicDataset
+from scmoe.data._sparse_rows import dense
 from scmoe.losses._class_balance import ClassBalance
 from scmoe.model._component_information import fit_component_information
 from scmoe.model._embed import embedding_of
@@ -171,7 +172,9 @@ def observed_values(fitted: Fitted, dataset: MosaicDataset, index: np.ndarray, t
     """Values (n, D) of cells that have the target, in the units of its prediction; NaN where missing."""
     batch = dataset[index]
     decoder, counts, observed = fitted.network.decoders[target], batch.counts[target], batch.observed[target]
-    values = decoder.likelihood.observed(batch.values[target] if counts is None else counts, decoder.library.cpu())
+    values = decoder.likelihood.observed(
+        dense(batch.values[target]) if counts is None else counts, decoder.library.cpu()
+    )
     return to_numpy(values if observed is None else nan_where_absent(observed, values))
 
 

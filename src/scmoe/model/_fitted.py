@@ -145,7 +145,7 @@ class Fitted:
                 rows = slice(start, min(start + batch_size, len(cells)))
                 batch = dataset[cells[rows]]
                 batch = move_data_to_device(batch if only is None else batch.only(only), network.device)
-                z = network.standardize(batch.values, batch.observed)
+                z = network.standardize(batch.dense_values(), batch.observed)
                 yield Reading(rows, batch, z, network.scale_covariates(batch.covariates))
 
     def encode(

@@ -7,6 +7,7 @@ from scipy import sparse
 
 from scmoe.data._dataset import MosaicDataset
 from scmoe.data._setup import Setup
+from scmoe.data._sparse_rows import dense
 from scmoe.data._statistics import CHUNK
 from scmoe.model.genes._inference import axes_of
 from scmoe.model.genes._start import MAX_CELLS, start_encoder
@@ -62,7 +63,7 @@ def start_encoders(network: Network, dataset: MosaicDataset, train: np.ndarray, 
 
 def read_values(dataset: MosaicDataset, cells: np.ndarray, modality: int) -> sparse.csr_matrix:
     """(n, D) values of cells that all have the modality."""
-    chunks = [dataset[cells[start : start + CHUNK]].values[modality] for start in range(0, len(cells), CHUNK)]
+    chunks = [dense(dataset[cells[start : start + CHUNK]].values[modality]) for start in range(0, len(cells), CHUNK)]
     return sparse.vstack([sparse.csr_matrix(chunk.numpy()) for chunk in chunks], format="csr")
 
 

@@ -155,7 +155,15 @@ def train(
     try:
         history, diagnostics = fit(
             self.module,
-            MosaicDataModule(dataset, train, validation, batch_size=batch_size, seed=self.seed, graph=graph),
+            MosaicDataModule(
+                dataset,
+                train,
+                validation,
+                batch_size=batch_size,
+                seed=self.seed,
+                graph=graph,
+                sparse=self.module.sparse_inputs,
+            ),
             config,
             seed=self.seed,
             max_epochs=default_epochs(len(train), batch_size) if max_epochs is None else max_epochs,

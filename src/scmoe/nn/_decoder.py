@@ -5,6 +5,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from scmoe.data._likelihood import LIKELIHOODS
+from scmoe.nn._sparse_features import Features, row_squares
 
 
 class Head(nn.Module):
@@ -131,7 +132,7 @@ class Decoder(nn.Module):
         """The scores (B, K) that come nearest to standardized features; only with components."""
         return z_BD @ self.loadings / self.loadings.square().sum(0).clamp(min=1e-12)
 
-    def mean_squared_error(self, scores: Tensor, z_BD: Tensor) -> Tensor:
+    def mean_squared_error(self, scores: Tensor, z_BD: Features) -> Tensor:
         """Mean over the D features of (z - x)², (..., B), without making x.
 
         With orthonormal loadings, ‖z - u L y‖² = ‖z‖² - ‖Lᵀz‖² + ‖Lᵀz - u y‖² (Pythagoras): K numbers a cell in place
@@ -139,8 +140,8 @@ class Decoder(nn.Module):
         """
         length = self.loadings.square().sum(0).sqrt()  # u, and 0 for columns beyond the rank
         target = z_BD @ self.loadings / length.clamp(min=1e-12)
-        unexplained = z_BD.square().sum(-1) - target.square().sum(-1)
-        return (unexplained + (target - length * scores).square().sum(-1)) / z_BD.shape[-1]
+        unexplained = row_squares(z_BD) - target.square().sum(-1)
+        return (unexplained + (target - length * scores).square().sum(-1)) / len(self.loadings)
 
     def losses(self, target: Tensor, scores: Tensor) -> Tensor:
         """Negative log-likelihood (..., n, D) of a target (n, D), see `Likelihood`, given scores (..., n, K)."""

@@ -1,18 +1,21 @@
 """The whole network: standardize, tokenize, attend and mix, pool, decode."""
 
 from collections.abc import Collection, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple, overload
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from scmoe.data._presence import Presence
+from scmoe.data._sparse_rows import Values, dense
 from scmoe.nn._block import Block, Tokens
 from scmoe.nn._config import NetworkConfig
 from scmoe.nn._decoder import Decoder
 from scmoe.nn._modules import Modules
+from scmoe.nn._noise import keep_mask
 from scmoe.nn._router import Routing
+from scmoe.nn._sparse_features import Features, SparseFeatures
 from scmoe.nn._standardizer import Standardizer
 from scmoe.nn._tokenizer import PatchTokenizer, ProgramTokenizer, modality_frames
 from scmoe.nn.genes._config import encoder_config
@@ -103,18 +106,31 @@ class Network(nn.Module):
             self.cluster_head = nn.Linear(d, config.n_clusters, bias=False)
             self.cluster_projection = nn.Linear(d * self.n_modalities, d, bias=False)
 
-    def standardize(self, values: Sequence[Tensor], observed: Sequence[Tensor | None]) -> list[Tensor]:
+    @property
+    def sparse_inputs(self) -> list[int]:
+        """Modalities of whose features nothing but products with matrices is asked for in training."""
+        return [
+            v
+            for v, (tokenizer, decoder) in enumerate(zip(self.tokenizers, self.decoders, strict=True))
+            if type(tokenizer) is ProgramTokenizer and decoder.has_components and decoder.likelihood.is_squared_error
+        ]
+
+    @overload
+    def standardize(self, values: Sequence[Tensor], observed: Sequence[Tensor | None]) -> list[Tensor]: ...
+    @overload
+    def standardize(self, values: Sequence[Values], observed: Sequence[Tensor | None]) -> list[Features]: ...
+    def standardize(self, values: Sequence[Any], observed: Sequence[Tensor | None]) -> list[Any]:
         """Standardized features (n_v, D) of each modality, from its values and which of them are observed."""
         return [s(x, o) for s, x, o in zip(self.standardizers, values, observed, strict=True)]
 
     def encode(
         self,
-        z: Sequence[Tensor],
+        z: Sequence[Features],
         presence: Presence,
         covariates: Tensor,
         group: Tensor | None = None,
         *,
-        values: Sequence[Tensor] | None = None,
+        values: Sequence[Values] | None = None,
         n_fixed: Sequence[int] | None = None,
         return_attention: bool = False,
     ) -> Encoded:
@@ -155,7 +171,9 @@ class Network(nn.Module):
             if isinstance(tokenizer, GeneTokenizer):
                 if values is None:
                     raise ValueError("A gene encoder reads values: pass values=, those that z was made of.")
-                embedded[v] = embedded[v] + presence.scatter(self._from_genes(tokenizer, z[v], values[v], v), v)
+                embedded[v] = embedded[v] + presence.scatter(
+                    self._from_genes(tokenizer, dense(z[v]), dense(values[v]), v), v
+                )
         h = torch.cat(embedded, dim=1)
         tokens = locate_tokens(presence, group, P)
         routing, attention = [], []
@@ -177,8 +195,10 @@ class Network(nn.Module):
         p = self.config.feature_dropout if self.training else 0.0
         return tokenizer.from_genes(x, expressed & (torch.rand_like(x) >= p) if p else expressed)
 
-    def _hide_features(self, z: Tensor) -> Tensor:
+    def _hide_features(self, z: Features) -> Features:
         p = self.config.feature_dropout if self.training else 0.0
+        if isinstance(z, SparseFeatures):
+            return z.hide(p) if p else z
         if z.is_cuda or not p:
             return F.dropout(z, p, self.training)
         return z * keep_mask(z.shape, p).to(z.dtype).div_(1 - p)
@@ -193,7 +213,7 @@ class Network(nn.Module):
         return (covariates - self.covariate_mean) / self.covariate_std
 
     def _offset(
-        self, tokenizer: ProgramTokenizer | PatchTokenizer, z: Tensor, covariates: Tensor, presence: Presence, v: int
+        self, tokenizer: ProgramTokenizer | PatchTokenizer, z: Features, covariates: Tensor, presence: Presence, v: int
     ) -> Tensor | float:
         if self.n_covariates == 1 or isinstance(tokenizer, PatchTokenizer):
             return 0.0
@@ -221,17 +241,6 @@ def make_tokenizer(
         return ProgramTokenizer(*sizes, train_programs=config.train_programs)
     encoder = encoder_config(config.gene_encoder)
     return GeneTokenizer(*sizes, train_programs=config.train_programs, encoder=encoder)
-
-
-def keep_mask(shape: torch.Size, p: float) -> Tensor:
-    """Boolean mask that is false with probability `p` (to one part in 65536).
-
-    One 64-bit random number decides four entries: on a CPU, a Bernoulli draw for each would be a fifth of a training
-    step.
-    """
-    n = shape.numel()
-    bits = torch.randint(-(2**63), 2**63 - 1, (-(-n // 4),)).view(torch.int16)[:n]
-    return (bits >= round(p * 2**16) - 2**15).view(shape)
 
 
 def locate_tokens(presence: Presence, group: Tensor | None, n_tokens: int) -> Tokens:

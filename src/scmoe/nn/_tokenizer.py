@@ -13,6 +13,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from scmoe.data._correction import Correction, no_correction, offset
+from scmoe.data._sparse_rows import dense
+from scmoe.nn._sparse_features import Features
 
 
 def modality_frames(n_modalities: int, n_hidden: int) -> list[Tensor]:
@@ -102,16 +104,17 @@ class ProgramTokenizer(nn.Module):
         """(D,) boolean: features that were read at the start. The others, which other cells lack, are never learned."""
         return (self.fixed_loadings != 0).any(1)
 
-    def offset(self, z_BD: Tensor, covariates_BJ: Tensor) -> Tensor:
+    def offset(self, z_BD: Features, covariates_BJ: Tensor) -> Tensor:
         """What the covariates add to the scores (B, K) of standardized features."""
         # Squared distances need more digits than mixed precision has.
-        with torch.autocast(z_BD.device.type, enabled=False):
-            return offset(z_BD.float() @ self.fixed_loadings, covariates_BJ.float(), self.correction)
+        with torch.autocast(covariates_BJ.device.type, enabled=False):
+            z = z_BD.float() if isinstance(z_BD, Tensor) else z_BD
+            return offset(z @ self.fixed_loadings, covariates_BJ.float(), self.correction)
 
-    def forward(self, z_BD: Tensor, offset_BK: Tensor | float = 0.0, n_fixed: int | None = None) -> Tensor:
+    def forward(self, z_BD: Features, offset_BK: Tensor | float = 0.0, n_fixed: int | None = None) -> Tensor:
         """Standardized features (B, D) to tokens (B, P, d); with `n_fixed`, of so many leading components as found."""
         if n_fixed is not None:
-            leading = torch.arange(self.weight.shape[1], device=z_BD.device) < n_fixed
+            leading = torch.arange(self.weight.shape[1], device=self.weight.device) < n_fixed
             return self._from_scores((z_BD @ self.fixed_loadings - offset_BK) * leading)
         return self._from_scores(z_BD @ (self.loadings * self.is_read[:, None]) - offset_BK)
 
@@ -140,6 +143,6 @@ class PatchTokenizer(nn.Module):
         """Cut (B, D) features into (B, P, s) patches."""
         return F.pad(z_BD, (0, self.padding)).view(len(z_BD), self.n_tokens, self.patch_size)
 
-    def forward(self, z_BD: Tensor, offset_BK: Tensor | float = 0.0, n_fixed: int | None = None) -> Tensor:
+    def forward(self, z_BD: Features, offset_BK: Tensor | float = 0.0, n_fixed: int | None = None) -> Tensor:
         """Standardized features (B, D) to tokens (B, P, d); patches know no correction and no components."""
-        return self.projection(self.patches(z_BD)) + self.position
+        return self.projection(self.patches(dense(z_BD))) + self.position

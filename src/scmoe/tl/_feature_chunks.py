@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from scmoe.data._dataset import MosaicDataset
+from scmoe.data._sparse_rows import dense
 from scmoe.explain._correlation import FeatureChunk
 
 VALUES_AT_ONCE = 2**22
@@ -22,5 +23,5 @@ def feature_chunks(dataset: MosaicDataset) -> Iterator[FeatureChunk]:
             observed = batch.observed[v]
             if len(members):
                 yield FeatureChunk(
-                    name, members, batch.values[v].numpy(), None if observed is None else observed.numpy()
+                    name, members, dense(batch.values[v]).numpy(), None if observed is None else observed.numpy()
                 )

@@ -39,7 +39,7 @@ def encode_cells(network: Network, batch: Batch) -> Encoded:
     """Encode cells the way the model is used: all modalities fused, no noise; leaves the network in evaluation mode."""
     batch = move_data_to_device(batch, network.device)
     return network.eval().encode(
-        network.standardize(batch.values, batch.observed),
+        network.standardize(batch.dense_values(), batch.observed),
         batch.presence,
         network.scale_covariates(batch.covariates),
         values=batch.values,

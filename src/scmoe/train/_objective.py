@@ -1,14 +1,18 @@
 """The loss of a batch: decode what is there, from states that saw it and from states that did not."""
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
 from scmoe.data._dataset import Batch
+from scmoe.data._sparse_rows import dense
 from scmoe.losses._balance import balance_by_modality, balance_loss, z_loss
 from scmoe.losses._ddc import ddc
 from scmoe.losses._graph import graph_loss
 from scmoe.nn._decoder import Decoder
 from scmoe.nn._network import Encoded, Network
+from scmoe.nn._sparse_features import Features
 from scmoe.train._config import TrainConfig
 
 
@@ -28,7 +32,7 @@ def draw_groups(n_cells: int, n_modalities: int, p_split: float, device: torch.d
     return torch.where(split, group, 0)
 
 
-def reconstruction(decoder: Decoder, scores: Tensor, z: Tensor, counts: Tensor | None, seen: Tensor | None) -> Tensor:
+def reconstruction(decoder: Decoder, scores: Tensor, z: Features, counts: Tensor | None, seen: Tensor | None) -> Tensor:
     """Negative log-likelihood of a modality given decoded scores, mean over features, in comparable units.
 
     Parameters
@@ -46,13 +50,13 @@ def reconstruction(decoder: Decoder, scores: Tensor, z: Tensor, counts: Tensor |
     """
     if decoder.likelihood.is_squared_error and seen is None and decoder.has_components:
         return decoder.mean_squared_error(scores, z) * decoder.loss_scale
-    target = counts if decoder.likelihood.reads_counts else z
+    target = counts if decoder.likelihood.reads_counts else dense(z)
     assert target is not None
     return mean_over_observed(decoder.losses(target, scores), seen) * decoder.loss_scale
 
 
 def pair_losses(
-    network: Network, encoded: Encoded, z: list[Tensor], batch: Batch, group: Tensor
+    network: Network, encoded: Encoded, z: Sequence[Features], batch: Batch, group: Tensor
 ) -> tuple[Tensor, Tensor]:
     """Mean loss of decoding each modality from its own state, and from others' of other groups (the target unseen).
 

@@ -12,7 +12,7 @@ from tqdm.auto import tqdm
 
 from scmoe._align import Indices
 from scmoe.arguments._checked import checks_arguments
-from scmoe.data._datamodule import EpochBatches, GraphDataset
+from scmoe.data._datamodule import EpochBatches, FittingDataset
 from scmoe.data._dataset import Batch, MosaicDataset
 from scmoe.data._graph import NeighborGraph
 from scmoe.data._statistics import fit_scale, fit_statistics
@@ -111,7 +111,7 @@ def training_batches(
     seed: int,
 ) -> Iterator[Batch]:
     """The first batches that a training with this seed would see."""
-    source = dataset if graph is None else GraphDataset(dataset, graph)
+    source = dataset if graph is None else FittingDataset(dataset, (), graph)
     order = EpochBatches(cells, batch_size, seed, graph)
 
     def epoch(number: int) -> Iterator[np.ndarray]:

@@ -86,7 +86,7 @@ def forward(network: Network, batch: Batch, config: TrainConfig, group: Tensor) 
         calls.append(Call(experts, *given, output))
 
     hooks = [block.moe.experts.register_forward_hook(keep) for block in network.blocks]
-    z = network.standardize(batch.values, batch.observed)
+    z = network.standardize(batch.dense_values(), batch.observed)
     try:
         encoded = network.encode(
             z, batch.presence, network.scale_covariates(batch.covariates), group, values=batch.values
@@ -146,7 +146,7 @@ def part_of(batch: Batch, cells: Tensor) -> Batch:
         return [None if x is None else x[row] for x, row in zip(arrays, rows, strict=True)]
 
     return Batch(
-        pick(batch.values),
+        pick(batch.dense_values()),
         pick(batch.observed),
         pick(batch.counts),
         locate(mask[cells]),

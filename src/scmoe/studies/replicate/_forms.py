@@ -11,9 +11,11 @@ from torch import Tensor
 from scmoe.benchmark.methods._scmoe import Variant
 from scmoe.data._covariates import n_covariates
 from scmoe.data._presence import Presence
+from scmoe.data._sparse_rows import Values
 from scmoe.model._scmoe import SCMOE
 from scmoe.nn._config import NetworkConfig
 from scmoe.nn._network import Encoded, Network
+from scmoe.nn._sparse_features import Features
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -130,12 +132,12 @@ class FusedNetwork(Network):
 
     def encode(
         self,
-        z: Sequence[Tensor],
+        z: Sequence[Features],
         presence: Presence,
         covariates: Tensor,
         group: Tensor | None = None,
         *,
-        values: Sequence[Tensor] | None = None,
+        values: Sequence[Values] | None = None,
         n_fixed: Sequence[int] | None = None,
         return_attention: bool = False,
     ) -> Encoded:

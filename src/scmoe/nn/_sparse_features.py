@@ -1,0 +1,114 @@
+"""Standardized features of sparse values, and their products, without a matrix of cells x features.
+
+A zero is not zero in standard deviations: z = base + difference, where base (D) are the features of a zero, and the
+difference is zero but where a value is stored.
+"""
+
+from dataclasses import dataclass, replace
+from typing import Any, final
+
+import torch
+from scipy import sparse
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+from torch.nn import functional as F
+
+from scmoe.data._sparse_rows import SparseRows
+from scmoe.nn._noise import keep_mask
+
+N_DIRECTIONS = 32
+"""Random directions whose combinations are the noise of hidden zeros: enough that cells of a batch hardly share it."""
+
+
+@dataclass(frozen=True)
+class Noise:
+    """What hiding zeros at random adds to cells: coefficients (n, R) times directions (R, D)."""
+
+    coefficients: Tensor
+    directions: Tensor
+
+
+@final
+@dataclass(frozen=True)
+class SparseFeatures:
+    """Standardized features (n, D), on a CPU; a product with a matrix is all that most of the network asks of them."""
+
+    base: Tensor
+    """(D,) what a zero is."""
+    difference: SparseRows
+    """What a stored value is, less `base`."""
+    noise: Noise | None = None
+    """Of hidden features."""
+
+    def __len__(self) -> int:
+        return self.difference.n_rows
+
+    def __matmul__(self, weight_DK: Tensor) -> Tensor:
+        """The product with a matrix (D, K)."""
+        product = self.base @ weight_DK + sparse_product(self.difference, weight_DK)
+        if self.noise is None:
+            return product
+        return product + self.noise.coefficients @ (self.noise.directions @ weight_DK)
+
+    def row_squares(self) -> Tensor:
+        """Sum of the squares of each cell's features, (n,)."""
+        base, rows = self.base.index_select(0, self.difference.column), self.difference
+        change = rows.value * (rows.value + 2 * base)  # (base + difference)² - base²
+        return self.base.square().sum() + change.new_zeros(len(self)).index_add_(0, rows.row, change)
+
+    def hide(self, p: float) -> "SparseFeatures":
+        """Dropout of features: each is 0 with probability `p`, else 1 / (1 - p) times what it is.
+
+        Exact for stored values. What it does to zeros is a sum of many small terms in every product, so it is replaced
+        by normal noise with their mean (none), variances and covariances, averaged over the cells of the batch.
+        """
+        rows = self.difference
+        base = self.base.index_select(0, rows.column)
+        shown = (rows.value + base) * keep_mask(rows.value.shape, p) / (1 - p)
+        share_of_zeros = 1 - torch.bincount(rows.column, minlength=len(self.base)) / max(len(self), 1)
+        size = self.base * (share_of_zeros * p / (1 - p) / N_DIRECTIONS).sqrt()
+        signs = keep_mask(torch.Size((N_DIRECTIONS, len(size))), 0.5).to(size.dtype) * 2 - 1
+        noise = Noise(torch.randn(len(self), N_DIRECTIONS), signs * size)
+        return replace(self, difference=rows._replace(value=shown - base), noise=noise)
+
+    def dense(self) -> Tensor:
+        """The features (n, D) without noise."""
+        return self.base + self.difference.dense()
+
+
+Features = Tensor | SparseFeatures
+"""Standardized features (n, D)."""
+
+
+def row_squares(z: Features) -> Tensor:
+    """Sum of the squares of each row, (n,)."""
+    return z.row_squares() if isinstance(z, SparseFeatures) else z.square().sum(-1)
+
+
+def sparse_product(rows: SparseRows, weight_DK: Tensor) -> Tensor:
+    """Product of a sparse (n, D) and a dense matrix (D, K), on a CPU, with a gradient for the dense one."""
+    return _SparseProduct.apply(rows, weight_DK)
+
+
+class _SparseProduct(torch.autograd.Function):
+    """torch's sparse tensors have this product too; its gradient is ten times slower than a dense one."""
+
+    @staticmethod
+    def forward(ctx: Any, rows: SparseRows, weight_DK: Tensor) -> Tensor:
+        ctx.rows = rows
+        return F.embedding_bag(
+            rows.column,
+            weight_DK,
+            rows.indptr,
+            mode="sum",
+            per_sample_weights=rows.value.to(weight_DK.dtype),
+            include_last_offset=True,
+        )
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad_nK: Tensor) -> tuple[None, Tensor]:
+        rows = ctx.rows
+        parts = tuple(part.numpy() for part in (rows.value, rows.column, rows.indptr))
+        transposed = sparse.csc_matrix(parts, shape=(rows.n_columns, rows.n_rows))
+        return None, torch.from_numpy(transposed @ grad_nK.contiguous().numpy())
