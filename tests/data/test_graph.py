@@ -16,7 +16,7 @@ def dataset(mosaic, request) -> MosaicDataset:
 def graph_of(dataset: MosaicDataset, cells: np.ndarray) -> NeighborGraph:
     covariates = fit_scale(dataset, cells)
     statistics = [fit_statistics(dataset, cells, v, 5, covariates, seed=0) for v in range(3)]
-    return NeighborGraph(dataset, cells, statistics, covariates)
+    return NeighborGraph(dataset, cells, statistics, covariates, seed=0)
 
 
 def slow_transitions(points: np.ndarray) -> np.ndarray:
@@ -34,7 +34,7 @@ def slow_transitions(points: np.ndarray) -> np.ndarray:
 @pytest.mark.parametrize("n", [2, 10, 40])
 def test_transitions_equal_the_slow_form(n):
     points = np.random.default_rng(0).normal(size=(n, 3))
-    np.testing.assert_allclose(transitions(points).toarray(), slow_transitions(points), rtol=1e-5)
+    np.testing.assert_allclose(transitions(points, 0).toarray(), slow_transitions(points), rtol=1e-5)
 
 
 def test_graph_is_the_sum_over_the_modalities_of_the_cells_that_have_them(dataset):
@@ -81,3 +81,16 @@ def test_drawn_cells_are_similar(dataset):
 def test_a_cell_outside_the_graph_draws_itself(dataset):
     graph = graph_of(dataset, np.arange(60))
     assert graph.draw(np.array([90, 61]), np.random.default_rng(0)).tolist() == [90, 61]
+
+
+@pytest.mark.timeout(400)  # numba compiles the search
+def test_very_many_cells_are_searched_approximately(monkeypatch):
+    points = np.random.default_rng(0).normal(size=(400, 3)).astype(np.float32)
+    points[:30] = points[0]  # more cells in one place than have neighbors
+    exact = transitions(points, 0)
+    monkeypatch.setattr("scmoe.data._nearest.N_EXACT", 100)
+    approximate = transitions(points, 0)
+    assert (np.diff(approximate.indptr) == N_NEIGHBORS + 1).all()
+    assert (approximate.diagonal() > 0).all()
+    shared = (exact[30:] > 0).multiply(approximate[30:] > 0).sum()
+    assert shared > 0.95 * (exact[30:] > 0).sum()

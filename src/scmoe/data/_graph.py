@@ -4,9 +4,9 @@ from collections.abc import Sequence
 
 import numpy as np
 from scipy import sparse
-from sklearn.neighbors import NearestNeighbors
 
 from scmoe.data._dataset import MosaicDataset
+from scmoe.data._nearest import nearest
 from scmoe.data._statistics import Scale, Statistics, component_scores
 
 N_NEIGHBORS = 15
@@ -30,17 +30,24 @@ class NeighborGraph:
         Of each modality.
     covariates
         Of `fit_scale`.
+    seed
+        Of the approximate search for the neighbors of very many cells.
     """
 
     def __init__(
-        self, dataset: MosaicDataset, cells: np.ndarray, statistics: Sequence[Statistics], covariates: Scale
+        self,
+        dataset: MosaicDataset,
+        cells: np.ndarray,
+        statistics: Sequence[Statistics],
+        covariates: Scale,
+        seed: int,
     ) -> None:
         self.steps: list[sparse.csr_matrix] = []
         for v, modality_statistics in enumerate(statistics):
             here = cells[dataset.present[cells, v]]
             if len(here) > 1:
                 scores = component_scores(dataset, here, v, modality_statistics, covariates)[:, :N_COMPONENTS]
-                step = transitions(scores).tocoo()
+                step = transitions(scores, seed).tocoo()
                 shape = (len(dataset), len(dataset))
                 self.steps.append(sparse.csr_matrix((step.data, (here[step.row], here[step.col])), shape=shape))
         self._walks = [(RandomStep(step), RandomStep(step.T.tocsr())) for step in self.steps]
@@ -78,20 +85,21 @@ class RandomStep:
 
     def __init__(self, weights: sparse.csr_matrix) -> None:
         self.weights = weights
-        self._until = np.concatenate([[0], np.cumsum(weights.data, dtype=np.float64)])
 
     def draw(self, rows: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         """One column for each of the rows; an empty row draws its own number."""
-        first, last = self.weights.indptr[rows], self.weights.indptr[rows + 1]
-        lower, upper = self._until[first], self._until[last]
-        entry = np.searchsorted(self._until, lower + rng.random(len(rows)) * (upper - lower), side="right") - 1
+        block = self.weights[rows]
+        first, last = block.indptr[:-1], block.indptr[1:]
+        until = np.concatenate([[0], np.cumsum(block.data, dtype=np.float64)])
+        lower, upper = until[first], until[last]
+        entry = np.searchsorted(until, lower + rng.random(len(rows)) * (upper - lower), side="right") - 1
         column = rows.copy()
         some = last > first
-        column[some] = self.weights.indices[np.clip(entry, first, last - 1)[some]]
+        column[some] = block.indices[np.clip(entry, first, last - 1)[some]]
         return column
 
 
-def transitions(points: np.ndarray) -> sparse.csr_matrix:
+def transitions(points: np.ndarray, seed: int) -> sparse.csr_matrix:
     """Neighbor weights of (n, d) points, rows summing to one.
 
     exp(-d_ij² / (σ_i σ_j)) for the nearest neighbors j of i, with σ_i the mean distance of i to its neighbors, and 1
@@ -99,7 +107,7 @@ def transitions(points: np.ndarray) -> sparse.csr_matrix:
     """
     n = len(points)
     k = min(N_NEIGHBORS, n - 1)
-    distance, neighbor = NearestNeighbors(n_neighbors=k).fit(points).kneighbors()
+    distance, neighbor = nearest(points, k, seed)
     scale = distance.mean(1) + 1e-12
     weight = np.exp(-np.square(distance) / (scale[:, None] * scale[neighbor]))
     columns = np.column_stack([np.arange(n), neighbor])

@@ -32,6 +32,7 @@ from scmoe.model._hubs import sample_embedding, with_hubs
 from scmoe.model._settings import fields_of, training_config
 from scmoe.nn._config import NetworkConfig
 from scmoe.nn._network import Network
+from scmoe.nn._threads import threads_kept
 from scmoe.nn._tokenizer import ProgramTokenizer
 from scmoe.readout._hubs import N_REFERENCE, evenly
 from scmoe.readout._readouts import Readouts
@@ -236,7 +237,10 @@ def prepare_network(
     if not model.is_trained_:
         set_statistics(model.module, statistics, covariates)
         start_encoders(model.module, dataset, train, model.seed)
-    return NeighborGraph(dataset, train, statistics, covariates) if config.graph_weight else None
+    if not config.graph_weight:
+        return None
+    with threads_kept():  # from numba, which may search for the neighbors
+        return NeighborGraph(dataset, train, statistics, covariates, model.seed)
 
 
 def set_statistics(network: Network, statistics: list[Statistics], covariates: Scale) -> None:

@@ -10,11 +10,10 @@ from scipy import sparse
 
 from scmoe._keys import Keys
 from scmoe._matrix import is_beyond
+from scmoe.data._nearest import N_EXACT
 from scmoe.nn._threads import threads_kept
 
 N_NEIGHBORS = 15
-N_EXACT = 8192
-"""Cells from which neighbors are searched for approximately; scanpy's number."""
 
 
 def stored_embedding(mdata: MuData, key_added: str) -> np.ndarray:
@@ -50,14 +49,12 @@ def neighbor_graph(embedding: np.ndarray, seed: int) -> AnnData:
 
 
 def search_of(n_cells: int, n_neighbors: int, seed: int) -> Any:
-    """The search that scanpy chooses for many cells, with a matrix as scanpy knows it.
-
-    None, which leaves the choice to scanpy, for few cells.
+    """A comparison of all cells with all; of very many, the search that scanpy chooses, with a matrix as it knows it.
 
     pynndescent 0.7 returns a sparse array, which has no ``getnnz``, and scanpy 1.11 fails there.
     """
     if n_cells < N_EXACT:
-        return None
+        return "sklearn"
     from pynndescent import PyNNDescentTransformer
 
     class Search(PyNNDescentTransformer):

@@ -98,7 +98,7 @@ def teacher(dataset: MosaicDataset, cells: np.ndarray, n_programs: int, seed: in
     covariates = fit_scale(dataset, cells)
     sizes = [min(n_programs, len(dataset.setup.feature_names[name])) for name in dataset.setup.modalities]
     statistics = [fit_statistics(dataset, cells, v, size, covariates, seed) for v, size in enumerate(sizes)]
-    return NeighborGraph(dataset, cells, statistics, covariates)
+    return NeighborGraph(dataset, cells, statistics, covariates, seed)
 
 
 def training_batches(
