@@ -1,13 +1,18 @@
 """Statistics of the training cells against NumPy on dense data."""
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
+from anndata import AnnData
+from mudata import MuData
+from scipy import sparse
 
 from scmoe.data import _statistics
 from scmoe.data._correction import offset
 from scmoe.data._dataset import MosaicDataset
 from scmoe.data._setup import Setup
+from scmoe.data._sparse_rows import SparseRows
 from scmoe.data._statistics import Statistics, component_scores, fit_scale, fit_statistics, scale
 from scmoe.nn._standardizer import Standardizer
 
@@ -210,3 +215,32 @@ def test_a_modality_without_training_cells_is_named(mosaic):
     without = np.flatnonzero(~dataset.present[:, 1])
     with pytest.raises(ValueError, match="No training cell has the modality 'adt'"):
         fit(dataset, 1, cells=without)
+
+
+def test_sparse_values_have_the_statistics_of_dense_ones():
+    rng = np.random.default_rng(0)
+    factors = rng.gamma(1, size=(200, 3)) @ rng.gamma(0.2, size=(3, 40))
+    values = np.log1p(rng.poisson(factors * 0.3)).astype(np.float32)
+
+    def fitted(x):
+        adata = AnnData(x, obs=pd.DataFrame(index=[f"c{i}" for i in range(200)]))
+        dataset = dataset_of(MuData({"x": adata}), likelihoods={"x": "gaussian"})
+        return fit(dataset, 0, n_components=3, cells=np.arange(0, 200, 2)), dataset
+
+    (of_sparse, dataset), (of_dense, _) = fitted(sparse.csr_matrix(values)), fitted(values)
+    assert isinstance(dataset.read_modality(0, np.arange(5), sparse=True).values, SparseRows)
+    np.testing.assert_allclose(of_sparse.mean, of_dense.mean, rtol=1e-5)
+    np.testing.assert_allclose(of_sparse.std, of_dense.std, rtol=1e-5)
+    for own, other in ((of_sparse.read, of_dense.read), (of_sparse.decode, of_dense.decode)):
+        cosine = (own.loadings * other.loadings).sum(0) / np.square(other.loadings).sum(0)
+        np.testing.assert_allclose(np.abs(cosine), 1, rtol=1e-3)
+        assert own.unit == pytest.approx(other.unit, rel=1e-4)
+        np.testing.assert_allclose(own.penalty, other.penalty, rtol=1e-3)
+
+
+def test_features_without_variance_and_few_cells_of_sparse_values():
+    x = sparse.csr_matrix((np.ones(4, np.float32), ([0, 0, 1, 2], [0, 1, 0, 0])), shape=(60, 30))
+    adata = AnnData(x, obs=pd.DataFrame(index=[f"c{i}" for i in range(60)]))
+    dataset = dataset_of(MuData({"x": adata}), likelihoods={"x": "gaussian"})
+    found = fit(dataset, 0, n_components=5, cells=np.arange(3))
+    assert all(np.isfinite(part).all() for part in (found.mean, found.std, found.read.loadings, found.read.penalty))

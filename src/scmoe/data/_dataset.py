@@ -21,6 +21,14 @@ from scmoe.datasets._categories import category_codes, category_names
 from scmoe.pp._normalize import log_normalize
 
 
+class ModalityRows(NamedTuple):
+    """One modality of some cells, see `Batch`."""
+
+    values: Values
+    observed: Tensor | None
+    counts: Tensor | None
+
+
 class Batch(NamedTuple):
     """B cells; one entry a modality in the lists, with rows for the n_v cells that have it; float32 throughout."""
 
@@ -143,32 +151,28 @@ class MosaicDataset(Dataset[Batch]):
 
     def read(self, cells: np.ndarray, sparse: Collection[int] = ()) -> Batch:
         """Read the cells at these positions; the values of these modalities in sparse rows, where few are not zero."""
-        values: list[Values] = []
-        observed: list[Tensor | None] = []
-        counts: list[Tensor | None] = []
-        for v, name in enumerate(self.setup.modalities):
-            source = self._sources[v]
-            if v in sparse and source is not None and source.is_sparse and not self.setup.likelihood(name).reads_counts:
-                rows = self._rows[v, cells]
-                values.append(SparseRows.of(source.read_sparse(rows[rows >= 0])))
-                observed.append(None)
-                counts.append(None)
-                continue
-            raw = self._read(v, cells)
-            is_count = self.setup.likelihood(name).reads_counts
-            counts.append(torch.from_numpy(raw) if is_count else None)
-            missing = np.isnan(raw) if source is not None and source.has_missing else None
-            if missing is not None:
-                raw[missing] = 0
-            observed.append(None if missing is None else torch.from_numpy(~missing))
-            values.append(torch.from_numpy(log_normalize(raw) if is_count else raw))
+        parts = [self.read_modality(v, cells, sparse=v in sparse) for v in range(len(self.setup.modalities))]
         return Batch(
-            values,
-            observed,
-            counts,
+            [part.values for part in parts],
+            [part.observed for part in parts],
+            [part.counts for part in parts],
             locate(torch.from_numpy(self.present[cells])),
             torch.from_numpy(self.covariates[cells]),
         )
+
+    def read_modality(self, v: int, cells: np.ndarray, *, sparse: bool = False) -> ModalityRows:
+        """Read one modality of those cells at these positions that have it; see `read`."""
+        source, is_count = self._sources[v], self.setup.likelihood(self.setup.modalities[v]).reads_counts
+        if sparse and source is not None and source.is_sparse and not is_count:
+            rows = self._rows[v, cells]
+            return ModalityRows(SparseRows.of(source.read_sparse(rows[rows >= 0])), None, None)
+        raw = self._read(v, cells)
+        counts = torch.from_numpy(raw) if is_count else None
+        missing = np.isnan(raw) if source is not None and source.has_missing else None
+        if missing is not None:
+            raw[missing] = 0
+        values = torch.from_numpy(log_normalize(raw) if is_count else raw)
+        return ModalityRows(values, None if missing is None else torch.from_numpy(~missing), counts)
 
     def _read(self, v: int, cells: np.ndarray) -> np.ndarray:
         """(n_v, D) float32 of modality `v`: the cells that have it; NaN where a value or a feature is missing."""

@@ -4,7 +4,7 @@ A zero is not zero in standard deviations: z = base + difference, where base (D)
 difference is zero but where a value is stored.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, final
 
 import torch
@@ -14,10 +14,7 @@ from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
 from scmoe.data._sparse_rows import SparseRows
-from scmoe.nn._noise import keep_mask
-
-N_DIRECTIONS = 32
-"""Random directions whose combinations are the noise of hidden zeros: enough that cells of a batch hardly share it."""
+from scmoe.data._transform import CLIP
 
 
 @dataclass(frozen=True)
@@ -50,26 +47,21 @@ class SparseFeatures:
             return product
         return product + self.noise.coefficients @ (self.noise.directions @ weight_DK)
 
+    def transposed_product(self, weight_nK: Tensor) -> Tensor:
+        """The product (D, K) of the transposed features with a matrix (n, K), without noise."""
+        return self.base[:, None] * weight_nK.sum(0) + transposed_product(self.difference, weight_nK)
+
+    def scaled(self, weight_D: Tensor) -> "SparseFeatures":
+        """Features times weights (D,), without noise."""
+        rows = self.difference
+        value = rows.value * weight_D.index_select(0, rows.column)
+        return SparseFeatures(self.base * weight_D, rows._replace(value=value))
+
     def row_squares(self) -> Tensor:
         """Sum of the squares of each cell's features, (n,)."""
         base, rows = self.base.index_select(0, self.difference.column), self.difference
         change = rows.value * (rows.value + 2 * base)  # (base + difference)² - base²
         return self.base.square().sum() + change.new_zeros(len(self)).index_add_(0, rows.row, change)
-
-    def hide(self, p: float) -> "SparseFeatures":
-        """Dropout of features: each is 0 with probability `p`, else 1 / (1 - p) times what it is.
-
-        Exact for stored values. What it does to zeros is a sum of many small terms in every product, so it is replaced
-        by normal noise with their mean (none), variances and covariances, averaged over the cells of the batch.
-        """
-        rows = self.difference
-        base = self.base.index_select(0, rows.column)
-        shown = (rows.value + base) * keep_mask(rows.value.shape, p) / (1 - p)
-        share_of_zeros = 1 - torch.bincount(rows.column, minlength=len(self.base)) / max(len(self), 1)
-        size = self.base * (share_of_zeros * p / (1 - p) / N_DIRECTIONS).sqrt()
-        signs = keep_mask(torch.Size((N_DIRECTIONS, len(size))), 0.5).to(size.dtype) * 2 - 1
-        noise = Noise(torch.randn(len(self), N_DIRECTIONS), signs * size)
-        return replace(self, difference=rows._replace(value=shown - base), noise=noise)
 
     def dense(self) -> Tensor:
         """The features (n, D) without noise."""
@@ -80,6 +72,14 @@ Features = Tensor | SparseFeatures
 """Standardized features (n, D)."""
 
 
+def standardize(rows: SparseRows, mean: Tensor, std: Tensor) -> SparseFeatures:
+    """clip((x - mean) / std) of sparse values; mean and std are (D,)."""
+    base = (-mean / std).clamp(-CLIP, CLIP)
+    at = rows.column
+    z = ((rows.value - mean.index_select(0, at)) / std.index_select(0, at)).clamp(-CLIP, CLIP)
+    return SparseFeatures(base, rows._replace(value=z - base.index_select(0, at)))
+
+
 def row_squares(z: Features) -> Tensor:
     """Sum of the squares of each row, (n,)."""
     return z.row_squares() if isinstance(z, SparseFeatures) else z.square().sum(-1)
@@ -88,6 +88,13 @@ def row_squares(z: Features) -> Tensor:
 def sparse_product(rows: SparseRows, weight_DK: Tensor) -> Tensor:
     """Product of a sparse (n, D) and a dense matrix (D, K), on a CPU, with a gradient for the dense one."""
     return _SparseProduct.apply(rows, weight_DK)
+
+
+def transposed_product(rows: SparseRows, weight_nK: Tensor) -> Tensor:
+    """Product (D, K) of the transpose of a sparse (n, D) and a dense matrix (n, K), on a CPU."""
+    parts = tuple(part.numpy() for part in (rows.value, rows.column, rows.indptr))
+    transposed = sparse.csc_matrix(parts, shape=(rows.n_columns, rows.n_rows))
+    return torch.from_numpy(transposed @ weight_nK.contiguous().numpy())
 
 
 class _SparseProduct(torch.autograd.Function):
@@ -108,7 +115,4 @@ class _SparseProduct(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad_nK: Tensor) -> tuple[None, Tensor]:
-        rows = ctx.rows
-        parts = tuple(part.numpy() for part in (rows.value, rows.column, rows.indptr))
-        transposed = sparse.csc_matrix(parts, shape=(rows.n_columns, rows.n_rows))
-        return None, torch.from_numpy(transposed @ grad_nK.contiguous().numpy())
+        return None, transposed_product(ctx.rows, grad_nK)

@@ -5,18 +5,19 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from sklearn.utils.extmath import randomized_svd
+from torch import Tensor
 
+from scmoe.data._components import Components, fill_by_components, fit_components
 from scmoe.data._correction import Correction, fit_correction, offset
-from scmoe.data._dataset import MosaicDataset
+from scmoe.data._dataset import ModalityRows, MosaicDataset
 from scmoe.data._likelihood import CountLikelihood, CountSums, Likelihood
-from scmoe.data._sparse_rows import dense
+from scmoe.data._moments import fit_moments, one_if_constant
+from scmoe.data._sparse_features import Features, SparseFeatures, standardize
+from scmoe.data._sparse_rows import SparseRows, dense
 from scmoe.data._transform import CLIP, fill_missing
 from scmoe.pp._kind import COMPARABLE_KINDS
 from scmoe.pp._normalize import MIN_CENTERED
 
-MIN_NOISE = 1e-3
-"""Smallest variance outside the components, of features whose variance is 1."""
 MAX_CORRECTED = 20_000
 """Training cells that a correction is fitted on; of more, a random subset."""
 MIN_SHARE_OF_CELLS = 0.99
@@ -25,12 +26,13 @@ MIN_COMMON = 0.1
 """Share of the features that all panels must hold for these alone to be read."""
 SMALL_LOG, SMALL = 1e-8, 1e-16
 """Standard deviations that rounding leaves, of logarithms, and of numbers in units as small as a femtofarad."""
-N_FILLINGS = 5
-"""Of gaps, each followed by a fit of the components."""
 CHUNK = 2048
-"""Cells that are dense at once."""
+"""Cells that are read at once."""
 SVD_ENTRIES = 25_000_000
 """Largest matrix that components are computed from (100 MB); of more training cells, a random subset is used."""
+SPARSE_CELLS = 5000
+"""Cells that components of sparse values are computed from, however many features there are: of 20,000 genes, 50
+components of 1250 cells hold a tenth less of the variance of other cells."""
 
 
 class Scale(NamedTuple):
@@ -40,17 +42,6 @@ class Scale(NamedTuple):
     """(J,)."""
     std: np.ndarray
     """(J,)."""
-
-
-class Components(NamedTuple):
-    """Leading principal components of the training cells of one modality: the programs of ``tokenizer="program"``."""
-
-    loadings: np.ndarray
-    """(D, K): standardized values times these are the scores; zero columns beyond the rank."""
-    unit: float
-    """Overall standard deviation of the K scores."""
-    penalty: np.ndarray
-    """(K,) residual variance of a feature over the variance of a score: how little is known from few features."""
 
 
 class Statistics(NamedTuple):
@@ -116,13 +107,14 @@ def fit_statistics(
             "Raise train_size, or leave the modality out with modalities=."
         )
     comparable = shares_unit(dataset, modality)
-    mean, std, share = _moments(dataset, cells, modality, SMALL_LOG if comparable else SMALL)
+    small = SMALL_LOG if comparable else SMALL
+    mean, std, share = fit_moments(lambda: _chunks(dataset, cells, modality), len(cells), small)
     z, seen = _sample(dataset, cells, modality, mean, std, n_components, seed)
     is_read = read_features(share) if comparable else np.ones(len(mean), bool)
-    if not is_read.all() and seen is not None:
-        z = _filled(z, seen, n_components, seed)
-    decode = _components(z, np.ones_like(std), n_components, seed)
-    read = _components(z, reading_weight(std, is_read), n_components, seed) if comparable else decode
+    if seen is not None and isinstance(z, np.ndarray) and not is_read.all():
+        z = fill_by_components(z, seen, n_components, seed)
+    decode = fit_components(z, np.ones_like(std), n_components, seed)
+    read = fit_components(z, reading_weight(std, is_read), n_components, seed) if comparable else decode
     bias, library = _offsets(dataset, cells, modality)
     statistics = Statistics(mean, std, read, decode, None, bias, library)
     if dataset.setup.batch_key is None and dataset.covariates.shape[1] == 1:
@@ -164,11 +156,21 @@ def _score_chunks(
 ) -> Iterator[np.ndarray]:
     """Scores of some cells at a time; missing values are filled as the network fills them."""
     loadings, penalty = torch.from_numpy(statistics.decode.loadings), torch.from_numpy(statistics.decode.penalty)
-    for x, seen, _ in _chunks(dataset, cells, modality):
-        z = (np.clip((x - statistics.mean) / statistics.std, -CLIP, CLIP) * seen).astype(np.float32)
-        if not seen.all():
-            z = fill_missing(torch.from_numpy(z), torch.from_numpy(seen), loadings, penalty).numpy()
-        yield z @ statistics.read.loadings
+    read = torch.from_numpy(statistics.read.loadings)
+    for rows in _chunks(dataset, cells, modality):
+        z: Features = standardized(rows, statistics.mean, statistics.std)
+        if rows.observed is not None and isinstance(z, Tensor) and not rows.observed.all():
+            z = fill_missing(z, rows.observed, loadings, penalty)
+        yield (z @ read).numpy()
+
+
+def standardized(rows: ModalityRows, mean: np.ndarray, std: np.ndarray) -> Features:
+    """Standardized values (n, D), 0 where missing."""
+    x, units = rows.values, (torch.from_numpy(mean), torch.from_numpy(std))
+    if isinstance(x, SparseRows):
+        return standardize(x, *units)
+    z = ((x - units[0]) / units[1]).clamp(-CLIP, CLIP)
+    return z if rows.observed is None else z * rows.observed
 
 
 def likelihood_of(dataset: MosaicDataset, modality: int) -> Likelihood:
@@ -176,20 +178,10 @@ def likelihood_of(dataset: MosaicDataset, modality: int) -> Likelihood:
     return dataset.setup.likelihood(dataset.setup.modalities[modality])
 
 
-def _chunks(
-    dataset: MosaicDataset, cells: np.ndarray, modality: int
-) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray | None]]:
-    """Values, which of them are observed, and raw counts, of some cells at a time."""
+def _chunks(dataset: MosaicDataset, cells: np.ndarray, modality: int) -> Iterator[ModalityRows]:
+    """What one modality holds of some cells at a time."""
     for start in range(0, len(cells), CHUNK):
-        batch = dataset[cells[start : start + CHUNK]]
-        values = dense(batch.values[modality]).numpy()
-        observed = batch.observed[modality]
-        counts = batch.counts[modality]
-        yield (
-            values,
-            np.ones_like(values, bool) if observed is None else observed.numpy(),
-            None if counts is None else counts.numpy(),
-        )
+        yield dataset.read_modality(modality, cells[start : start + CHUNK], sparse=True)
 
 
 def read_features(share: np.ndarray) -> np.ndarray:
@@ -202,27 +194,6 @@ def read_features(share: np.ndarray) -> np.ndarray:
     return common if common.sum() >= max(MIN_COMMON * len(share), MIN_CENTERED) else np.ones_like(common)
 
 
-def _moments(
-    dataset: MosaicDataset, cells: np.ndarray, modality: int, small: float
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Mean and standard deviation of each feature, and the share of the cells that have it."""
-    n, total, square = 0, 0, 0
-    for values, observed, _ in _chunks(dataset, cells, modality):
-        n = n + observed.sum(0)
-        total = total + values.sum(0, dtype=np.float64)
-    mean = total / np.maximum(n, 1)
-    for values, observed, _ in _chunks(dataset, cells, modality):
-        square = square + (((values - mean) * observed) ** 2).sum(0)
-    std = np.sqrt(square / np.maximum(n, 1))
-    share = np.asarray(n, dtype=np.float64) / len(cells)
-    return mean.astype(np.float32), one_if_constant(std, mean, small).astype(np.float32), share
-
-
-def one_if_constant(std: np.ndarray, mean: np.ndarray, small: float) -> np.ndarray:
-    """Standard deviations, 1 for what float32 cannot tell from a constant, or is no larger than `small`."""
-    return np.where(std <= np.maximum(1e-6 * np.abs(mean), small), 1, std)
-
-
 def _sample(
     dataset: MosaicDataset,
     cells: np.ndarray,
@@ -231,50 +202,24 @@ def _sample(
     std: np.ndarray,
     n_components: int,
     seed: int,
-) -> tuple[np.ndarray, np.ndarray | None]:
+) -> tuple[np.ndarray | SparseFeatures, np.ndarray | None]:
     """Standardized values of the cells, or of as many as components are computed from, and which were measured."""
-    rng = np.random.default_rng(seed)
-    limit = max(SVD_ENTRIES // len(mean), n_components + 1)
+    is_sparse = isinstance(dataset.read_modality(modality, cells[:1], sparse=True).values, SparseRows)
+    limit = max(SVD_ENTRIES // len(mean), SPARSE_CELLS if is_sparse else n_components + 1)
     if len(cells) > limit:
-        cells = np.sort(rng.choice(cells, limit, replace=False))
-    z = np.empty((len(cells), len(mean)), np.float32)
-    observed = np.empty(z.shape, bool)
-    for i, (x, seen, _) in enumerate(_chunks(dataset, cells, modality)):
-        rows = slice(i * CHUNK, (i + 1) * CHUNK)
-        observed[rows] = seen
-        z[rows] = np.clip((x - mean) / std, -CLIP, CLIP) * seen
-    return z, None if observed.all() else observed
-
-
-def _filled(z: np.ndarray, seen: np.ndarray, n_components: int, seed: int) -> np.ndarray:
-    """Standardized values without gaps: filled in with the components, which are fitted to that, and so on.
-
-    The EM algorithm for PCA with missing values (Roweis 1998).
-    """
-    for _ in range(N_FILLINGS):
-        components = _components(z, np.ones(z.shape[1], np.float32), n_components, seed)
-        loadings, penalty = torch.from_numpy(components.loadings), torch.from_numpy(components.penalty)
-        for start in range(0, len(z), CHUNK):
-            rows = slice(start, start + CHUNK)
-            observed = torch.from_numpy(seen[rows])
-            z[rows] = fill_missing(torch.from_numpy(z[rows]) * observed, observed, loadings, penalty).numpy()
-    return z
-
-
-def _components(z: np.ndarray, weight: np.ndarray, n_components: int, seed: int) -> Components:
-    """Singular vectors of standardized values times the features' weights, as loadings of the standardized values."""
-    rank = min(n_components, *z.shape)
-    _, singular, right = randomized_svd(z * weight, rank, random_state=seed)
-    loadings = np.zeros((z.shape[1], n_components), np.float32)
-    loadings[:, :rank] = weight[:, None] * right.T
-    variance = np.square(singular) / len(z)
-    # As many components as there are cells or features leave nothing outside: noise is what a quarter of them leaves.
-    n_trusted = max(min(rank, min(z.shape) // 4), 1)
-    residual = float(np.square(z * weight).sum() / len(z) - variance[:n_trusted].sum())
-    noise = max(residual / max(z.shape[1] - n_trusted, 1), MIN_NOISE)
-    penalty = np.full(n_components, noise / MIN_NOISE, np.float32)
-    penalty[:rank] = noise / np.maximum(variance, MIN_NOISE)
-    return Components(loadings, max(float(np.sqrt(variance.mean())), 1e-6), penalty)
+        cells = np.sort(np.random.default_rng(seed).choice(cells, limit, replace=False))
+    if is_sparse:
+        z = standardized(dataset.read_modality(modality, cells, sparse=True), mean, std)
+        assert isinstance(z, SparseFeatures)
+        return z, None
+    values = np.empty((len(cells), len(mean)), np.float32)
+    observed = np.ones(values.shape, bool)
+    for i, rows in enumerate(_chunks(dataset, cells, modality)):
+        at = slice(i * CHUNK, (i + 1) * CHUNK)
+        values[at] = dense(standardized(rows, mean, std)).numpy()
+        if rows.observed is not None:
+            observed[at] = rows.observed.numpy()
+    return values, None if observed.all() else observed
 
 
 def _offsets(dataset: MosaicDataset, cells: np.ndarray, modality: int) -> tuple[np.ndarray, float]:
@@ -283,8 +228,9 @@ def _offsets(dataset: MosaicDataset, cells: np.ndarray, modality: int) -> tuple[
     if not isinstance(likelihood, CountLikelihood):
         return np.zeros(n_features, np.float32), 1.0
     total, positive, library = np.zeros(n_features), np.zeros(n_features), []
-    for _, _, counts in _chunks(dataset, cells, modality):
-        assert counts is not None
+    for rows in _chunks(dataset, cells, modality):
+        assert rows.counts is not None
+        counts = rows.counts.numpy()
         total += counts.sum(0, dtype=np.float64)
         positive += (counts > 0).sum(0)
         library.append(counts.sum(1, dtype=np.float64))

@@ -8,14 +8,14 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from scmoe.data._presence import Presence
+from scmoe.data._sparse_features import Features, SparseFeatures
 from scmoe.data._sparse_rows import Values, dense
 from scmoe.nn._block import Block, Tokens
 from scmoe.nn._config import NetworkConfig
 from scmoe.nn._decoder import Decoder
 from scmoe.nn._modules import Modules
-from scmoe.nn._noise import keep_mask
+from scmoe.nn._noise import hide, keep_mask
 from scmoe.nn._router import Routing
-from scmoe.nn._sparse_features import Features, SparseFeatures
 from scmoe.nn._standardizer import Standardizer
 from scmoe.nn._tokenizer import PatchTokenizer, ProgramTokenizer, modality_frames
 from scmoe.nn.genes._config import encoder_config
@@ -198,7 +198,7 @@ class Network(nn.Module):
     def _hide_features(self, z: Features) -> Features:
         p = self.config.feature_dropout if self.training else 0.0
         if isinstance(z, SparseFeatures):
-            return z.hide(p) if p else z
+            return hide(z, p) if p else z
         if z.is_cuda or not p:
             return F.dropout(z, p, self.training)
         return z * keep_mask(z.shape, p).to(z.dtype).div_(1 - p)

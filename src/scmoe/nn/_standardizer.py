@@ -3,9 +3,9 @@
 import torch
 from torch import Tensor, nn
 
+from scmoe.data._sparse_features import Features, standardize
 from scmoe.data._sparse_rows import SparseRows, Values
 from scmoe.data._transform import CLIP, fill_missing
-from scmoe.nn._sparse_features import Features, SparseFeatures
 
 
 class Standardizer(nn.Module):
@@ -34,20 +34,11 @@ class Standardizer(nn.Module):
     def forward(self, x_BD: Values, observed: Tensor | None) -> Features:
         """Values (B, D) and which of them are observed to standardized values; of sparse ones all are observed."""
         if isinstance(x_BD, SparseRows):
-            return self._sparse(x_BD)
+            return standardize(x_BD, self.mean, self.std)
         z = ((x_BD - self.mean) / self.std).clamp(-CLIP, CLIP)
         if observed is None:
             return z
         return fill_missing(torch.where(observed, z, 0), observed, self.loadings, self.penalty)
-
-    def _sparse(self, x_BD: SparseRows) -> SparseFeatures:
-        mean, std, base = (x.index_select(0, x_BD.column) for x in (self.mean, self.std, self.base))
-        return SparseFeatures(self.base, x_BD._replace(value=((x_BD.value - mean) / std).clamp(-CLIP, CLIP) - base))
-
-    @property
-    def base(self) -> Tensor:
-        """(D,) what zeros become."""
-        return (-self.mean / self.std).clamp(-CLIP, CLIP)
 
     def inverse(self, z_BD: Tensor) -> Tensor:
         """Standardized values back to the units of the data."""

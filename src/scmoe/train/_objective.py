@@ -6,13 +6,13 @@ import torch
 from torch import Tensor
 
 from scmoe.data._dataset import Batch
+from scmoe.data._sparse_features import Features
 from scmoe.data._sparse_rows import dense
 from scmoe.losses._balance import balance_by_modality, balance_loss, z_loss
 from scmoe.losses._ddc import ddc
 from scmoe.losses._graph import graph_loss
 from scmoe.nn._decoder import Decoder
 from scmoe.nn._network import Encoded, Network
-from scmoe.nn._sparse_features import Features
 from scmoe.train._config import TrainConfig
 
 

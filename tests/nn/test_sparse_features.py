@@ -8,8 +8,9 @@ from hypothesis import strategies as st
 from scipy import sparse
 from torch.nn import functional as F
 
+from scmoe.data._sparse_features import row_squares, sparse_product
 from scmoe.data._sparse_rows import SparseRows
-from scmoe.nn._sparse_features import row_squares, sparse_product
+from scmoe.nn._noise import hide
 from scmoe.nn._standardizer import Standardizer
 
 D, K = 12, 3
@@ -64,14 +65,14 @@ def test_hidden_features_have_the_moments_of_dropout(standardizer):
     z = standardizer(SparseRows.of(x), None)
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        hidden = torch.cat([z.hide(p) @ weight for _ in range(20)])  # the directions are drawn anew each time
+        hidden = torch.cat([hide(z, p) @ weight for _ in range(20)])  # the directions are drawn anew each time
         dense = torch.cat([F.dropout(z.dense(), p) @ weight for _ in range(20)])
     torch.testing.assert_close(hidden.mean(0), dense.mean(0), atol=0.05 * float(dense.std()), rtol=0)
     torch.testing.assert_close(hidden.T.cov(), dense.T.cov(), atol=0.15 * float(dense.var()), rtol=0)
 
 
 def test_features_without_zeros_get_no_noise(standardizer):
-    z = standardizer(SparseRows.of(values(6, 1.0)), None).hide(0.3)
+    z = hide(standardizer(SparseRows.of(values(6, 1.0)), None), 0.3)
     assert not z.noise.directions.any()
     shown = z.dense()
     assert {
