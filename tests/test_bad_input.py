@@ -184,7 +184,7 @@ CASES = {
         lambda m: mudata_of(rna=m["rna"].copy(), adt=m["adt"][:1].copy()),
         {"train_kwargs": {"train_size": 0.1}},
         ValueError,
-        "No training cell has the modality 'adt'",
+        "No training cell has a value of the modality 'adt'",
     ),
     "more experts a token than experts": Case(same, {"top_k": 5}, ValueError, "top_k=5 .* n_experts=4. Lower top_k"),
     "width and heads": Case(

@@ -213,7 +213,7 @@ def test_offsets_of_counts(raw):
 def test_a_modality_without_training_cells_is_named(mosaic):
     dataset = dataset_of(mosaic)
     without = np.flatnonzero(~dataset.present[:, 1])
-    with pytest.raises(ValueError, match="No training cell has the modality 'adt'"):
+    with pytest.raises(ValueError, match="No training cell has a value of the modality 'adt'"):
         fit(dataset, 1, cells=without)
 
 
