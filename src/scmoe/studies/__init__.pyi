@@ -10,6 +10,7 @@ from .perturbation._gears import gene_context_features, to_gears
 from .perturbation._run import run_perturbation
 from .perturbation._table import perturbation_table
 from .replicate._run import run_replicate
+from .scale._run import run_scale
 from .speed._run import run_speed
 
 __all__ = [
@@ -24,6 +25,7 @@ __all__ = [
     "run_perturbation",
     "run_rare_experts",
     "run_replicate",
+    "run_scale",
     "run_shap",
     "run_speed",
     "to_gears",

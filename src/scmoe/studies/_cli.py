@@ -59,6 +59,25 @@ def speed(
 
 
 @app.command()
+def scale(
+    output: Output = Path("scmoe_scale"),
+    cells: Annotated[str, typer.Option(help="Numbers of cells, separated by commas.")] = "10000,50000",
+    n_genes: Annotated[int, typer.Option(help="Genes.")] = 2000,
+    engines: Annotated[str, typer.Option(help="'memory', 'disk' or both, separated by commas.")] = "memory,disk",
+    quick: Annotated[bool, typer.Option("--quick", help="2000 and 8000 cells: minutes.")] = False,
+) -> None:
+    """Measure time and memory of an analysis of simulated CITE-seq, phase by phase, on one thread."""
+
+    def run() -> str:
+        from scmoe.studies.scale._run import run_scale, to_markdown
+
+        sizes, ways = numbers(cells, "--cells"), [name.strip() for name in engines.split(",")]
+        return to_markdown(run_scale(output, cells=sizes, n_genes=n_genes, engines=ways, quick=quick))
+
+    run_and_echo(run, output, "scale.json, scale.md", RESUME)
+
+
+@app.command()
 def genes(
     output: Output = Path("scmoe_genes"),
     data: RnaCounts = None,

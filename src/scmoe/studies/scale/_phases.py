@@ -1,0 +1,89 @@
+"""The phases of an analysis of large data; run as a module, the worker of the study."""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from mudata import MuData
+from sklearn.neighbors import KNeighborsClassifier
+
+from scmoe.datasets._read import read
+from scmoe.datasets._write import write
+from scmoe.model._scmoe import SCMOE
+from scmoe.pp._prepare import prepare
+from scmoe.studies._run import serve
+from scmoe.studies.scale._data import simulate_cells
+from scmoe.studies.scale._memory import MIB, anonymous_memory, measured
+from scmoe.tl._cluster import cluster
+from scmoe.tl._embed import embed
+from scmoe.tl._impute import impute
+
+DATA, RESULT = "data.h5mu", "result.h5mu"
+N_TEST = 2000
+"""Cells that no model is trained on: their labels are told by their neighbors among the others."""
+N_REFERENCE = 50_000
+"""Cells that labels are taken from, at most."""
+N_NEIGHBORS = 15
+
+
+def simulate(task: Mapping[str, Any], folder: Path) -> dict[str, float]:
+    """Write simulated cells; returns the size of the genes' counts as CSR, in MiB."""
+    mdata = simulate_cells(task["n_cells"], task["n_genes"], task["n_proteins"], task["seed"])
+    split = np.where(np.random.default_rng(task["seed"]).random(mdata.n_obs) < 0.1, "validation", "train")
+    split[:: max(mdata.n_obs // N_TEST, 1)] = "test"
+    mdata.obs["part"] = split
+    write(mdata, folder / DATA)
+    rna = mdata["rna"].X
+    return {"csr": (rna.data.nbytes + rna.indices.nbytes + rna.indptr.nbytes) / MIB}
+
+
+def analyze(task: Mapping[str, Any], folder: Path) -> dict[str, Any]:
+    """Read, prepare, train, embed, cluster, predict proteins and write; seconds and memory of each, and scores."""
+    phases: dict[str, dict[str, float]] = {}
+    start = anonymous_memory()
+    with measured(phases, "read"):
+        mdata = read(folder / DATA, on_disk=task["engine"] == "disk")
+    with measured(phases, "prepare"):
+        prepare(mdata, batch_key="batch")
+    with measured(phases, "train"):
+        SCMOE.setup_mudata(mdata, batch_key="batch")
+        model = SCMOE(mdata, seed=task["seed"])
+        model.train(split_key="part", accelerator="cpu", enable_progress_bar=False)
+    steps: dict[str, Callable[[], None]] = {
+        "embed": lambda: embed(mdata, model),
+        "cluster": lambda: cluster(mdata),
+        "impute proteins": lambda: impute(mdata, model, source="rna", target="adt"),
+        "write": lambda: write(mdata, folder / RESULT),
+    }
+    for name, step in steps.items():
+        with measured(phases, name):
+            step()
+    return {"phases": phases, "start": start, "scores": scores_of(mdata, model)}
+
+
+def scores_of(mdata: MuData, model: SCMOE) -> dict[str, float]:
+    """How well labels and proteins of the test cells are told."""
+    part = np.asarray(mdata.obs["part"].astype(str))
+    label, place = np.asarray(mdata.obs["cell_type"].astype(str)), np.asarray(mdata.obsm["X_scmoe"])
+    test, train = np.flatnonzero(part == "test"), np.flatnonzero(part == "train")[:N_REFERENCE]
+    neighbors = KNeighborsClassifier(N_NEIGHBORS).fit(place[train], label[train])
+    predicted, values = mdata["adt"].layers["scmoe_from_rna"][test], np.asarray(mdata["adt"].X[test])
+    pearson = [np.corrcoef(a, b)[0, 1] for a, b in zip(predicted.T, values.T, strict=True)]
+    history = model.history
+    return {
+        "knn": float(neighbors.score(place[test], label[test])),
+        "pearson": float(np.nanmean(pearson)),
+        "validation_loss": float(np.asarray(history["validation_loss"]).min()),
+        "epochs": len(history["validation_loss"]),
+    }
+
+
+def perform(message: Mapping[str, Any]) -> dict[str, Any]:
+    """One task of the study."""
+    folder = Path(message["folder"])
+    return (simulate if message["what"] == "simulate" else analyze)(message["task"], folder)
+
+
+if __name__ == "__main__":
+    serve(perform)
