@@ -1,12 +1,13 @@
 """Finished comparisons side by side: a row for each data set and case, a column for each score and method."""
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import matplotlib.pyplot as plt
+import numpy as np
 from matplotlib.axes import Axes
 
 from scmoe.benchmark._figures import APART, OURS
@@ -19,11 +20,13 @@ from scmoe.pl._save import show_or_save
 OUR_COLOR = "tab:red"
 COLORS = ("tab:blue", "tab:orange", "tab:green", "tab:purple", "tab:brown", "tab:pink", "tab:olive", "tab:cyan", "0.5")
 """Of the other methods, in turn."""
+Value = Mapping[str, Any]
+"""Mean, standard deviation and number of seeds of a score."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Place:
-    """What the methods were compared on.
+    """What methods were compared on.
 
     Parameters
     ----------
@@ -41,6 +44,105 @@ class Place:
     case: str
     n_cells: int
     rows: dict[str, Mapping[str, Any]] = field(default_factory=dict)
+
+    def value(self, method: str, score: str) -> Value | None:
+        """A score of a method; None if it was not run or has none."""
+        return self.rows[method]["values"].get(score) if method in self.rows else None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Overview:
+    """Scores of one task on several places.
+
+    Parameters
+    ----------
+    places
+        The rows.
+    task
+        One of `TASKS`.
+    scores, methods
+        The columns, in order.
+    """
+
+    places: list[Place]
+    task: str
+    scores: Sequence[str]
+    methods: Sequence[str]
+
+    @property
+    def has_cases(self) -> bool:
+        """Whether places differ in their case."""
+        return len({place.case for place in self.places}) > 1
+
+    def markdown(self) -> str:
+        """The table: the best of several methods in bold, columns without a value left out, and means over places."""
+        columns = [
+            (score, method)
+            for score in self.scores
+            for method in self.methods
+            if any(place.value(method, score) for place in self.places)
+        ]
+        names = ["data", "case", "cells"] if self.has_cases else ["data", "cells"]
+        lines = [[*names, *(self._head(*column) for column in columns)]]
+        lines += [["---"] * (len(names) - 1) + ["---:"] * (len(columns) + 1)]
+        for place in self.places:
+            cells = [self._cell(place, *column) for column in columns]
+            lines.append([place.data, *([place.case] if self.has_cases else []), str(place.n_cells), *cells])
+        values = [[place.value(method, score) for score, method in columns] for place in self.places]
+        means = [[value["mean"] for value in row if value] for row in values if all(row)]
+        if len(means) > 1:
+            where = "mean" if len(means) == len(values) else f"mean of the {len(means)} full rows"
+            lines.append(
+                [where, *[""] * (len(names) - 1), *(f"{mean:.{DECIMALS}f}" for mean in np.mean(means, axis=0))]
+            )
+        return "\n".join(f"| {' | '.join(line)} |" for line in lines) + "\n"
+
+    def _head(self, score: str, method: str) -> str:
+        """What tells a column from the others."""
+        if len(self.scores) == 1:
+            return method
+        return self._title(score) if len(self.methods) == 1 else f"{method}, {self._title(score)}"
+
+    def _title(self, score: str) -> str:
+        """Head of a score where no others stand beside it; without modalities, which differ between places."""
+        heads = COLUMNS[self.task] | DETAILS.get(self.task, {}) | APART
+        return heads.get(score, score).format(first="first", second="second")
+
+    def _cell(self, place: Place, score: str, method: str) -> str:
+        compared = score in COLUMNS[self.task] and len(self.methods) > 1
+        rows = [row for name, row in place.rows.items() if name in self.methods]
+        bold = compared and method in best_methods(rows, score)
+        return score_cell(place.value(method, score), DECIMALS, bold=bold)
+
+    def save_figure(self, path: Path) -> None:
+        """A panel for each score: a line for each place, a point with its standard deviation for each method."""
+        size = (2.2 + 2.6 * len(self.scores), 1 + (0.14 * len(self.methods) + 0.16) * len(self.places))
+        figure, axes = plt.subplots(1, len(self.scores), figsize=size, sharey=True, squeeze=False, layout="constrained")
+        for ax, score in zip(axes.flat, self.scores, strict=True):
+            self._panel(ax, score)
+        names = [f"{place.data}, {place.n_cells} cells" for place in self.places]
+        if self.has_cases:
+            names = [f"{name}\n{place.case}" for name, place in zip(names, self.places, strict=True)]
+        axes[0, 0].set_yticks(range(len(names)), names)
+        axes[0, 0].invert_yaxis()  # shared by all panels
+        handles = axes[0, 0].get_legend_handles_labels()
+        figure.legend(*handles, loc="outside right upper", frameon=False, fontsize="small")
+        show_or_save(figure, show=False, save=path)
+        plt.close(figure)
+
+    def _panel(self, ax: Axes, score: str) -> None:
+        others = [method for method in self.methods if method != OURS]
+        for number, method in enumerate(self.methods):
+            shift = 0.7 * ((number + 0.5) / len(self.methods) - 0.5)
+            values = [(height, place.value(method, score)) for height, place in enumerate(self.places)]
+            points = [(height + shift, value["mean"], value["sd"] or 0) for height, value in values if value]
+            heights, means, deviations = zip(*points, strict=True) if points else ((), (), ())
+            color = OUR_COLOR if method == OURS else COLORS[others.index(method) % len(COLORS)]
+            ax.errorbar(means, heights, xerr=deviations, fmt="o", markersize=4, linewidth=1, color=color, label=method)
+        if score in HUBS:
+            ax.axvline(1, color="0.2", linewidth=0.8, linestyle=":")  # chance
+        ax.spines[["top", "right"]].set_visible(False)
+        ax.set_title(self._title(score), loc="left", fontsize="small")
 
 
 def write_overview(
@@ -70,14 +172,14 @@ def write_overview(
         raise ValueError(f"There is no task {task!r}; choose from {', '.join(TASKS)}.")
     target = check_writable(output)
     places = places_of([table_of(folder) for folder in folders], task)
-    present = dict.fromkeys(method for place in places for method in place.rows)
-    known = {score for place in places for row in place.rows.values() for score in row["values"]}
+    rows = [row for place in places for row in place.rows.values()]
+    present = dict.fromkeys(row["method"] for row in rows)
     _check("method", methods or (), present)
-    _check("score", scores, sorted(known))
-    columns = list(methods or present)
-    text = overview_markdown(places, task, scores, columns)
+    _check("score", scores, sorted({score for row in rows for score in row["values"]}))
+    overview = Overview(places=places, task=task, scores=scores, methods=list(methods or present))
+    text = overview.markdown()
     write_text(target / "overview.md", text)
-    save_overview(places, task, scores, columns, target / "overview.png")
+    overview.save_figure(target / "overview.png")
     return text
 
 
@@ -89,7 +191,7 @@ def table_of(folder: Path) -> dict[str, Any]:
     return dict(json.loads(file.read_text(encoding="utf-8")))
 
 
-def places_of(tables: Sequence[Mapping[str, Any]], task: str) -> list[Place]:
+def places_of(tables: Iterable[Mapping[str, Any]], task: str) -> list[Place]:
     """Data sets and cases in the order in which they come, with the rows of all tables that are about them."""
     places: dict[tuple[str, str, int], Place] = {}
     for table in tables:
@@ -97,9 +199,8 @@ def places_of(tables: Sequence[Mapping[str, Any]], task: str) -> list[Place]:
         told = "".join(f", {name} as {kind}" for name, kind in settings.get("kinds", {}).items())
         for row in table["rows"]:
             if row["task"] == task:
-                data, n_cells = Path(settings["data"]).stem + told, _n_cells(row, settings)
-                key = data, row["case"], n_cells
-                place = places.setdefault(key, Place(data=data, case=row["case"], n_cells=n_cells))
+                key = Path(settings["data"]).stem + told, row["case"], _n_cells(row, settings)
+                place = places.setdefault(key, Place(data=key[0], case=key[1], n_cells=key[2]))
                 place.rows.setdefault(row["method"], row)
     return list(places.values())
 
@@ -109,89 +210,6 @@ def _n_cells(row: Mapping[str, Any], settings: Mapping[str, Any]) -> int:
     return round(next(iter(held_out), settings["n_cells"]))
 
 
-def _check(word: str, asked: Sequence[str], choices: Any) -> None:
-    if unknown := [name for name in asked if name not in choices]:
+def _check(word: str, names: Iterable[str], choices: Collection[str]) -> None:
+    if unknown := [name for name in names if name not in choices]:
         raise ValueError(f"No comparison has the {word} {unknown[0]!r}; they have {', '.join(choices)}.")
-
-
-def overview_markdown(places: Sequence[Place], task: str, scores: Sequence[str], methods: Sequence[str]) -> str:
-    """The table; the best of several methods is in bold, and columns without a value are left out."""
-    values = {method: {name for place in places for name in _values_of(place, method)} for method in methods}
-    columns = [(score, method) for score in scores for method in methods if score in values[method]]
-    names = ["data", "cells"] if _one_case(places) else ["data", "case", "cells"]
-    heads = [*names, *(_head(task, *column, scores, methods) for column in columns)]
-    lines = [heads, ["---"] * (len(names) - 1) + ["---:"] * (len(columns) + 1)]
-    for place in places:
-        cells = [score_cell(value, DECIMALS, bold=bold) for value, bold in _columns_of(place, task, columns)]
-        lines.append([place.data, *([place.case] if "case" in names else []), str(place.n_cells), *cells])
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines) + "\n"
-
-
-def _one_case(places: Sequence[Place]) -> bool:
-    return len({place.case for place in places}) == 1
-
-
-def _head(task: str, score: str, method: str, scores: Sequence[str], methods: Sequence[str]) -> str:
-    """What tells a column from the others."""
-    if len(scores) == 1:
-        return method
-    return score_title(task, score) if len(methods) == 1 else f"{method}, {score_title(task, score)}"
-
-
-def score_title(task: str, score: str) -> str:
-    """The head of a score where no others stand beside it; without modalities, for there may be others in each row."""
-    heads = COLUMNS[task] | DETAILS.get(task, {}) | APART
-    return heads.get(score, score).format(first="first", second="second")
-
-
-def _values_of(place: Place, method: str) -> Mapping[str, Mapping[str, Any]]:
-    """Scores of a method, none if it was not run."""
-    return place.rows[method]["values"] if method in place.rows else {}
-
-
-def _columns_of(
-    place: Place, task: str, columns: Sequence[tuple[str, str]]
-) -> Iterator[tuple[Mapping[str, Any] | None, bool]]:
-    """Value of each column, and whether it is the best of several methods."""
-    methods = {method for _, method in columns}
-    rows = [row for method, row in place.rows.items() if method in methods]
-    for score, method in columns:
-        best = best_methods(rows, score) if score in COLUMNS[task] and len(methods) > 1 else ()
-        yield _values_of(place, method).get(score), method in best
-
-
-def save_overview(
-    places: Sequence[Place], task: str, scores: Sequence[str], methods: Sequence[str], path: Path
-) -> None:
-    """A panel for each score: a line for each place, a point with its standard deviation for each method."""
-    size = (2.2 + 2.6 * len(scores), 1 + (0.14 * len(methods) + 0.16) * len(places))
-    figure, axes = plt.subplots(1, len(scores), figsize=size, sharey=True, squeeze=False, layout="constrained")
-    for ax, score in zip(axes.flat, scores, strict=True):
-        for number, method in enumerate(methods):
-            _points(ax, places, score, method, shift=0.7 * ((number + 0.5) / len(methods) - 0.5), number=number)
-        if score in HUBS:
-            ax.axvline(1, color="0.2", linewidth=0.8, linestyle=":")  # chance
-        ax.spines[["top", "right"]].set_visible(False)
-        ax.set_title(score_title(task, score), loc="left", fontsize="small")
-    case = "" if _one_case(places) else "\n{0.case}"
-    names = [f"{place.data}, {place.n_cells} cells{case.format(place)}" for place in places]
-    axes[0, 0].set_yticks(range(len(places)), names)
-    axes[0, 0].invert_yaxis()  # shared by all panels
-    figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside right upper", frameon=False, fontsize="small")
-    show_or_save(figure, show=False, save=path)
-    plt.close(figure)
-
-
-def _points(ax: Axes, places: Sequence[Place], score: str, method: str, *, shift: float, number: int) -> None:
-    values = [_values_of(place, method).get(score) for place in places]
-    found = [(height + shift, value) for height, value in enumerate(values) if value is not None]
-    ax.errorbar(
-        [value["mean"] for _, value in found],
-        [height for height, _ in found],
-        xerr=[value["sd"] or 0 for _, value in found],
-        fmt="o",
-        markersize=4,
-        linewidth=1,
-        color=OUR_COLOR if method == OURS else COLORS[number % len(COLORS)],
-        label=method,
-    )
