@@ -69,7 +69,7 @@ def test_columns_without_a_value_are_left_out(tmp_path):
     assert text.splitlines()[0] == "| data | cells | scmoe, R² | ridge, R² | scmoe, R² linear alone |"
 
 
-def test_means_are_over_places_that_have_every_column(folders, tmp_path):
+def test_means_are_of_full_tables(folders, tmp_path):
     for methods, mean in (("scmoe,ridge", "| mean |  | 0.350 | 0.500 |"), ("scmoe,ridge,mean", "")):
         text = write_overview(folders, tmp_path / "out", task="predict", scores=["r2"], methods=methods.split(","))
         assert (text.splitlines()[4:] or [""])[0] == mean

@@ -75,7 +75,7 @@ class Overview:
         return len({place.case for place in self.places}) > 1
 
     def markdown(self) -> str:
-        """The table: the best of several methods in bold, columns without a value left out, and means over places."""
+        """The table: the best of several methods in bold, columns without a value left out; means, if no value is missing."""
         columns = [
             (score, method)
             for score in self.scores
@@ -89,12 +89,9 @@ class Overview:
             cells = [self._cell(place, *column) for column in columns]
             lines.append([place.data, *([place.case] if self.has_cases else []), str(place.n_cells), *cells])
         values = [[place.value(method, score) for score, method in columns] for place in self.places]
-        means = [[value["mean"] for value in row if value] for row in values if all(row)]
-        if len(means) > 1:
-            where = "mean" if len(means) == len(values) else f"mean of the {len(means)} full rows"
-            lines.append(
-                [where, *[""] * (len(names) - 1), *(f"{mean:.{DECIMALS}f}" for mean in np.mean(means, axis=0))]
-            )
+        if len(values) > 1 and all(all(row) for row in values):
+            means = np.mean([[value["mean"] for value in row if value] for row in values], axis=0)
+            lines.append(["mean", *[""] * (len(names) - 1), *(f"{mean:.{DECIMALS}f}" for mean in means)])
         return "\n".join(f"| {' | '.join(line)} |" for line in lines) + "\n"
 
     def _head(self, score: str, method: str) -> str:
@@ -116,7 +113,7 @@ class Overview:
 
     def save_figure(self, path: Path) -> None:
         """A panel for each score: a line for each place, a point with its standard deviation for each method."""
-        size = (2.2 + 2.6 * len(self.scores), 1 + (0.14 * len(self.methods) + 0.16) * len(self.places))
+        size = (2.2 + 1.9 * len(self.scores), 1 + (0.14 * len(self.methods) + 0.16) * len(self.places))
         figure, axes = plt.subplots(1, len(self.scores), figsize=size, sharey=True, squeeze=False, layout="constrained")
         for ax, score in zip(axes.flat, self.scores, strict=True):
             self._panel(ax, score)
@@ -126,7 +123,7 @@ class Overview:
         axes[0, 0].set_yticks(range(len(names)), names)
         axes[0, 0].invert_yaxis()  # shared by all panels
         handles = axes[0, 0].get_legend_handles_labels()
-        figure.legend(*handles, loc="outside right upper", frameon=False, fontsize="small")
+        figure.legend(*handles, loc="outside upper center", ncols=4, frameon=False, fontsize="small")
         show_or_save(figure, show=False, save=path)
         plt.close(figure)
 
