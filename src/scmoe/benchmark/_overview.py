@@ -75,7 +75,7 @@ class Overview:
         return len({place.case for place in self.places}) > 1
 
     def markdown(self) -> str:
-        """The table: the best of several methods in bold, columns without a value left out; means, if no value is missing."""
+        """The table: the best of several methods in bold, no columns without a value, means if no value is missing."""
         columns = [
             (score, method)
             for score in self.scores
