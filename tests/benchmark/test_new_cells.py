@@ -12,6 +12,7 @@ from scmoe.benchmark._plan import plan, reason_to_skip
 from scmoe.benchmark._tasks import perform
 from scmoe.benchmark.methods._method import Method
 from scmoe.benchmark.methods._registry import METHODS, method_of
+from scmoe.data._setup import prepared_kinds
 from scmoe.metrics._hubs import hub_ratio
 from scmoe.pp._prepare import prepare
 
@@ -22,7 +23,7 @@ def a_run(method, **kwargs):
 
 
 def test_each_part_is_prepared_without_the_other(raw):
-    reference, query = split_new(raw, seed=3)
+    reference, query = split_new(raw, a_run("pca", seed=3))
     assert (reference.n_obs, query.n_obs) == (96, 24)
     assert not set(reference.obs_names) & set(query.obs_names)
     alone = subset(raw, query.obs_names, ["rna", "adt"])
@@ -32,8 +33,19 @@ def test_each_part_is_prepared_without_the_other(raw):
 
 
 def test_new_cells_differ_by_seed(raw):
-    first, again, other = (split_new(raw, seed)[1].obs_names for seed in (0, 0, 1))
+    first, again, other = (split_new(raw, a_run("pca", seed=seed))[1].obs_names for seed in (0, 0, 1))
     assert first.equals(again) and set(first) != set(other)
+
+
+def test_fewer_cells_to_fit_on_leave_new_cells_as_they_are(raw):
+    few, all_cells = (split_new(raw, a_run("pca", n_cells=n)) for n in (20, None))
+    assert few[0].n_obs == 20 and set(few[0].obs_names) < set(all_cells[0].obs_names)
+    assert few[1].obs_names.equals(all_cells[1].obs_names)
+
+
+def test_parts_are_prepared_as_the_run_says(raw):
+    parts = split_new(raw, a_run("pca", kinds={"adt": "rna"}))
+    assert [prepared_kinds(part, ["rna", "adt"]) for part in parts] == [{"rna": "rna", "adt": "rna"}] * 2
 
 
 def test_scores_equal_those_by_hand(raw, monkeypatch):
@@ -42,7 +54,9 @@ def test_scores_equal_those_by_hand(raw, monkeypatch):
 
     def spy(reference, query, run):
         made.update(reference=reference, query=query)
-        made["mapped"] = QueryMapping(reference=rng.normal(size=(96, 3)), query=rng.normal(size=(24, 3)))
+        made["mapped"] = QueryMapping(
+            reference=rng.normal(size=(96, 3)), query=rng.normal(size=(24, 3)), score=np.linspace(0, 0.23, 24)
+        )
         return made["mapped"]
 
     monkeypatch.setitem(METHODS, "scmoe", Method(name="scmoe", map_query=spy))
@@ -58,6 +72,7 @@ def test_scores_equal_those_by_hand(raw, monkeypatch):
     expected = hub_ratio(np.vstack([old, new]), np.arange(120) >= 96)
     assert (scores["hub_within"], scores["hub_outside"]) == expected
     assert (scores["n_reference"], scores["n_query"]) == (96, 24)
+    assert scores["low_score"] == 5 / 24  # 0 to .04
 
 
 def test_a_label_that_the_reference_lacks_counts_as_wrong():
@@ -79,7 +94,7 @@ def slow_components(reference, query, standardize):
 
 @pytest.mark.parametrize("method", ["pca", "pca_unscaled", "pca_rna"])
 def test_new_cells_are_projected_to_components_of_the_reference(raw, method):
-    reference, query = split_new(raw, 0)
+    reference, query = split_new(raw, a_run(method))
     mapped = method_of(method).map_query(reference, query, a_run(method))
     alone = method_of(method).embed(reference, a_run(method)).points
     np.testing.assert_allclose(mapped.reference, alone, atol=1e-5)

@@ -1,8 +1,7 @@
 import numpy as np
 import pytest
 
-from scmoe.benchmark._outputs import Prediction, from_counts, on_lines
-from scmoe.benchmark._scores_held_out import interval_coverage
+from scmoe.benchmark._outputs import Prediction, Uncertainty, from_counts, on_lines
 from scmoe.pp._normalize import clr, log_normalize
 
 
@@ -28,13 +27,11 @@ def test_true_counts_become_the_target(rng, kind, normalize):
 def test_parts_of_a_mixture_are_scored_beside_it(rng):
     truth = rng.normal(size=(400, 3))
     good, bad = truth + 0.1 * rng.normal(size=truth.shape), rng.normal(size=truth.shape)
-    parts, interval = {"network": good, "linear": bad}, (good - 1, good + 1)
-    scores = Prediction(values=good, parts=parts, weight=0.7, interval=interval).scores(truth, truth)
+    parts = {"network": good, "linear": bad}
+    uncertainty = Uncertainty(sd=np.full_like(truth, 0.1), lower=good - 1, upper=good + 1)
+    scores = Prediction(values=good, parts=parts, weight=0.7, uncertainty=uncertainty).scores(truth, truth)
     assert scores["pearson_network"] == scores["pearson"] > 0.9 > abs(scores["pearson_linear"])
+    assert scores["r2_network"] == scores["r2"] > 0.9 > 0 > scores["r2_linear"]
     assert (scores["weight"], scores["coverage_90"]) == (0.7, 1.0)
+    assert scores["sd_ratio"] == pytest.approx(1, rel=0.1)
     assert "weight" not in Prediction(values=good).scores(truth, truth)
-
-
-def test_coverage_is_the_share_of_observed_values_between_the_ends():
-    truth = np.array([[0.0, 1.0, 2.0, 3.0], [np.nan, 4.0, 5.0, 6.0]])
-    assert interval_coverage(truth, np.full((2, 4), 1), np.full((2, 4), 4)) == pytest.approx(4 / 7)

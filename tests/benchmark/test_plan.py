@@ -8,7 +8,9 @@ from scmoe.benchmark.methods._scmoe import ALWAYS, GROUPS, VARIANTS
 CITE = Facts(kinds={"rna": "rna", "adt": "protein"}, n_cells=100, complete=True, n_labels=3, n_batches=2)
 
 
-@pytest.mark.parametrize("change", [{"labels": "other"}, {"seed": 1}, {"case": "other"}])
+@pytest.mark.parametrize(
+    "change", [{"labels": "other"}, {"seed": 1}, {"case": "other"}, {"n_cells": 20}, {"kinds": {"adt": "rna"}}]
+)
 def test_key_depends_on_settings(change):
     settings = {"task": "embed", "method": "pca", "seed": 0, "case": "all cells", "data": "here", "labels": "cell_type"}
     key = result_key(Run(**settings), "hash")

@@ -94,6 +94,26 @@ def test_quick_is_one_seed_without_heavy_methods(file, performed):
     assert not {row["method"] for row in table["rows"]} & {method.name for method in METHODS.values() if method.slow}
 
 
+def test_number_of_cells_is_for_tasks_that_hold_cells_out(file, performed):
+    table = compare(file, methods=["pca", "ridge"], seeds=[0], n_cells=20)
+    assert {row["task"] for row in table["rows"]} == {"map", "predict"}
+    assert {row["task"] for row in table["skipped"]} == {"embed", "mosaic"}
+    assert "map and predict" in table["skipped"][0]["reason"]
+
+
+def test_kinds_are_what_they_are_said_to_be(file, monkeypatch):
+    seen = []
+
+    def fake(run):
+        seen.append(run.kinds)
+        return {"skipped": "spied"}
+
+    monkeypatch.setattr(compare_run, "_run", fake)
+    settings = compare(file, methods=["pca"], seeds=[0], kinds={"adt": "rna"})["settings"]
+    assert settings["modalities"] == {"rna": "rna", "adt": "rna"} and settings["kinds"] == {"adt": "rna"}
+    assert seen == [{"adt": "rna"}] * 2
+
+
 @pytest.mark.parametrize(
     ("kwargs", "error", "message"),
     [
@@ -101,6 +121,8 @@ def test_quick_is_one_seed_without_heavy_methods(file, performed):
         ({"tasks": ["predictt"]}, ValueError, "no task 'predictt'; choose from embed"),
         ({"labels": "type"}, KeyError, "labels='type' is not a column.*cell_type"),
         ({"batch": "donor"}, KeyError, "batch='donor' is not a column"),
+        ({"kinds": {"adt": "proteins"}}, ValueError, "proteins"),
+        ({"n_cells": 0}, ValueError, "n_cells"),
     ],
 )
 def test_bad_arguments_are_refused_before_anything_is_run(file, performed, kwargs, error, message):

@@ -15,7 +15,7 @@ from scmoe.benchmark._scores import (
     perplexity_weights,
     shared_neighbors,
 )
-from scmoe.benchmark._scores_held_out import label_scores, prediction_scores
+from scmoe.benchmark._scores_held_out import label_scores, prediction_scores, uncertainty_scores
 
 
 @pytest.fixture
@@ -149,3 +149,37 @@ def test_prediction_scores_equal_loop_over_features(rng):
     assert [scores["pearson"], scores["r2"]] == pytest.approx(np.mean(pairs, axis=0))
     assert scores["nrmse"] == pytest.approx(np.mean(np.sqrt(error) / truth[:, :2].std(axis=0)))
     assert scores["skill"] == pytest.approx(np.mean(1 - error / of_mean))
+
+
+def test_deviations_and_intervals_are_held_against_errors_value_by_value(rng):
+    train, truth = rng.poisson(1, size=(30, 4)) * 2.0, rng.poisson(1, size=(9, 4)) * 2.0
+    train[:, 1] -= 1  # has values below zero
+    train[:, 2] = 4  # does not vary
+    truth[0, 0] = np.nan
+    predicted, sd = truth + rng.normal(size=truth.shape), rng.uniform(0.5, 2, size=truth.shape)
+    predicted[0, 0] = 1
+    lower, upper = predicted - sd, predicted + sd
+    values, positive = [], []
+    for i in range(9):
+        for j in (0, 1, 3):
+            if np.isnan(truth[i, j]):
+                continue
+            unit = train[:, j].std()
+            inside = lower[i, j] <= truth[i, j] <= upper[i, j]
+            row = ((sd[i, j] / unit) ** 2, ((truth[i, j] - predicted[i, j]) / unit) ** 2, inside)
+            values.append(row)
+            if truth[i, j] > 0 and j != 1:
+                positive.append(row)
+    assert 0 < len(positive) < len(values) == 26
+    scores = uncertainty_scores(train, truth, predicted, sd, lower, upper)
+    for suffix, rows in (("", values), ("_positive", positive)):
+        spread, error, coverage = np.mean(rows, axis=0)
+        assert scores[f"sd_ratio{suffix}"] == pytest.approx(np.sqrt(spread / error))
+        assert scores[f"coverage_90{suffix}"] == pytest.approx(coverage)
+
+
+def test_nothing_is_said_of_values_above_zero_where_there_are_none(rng):
+    train, truth = rng.normal(size=(30, 2)), rng.normal(size=(9, 2))
+    scores = uncertainty_scores(train, truth, truth + 1, np.ones_like(truth), truth, truth)
+    assert scores["coverage_90"] == 1 and np.isfinite(scores["sd_ratio"])
+    assert np.isnan([scores["sd_ratio_positive"], scores["coverage_90_positive"]]).all()

@@ -36,6 +36,20 @@ def test_target_of_held_out_cells_is_not_there(paired, monkeypatch):
     assert (seen["train"].n_obs, seen["test"].n_obs) == (96, 24)
 
 
+def test_fewer_training_cells_leave_held_out_cells_as_they_are(paired, monkeypatch):
+    parts = []
+
+    def spy(train, test, run):
+        parts.append((set(train.obs_names), list(test.obs_names)))
+        return Prediction(values=np.zeros((test.n_obs, train[run.target].n_vars)))
+
+    monkeypatch.setitem(METHODS, "scmoe", Method(name="scmoe", predict=spy))
+    for n_cells in (20, None):
+        perform(paired, a_run("predict", "scmoe", "rna → adt", source="rna", target="adt", n_cells=n_cells))
+    (few, new), (every, again) = parts
+    assert len(few) == 20 and few < every and new == again
+
+
 def test_labels_of_held_out_cells_are_not_there(paired, monkeypatch):
     def spy(fold, run):
         train, test = fold.training_cells(), fold.test_cells()

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from scmoe._errors import reported_errors
+from scmoe.arguments._options import names, numbers, pairs
 
 app = typer.Typer(help="Measure what the package promises.", no_args_is_help=True)
 
@@ -26,6 +27,12 @@ def compare(
     tasks: Annotated[str, typer.Option(help="Comma-separated.")] = "embed,map,predict,annotate,mosaic",
     seeds: Annotated[str, typer.Option(help="Comma-separated.")] = "0,1,2",
     quick: Annotated[bool, typer.Option("--quick", help="The first seed; no methods that take minutes.")] = False,
+    cells: Annotated[
+        int | None, typer.Option(min=1, help="Fit on as many cells only (map, predict); default four fifths.")
+    ] = None,
+    kind: Annotated[
+        list[str] | None, typer.Option("--kind", help="What a modality is, e.g. rna=ambient (repeatable).")
+    ] = None,
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder to write.")] = Path("scmoe_compare"),
 ) -> None:
     """Compare scmoe with other methods on your data: embedding, new cells, prediction, labels, mosaics."""
@@ -44,17 +51,25 @@ def compare(
                 tasks=names(tasks),
                 seeds=numbers(seeds),
                 quick=quick,
+                n_cells=cells,
+                kinds=pairs(kind, "--kind", "rna=ambient"),
             )
     typer.echo(compare_markdown(table))
     typer.echo(f"Written to {output}: table.json, table.md, figures, runs")
 
 
-def names(text: str) -> list[str]:
-    return [name.strip() for name in text.split(",") if name.strip()]
+@app.command()
+def overview(
+    folders: Annotated[list[Path], typer.Argument(help="What compare wrote to (-o).", show_default=False)],
+    task: Annotated[str, typer.Option(help="One task of the comparisons.")],
+    scores: Annotated[str, typer.Option(help="Comma-separated names of table.json, e.g. r2,pearson.")],
+    methods: Annotated[str | None, typer.Option(help="Comma-separated; default all.")] = None,
+    output: Annotated[Path, typer.Option("--output", "-o", help="Folder to write.")] = Path("scmoe_overview"),
+) -> None:
+    """Put finished comparisons side by side: a row for each data set and case, a column for each method or score."""
+    with reported_errors("Name folders that compare has written to."):
+        from scmoe.benchmark._overview import write_overview
 
-
-def numbers(text: str) -> list[int]:
-    try:
-        return [int(name) for name in names(text)]
-    except ValueError:
-        raise ValueError(f"--seeds must be whole numbers separated by commas; found {text!r}.") from None
+        chosen = None if methods is None else names(methods)
+        typer.echo(write_overview(folders, output, task=task, scores=names(scores), methods=chosen))
+    typer.echo(f"Written to {output}: overview.md, overview.png")

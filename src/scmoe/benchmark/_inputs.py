@@ -31,6 +31,10 @@ class Run:
         Columns of ``mdata.obs``.
     source, target
         Modalities of a prediction; those of a mosaic; the one modality that an annotation sees, empty for all.
+    n_cells
+        Largest number of cells to fit on; None: all but those that are held out.
+    kinds
+        Kinds of modalities that `scmoe.pp.prepare` is told.
     """
 
     task: str
@@ -42,6 +46,8 @@ class Run:
     batch: str | None = None
     source: str = ""
     target: str = ""
+    n_cells: int | None = None
+    kinds: Mapping[str, str] | None = None
 
     @property
     def name(self) -> str:

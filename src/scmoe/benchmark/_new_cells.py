@@ -15,6 +15,7 @@ from scmoe.benchmark._timing import Meter
 from scmoe.benchmark.methods._registry import method_of
 from scmoe.metrics._hubs import hub_ratio
 from scmoe.pp._prepare import prepare
+from scmoe.tl._map_query import LOW_SCORE
 
 TRAIN_SIZE = 0.8
 """Share of the cells that a method is fitted on."""
@@ -32,7 +33,7 @@ def map_scores(mdata: MuData, run: Run, meter: Meter) -> dict[str, float]:
     """
     map_query = method_of(run.method).map_query
     assert map_query is not None
-    reference, query = split_new(mdata, run.seed)
+    reference, query = split_new(mdata, run)
     with meter:
         mapped = map_query(reference, query, run)
     n_reference, n_query = len(mapped.reference), len(mapped.query)
@@ -41,16 +42,23 @@ def map_scores(mdata: MuData, run: Run, meter: Meter) -> dict[str, float]:
     labels = known_labels(mdata, run.labels)
     if labels is not None and labels.nunique() > 1:
         scores |= transfer_scores(mapped, labels[reference.obs_names], labels[query.obs_names])
+    if mapped.score is not None:
+        scores["low_score"] = float(np.where(np.isnan(mapped.score), np.nan, mapped.score < LOW_SCORE).mean())
     return scores | hub_scores(np.concatenate([mapped.reference, mapped.query]), is_new)
 
 
-def split_new(mdata: MuData, seed: int) -> tuple[MuData, MuData]:
-    """Four fifths of the cells, drawn by the seed, and the others as new cells, each part prepared on its own."""
-    order = mdata.obs_names[np.random.default_rng(seed).permutation(mdata.n_obs)]
+def draw_cells(cells: pd.Index, run: Run) -> tuple[pd.Index, pd.Index]:
+    """Four fifths of the cells, drawn by the seed, or as many of these as a run is to fit on; and the other fifth."""
+    order = cells[np.random.default_rng(run.seed).permutation(len(cells))]
     n_train = round(TRAIN_SIZE * len(order))
-    parts = [subset(mdata, cells, list(mdata.mod)) for cells in (order[:n_train], order[n_train:])]
+    return order[:n_train][: run.n_cells], order[n_train:]
+
+
+def split_new(mdata: MuData, run: Run) -> tuple[MuData, MuData]:
+    """Cells to fit on and new cells, each part prepared on its own."""
+    parts = [subset(mdata, cells, list(mdata.mod)) for cells in draw_cells(mdata.obs_names, run)]
     for part in parts:
-        prepare(part)
+        prepare(part, kinds=run.kinds)
     return parts[0], parts[1]
 
 

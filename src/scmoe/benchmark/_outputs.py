@@ -1,12 +1,13 @@
 """What a method of the comparison gives back: embeddings, a modality, or what it makes of a mosaic."""
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 
-from scmoe.benchmark._scores_held_out import interval_coverage, prediction_scores
+from scmoe.benchmark._scores_held_out import prediction_scores, uncertainty_scores
 from scmoe.pp._normalize import clr, log_normalize
 
 Array = NDArray[np.floating]
@@ -41,10 +42,23 @@ class QueryMapping:
         ``(n_reference, width)``.
     query
         ``(n_query, width)``.
+    score
+        How well each new cell fits, ``(n_query,)``; a share p of ordinary cells is to be below p. None: not told.
     """
 
     reference: Array
     query: Array
+    score: Array | None = None
+
+
+class Uncertainty(NamedTuple):
+    """What a method says of the errors of its prediction, each of the shape of the prediction."""
+
+    sd: Array
+    """The root mean square error that it claims."""
+    lower: Array
+    upper: Array
+    """Ends of the interval that is to hold 90 % of the values."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,24 +73,28 @@ class Prediction:
         What `values` is a mixture of, by name.
     weight
         Share of the network in the mixture.
-    interval
-        Lower and upper ends of the interval that is to hold 90 % of the values.
+    uncertainty
+        Standard deviations and intervals.
     """
 
     values: Array
     parts: dict[str, Array] | None = None
     weight: float | None = None
-    interval: tuple[Array, Array] | None = None
+    uncertainty: Uncertainty | None = None
 
     def scores(self, train: Array, truth: Array) -> dict[str, float]:
-        """Those of `prediction_scores`; of a mixture also ``pearson_{part}`` and ``weight``, and ``coverage_90``."""
+        """Those of `prediction_scores`; of a mixture ``weight``, and ``pearson_{part}`` and ``r2_{part}`` of each part.
+
+        With uncertainties, those of `uncertainty_scores` too.
+        """
         scores = prediction_scores(train, truth, self.values)
         for name, part in (self.parts or {}).items():
-            scores[f"pearson_{name}"] = prediction_scores(train, truth, part)["pearson"]
+            of_part = prediction_scores(train, truth, part)
+            scores |= {f"{score}_{name}": of_part[score] for score in ("pearson", "r2")}
         if self.weight is not None:
             scores["weight"] = self.weight
-        if self.interval is not None:
-            scores["coverage_90"] = interval_coverage(truth, *self.interval)
+        if self.uncertainty is not None:
+            scores |= uncertainty_scores(train, truth, self.values, *self.uncertainty)
         return scores
 
 

@@ -8,6 +8,7 @@ from functools import cache
 from importlib.util import find_spec
 from itertools import permutations
 from pathlib import Path
+from typing import Any
 
 from scmoe._version import __version__
 from scmoe.benchmark._inputs import (
@@ -52,7 +53,7 @@ def plan(
                     yield Run(task=task, method=method.name, seed=seed, data=data, labels=labels, batch=batch, **case)
 
 
-def cases_of(task: str, facts: Facts) -> list[dict[str, str]]:
+def cases_of(task: str, facts: Facts) -> list[dict[str, Any]]:
     """What a task is done for: name of the case, and the modalities it is about."""
     names = list(facts.kinds)
     if task == PREDICT:
@@ -90,6 +91,8 @@ def check_methods(kinds: Mapping[str, str], names: Sequence[str] | None, tasks: 
 def reason_to_skip(run: Run, facts: Facts) -> str:
     """Why a run cannot be made; empty if it can."""
     method = method_of(run.method)
+    if run.n_cells is not None and run.task not in (MAP, PREDICT):
+        return f"a number of cells to fit on is for {MAP} and {PREDICT}"
     if run.task == EMBED and max(facts.n_labels, facts.n_batches) < 2:
         return "no labels and no batches to score the embedding with"
     if run.task == MAP and method.map_query is None:

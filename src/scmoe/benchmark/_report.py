@@ -8,6 +8,7 @@ import numpy as np
 from scmoe.benchmark._inputs import ANNOTATE, BATCHES, EMBED, FOLDS, MAP, MOSAIC, PREDICT
 from scmoe.benchmark._plan import MANY_CELLS
 from scmoe.benchmark._scores import N_NEIGHBORS
+from scmoe.tl._map_query import LOW_SCORE
 
 COLUMNS = {
     EMBED: {
@@ -46,17 +47,23 @@ COLUMNS = {
 }
 """Scores of each task, in order, and their heads."""
 MIXTURE = {"pearson_network": "network alone", "pearson_linear": "linear alone", "weight": "weight"}
+UNCERTAINTY = {
+    "sd_ratio": "sd / RMSE",
+    "sd_ratio_positive": "above zero",
+    "coverage_90": "in 90 % interval",
+    "coverage_90_positive": "above zero",
+}
 HUBS = {"hub_within": "hub ratio within", "hub_outside": "outside"}
 DETAILS = {
     EMBED: HUBS,
-    MAP: HUBS,
-    PREDICT: {**MIXTURE, "coverage_90": "in 90 % interval"},
+    MAP: {**HUBS, "low_score": f"mapping score < {LOW_SCORE}"},
+    PREDICT: {**MIXTURE, "r2_linear": "R² linear alone", **UNCERTAINTY},
     MOSAIC: {
         f"{place}_{name}": f"{{{place}}} {head}" for place in ("second", "first") for name, head in MIXTURE.items()
     },
 }
-"""Shown in tables, not compared: what a mixed prediction is made of (Pearson of each part) and how sure it is, and
-hub ratios, which are best near 1."""
+"""Shown in tables, not compared: what a mixed prediction is made of and how sure it is, and what is best near a number:
+hub ratios near 1, low mapping scores near their nominal share."""
 COSTS = {"cpu_seconds": "CPU s", "peak_memory_gib": "GiB"}
 LOWER_IS_BETTER = {"nrmse", "log_loss", "ece"}
 NOTES = {
@@ -65,9 +72,12 @@ NOTES = {
     MAP: "{n_reference:.0f} cells to fit on, and {n_query:.0f} new ones that are embedded afterwards; each part is "
     f"prepared on its own. Labels of new cells are those of their {N_NEIGHBORS} nearest cells of the fit. Hub ratio: "
     f"share of the new cells among the {N_NEIGHBORS} neighbors of each other (within) and of the cells of the fit "
-    "(outside), over chance; above 1 they are hubs.",
+    "(outside), over chance; above 1 they are hubs. Of ordinary cells, a share of "
+    f"{LOW_SCORE} is to have a mapping score below {LOW_SCORE}.",
     PREDICT: "{n_train:.0f} training cells and {n_test:.0f} held out, the target absent from the latter; means over "
-    "{n_features:.0f} features that vary in both ({n_dropped:.0f} dropped).",
+    "{n_features:.0f} features that vary in both ({n_dropped:.0f} dropped). sd / RMSE: root mean squares "
+    "of standard deviations over those of errors, each feature in units of its own deviation; above zero: of values "
+    "above zero, among features that are never below.",
     ANNOTATE: "{unseen:.0f} cells have a label that their training cells lack: they count as wrong, except in the "
     "log-loss.",
     MOSAIC: "{n_first_only:.0f} cells keep {first} only, {n_second_only:.0f} {second} only, {n_paired:.0f} both. "
@@ -171,7 +181,7 @@ def _table(task: str, rows: Sequence[Mapping[str, Any]]) -> str:
         lines = [["method", *(columns[name] for name in part), *ends], ["---", *["---:"] * (len(part) + len(ends))]]
         for row in rows:
             method, values = row["method"], row["values"]
-            cells = [_cell(values.get(name), DECIMALS, bold=method in best.get(name, ())) for name in part]
+            cells = [score_cell(values.get(name), DECIMALS, bold=method in best.get(name, ())) for name in part]
             if is_last or set(cells) != {NONE}:
                 lines.append([method, *cells, *(_costs(values) if is_last else ())])
         tables.append("\n".join(f"| {' | '.join(line)} |" for line in lines))
@@ -180,7 +190,7 @@ def _table(task: str, rows: Sequence[Mapping[str, Any]]) -> str:
 
 def _costs(values: Mapping[str, Mapping[str, Any]]) -> list[str]:
     """What stands at the end of a row: the costs, and the number of seeds."""
-    costs = [_cell(values[name], 1 if name == "cpu_seconds" else 2, sd=False) for name in COSTS]
+    costs = [score_cell(values[name], 1 if name == "cpu_seconds" else 2, sd=False) for name in COSTS]
     return [*costs, str(values["cpu_seconds"]["n"])]
 
 
@@ -194,7 +204,7 @@ def best_methods(rows: Sequence[Mapping[str, Any]], score: str) -> set[str]:
     return {method for method, mean in means.items() if mean == best}
 
 
-def _cell(value: Mapping[str, Any] | None, decimals: int, *, bold: bool = False, sd: bool = True) -> str:
+def score_cell(value: Mapping[str, Any] | None, decimals: int, *, bold: bool = False, sd: bool = True) -> str:
     if value is None or not np.isfinite(value["mean"]):
         return NONE
     mean = f"{value['mean']:.{decimals}f}"

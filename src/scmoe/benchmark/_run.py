@@ -6,8 +6,8 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
-from dataclasses import asdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -54,6 +54,8 @@ def run_compare(
     tasks: Sequence[str] = TASKS,
     seeds: Sequence[int] = (0, 1, 2),
     quick: bool = False,
+    n_cells: int | None = None,
+    kinds: Mapping[str, str] | None = None,
 ) -> dict[str, Any]:
     """Compare scmoe with other methods on your own data.
 
@@ -80,6 +82,11 @@ def run_compare(
         Of methods, splits and folds. Methods that take minutes are run with the first on more than 5000 cells.
     quick
         The first seed, and without methods that take minutes (unless `methods` names them).
+    n_cells
+        Fit on as many cells only, drawn by the seed; scores are of the same held-out cells as without. For "map" and
+        "predict".
+    kinds
+        Kinds of some modalities, as in `scmoe.pp.prepare`, which chooses the others.
 
     Returns
     -------
@@ -91,16 +98,17 @@ def run_compare(
     KeyError
         A column that ``mdata.obs`` does not have.
     ValueError
-        An unknown task or method, or data that cannot be read.
+        An unknown task, method or kind, or data that cannot be read.
     WriteError
         If `output` cannot be written; nothing is run then.
     """
     folder, path = check_writable(output), Path(data).expanduser().resolve()
     mdata = read(path)
-    facts = _facts(mdata, labels, batch)
+    facts = _facts(mdata, labels, batch, kinds)
     check_methods(facts.kinds, methods, tasks)
     seeds = list(seeds)[:1] if quick else list(seeds)
-    runs = list(plan(facts, str(path), labels, batch, methods=methods, tasks=tasks, seeds=seeds, quick=quick))
+    planned = plan(facts, str(path), labels, batch, methods=methods, tasks=tasks, seeds=seeds, quick=quick)
+    runs = [replace(run, n_cells=n_cells, kinds=dict(kinds) if kinds else None) for run in planned]
     results = list(_results(runs, facts, folder / RUNS, hashlib.sha256(path.read_bytes()).hexdigest()))
     settings = {
         "data": path.name,
@@ -111,6 +119,7 @@ def run_compare(
         "batch": batch,
         "n_batches": facts.n_batches,
         "seeds": seeds,
+        "kinds": dict(kinds or {}),
         "scmoe": __version__,
     }
     table = summarize(results) | {"settings": settings}
@@ -120,13 +129,13 @@ def run_compare(
     return table
 
 
-def _facts(mdata: MuData, labels: str | None, batch: str | None) -> Facts:
+def _facts(mdata: MuData, labels: str | None, batch: str | None, kinds: Mapping[str, str] | None) -> Facts:
     names = check_mdata(mdata)
     for argument, key in (("labels", labels), ("batch", batch)):
         if key is not None and key not in mdata.obs:
             columns = ", ".join(map(str, mdata.obs)) or "none"
             raise KeyError(f"{argument}={key!r} is not a column of mdata.obs; found {columns}.")
-    prepare(mdata)
+    prepare(mdata, kinds=kinds)
     column = known_labels(mdata, labels)
     return Facts(
         kinds=prepared_kinds(mdata, names),

@@ -11,6 +11,7 @@ from scmoe.arguments._checked import checks_arguments
 from scmoe.metrics._calibration import calibration_error
 from scmoe.metrics._features import feature_scores
 
+Array = NDArray[np.floating]
 MIN_CLASS = 5
 """Classes with fewer cells are left out of the macro-F1 named after this number."""
 SMALLEST = 1e-15
@@ -101,8 +102,36 @@ def prediction_scores(train: ArrayLike, truth: ArrayLike, predicted: ArrayLike) 
     }
 
 
-def interval_coverage(truth: ArrayLike, lower: ArrayLike, upper: ArrayLike) -> float:
-    """Share of the observed values from ``lower`` to ``upper``, without NaN."""
-    y = np.asarray(truth, dtype=np.float64)
-    inside = (np.asarray(lower) <= y) & (y <= np.asarray(upper))
-    return float(inside[np.isfinite(y)].mean())
+def uncertainty_scores(
+    train: Array, truth: Array, predicted: Array, sd: Array, lower: Array, upper: Array
+) -> dict[str, float]:
+    """Whether standard deviations and intervals of a prediction are as large as its errors.
+
+    Parameters
+    ----------
+    train
+        The target in training cells, ``(n_train, n_features)``.
+    truth, predicted
+        The target in held-out cells and its prediction, ``(n_test, n_features)``.
+    sd, lower, upper
+        Standard deviation of each value, and ends of its 90 % interval.
+
+    Returns
+    -------
+    ``sd_ratio``, the root mean square of the standard deviations over that of the errors, with each feature in units of
+    its standard deviation in training cells; ``coverage_90``, the share of values in their intervals; and the same of
+    the values above zero, among features that are never below: ``sd_ratio_positive`` and ``coverage_90_positive``. NaN
+    where there is no such value.
+    """
+    unit = np.nanstd(train, axis=0)
+    unit = np.where(unit > 0, unit, np.nan)  # what does not vary has none
+    spread, error = np.square(sd / unit), np.square((truth - predicted) / unit)
+    inside, measured = (lower <= truth) & (truth <= upper), np.isfinite(error)
+    positive = measured & (truth > 0) & (np.nanmin(train, axis=0) >= 0)
+    scores: dict[str, float] = {}
+    for suffix, mask in (("", measured), ("_positive", positive)):
+        ratio, coverage = np.nan, np.nan
+        if mask.any():
+            ratio, coverage = np.sqrt(spread[mask].mean() / error[mask].mean()), inside[mask].mean()
+        scores |= {f"sd_ratio{suffix}": float(ratio), f"coverage_90{suffix}": float(coverage)}
+    return scores

@@ -15,7 +15,7 @@ from scmoe.benchmark._baselines import dense
 from scmoe.benchmark._cells import known_labels, subset
 from scmoe.benchmark._inputs import ANNOTATE, BATCHES, EMBED, MAP, MOSAIC, PREDICT, Fold, Run
 from scmoe.benchmark._mosaic import mosaic_scores
-from scmoe.benchmark._new_cells import TRAIN_SIZE, hub_scores, map_scores
+from scmoe.benchmark._new_cells import draw_cells, hub_scores, map_scores
 from scmoe.benchmark._scores import embedding_scores
 from scmoe.benchmark._scores_held_out import label_scores
 from scmoe.benchmark._timing import Meter
@@ -54,15 +54,13 @@ def _embed(mdata: MuData, run: Run, meter: Meter) -> dict[str, float]:
 
 
 def _predict(mdata: MuData, run: Run, meter: Meter) -> dict[str, float]:
-    """Train on 80 % of the cells that have both modalities; the target of the others is not there."""
+    """Train on cells that have both modalities; the target of those held out is not there."""
     predict = method_of(run.method).predict
     assert predict is not None
     source, target = run.source, run.target
-    cells = mdata.obs_names[mdata.obs_names.isin(mdata.mod[source].obs_names.intersection(mdata.mod[target].obs_names))]
-    order = np.random.default_rng(run.seed).permutation(len(cells))
-    n_train = round(TRAIN_SIZE * len(cells))
-    train = subset(mdata, cells[order[:n_train]], [source, target])
-    test = subset(mdata, cells[order[n_train:]], [source])
+    both = mdata.mod[source].obs_names.intersection(mdata.mod[target].obs_names)
+    known, new = draw_cells(mdata.obs_names[mdata.obs_names.isin(both)], run)
+    train, test = subset(mdata, known, [source, target]), subset(mdata, new, [source])
     truth = dense(mdata.mod[target][test.obs_names].X)
     with meter:
         prediction = predict(train, test, run)

@@ -17,7 +17,7 @@ def main(run_path: str, result_path: str) -> None:
     run = Run(**json.loads(Path(run_path).read_text(encoding="utf-8")))
     mdata = read(run.data)
     if run.task != MAP:  # whose parts are prepared each on its own
-        prepare(mdata)
+        prepare(mdata, kinds=run.kinds)
     Path(result_path).write_text(json.dumps(perform(mdata, run)), encoding="utf-8")
 
 

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+from scmoe.arguments._options import pairs
 from scmoe.cli._options import Search
 
 if TYPE_CHECKING:
@@ -64,14 +65,6 @@ def read_prepared_for(model: "SCMOE", source: Input, output: Path) -> "MuData":
     """The data of a file, prepared as the model's were."""
     only = list(model.modalities) if len(model.modalities) == 1 else None
     return read_prepared(source, only, suffix=output.suffix, kinds=model.setup.kinds)
-
-
-def pairs(options: list[str] | None, option: str, example: str) -> dict[str, str]:
-    """Options of the form name=value."""
-    for text in options or []:
-        if "=" not in text:
-            raise ValueError(f"{option} must look like {example}; found {text!r}.")
-    return dict(text.split("=", 1) for text in options or [])
 
 
 def _use_layers(mdata: "MuData", layers: Mapping[str, str]) -> None:

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from scmoe._errors import reported_errors
-from scmoe.benchmark._cli import numbers
+from scmoe.arguments._options import numbers
 
 app = typer.Typer()
 

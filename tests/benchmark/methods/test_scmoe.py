@@ -67,5 +67,5 @@ def test_prediction_from_patches_is_the_network_alone(paired, tiny, tiny_variant
     monkeypatch.setitem(_scmoe.VARIANTS, "patch", Variant(network=tiny | {"tokenizer": "patch"}))
     prediction = predict(paired, subset(paired, paired.obs_names[:20], ["adt"]), protein_to_rna("patch"))
     assert prediction.parts is None and prediction.weight is None
-    assert prediction.interval is not None and prediction.values.shape == (20, paired["rna"].n_vars)
-    assert all(end.shape == prediction.values.shape for end in prediction.interval)
+    assert prediction.uncertainty is not None and prediction.values.shape == (20, paired["rna"].n_vars)
+    assert all(part.shape == prediction.values.shape for part in prediction.uncertainty)

@@ -9,7 +9,15 @@ from mudata import MuData
 
 from scmoe.benchmark._baselines import dense
 from scmoe.benchmark._inputs import ANNOTATE, Facts, Fold, Mosaic, Run
-from scmoe.benchmark._outputs import Embedding, Integration, Prediction, QueryMapping, from_counts, on_lines
+from scmoe.benchmark._outputs import (
+    Embedding,
+    Integration,
+    Prediction,
+    QueryMapping,
+    Uncertainty,
+    from_counts,
+    on_lines,
+)
 from scmoe.benchmark.methods._method import Method
 from scmoe.data._setup import prepared_kinds
 from scmoe.nn._config import NetworkConfig
@@ -78,10 +86,12 @@ def embed(mdata: MuData, run: Run) -> Embedding:
 
 
 def map_query(reference: MuData, query: MuData, run: Run) -> QueryMapping:
-    """The same of the cells that a model was trained on, and of new cells."""
+    """The same of the cells that a model was trained on, and of new cells, with the mapping score of these."""
     model, part = fit_embedding(reference, run)
     return QueryMapping(
-        reference=model.get_latent_representation(part=part), query=model.get_latent_representation(query, part=part)
+        reference=model.get_latent_representation(part=part),
+        query=model.get_latent_representation(query, part=part),
+        score=None if run.method in EMBEDDING_PARTS else model.get_mapping_score(query),
     )
 
 
@@ -103,12 +113,13 @@ def predicted(model: Any, train: MuData, test: MuData, source: str, target: str)
     """
     likelihood = model.setup.likelihood(target)
     if not likelihood.reads_counts:
-        mean, *ends = model.impute(source, target, test, return_interval=True)
-        interval = ends[0], ends[1]
+        mean, *spread = model.impute(source, target, test, return_sd=True, return_interval=True)
+        uncertainty = Uncertainty(*spread)
         if model.config.tokenizer == "patch":  # without programs there is no linear part
-            return Prediction(values=mean, interval=interval)
+            return Prediction(values=mean, uncertainty=uncertainty)
         parts = {part: model.impute(source, target, test, part=part) for part in PARTS}
-        return Prediction(values=mean, parts=parts, weight=model.mixture_weight(source, target), interval=interval)
+        weight = model.mixture_weight(source, target)
+        return Prediction(values=mean, parts=parts, weight=weight, uncertainty=uncertainty)
     known, new = (model.impute(source, target, cells) for cells in (train, test))
     observed = dense(train.mod[target].X)
     if not likelihood.expects_counts:

@@ -12,8 +12,8 @@ from scmoe._version import __version__
 from scmoe.arguments._checked import checks_arguments
 from scmoe.benchmark._baselines import dense
 from scmoe.benchmark._cells import subset
+from scmoe.benchmark._new_cells import TRAIN_SIZE
 from scmoe.benchmark._scores import neighbor_scores
-from scmoe.benchmark._tasks import TRAIN_SIZE
 from scmoe.benchmark.methods._scmoe import ALWAYS, fit, predicted
 from scmoe.datasets._read import read
 from scmoe.io._files import check_writable

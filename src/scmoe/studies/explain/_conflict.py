@@ -11,7 +11,7 @@ from mudata import MuData
 from scmoe._log import logger
 from scmoe._version import __version__
 from scmoe.arguments._checked import checks_arguments
-from scmoe.benchmark._tasks import TRAIN_SIZE
+from scmoe.benchmark._new_cells import TRAIN_SIZE
 from scmoe.benchmark.methods._scmoe import ALWAYS
 from scmoe.data._datamodule import split_cells
 from scmoe.data._dataset import Batch, MosaicDataset

@@ -19,6 +19,7 @@ from scmoe.readout._held_out import N_FOLDS, split_labels
 from scmoe.studies._data import check_columns, data_name, labeled_cells, load_data
 from scmoe.studies._report import markdown_table
 from scmoe.studies._run import pick_seeds, single_thread, write_result
+from scmoe.tl._map_query import LOW_SCORE
 
 MIN_CELLS = 20
 """Types with fewer cells are not left out: an area under a curve of a few cells says little."""
@@ -30,8 +31,10 @@ HEADS = {
     "n_cells": "cells",
     "auroc_unknown": "AUROC, unknown score",
     "auroc_probability": "AUROC, 1 - highest probability",
+    "auroc_mapping": "AUROC, 1 - mapping score",
     "new_above": f"new cells above {HIGH}",
     "known_above": f"known cells above {HIGH}",
+    "new_low": f"new cells with a mapping score below {LOW_SCORE}",
     "new_declined": f"new cells declined at coverage {COVERAGE}",
     "known_kept": "known cells kept",
     "accuracy": "accuracy of all known cells",
@@ -72,10 +75,11 @@ def run_novelty(
 
     Returns
     -------
-    A row for each type and seed: ``type``, ``seed``, ``n_cells``; ``auroc_unknown`` and ``auroc_probability``, areas
-    under the receiver operating curve of the unknown score and of 1 - the highest probability; ``new_above`` and
-    ``known_above``, shares of cells with an unknown score above 0.95; and of `scmoe.tl.annotate` with ``coverage=0.9``
-    ``new_declined``, ``known_kept``, and ``accuracy_kept`` beside the ``accuracy`` of all known cells.
+    A row for each type and seed: ``type``, ``seed``, ``n_cells``; ``auroc_unknown``, ``auroc_probability`` and
+    ``auroc_mapping``, areas under the receiver operating curve of the unknown score, of 1 - the highest probability
+    and of 1 - the mapping score; ``new_above`` and ``known_above``, shares of cells with an unknown score above 0.95;
+    ``new_low``, share of the new cells with a mapping score below 0.05; and of `scmoe.tl.annotate` with
+    ``coverage=0.9`` ``new_declined``, ``known_kept``, and ``accuracy_kept`` beside the ``accuracy`` of all known cells.
 
     Raises
     ------
@@ -123,6 +127,7 @@ def novelty_scores(
     model = fit("scmoe", train, seed, labels_key=labels, batch_key=batch)
     cells = np.flatnonzero(new | known)
     annotation = model.get_annotation(mdata, cells, coverage=COVERAGE)
+    mapping_score = model.get_mapping_score(mdata, cells)
     new, truth = new[cells], truth[cells]
     trusted = annotation.trust > 1 - COVERAGE
     right = np.array(model.setup.labels)[annotation.probability.argmax(1)] == truth
@@ -130,8 +135,10 @@ def novelty_scores(
         "n_cells": int(new.sum()),
         "auroc_unknown": float(roc_auc_score(new, annotation.unknown_score)),
         "auroc_probability": float(roc_auc_score(new, 1 - annotation.probability.max(1))),
+        "auroc_mapping": float(roc_auc_score(new, -mapping_score)),
         "new_above": float((annotation.unknown_score[new] > HIGH).mean()),
         "known_above": float((annotation.unknown_score[~new] > HIGH).mean()),
+        "new_low": float((mapping_score[new] < LOW_SCORE).mean()),
         "new_declined": float((~trusted[new]).mean()),
         "known_kept": float(trusted[~new].mean()),
         "accuracy": float(right[~new].mean()),
