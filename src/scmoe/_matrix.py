@@ -66,7 +66,7 @@ def check_values(
     if matrix.dtype.kind != "f" or (first := _first(matrix, np.isnan)) is None:
         return
     n_obs, n_vars = matrix.shape
-    n_of_cell, n_of_feature = _n_missing(matrix)
+    n_of_cell, n_of_feature = n_missing(matrix)
     for axis, names, counts, full in (
         ("Feature", var_names, n_of_feature, n_obs),
         ("Cell", obs_names, n_of_cell, n_vars),
@@ -211,8 +211,7 @@ def row_blocks(matrix: Matrix) -> Iterator[slice]:
     """All rows, as many at a time as hold about `BLOCK` values; one at least."""
     n = matrix.shape[0]
     if not sparse.issparse(matrix):
-        step = max(BLOCK // max(matrix.shape[1], 1), 1)
-        yield from (slice(start, min(start + step, n)) for start in range(0, n, step))
+        yield from (rows for rows, _ in dense_blocks(matrix))
         return
     until, start = matrix.tocsr().indptr.astype(np.int64, copy=False), 0
     while start < n:
@@ -229,6 +228,15 @@ def dense_columns(matrix: Matrix, columns: np.ndarray) -> np.ndarray:
     csr = matrix.tocsr()
     blocks = [csr[rows][:, columns].toarray() for rows in row_blocks(csr)]
     return np.concatenate(blocks) if blocks else np.zeros((0, len(columns)), csr.dtype)
+
+
+def dense_blocks(matrix: Matrix) -> Iterator[tuple[slice, np.ndarray]]:
+    """All rows, some at a time, dense."""
+    matrix = matrix.tocsr() if sparse.issparse(matrix) else matrix
+    step = max(BLOCK // max(matrix.shape[1], 1), 1)
+    for start in range(0, matrix.shape[0], step):
+        rows = slice(start, min(start + step, matrix.shape[0]))
+        yield rows, matrix[rows].toarray() if sparse.issparse(matrix) else matrix[rows]
 
 
 def value_range(matrix: Matrix) -> tuple[float, float]:
@@ -260,7 +268,7 @@ def is_count(values: np.ndarray) -> np.ndarray:
         return np.isfinite(values) & (values >= 0) & (np.abs(values - np.round(values)) <= tolerance)
 
 
-def _n_missing(matrix: Matrix) -> tuple[np.ndarray, np.ndarray]:
+def n_missing(matrix: Matrix) -> tuple[np.ndarray, np.ndarray]:
     """How many values of each row, and of each column, are NaN."""
     n_of_row, n_of_column = (np.zeros(n, np.int64) for n in matrix.shape)
     for rows, columns, _ in _where(matrix, np.isnan):

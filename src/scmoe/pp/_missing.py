@@ -87,30 +87,32 @@ class Detection(NamedTuple):
 
 def detect(matrix: Matrix, codes: np.ndarray, n_batches: int) -> Detection:
     """Count the cells of each batch in which each feature of (n, D) values is above zero; NaN is no value."""
-    here = codes >= 0
-    size = np.bincount(codes[here], minlength=n_batches).astype(np.float64)[:, None]
+    size = np.bincount(codes[codes >= 0], minlength=n_batches).astype(np.float64)[:, None]
     matrix = matrix.tocsr() if sparse.issparse(matrix) else matrix
     n_cells, n_detected = np.repeat(size, matrix.shape[1], 1), np.zeros((n_batches, matrix.shape[1]))
     may_miss = has_missing(matrix)
     for rows in row_blocks(matrix):
-        cells = np.flatnonzero(here[rows])
-        members = sparse.csr_matrix(
-            (np.ones(len(cells)), (codes[rows][cells], cells)), shape=(n_batches, rows.stop - rows.start)
-        )
-        block = matrix[rows]
-        _add(n_detected, members, block, block.data > 0 if sparse.issparse(block) else block > 0)
+        members, block = membership(codes[rows], n_batches), matrix[rows]
+        values = block.data if sparse.issparse(block) else block
+        add_sums(n_detected, members, block, values > 0)
         if may_miss:
-            _add(n_cells, -members, block, np.isnan(block.data if sparse.issparse(block) else block))
+            add_sums(n_cells, -members, block, np.isnan(values))
     return Detection(n_cells, n_detected)
 
 
-def _add(total: np.ndarray, members: sparse.csr_matrix, block: Matrix, mask: np.ndarray) -> None:
-    """Add to (batches, D) how many values of a block, in the cells of each batch, a mask marks."""
+def membership(codes: np.ndarray, n_batches: int) -> sparse.csr_matrix:
+    """(batches, n) 1 where a cell is of a batch; -1 is none."""
+    cells = np.flatnonzero(codes >= 0)
+    return sparse.csr_matrix((np.ones(len(cells)), (codes[cells], cells)), shape=(n_batches, len(codes)))
+
+
+def add_sums(total: np.ndarray, members: sparse.csr_matrix, block: Matrix, values: np.ndarray) -> None:
+    """Add to (batches, D) sums over the cells of each batch of values that are held where a block has some."""
+    values = values.astype(np.float64)
     if not sparse.issparse(block):
-        total += members @ mask.astype(np.float64)
+        total += members @ values
         return
-    marked = sparse.csr_matrix((mask.astype(np.float64), block.indices, block.indptr), shape=block.shape)
-    sums = (members @ marked).tocoo()
+    sums = (members @ sparse.csr_matrix((values, block.indices, block.indptr), shape=block.shape)).tocoo()
     total[sums.row, sums.col] += sums.data
 
 

@@ -6,7 +6,7 @@ from functools import partial
 import numpy as np
 from scipy import sparse
 
-from scmoe._matrix import BLOCK, Matrix, row_blocks
+from scmoe._matrix import Matrix, dense_blocks, row_blocks
 from scmoe.io._mapped import canonical, filled, with_data
 
 TARGET_TOTAL = 1e4
@@ -36,11 +36,11 @@ def log_normalize(counts: Matrix, over: np.ndarray | None = None, total: np.ndar
         blocks = (np.log1p(counts[rows] * scale[rows, None]) for rows in row_blocks(counts))
         return filled(blocks, counts.shape, np.float32, beside=counts)
     csr = canonical(counts)  # the logarithm of a sum is not the sum of logarithms
-    blocks = (np.log1p(values * each) for values, each in _with_rows(csr, scale))
+    blocks = (np.log1p(values * each) for values, each in with_rows(csr, scale))
     return with_data(csr, filled(blocks, (csr.nnz,), np.float32, beside=csr))
 
 
-def _with_rows(csr: sparse.csr_matrix, number: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+def with_rows(csr: sparse.csr_matrix, number: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """The values of a matrix, some at a time, each beside the number of its row."""
     for rows in row_blocks(csr):
         until = csr.indptr[rows.start : rows.stop + 1]
@@ -90,15 +90,10 @@ def clr(
     return filled(blocks, counts.shape, np.float32, beside=counts)
 
 
-def _logarithms(
-    counts: Matrix, is_missing: Callable[[slice], np.ndarray] | None
-) -> Iterator[tuple[slice, np.ndarray]]:
+def _logarithms(counts: Matrix, is_missing: Callable[[slice], np.ndarray] | None) -> Iterator[tuple[slice, np.ndarray]]:
     """Rows, and log1p of their counts, dense, NaN where missing."""
-    step = max(BLOCK // max(counts.shape[1], 1), 1)
-    for start in range(0, counts.shape[0], step):
-        rows = slice(start, start + step)
-        block = counts[rows]
-        dense = np.asarray(block.toarray() if sparse.issparse(block) else block, dtype=np.float64)
+    for rows, block in dense_blocks(counts):
+        dense = np.asarray(block, dtype=np.float64)
         yield rows, np.log1p(dense if is_missing is None else np.where(is_missing(rows), np.nan, dense))
 
 
