@@ -21,6 +21,11 @@ SAME = 1e-14
 """Spread, relative to the mean, that rounding of float64 leaves in a constant."""
 N_COLUMNS = 256
 """Features looked at at once."""
+NOT_LOADED = (
+    "Load the values (adata.to_memory()), or leave what memory does not hold on disk: "
+    "scmoe.datasets.read(path, on_disk=True)."
+)
+"""What to do about values that are not there."""
 BLOCK = 1 << 20
 """Values looked at at once, so that what is computed on the way takes little memory beside a matrix."""
 
@@ -176,9 +181,7 @@ def check_array(matrix: Matrix, modality: str | None, where: str) -> None:
         raise ValueError(f"{place} holds no values; expected a matrix of cells x features.")
     if not isinstance(matrix, np.ndarray) and not sparse.issparse(matrix):
         raise ValueError(
-            f"{place} must be a NumPy array or a SciPy sparse matrix; found {type(matrix).__name__}. Load the values "
-            "first (adata.to_memory()), or leave what does not fit into memory on disk: "
-            "scmoe.datasets.read(path, on_disk=True)."
+            f"{place} must be a NumPy array or a SciPy sparse matrix; found {type(matrix).__name__}. {NOT_LOADED}"
         )
     if matrix.dtype.kind not in "buif":
         raise ValueError(

@@ -50,7 +50,7 @@ def filled(blocks: Iterable[np.ndarray], shape: tuple[int, ...], dtype: Any, *, 
             # The file itself, which has no name on the disk; the memmap's own is that of the folder's.
             array = np.memmap(file, dtype=dtype, mode="r", shape=shape)
             array.filename = folder / "unnamed"
-            return array
+            return array.view(np.ndarray)  # writers know no memmap
     except OSError as error:
         raise WriteError(
             f"Cannot write to {folder}, where values computed from data on disk go: {error.strerror or error}. Free "
@@ -72,7 +72,7 @@ def mapped(path: str | os.PathLike[str], dtype: Any, shape: tuple[int, ...]) -> 
     """The array in a file, read-only."""
     if 0 in shape:  # no system maps an empty file
         return np.zeros(shape, dtype)
-    return np.memmap(path, dtype=dtype, mode="r", shape=shape)
+    return np.memmap(path, dtype=dtype, mode="r", shape=shape).view(np.ndarray)
 
 
 def csr_of(data: np.ndarray, indices: np.ndarray, indptr: np.ndarray, n_columns: int) -> sparse.csr_matrix:

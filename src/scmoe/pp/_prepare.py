@@ -9,6 +9,7 @@ from mudata import MuData
 from scmoe._check import check_free, check_mdata
 from scmoe._keys import COUNTS_LAYER, HIGHLY_VARIABLE, MADE_BY_NICHE, MISSING, PANEL, PREPARE, SET_ASIDE, UNS_ROOT
 from scmoe._log import logger
+from scmoe._matrix import NOT_LOADED
 from scmoe.arguments._checked import checks_arguments
 from scmoe.datasets._anndata import takes_anndata
 from scmoe.datasets._cells import all_obs, raw_column
@@ -124,7 +125,7 @@ def prepare(
     _check_modalities("missing", missing, names)
     _check_modalities("set_aside", set_aside, names)
     if mdata.isbacked:
-        raise ValueError("The MuData is backed by a file. Read it without backed=, then prepare it.")
+        raise ValueError(f"The MuData is backed by a file. {NOT_LOADED}")
     if mdata.is_view and not copy:
         raise ValueError("The MuData is a view of another one. Call mdata = mdata.copy() first, or pass copy=True.")
     check_free(mdata, UNS_ROOT, PREPARE)
