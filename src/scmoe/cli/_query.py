@@ -8,12 +8,14 @@ import typer
 from scmoe._keys import UNKNOWN_LABEL
 from scmoe.cli._input import Input
 from scmoe.cli._options import (
+    CacheDir,
     File,
     Genome,
     Kinds,
     Layers,
     Missing,
     ModelFolder,
+    OnDisk,
     OutputFile,
     Overwrite,
     Search,
@@ -86,6 +88,8 @@ def map_query(
     genome: Genome = None,
     missing: Missing = Search.auto,
     set_aside: SetAside = Search.auto,
+    on_disk: OnDisk = False,
+    cache_dir: CacheDir = None,
     overwrite: Overwrite = False,
 ) -> None:
     """Map the cells of FILE: embedding, labels if the model has some, and how well each cell fits."""
@@ -95,7 +99,7 @@ def map_query(
 
         return map_query(mdata, model, adapt=adapt)
 
-    run(Input(file, kind, layer, genome, missing, set_aside), model_folder, output, overwrite, verb)
+    run(Input(file, kind, layer, genome, missing, set_aside, on_disk, cache_dir), model_folder, output, overwrite, verb)
 
 
 def embed(
@@ -107,6 +111,8 @@ def embed(
     genome: Genome = None,
     missing: Missing = Search.auto,
     set_aside: SetAside = Search.auto,
+    on_disk: OnDisk = False,
+    cache_dir: CacheDir = None,
     overwrite: Overwrite = False,
 ) -> None:
     """Write the embedding of the cells of FILE."""
@@ -116,7 +122,7 @@ def embed(
 
         return embed(mdata, model)
 
-    run(Input(file, kind, layer, genome, missing, set_aside), model_folder, output, overwrite, verb)
+    run(Input(file, kind, layer, genome, missing, set_aside, on_disk, cache_dir), model_folder, output, overwrite, verb)
 
 
 def annotate(
@@ -132,6 +138,8 @@ def annotate(
     genome: Genome = None,
     missing: Missing = Search.auto,
     set_aside: SetAside = Search.auto,
+    on_disk: OnDisk = False,
+    cache_dir: CacheDir = None,
     overwrite: Overwrite = False,
 ) -> None:
     """Write the labels that a model trained with --labels-key gives to the cells of FILE."""
@@ -145,7 +153,14 @@ def annotate(
 
         return annotate(mdata, model, coverage=coverage, reject_label=reject_label)
 
-    run(Input(file, kind, layer, genome, missing, set_aside), model_folder, output, overwrite, verb, check)
+    run(
+        Input(file, kind, layer, genome, missing, set_aside, on_disk, cache_dir),
+        model_folder,
+        output,
+        overwrite,
+        verb,
+        check,
+    )
 
 
 def impute(
@@ -161,6 +176,8 @@ def impute(
     genome: Genome = None,
     missing: Missing = Search.auto,
     set_aside: SetAside = Search.auto,
+    on_disk: OnDisk = False,
+    cache_dir: CacheDir = None,
     overwrite: Overwrite = False,
 ) -> None:
     """Predict one modality of the cells of FILE from others."""
@@ -172,7 +189,7 @@ def impute(
         return impute(mdata, model, source=names, target=target, transform_batch=transform_batch, interval=interval)
 
     run(
-        Input(file, kind, layer, genome, missing, set_aside),
+        Input(file, kind, layer, genome, missing, set_aside, on_disk, cache_dir),
         model_folder,
         output,
         overwrite,
@@ -192,6 +209,8 @@ def denoise(
     genome: Genome = None,
     missing: Missing = Search.auto,
     set_aside: SetAside = Search.auto,
+    on_disk: OnDisk = False,
+    cache_dir: CacheDir = None,
     overwrite: Overwrite = False,
 ) -> None:
     """Write a modality of the cells of FILE without noise, and if wished without batch effects."""
@@ -202,7 +221,7 @@ def denoise(
         return denoise(mdata, model, modality=modality, transform_batch=transform_batch)
 
     run(
-        Input(file, kind, layer, genome, missing, set_aside),
+        Input(file, kind, layer, genome, missing, set_aside, on_disk, cache_dir),
         model_folder,
         output,
         overwrite,

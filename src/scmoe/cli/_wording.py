@@ -23,6 +23,8 @@ OPTIONS = {
     "reject_label": "--reject-label",
     "transform_batch": "--transform-batch",
     "checkpoint_dir": "--output",
+    "on_disk": "--on-disk",
+    "cache_dir": "--cache-dir",
 }
 """Arguments that no sentence holds as words."""
 WORDS = {

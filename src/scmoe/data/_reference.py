@@ -9,7 +9,7 @@ from scmoe._matrix import Matrix, dense_blocks, row_blocks
 from scmoe.io._mapped import canonical, filled, with_data
 from scmoe.pp._kind import COMPARABLE_KINDS
 from scmoe.pp._modality import MIN_SHARED
-from scmoe.pp._normalize import MIN_CENTERED, totals, with_rows
+from scmoe.pp._normalize import MIN_CENTERED, totals, values_by_row
 
 TOLERANCE = 1e-3
 """How far, relative to the total, cells may be from a common one (in a mean: absolutely)."""
@@ -115,7 +115,7 @@ def to_reference(matrix: Matrix, names: list[str], reference: Reference, modalit
         )
         return filled(blocks, matrix.shape, np.float32, beside=matrix), note
     csr = canonical(matrix)
-    values = (np.log1p(np.expm1(values.astype(np.float64)) * each) for values, each in with_rows(csr, scale))
+    values = (np.log1p(np.expm1(values.astype(np.float64)) * each) for values, each in values_by_row(csr, scale))
     return with_data(csr, filled(values, (csr.nnz,), np.float32, beside=csr)), note
 
 

@@ -5,6 +5,7 @@ They are read-only, so that nothing that computes in place can change a file.
 
 import os
 from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from tempfile import TemporaryFile
 from typing import IO, Any
@@ -12,7 +13,7 @@ from typing import IO, Any
 import numpy as np
 from scipy import sparse
 
-from scmoe._matrix import Matrix, row_blocks
+from scmoe._matrix import BLOCK, Matrix, row_blocks
 from scmoe.io._files import WriteError
 
 INT32 = np.iinfo(np.int32).max
@@ -25,6 +26,17 @@ def folder_of(matrix: Matrix) -> Path | None:
         array = getattr(array, "base", None)
     filename = getattr(array, "filename", None)
     return None if filename is None else Path(filename).parent
+
+
+def copy_of(data: Any) -> Any:
+    """A copy of an AnnData or MuData in memory; a ValueError for one on disk, which a copy would load."""
+    modalities = data.mod.values() if hasattr(data, "mod") else [data]
+    if any(adata.X is not None and folder_of(adata.X) is not None for adata in modalities):
+        raise ValueError(
+            "copy=True would load data that are on disk. Leave it out, and read the file once more to have the data as "
+            "they were: scmoe.datasets.read(path, on_disk=True)."
+        )
+    return data.copy()
 
 
 def filled(blocks: Iterable[np.ndarray], shape: tuple[int, ...], dtype: Any, *, beside: Matrix) -> np.ndarray:
@@ -44,13 +56,42 @@ def filled(blocks: Iterable[np.ndarray], shape: tuple[int, ...], dtype: Any, *, 
             out[start : start + len(block)] = block
             start += len(block)
         return out
+    with _unnamed_files(folder, 1) as (file,):
+        for block in blocks:
+            _append(file, block, dtype)
+        return _mapped_unnamed(file, dtype, shape, folder)
+
+
+def stacked(blocks: Iterable[sparse.csr_matrix], n_columns: int, dtype: Any, *, beside: Matrix) -> sparse.csr_matrix:
+    """A matrix of blocks of rows, sorted and without duplicates, on disk, where `beside`, which is no smaller, is.
+
+    Raises
+    ------
+    WriteError
+        The disk is full.
+    """
+    folder, index = folder_of(beside), index_type(beside.nnz)
+    assert folder is not None
+    until = [np.zeros(1, np.int64)]
+    with _unnamed_files(folder, 2) as (data, indices):
+        for block in blocks:
+            _append(data, block.data, dtype)
+            _append(indices, block.indices, index)
+            until.append(until[-1][-1] + block.indptr[1:].astype(np.int64))
+        indptr = np.concatenate(until).astype(index)
+        if not indptr[-1]:
+            return sparse.csr_matrix((len(indptr) - 1, n_columns), dtype=dtype)
+        shape = (int(indptr[-1]),)
+        values, places = (_mapped_unnamed(*each, shape, folder) for each in ((data, dtype), (indices, index)))
+        return csr_of(values, places, indptr, n_columns)
+
+
+@contextmanager
+def _unnamed_files(folder: Path, n: int) -> Iterator[list[IO[bytes]]]:
+    """Files without a name in a folder; their room is free again once nothing is mapped from them."""
     try:
-        with TemporaryFile(dir=folder) as file:
-            write_blocks(file, blocks, dtype)
-            # The file itself, which has no name on the disk; the memmap's own is that of the folder's.
-            array = np.memmap(file, dtype=dtype, mode="r", shape=shape)
-            array.filename = folder / "unnamed"
-            return array.view(np.ndarray)  # writers know no memmap
+        with ExitStack() as stack:
+            yield [stack.enter_context(TemporaryFile(dir=folder)) for _ in range(n)]
     except OSError as error:
         raise WriteError(
             f"Cannot write to {folder}, where values computed from data on disk go: {error.strerror or error}. Free "
@@ -58,14 +99,15 @@ def filled(blocks: Iterable[np.ndarray], shape: tuple[int, ...], dtype: Any, *, 
         ) from error
 
 
-def write_blocks(file: IO[bytes], blocks: Iterable[np.ndarray], dtype: Any) -> int:
-    """Append blocks to a file that is mapped later; returns how many values they hold."""
-    n = 0
-    for block in blocks:
-        file.write(np.ascontiguousarray(block, dtype=dtype).data)
-        n += block.size
+def _append(file: IO[bytes], block: np.ndarray, dtype: Any) -> None:
+    file.write(np.ascontiguousarray(block, dtype=dtype).data)
+
+
+def _mapped_unnamed(file: IO[bytes], dtype: Any, shape: tuple[int, ...], folder: Path) -> np.ndarray:
     file.flush()
-    return n
+    array = np.memmap(file, dtype=dtype, mode="r", shape=shape)
+    array.filename = folder / "unnamed"
+    return array.view(np.ndarray)  # writers know no memmap
 
 
 def mapped(path: str | os.PathLike[str], dtype: Any, shape: tuple[int, ...]) -> np.ndarray:
@@ -96,24 +138,22 @@ def with_data(csr: sparse.csr_matrix, data: np.ndarray) -> sparse.csr_matrix:
 
 
 def with_columns(matrix: Matrix, columns: np.ndarray) -> Matrix:
-    """Some columns (positions, each once) of a matrix; on disk if it is there."""
+    """Some columns of a matrix; on disk if it is there."""
     if folder_of(matrix) is None:
         return matrix[:, columns]
-    shape = (matrix.shape[0], len(columns))
     if not sparse.issparse(matrix):
-        return filled((matrix[rows][:, columns] for rows in row_blocks(matrix)), shape, matrix.dtype, beside=matrix)
-    n_entries = np.concatenate([np.diff(block.indptr) for block in _chosen(matrix, columns)])
-    total = int(n_entries.sum())
-    dtype = index_type(total)
-    data = filled((block.data for block in _chosen(matrix, columns)), (total,), matrix.dtype, beside=matrix)
-    indices = filled((block.indices for block in _chosen(matrix, columns)), (total,), dtype, beside=matrix)
-    return csr_of(data, indices, np.concatenate([[0], np.cumsum(n_entries)]).astype(dtype), len(columns))
+        blocks = (matrix[rows][:, columns] for rows in row_blocks(matrix))
+        return filled(blocks, (len(matrix), len(columns)), matrix.dtype, beside=matrix)
+    chosen = (matrix[rows][:, columns].sorted_indices() for rows in row_blocks(matrix))
+    return stacked(chosen, len(columns), matrix.dtype, beside=matrix)
 
 
-def _chosen(csr: sparse.csr_matrix, columns: np.ndarray) -> Iterator[sparse.csr_matrix]:
-    """Some columns of some rows at a time."""
-    for rows in row_blocks(csr):
-        yield csr[rows][:, columns].sorted_indices()
+def with_rows(csr: sparse.csr_matrix, rows: np.ndarray) -> sparse.csr_matrix:
+    """Some rows of a matrix, each once; on disk if it is there."""
+    if folder_of(csr) is None:
+        return csr[rows]
+    n_blocks = max(csr.nnz // BLOCK, 1)
+    return stacked((csr[part] for part in np.array_split(rows, n_blocks)), csr.shape[1], csr.dtype, beside=csr)
 
 
 def index_type(n_entries: int) -> type[np.signedinteger]:

@@ -36,11 +36,11 @@ def log_normalize(counts: Matrix, over: np.ndarray | None = None, total: np.ndar
         blocks = (np.log1p(counts[rows] * scale[rows, None]) for rows in row_blocks(counts))
         return filled(blocks, counts.shape, np.float32, beside=counts)
     csr = canonical(counts)  # the logarithm of a sum is not the sum of logarithms
-    blocks = (np.log1p(values * each) for values, each in with_rows(csr, scale))
+    blocks = (np.log1p(values * each) for values, each in values_by_row(csr, scale))
     return with_data(csr, filled(blocks, (csr.nnz,), np.float32, beside=csr))
 
 
-def with_rows(csr: sparse.csr_matrix, number: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+def values_by_row(csr: sparse.csr_matrix, number: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """The values of a matrix, some at a time, each beside the number of its row."""
     for rows in row_blocks(csr):
         until = csr.indptr[rows.start : rows.stop + 1]
