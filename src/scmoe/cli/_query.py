@@ -169,7 +169,11 @@ def impute(
     source: Annotated[list[str], typer.Option(help="Modality to predict from (repeat for several).")],
     target: Annotated[str, typer.Option(help="Modality to predict; it is not read.")],
     output: OutputFile,
+    features: Annotated[
+        list[str] | None, typer.Option("--features", help="Feature of it to predict (repeat for several); default all.")
+    ] = None,
     transform_batch: TransformBatch = None,
+    sd: Annotated[bool, typer.Option("--sd", help="Write standard deviations as well.")] = False,
     interval: Annotated[bool, typer.Option("--interval", help="Write the ends of intervals as well.")] = False,
     kind: Kinds = None,
     layer: Layers = None,
@@ -186,7 +190,8 @@ def impute(
         from scmoe.tl._impute import impute
 
         names = source[0] if len(source) == 1 else source
-        return impute(mdata, model, source=names, target=target, transform_batch=transform_batch, interval=interval)
+        options = {"features": features, "transform_batch": transform_batch, "sd": sd, "interval": interval}
+        return impute(mdata, model, source=names, target=target, **options)
 
     run(
         Input(file, kind, layer, genome, missing, set_aside, on_disk, cache_dir),
