@@ -99,7 +99,7 @@ def run(path: Path, on_disk: bool, n_top: int | None, epochs: int, phases: list[
     state: dict[str, object] = {}
 
     def read() -> None:
-        state["mdata"] = scmoe.datasets.read(path, on_disk=on_disk)
+        state["mdata"] = scmoe.datasets.read(path, **({"on_disk": True} if on_disk else {}))
 
     def train() -> None:
         options = {"enable_progress_bar": False}

@@ -72,17 +72,17 @@ def stacked(blocks: Iterable[sparse.csr_matrix], n_columns: int, dtype: Any, *, 
     """
     folder, index = folder_of(beside), index_type(beside.nnz)
     assert folder is not None
-    until = [np.zeros(1, np.int64)]
+    until, n_entries = [np.zeros(1, np.int64)], 0
     with _unnamed_files(folder, 2) as (data, indices):
         for block in blocks:
             _append(data, block.data, dtype)
             _append(indices, block.indices, index)
-            until.append(until[-1][-1] + block.indptr[1:].astype(np.int64))
+            until.append(n_entries + block.indptr[1:].astype(np.int64))
+            n_entries += block.nnz
         indptr = np.concatenate(until).astype(index)
-        if not indptr[-1]:
+        if not n_entries:
             return sparse.csr_matrix((len(indptr) - 1, n_columns), dtype=dtype)
-        shape = (int(indptr[-1]),)
-        values, places = (_mapped_unnamed(*each, shape, folder) for each in ((data, dtype), (indices, index)))
+        values, places = (_mapped_unnamed(*each, (n_entries,), folder) for each in ((data, dtype), (indices, index)))
         return csr_of(values, places, indptr, n_columns)
 
 
