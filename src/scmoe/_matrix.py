@@ -26,7 +26,7 @@ NOT_LOADED = (
     "scmoe.datasets.read(path, on_disk=True)."
 )
 """What to do about values that are not there."""
-BLOCK = 1 << 20
+BLOCK = 1 << 18
 """Values looked at at once, so that what is computed on the way takes little memory beside a matrix."""
 
 

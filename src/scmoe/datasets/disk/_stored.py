@@ -14,7 +14,7 @@ from scipy import sparse
 from scmoe.datasets._format import Format, genomes_of
 from scmoe.io._mapped import canonical, index_type
 
-ENTRIES = 1 << 22
+ENTRIES = 1 << 20
 """Values that are in memory at once."""
 MAX_BUCKETS = 128
 """Files that are open at once while columns are turned into rows."""
