@@ -80,27 +80,27 @@ def in_one_order(tables: Mapping[str, Any], entries: str = "cells", *, axis: int
     return [in_order_of(table, names, argument, entries, axis=axis) for argument, table in tables.items()]
 
 
-def mask_of(values: ArrayLike | pd.Series, names: pd.Index, argument: str) -> NDArray[np.bool_]:
-    """A mask over all cells, brought into their order.
+def mask_of(values: ArrayLike | pd.Series, names: pd.Index, argument: str, entries: str = "cells") -> NDArray[np.bool_]:
+    """A mask over all cells, or other entries, brought into their order.
 
     Raises
     ------
     ValueError
         It is not True or False for each of the cells.
     """
-    mask = plain(in_order_of(values, names, argument))
+    mask = plain(in_order_of(values, names, argument, entries))
     if mask.shape != (len(names),) or mask.dtype != bool:
         n_missing = int(pd.isna(mask).sum())
         shown = f"{n_missing} that are missing" if n_missing else f"{mask.dtype} of the shape {mask.shape}"
         raise ValueError(
-            f"{argument} must say True or False for each of the {len(names)} cells; found {shown}. Compare a column "
-            "with a value, as in mdata.obs['donor'] == 'donor1', or look for names: mdata.obs_names.isin(names)."
+            f"{argument} must say True or False for each of the {len(names)} {entries}; found {shown}. Compare a "
+            "column with a value, as in mdata.obs['donor'] == 'donor1', or look for names: mdata.obs_names.isin(names)."
         )
     return mask
 
 
-def positions_of(indices: Any, names: pd.Index, argument: str = "indices") -> Positions:
-    """Positions of the cells that `Indices` choose, in the order in which these have them.
+def positions_of(indices: Any, names: pd.Index, argument: str = "indices", entries: str = "cells") -> Positions:
+    """Positions of the cells, or other entries, that `Indices` choose, in the order in which these have them.
 
     Raises
     ------
@@ -115,18 +115,18 @@ def positions_of(indices: Any, names: pd.Index, argument: str = "indices") -> Po
     """
     n, values = len(names), plain(indices)
     if values.dtype == bool or (values.dtype == object and pd.api.types.infer_dtype(values.ravel()) == "boolean"):
-        return np.flatnonzero(mask_of(indices, names, argument))
+        return np.flatnonzero(mask_of(indices, names, argument, entries))
     if values.ndim == 1 and not len(values):
         return np.zeros(0, np.intp)
     if values.ndim == 1 and values.dtype.kind in "iu":
-        return _checked_positions(values, n, argument)
+        return _checked_positions(values, n, argument, entries)
     if values.ndim == 1 and pd.api.types.infer_dtype(values) == "string" and not pd.isna(values).any():
-        return _places_of_names(values, names, argument)
+        return _places_of_names(values, names, argument, entries)
     found = f"values like {values[0]!r} ({values.dtype})" if values.ndim == 1 else f"the shape {values.shape}"
     found = found if values.ndim else f"a {type(indices).__name__}, which is no list"
     raise TypeError(
-        f"{argument} must list positions of cells (whole numbers), their names, or True and False for each of the {n} "
-        f"cells; found {found}."
+        f"{argument} must list positions of {entries} (whole numbers), their names, or True and False for each of the "
+        f"{n} {entries}; found {found}."
     )
 
 
@@ -168,27 +168,29 @@ def _places(index: pd.Index, names: pd.Index, argument: str, entries: str) -> Po
     return places
 
 
-def _checked_positions(values: NDArray[np.integer], n: int, argument: str) -> Positions:
+def _checked_positions(values: NDArray[np.integer], n: int, argument: str, entries: str) -> Positions:
     if len(values) == n > 2 and values.min() >= 0 and values.max() <= 1:
         raise ValueError(
-            f"{argument} holds 0 and 1 only, one for each of the {n} cells: as positions, these are the first two "
-            f"cells again and again. Pass True and False: {argument}.astype(bool)."
+            f"{argument} holds 0 and 1 only, one for each of the {n} {entries}: as positions, these are the first two "
+            f"{entries} again and again. Pass True and False: {argument}.astype(bool)."
         )
     wrong = (values < -n) | (values >= n)
     if wrong.any():
-        raise IndexError(f"{argument} has the position {values[wrong.argmax()]}; there are {n} cells, at 0 to {n - 1}.")
+        raise IndexError(
+            f"{argument} has the position {values[wrong.argmax()]}; there are {n} {entries}, at 0 to {n - 1}."
+        )
     return np.arange(n)[values.astype(np.intp)]
 
 
-def _places_of_names(values: NDArray[Any], names: pd.Index, argument: str) -> Positions:
+def _places_of_names(values: NDArray[Any], names: pd.Index, argument: str, entries: str) -> Positions:
     if not names.is_unique:
         raise ValueError(
-            f"{argument} names cells, of which several are called {names[names.duplicated()][0]!r}. Pass positions."
+            f"{argument} names {entries}, of which several are called {names[names.duplicated()][0]!r}. Pass positions."
         )
     places = names.get_indexer(pd.Index(values, dtype=object))
     if (places < 0).any():
         raise KeyError(
-            f"{argument} names {int((places < 0).sum())} cells that are not there, the first is "
+            f"{argument} names {int((places < 0).sum())} {entries} that are not there, the first is "
             f"{str(values[(places < 0).argmax()])!r}; found {_some(names)}."
         )
     return places

@@ -1,6 +1,6 @@
 """Checks of the values of a matrix, each with a message that names the place, the cell and the feature."""
 
-from collections.abc import Hashable, Iterable
+from collections.abc import Callable, Hashable, Iterable, Iterator
 from typing import Any
 
 import numpy as np
@@ -21,6 +21,13 @@ SAME = 1e-14
 """Spread, relative to the mean, that rounding of float64 leaves in a constant."""
 N_COLUMNS = 256
 """Features looked at at once."""
+NOT_LOADED = (
+    "Load the values (adata.to_memory()), or leave what memory does not hold on disk: "
+    "scmoe.datasets.read(path, on_disk=True)."
+)
+"""What to do about values that are not there."""
+BLOCK = 1 << 18
+"""Values looked at at once, so that what is computed on the way takes little memory beside a matrix."""
 
 
 def check_values(
@@ -54,29 +61,27 @@ def check_values(
     """
     check_array(matrix, modality, where)
     place = f"mdata[{modality!r}].{where}"
-    beyond = is_beyond(stored(matrix))
-    if beyond.any():
-        row, column, value = _first(matrix, beyond)
+    if (beyond := _first(matrix, is_beyond)) is not None:
+        row, column, value = beyond
         raise ValueError(
             f"{place} must hold finite numbers, up to {MAX_VALUE:g}; found {value:g} for feature "
             f"{_name(var_names, column)} in cell {_name(obs_names, row)}. Replace what is no measurement by NaN, use a "
             "larger unit, or remove the feature."
         )
-    missing = np.isnan(stored(matrix))
-    if not missing.any():
+    if matrix.dtype.kind != "f" or (first := _first(matrix, np.isnan)) is None:
         return
-    rows, columns = _positions(matrix, missing)
     n_obs, n_vars = matrix.shape
+    n_of_cell, n_of_feature = n_missing(matrix)
     for axis, names, counts, full in (
-        ("Feature", var_names, np.bincount(columns, minlength=n_vars), n_obs),
-        ("Cell", obs_names, np.bincount(rows, minlength=n_obs), n_vars),
+        ("Feature", var_names, n_of_feature, n_obs),
+        ("Cell", obs_names, n_of_cell, n_vars),
     ):
         if (counts == full).any() and not allow_empty:
             name = _name(names, int(np.argmax(counts == full)))
             raise ValueError(f"{axis} {name} of {place} is NaN throughout. Remove it from mdata[{modality!r}].")
     if not allow_missing:
         raise ValueError(
-            f"{place} is NaN for feature {_name(var_names, columns[0])} in cell {_name(obs_names, rows[0])}; only "
+            f"{place} is NaN for feature {_name(var_names, first[1])} in cell {_name(obs_names, first[0])}; only "
             "continuous modalities may have missing values. Declare it as continuous, or remove the cell or feature."
         )
 
@@ -105,12 +110,13 @@ def check_counts(
         The first negative, fractional, infinite, very large (1e18) or NaN value, with its cell and feature.
     """
     check_array(matrix, modality, where)
-    values = stored(matrix)
-    wrong = ~is_count(values) | is_beyond(values)
-    if allow_missing and values.dtype.kind == "f":
-        wrong &= ~np.isnan(values)
-    if wrong.any():
-        row, column, value = _first(matrix, wrong)
+
+    def is_wrong(values: np.ndarray) -> np.ndarray:
+        wrong = ~is_count(values) | is_beyond(values)
+        return wrong & ~np.isnan(values) if allow_missing and values.dtype.kind == "f" else wrong
+
+    if (wrong := _first(matrix, is_wrong)) is not None:
+        row, column, value = wrong
         raise ValueError(
             f"{_owner(modality)}.{where} must hold raw counts (whole numbers, none negative); found {value:.6g} for "
             f"feature {_name(var_names, column)} in cell {_name(obs_names, row)}. Put the raw counts there, or say "
@@ -158,21 +164,24 @@ def loses_digits(values: np.ndarray) -> np.ndarray:
     return (rounding > MAX_LOST * spread) & (spread > SAME * np.abs(mean))
 
 
-def looks_like_counts(matrix: Matrix) -> bool:
+def looks_like_counts(matrix: Matrix, *, allow_missing: bool = False) -> bool:
     """Tell whether all values are non-negative whole numbers and some exceed 1 (so that 0/1 data are not counts)."""
-    values = stored(matrix)
-    return bool(values.size and is_count(values).all() and values.max() > 1 + MAX_ROUNDING)
+    largest = 0.0
+    for values in value_blocks(matrix, skip_missing=allow_missing):
+        if not is_count(values).all():
+            return False
+        largest = max(largest, float(values.max(initial=0)))
+    return largest > 1 + MAX_ROUNDING
 
 
 def check_array(matrix: Matrix, modality: str | None, where: str) -> None:
-    """Refuse what is not a matrix of real numbers in memory (no values, text, backed or lazy arrays)."""
+    """Refuse what is not a matrix of real numbers (no values, text, backed or lazy arrays)."""
     place = f"{_owner(modality)}.{where}"
     if matrix is None:
         raise ValueError(f"{place} holds no values; expected a matrix of cells x features.")
     if not isinstance(matrix, np.ndarray) and not sparse.issparse(matrix):
         raise ValueError(
-            f"{place} must be a NumPy array or a SciPy sparse matrix in memory; found {type(matrix).__name__}. "
-            "Read the file without backed=, or load the values first (adata.to_memory())."
+            f"{place} must be a NumPy array or a SciPy sparse matrix; found {type(matrix).__name__}. {NOT_LOADED}"
         )
     if matrix.dtype.kind not in "buif":
         raise ValueError(
@@ -186,10 +195,64 @@ def _owner(modality: str | None) -> str:
 
 
 def stored(matrix: Matrix) -> np.ndarray:
-    """The values held in memory; the implicit zeros of a sparse matrix pass every check."""
+    """The values held; the implicit zeros of a sparse matrix pass every check."""
     if not sparse.issparse(matrix):
         return np.asarray(matrix)
     return matrix.data if matrix.format in ("csr", "csc", "coo", "bsr") else matrix.tocoo().data
+
+
+def value_blocks(matrix: Matrix, *, skip_missing: bool = False) -> Iterator[np.ndarray]:
+    """The values held, some at a time and flat; with `skip_missing` without NaN."""
+    values = stored(matrix)
+    step = max(BLOCK // max(values[:1].size, 1), 1)
+    for start in range(0, len(values), step):
+        block = values[start : start + step].ravel()
+        yield block[~np.isnan(block)] if skip_missing and block.dtype.kind == "f" else block
+
+
+def row_blocks(matrix: Matrix) -> Iterator[slice]:
+    """All rows, as many at a time as hold about `BLOCK` values; one at least."""
+    n = matrix.shape[0]
+    if not sparse.issparse(matrix):
+        yield from (rows for rows, _ in dense_blocks(matrix))
+        return
+    until, start = matrix.tocsr().indptr.astype(np.int64, copy=False), 0
+    while start < n:
+        stop = int(np.searchsorted(until, until[start] + BLOCK, side="right")) - 1
+        stop = min(max(stop, start + 1), start + BLOCK, n)
+        yield slice(start, stop)
+        start = stop
+
+
+def dense_columns(matrix: Matrix, columns: np.ndarray) -> np.ndarray:
+    """Some columns as a new dense array."""
+    if not sparse.issparse(matrix):
+        return np.asarray(matrix)[:, columns]
+    csr = matrix.tocsr()
+    blocks = [csr[rows][:, columns].toarray() for rows in row_blocks(csr)]
+    return np.concatenate(blocks) if blocks else np.zeros((0, len(columns)), csr.dtype)
+
+
+def dense_blocks(matrix: Matrix) -> Iterator[tuple[slice, np.ndarray]]:
+    """All rows, some at a time, dense."""
+    matrix = matrix.tocsr() if sparse.issparse(matrix) else matrix
+    step = max(BLOCK // max(matrix.shape[1], 1), 1)
+    for start in range(0, matrix.shape[0], step):
+        rows = slice(start, min(start + step, matrix.shape[0]))
+        yield rows, matrix[rows].toarray() if sparse.issparse(matrix) else matrix[rows]
+
+
+def value_range(matrix: Matrix) -> tuple[float, float]:
+    """The smallest and the largest of zero and all values held that are not NaN."""
+    low = high = 0.0
+    for values in value_blocks(matrix, skip_missing=True):
+        low, high = min(low, float(values.min(initial=0))), max(high, float(values.max(initial=0)))
+    return low, high
+
+
+def has_missing(matrix: Matrix) -> bool:
+    """Whether any value held is NaN."""
+    return matrix.dtype.kind == "f" and any(np.isnan(block).any() for block in value_blocks(matrix))
 
 
 def is_beyond(values: np.ndarray) -> np.ndarray:
@@ -208,18 +271,42 @@ def is_count(values: np.ndarray) -> np.ndarray:
         return np.isfinite(values) & (values >= 0) & (np.abs(values - np.round(values)) <= tolerance)
 
 
-def _positions(matrix: Matrix, mask: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Rows and columns of the values that `mask`, of the shape of `stored(matrix)`, marks."""
-    if not sparse.issparse(matrix):
-        rows, columns = np.nonzero(mask)
-        return rows, columns
-    coo = matrix.tocoo()
-    return coo.row[mask.ravel()], coo.col[mask.ravel()]
+def n_missing(matrix: Matrix) -> tuple[np.ndarray, np.ndarray]:
+    """How many values of each row, and of each column, are NaN."""
+    n_of_row, n_of_column = (np.zeros(n, np.int64) for n in matrix.shape)
+    for rows, columns, _ in _where(matrix, np.isnan):
+        n_of_row += np.bincount(rows, minlength=matrix.shape[0])
+        n_of_column += np.bincount(columns, minlength=matrix.shape[1])
+    return n_of_row, n_of_column
 
 
-def _first(matrix: Matrix, mask: np.ndarray) -> tuple[int, int, float]:
-    rows, columns = _positions(matrix, mask)
-    return int(rows[0]), int(columns[0]), float(stored(matrix)[mask][0])
+def _where(
+    matrix: Matrix, condition: Callable[[np.ndarray], np.ndarray]
+) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+    """Rows, columns and values that meet a condition, some at a time, in the order in which values are held."""
+    if sparse.issparse(matrix) and matrix.format not in ("csr", "csc"):
+        matrix = matrix.tocoo()
+    start = 0
+    for values in value_blocks(matrix):
+        here = np.flatnonzero(condition(values))
+        entries, start = start + here, start + len(values)
+        if not len(here):
+            continue
+        if not sparse.issparse(matrix):
+            yield *np.divmod(entries, matrix.shape[1]), values[here]
+        elif matrix.format == "coo":
+            yield matrix.row[entries], matrix.col[entries], values[here]
+        else:
+            major = np.searchsorted(matrix.indptr, entries, side="right") - 1
+            minor = matrix.indices[entries]
+            yield *((major, minor) if matrix.format == "csr" else (minor, major)), values[here]
+
+
+def _first(matrix: Matrix, condition: Callable[[np.ndarray], np.ndarray]) -> tuple[int, int, float] | None:
+    """Row, column and value of the first value that meets a condition; None: none does."""
+    for rows, columns, values in _where(matrix, condition):
+        return int(rows[0]), int(columns[0]), float(values[0])
+    return None
 
 
 def _name(names: Iterable[Hashable], position: int) -> str:

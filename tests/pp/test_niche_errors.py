@@ -124,5 +124,5 @@ def test_views_and_backed_data_are_refused(tissue: MuData, tmp_path: Path) -> No
         backed = mudata.read_h5mu(tmp_path / "a.h5mu", backed="r")
     with pytest.raises(ValueError, match="is a view of another one"):
         niche(view)
-    with pytest.raises(ValueError, match="without backed="):
+    with pytest.raises(ValueError, match="on_disk=True"):
         niche(backed)

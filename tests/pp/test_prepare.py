@@ -249,7 +249,7 @@ def test_backed_data_are_refused(tmp_path: Path) -> None:
     with quiet_mudata():
         build(rna=counts()).write_h5mu(tmp_path / "a.h5mu")
         mdata = mudata.read_h5mu(tmp_path / "a.h5mu", backed="r")
-    with pytest.raises(ValueError, match="without backed="):
+    with pytest.raises(ValueError, match="on_disk=True"):
         prepare(mdata)
 
 

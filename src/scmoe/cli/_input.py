@@ -22,6 +22,8 @@ class Input(NamedTuple):
     genome: str | None
     missing: Search
     set_aside: Search
+    on_disk: bool
+    cache_dir: Path | None
 
 
 def read_prepared(
@@ -42,7 +44,8 @@ def read_prepared(
     from scmoe.pp._prepare import prepare
 
     name = modality[0] if modality and len(modality) == 1 else "rna"
-    mdata = read(source.file, modality=name, genome=source.genome)
+    disk = {"on_disk": source.on_disk, "cache_dir": source.cache_dir}
+    mdata = read(source.file, modality=name, genome=source.genome, **disk)
     if suffix == ".h5ad" and len(mdata.mod) > 1:
         raise ValueError(
             f"An .h5ad holds one modality, and {source.file} has {', '.join(mdata.mod)}. Write .h5mu or .zarr."
@@ -88,6 +91,6 @@ def _use_layers(mdata: "MuData", layers: Mapping[str, str]) -> None:
                 "or rename one of them."
             )
         if looks_like_counts(adata.layers[layer]):
-            adata.layers[COUNTS_LAYER] = adata.layers[layer].copy()
+            adata.layers[COUNTS_LAYER] = adata.layers[layer]
         else:
-            adata.layers[ORIGINAL_LAYER], adata.X = adata.X, adata.layers[layer].copy()
+            adata.layers[ORIGINAL_LAYER], adata.X = adata.X, adata.layers[layer]

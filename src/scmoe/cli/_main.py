@@ -9,8 +9,10 @@ import typer
 from scmoe._keys import HIGHLY_VARIABLE, UNKNOWN_LABEL
 from scmoe._version import __version__
 from scmoe.benchmark._cli import app as benchmark
+from scmoe.cli._cache import app as cache
 from scmoe.cli._options import (
     Accelerator,
+    CacheDir,
     Epochs,
     File,
     FileFormat,
@@ -18,6 +20,7 @@ from scmoe.cli._options import (
     Kinds,
     Layers,
     Missing,
+    OnDisk,
     Overwrite,
     Search,
     Seed,
@@ -40,6 +43,7 @@ with suppress(ModuleNotFoundError):  # the package works without its studies
 
     benchmark.registered_commands.extend(studies.registered_commands)
 app.add_typer(benchmark, name="benchmark")
+app.add_typer(cache, name="cache")
 app.command(help=HELP)(pretrain)
 
 
@@ -111,6 +115,8 @@ def train(
     genome: Genome = None,
     missing: Missing = Search.auto,
     set_aside: SetAside = Search.auto,
+    on_disk: OnDisk = False,
+    cache_dir: CacheDir = None,
     max_epochs: Epochs = None,
     seed: Seed = 0,
     file_format: Annotated[FileFormat, typer.Option("--format", help="How the result is written.")] = FileFormat.h5mu,
@@ -129,7 +135,7 @@ def train(
 
         check_accelerator(accelerator)
         mdata = read_prepared(
-            Input(file, kind, layer, genome, missing, set_aside),
+            Input(file, kind, layer, genome, missing, set_aside, on_disk, cache_dir),
             modality,
             suffix=f".{file_format.value}",
             batch_key=batch_key,

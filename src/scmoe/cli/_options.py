@@ -59,6 +59,12 @@ Layers = Annotated[
     typer.Option("--layer", help="Layer that holds a modality's values, e.g. rna=raw_counts (repeatable)."),
 ]
 Genome = Annotated[str | None, typer.Option(help="Genome to read from a 10x .h5 with several.")]
+OnDisk = Annotated[
+    bool, typer.Option("--on-disk", help="Leave matrices on disk; they are copied once, to a folder beside FILE.")
+]
+CacheDir = Annotated[
+    Path | None, typer.Option("--cache-dir", help="Folder for what --on-disk copies.", show_default=False)
+]
 Missing = Annotated[
     Search, typer.Option(help="Look for features and cells that were not measured, or take every zero for a value.")
 ]

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from scmoe.cli._options import Accelerator, Epochs, File, Seed, check_accelerator
+from scmoe.cli._options import Accelerator, CacheDir, Epochs, File, OnDisk, Seed, check_accelerator
 from scmoe.cli._wording import reported
 
 if TYPE_CHECKING:
@@ -53,6 +53,8 @@ def pretrain(
         ),
     ] = None,
     preset: Annotated[Preset, typer.Option(help="Size of the network.")] = Preset.tiny,
+    on_disk: OnDisk = False,
+    cache_dir: CacheDir = None,
     max_epochs: Epochs = None,
     seed: Seed = 0,
     file_format: Annotated[FileFormat, typer.Option("--format", help="How the result is written.")] = FileFormat.h5ad,
@@ -72,10 +74,10 @@ def pretrain(
         from scmoe.tokens._vocabulary import Vocabulary
 
         check_accelerator(accelerator)
-        mdata = read(file, modality=modality)
+        mdata = read(file, modality=modality, on_disk=on_disk, cache_dir=cache_dir)
         if modality not in mdata.mod:
             raise ValueError(f"{file} has no modality {modality!r}; it has {', '.join(mdata.mod)}. Pass --modality.")
-        adata = mdata.mod[modality].copy()
+        adata = mdata.mod[modality]
         refuse_unstorable(adata, f".{file_format.value}")
         genes = None if vocabulary is None else Vocabulary.from_file(vocabulary)
 

@@ -8,12 +8,14 @@ import typer
 from scmoe._keys import UNKNOWN_LABEL
 from scmoe.cli._input import Input
 from scmoe.cli._options import (
+    CacheDir,
     File,
     Genome,
     Kinds,
     Layers,
     Missing,
     ModelFolder,
+    OnDisk,
     OutputFile,
     Overwrite,
     Search,
@@ -86,6 +88,8 @@ def map_query(
     genome: Genome = None,
     missing: Missing = Search.auto,
     set_aside: SetAside = Search.auto,
+    on_disk: OnDisk = False,
+    cache_dir: CacheDir = None,
     overwrite: Overwrite = False,
 ) -> None:
     """Map the cells of FILE: embedding, labels if the model has some, and how well each cell fits."""
@@ -95,7 +99,7 @@ def map_query(
 
         return map_query(mdata, model, adapt=adapt)
 
-    run(Input(file, kind, layer, genome, missing, set_aside), model_folder, output, overwrite, verb)
+    run(Input(file, kind, layer, genome, missing, set_aside, on_disk, cache_dir), model_folder, output, overwrite, verb)
 
 
 def embed(
@@ -107,6 +111,8 @@ def embed(
     genome: Genome = None,
     missing: Missing = Search.auto,
     set_aside: SetAside = Search.auto,
+    on_disk: OnDisk = False,
+    cache_dir: CacheDir = None,
     overwrite: Overwrite = False,
 ) -> None:
     """Write the embedding of the cells of FILE."""
@@ -116,7 +122,7 @@ def embed(
 
         return embed(mdata, model)
 
-    run(Input(file, kind, layer, genome, missing, set_aside), model_folder, output, overwrite, verb)
+    run(Input(file, kind, layer, genome, missing, set_aside, on_disk, cache_dir), model_folder, output, overwrite, verb)
 
 
 def annotate(
@@ -132,6 +138,8 @@ def annotate(
     genome: Genome = None,
     missing: Missing = Search.auto,
     set_aside: SetAside = Search.auto,
+    on_disk: OnDisk = False,
+    cache_dir: CacheDir = None,
     overwrite: Overwrite = False,
 ) -> None:
     """Write the labels that a model trained with --labels-key gives to the cells of FILE."""
@@ -145,7 +153,14 @@ def annotate(
 
         return annotate(mdata, model, coverage=coverage, reject_label=reject_label)
 
-    run(Input(file, kind, layer, genome, missing, set_aside), model_folder, output, overwrite, verb, check)
+    run(
+        Input(file, kind, layer, genome, missing, set_aside, on_disk, cache_dir),
+        model_folder,
+        output,
+        overwrite,
+        verb,
+        check,
+    )
 
 
 def impute(
@@ -154,13 +169,19 @@ def impute(
     source: Annotated[list[str], typer.Option(help="Modality to predict from (repeat for several).")],
     target: Annotated[str, typer.Option(help="Modality to predict; it is not read.")],
     output: OutputFile,
+    features: Annotated[
+        list[str] | None, typer.Option("--features", help="Feature of it to predict (repeat for several); default all.")
+    ] = None,
     transform_batch: TransformBatch = None,
+    sd: Annotated[bool, typer.Option("--sd", help="Write standard deviations as well.")] = False,
     interval: Annotated[bool, typer.Option("--interval", help="Write the ends of intervals as well.")] = False,
     kind: Kinds = None,
     layer: Layers = None,
     genome: Genome = None,
     missing: Missing = Search.auto,
     set_aside: SetAside = Search.auto,
+    on_disk: OnDisk = False,
+    cache_dir: CacheDir = None,
     overwrite: Overwrite = False,
 ) -> None:
     """Predict one modality of the cells of FILE from others."""
@@ -169,10 +190,11 @@ def impute(
         from scmoe.tl._impute import impute
 
         names = source[0] if len(source) == 1 else source
-        return impute(mdata, model, source=names, target=target, transform_batch=transform_batch, interval=interval)
+        options = {"features": features, "transform_batch": transform_batch, "sd": sd, "interval": interval}
+        return impute(mdata, model, source=names, target=target, **options)
 
     run(
-        Input(file, kind, layer, genome, missing, set_aside),
+        Input(file, kind, layer, genome, missing, set_aside, on_disk, cache_dir),
         model_folder,
         output,
         overwrite,
@@ -192,6 +214,8 @@ def denoise(
     genome: Genome = None,
     missing: Missing = Search.auto,
     set_aside: SetAside = Search.auto,
+    on_disk: OnDisk = False,
+    cache_dir: CacheDir = None,
     overwrite: Overwrite = False,
 ) -> None:
     """Write a modality of the cells of FILE without noise, and if wished without batch effects."""
@@ -202,7 +226,7 @@ def denoise(
         return denoise(mdata, model, modality=modality, transform_batch=transform_batch)
 
     run(
-        Input(file, kind, layer, genome, missing, set_aside),
+        Input(file, kind, layer, genome, missing, set_aside, on_disk, cache_dir),
         model_folder,
         output,
         overwrite,

@@ -23,6 +23,8 @@ OPTIONS = {
     "reject_label": "--reject-label",
     "transform_batch": "--transform-batch",
     "checkpoint_dir": "--output",
+    "on_disk": "--on-disk",
+    "cache_dir": "--cache-dir",
 }
 """Arguments that no sentence holds as words."""
 WORDS = {
@@ -43,6 +45,7 @@ WORDS = {
     "resume": "--resume",
     "overwrite": "--overwrite",
     "adapt": "--adapt",
+    "features": "--features",
 }
 """Arguments that are words as well: known by the ``=`` after them."""
 MAPPING = re.compile(r"""\b(kinds|layers)=\{['"]?([^'"{}]*?)['"]?: ?['"]?([^'"{}]*?)['"]?\}""")
@@ -59,6 +62,7 @@ PREPARE = re.compile(r"scmoe\.pp\.prepare\(mdata(?:, ([^()]*))?\)")
 def in_options(message: str) -> str:
     """A message with options in place of arguments, such as ``--batch donor`` for ``batch_key='donor'``."""
     names = {**OPTIONS, **WORDS}
+    message = message.replace("scmoe.datasets.read(path, on_disk=True)", OPTIONS["on_disk"])
     message = ALL.sub("--all-features", message)
     message = MAPPING.sub(lambda match: f"{names[match[1]]} {match[2]}={match[3]}", message)
     message = ENTRY.sub(lambda match: f"{names[match[1]]} {match[2]}", message)

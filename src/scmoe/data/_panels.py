@@ -8,7 +8,7 @@ import pandas as pd
 from mudata import MuData
 from scipy import sparse
 
-from scmoe._matrix import Matrix
+from scmoe._matrix import Matrix, row_blocks
 from scmoe.datasets._categories import category_names
 from scmoe.datasets._cells import all_obs
 from scmoe.pp._missing import detect, find_panels, never_measured
@@ -109,8 +109,12 @@ def empty_cells(matrix: Matrix) -> np.ndarray:
     """(n,) cells of which every value is zero or missing; none where there are too few features to tell."""
     if matrix.shape[1] < MIN_CENTERED:
         return np.zeros(matrix.shape[0], bool)
-    if sparse.issparse(matrix):
-        csr = matrix.tocsr()
-        counts = sparse.csr_matrix((np.nan_to_num(csr.data) != 0, csr.indices, csr.indptr), shape=csr.shape)
-        return np.asarray(counts.sum(1)).ravel() == 0
-    return ~(np.nan_to_num(matrix) != 0).any(1)
+    matrix, is_empty = matrix.tocsr() if sparse.issparse(matrix) else matrix, np.zeros(matrix.shape[0], bool)
+    for rows in row_blocks(matrix):
+        block = matrix[rows]
+        if sparse.issparse(block):
+            block.data = np.nan_to_num(block.data) != 0
+            is_empty[rows] = np.asarray(block.sum(1)).ravel() == 0
+        else:
+            is_empty[rows] = ~(np.nan_to_num(block) != 0).any(1)
+    return is_empty

@@ -8,7 +8,7 @@ from mudata import MuData
 from scipy import sparse
 
 from scmoe._log import logger
-from scmoe._matrix import Matrix
+from scmoe._matrix import Matrix, n_missing
 from scmoe.data._choice import chosen_features
 from scmoe.data._panels import (
     batches_of,
@@ -80,6 +80,8 @@ def gaps(matrix: Matrix, share: float) -> np.ndarray:
     """(features,) which are missing (NaN) in at least this share of the cells that have any."""
     if sparse.issparse(matrix) or matrix.dtype.kind != "f":
         return np.zeros(matrix.shape[1], bool)
-    missing = np.isnan(matrix)
-    some = ~missing.all(1)
-    return missing[some].mean(0) >= share if some.any() else missing.all(0)
+    n_of_cell, n_of_feature = n_missing(matrix)
+    n_empty = int((n_of_cell == matrix.shape[1]).sum())
+    if n_empty == len(matrix):
+        return np.ones(matrix.shape[1], bool)
+    return (n_of_feature - n_empty) / (len(matrix) - n_empty) >= share

@@ -5,10 +5,11 @@ from typing import NamedTuple
 import numpy as np
 from scipy import sparse
 
-from scmoe._matrix import Matrix
+from scmoe._matrix import Matrix, dense_blocks, row_blocks
+from scmoe.io._mapped import canonical, filled, with_data
 from scmoe.pp._kind import COMPARABLE_KINDS
 from scmoe.pp._modality import MIN_SHARED
-from scmoe.pp._normalize import MIN_CENTERED, totals
+from scmoe.pp._normalize import MIN_CENTERED, totals, values_by_row
 
 TOLERANCE = 1e-3
 """How far, relative to the total, cells may be from a common one (in a mean: absolutely)."""
@@ -93,9 +94,9 @@ def to_reference(matrix: Matrix, names: list[str], reference: Reference, modalit
         is_selection = over.all() and over.sum() < len(wanted)  # of proteins that were centered with the others
         if is_selection or np.quantile(np.abs(mean), FARTHEST) < FAR:
             return matrix, ""
-        dense = matrix.toarray() if sparse.issparse(matrix) else np.asarray(matrix)
         note = f"{modality}: centered on the mean of the {int(over.sum())} proteins that all training cells have"
-        return (dense - mean[:, None]).astype(np.float32), note
+        blocks = (block - mean[rows, None] for rows, block in dense_blocks(matrix))
+        return filled(blocks, matrix.shape, np.float32, beside=matrix), note
     if over.sum() < len(wanted):
         return matrix, (
             f"{modality}: {len(wanted) - int(over.sum())} of the {len(wanted)} features that the training data were "
@@ -109,24 +110,29 @@ def to_reference(matrix: Matrix, names: list[str], reference: Reference, modalit
     note = f"{modality}: scaled to a total of {reference.total:.5g} over the {int(over.sum())} features of the training"
     scale = np.divide(reference.total, total, out=np.ones_like(total), where=some)
     if not sparse.issparse(matrix):
-        return np.log1p(np.expm1(matrix.astype(np.float64)) * scale[:, None]).astype(np.float32), note
-    out = matrix.tocsr().astype(np.float64)
-    out.data = np.log1p(np.expm1(out.data) * np.repeat(scale, np.diff(out.indptr)))
-    return out.astype(np.float32), note
+        blocks = (
+            np.log1p(np.expm1(block.astype(np.float64)) * scale[rows, None]) for rows, block in dense_blocks(matrix)
+        )
+        return filled(blocks, matrix.shape, np.float32, beside=matrix), note
+    csr = canonical(matrix)
+    values = (np.log1p(np.expm1(values.astype(np.float64)) * each) for values, each in values_by_row(csr, scale))
+    return with_data(csr, filled(values, (csr.nnz,), np.float32, beside=csr)), note
 
 
 def _totals(matrix: Matrix, over: np.ndarray) -> np.ndarray:
     """Sum of ``expm1(values)`` of each cell over some features."""
-    raised = matrix.astype(np.float64)
-    if sparse.issparse(raised):
-        raised = raised.tocsr()
-        raised.data = np.expm1(raised.data)
-        return totals(raised, over)
-    return totals(np.expm1(raised), over)
+    matrix, out = matrix.tocsr() if sparse.issparse(matrix) else matrix, np.zeros(matrix.shape[0])
+    for rows in row_blocks(matrix):
+        block = matrix[rows].astype(np.float64)
+        out[rows] = totals(np.expm1(block), over)
+    return out
 
 
 def _means(matrix: Matrix, over: np.ndarray) -> np.ndarray:
     """Mean of each cell over those of some features that it has; 0 without any."""
-    part = np.asarray(matrix.toarray() if sparse.issparse(matrix) else matrix, dtype=np.float64)[:, over]
-    seen = ~np.isnan(part)
-    return np.where(seen, part, 0).sum(1) / np.maximum(seen.sum(1), 1)
+    out = np.zeros(matrix.shape[0])
+    for rows, block in dense_blocks(matrix):
+        part = block[:, over].astype(np.float64)
+        seen = ~np.isnan(part)
+        out[rows] = np.where(seen, part, 0).sum(1) / np.maximum(seen.sum(1), 1)
+    return out

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy import sparse
 
-from scmoe._matrix import MAX_ROUNDING, Matrix, stored
+from scmoe._matrix import MAX_ROUNDING, Matrix, value_blocks
 from scmoe.data._reference import VERY_FAR
 from scmoe.pp._kind import COUNT_KINDS
 from scmoe.pp._values import BASES, MAX_LOG_VALUE, Origin, describe, some_rows
@@ -171,17 +171,20 @@ def find_mismatch(scale: Scale, matrix: Matrix, *, has_total: bool) -> Mismatch 
 
 def is_missed(scale: Scale, matrix: Matrix) -> bool:
     """Whether a query lacks values that show the scale, though it should have many by the training data."""
-    n = np.count_nonzero(np.nan_to_num(stored(matrix)))
+    n = sum(map(np.count_nonzero, value_blocks(matrix, skip_missing=True)))
     return bool(n * scale.share > MIN_EVIDENCE) and not share_that_shows(matrix, scale.name)
 
 
 def share_that_shows(matrix: Matrix, name: str) -> float:
     """Of the values that are not zero, the share that shows how they were made."""
-    values = stored(matrix)
-    n = max(np.count_nonzero(np.nan_to_num(values)), 1)
-    if name in SIGNED:
-        return float((values < 0).sum() / n)
-    return float((values > 1 + MAX_ROUNDING).sum() / n) if name == "counts" else 0.0
+    n = n_shown = 0
+    for values in value_blocks(matrix, skip_missing=True):
+        n += np.count_nonzero(values)
+        if name in SIGNED:
+            n_shown += np.count_nonzero(values < 0)
+        elif name == "counts":
+            n_shown += np.count_nonzero(values > 1 + MAX_ROUNDING)
+    return n_shown / max(n, 1)
 
 
 def find_outliers(scale: Scale, values: np.ndarray, *, has_total: bool) -> str:

@@ -6,7 +6,7 @@ import numpy as np
 from mudata import MuData
 from scipy import sparse
 
-from scmoe._matrix import Matrix
+from scmoe._matrix import Matrix, has_missing, n_missing
 from scmoe.data._features import names_in_model
 from scmoe.data._match import check_scale, describe_mismatch, find_features
 from scmoe.data._panels import (
@@ -22,6 +22,7 @@ from scmoe.data._panels import (
 from scmoe.data._reference import Reference, to_reference
 from scmoe.data._scale import find_outliers
 from scmoe.data._setup import Setup, values_of
+from scmoe.io._mapped import with_columns
 from scmoe.pp._kind import COMPARABLE_KINDS
 from scmoe.pp._records import prepare_records
 from scmoe.pp._values import some_rows
@@ -89,7 +90,7 @@ def open_source(mdata: MuData, name: str, setup: Setup) -> Source:
     adata = mdata.mod[name]
     matrix = values_of(mdata, name, setup.layers[name])
     is_empty = np.zeros(matrix.shape[0], bool)
-    if has_nan(matrix):
+    if has_missing(matrix):
         is_empty |= all_missing(matrix)
     if setup.kinds.get(name) in COMPARABLE_KINDS and not takes_zeros_for_values(mdata, name):
         is_empty |= empty_cells(matrix)
@@ -106,12 +107,12 @@ def open_source(mdata: MuData, name: str, setup: Setup) -> Source:
     matrix = sparse.csr_matrix(matrix) if sparse.issparse(matrix) else matrix  # no copy of what is CSR already
     here = columns >= 0
     if sparse.issparse(matrix) and here.sum() < matrix.shape[1]:
-        matrix = matrix[:, columns[here]]  # once, for columns of each batch would take far longer
+        matrix = with_columns(matrix, columns[here])  # once, for columns of each batch would take far longer
         columns = np.where(here, np.cumsum(here) - 1, -1)
     measured = measured_features(mdata, name, setup, matrix, columns, own_names)
     in_order = np.array_equal(columns, np.arange(matrix.shape[1]))
-    has_missing = measured is not None or has_nan(matrix) or not here.all()
-    source = Source(matrix, None if in_order else columns, measured, is_empty, has_missing, notes)
+    may_miss = measured is not None or has_missing(matrix) or not here.all()
+    source = Source(matrix, None if in_order else columns, measured, is_empty, may_miss, notes)
     if not is_doubtful and (scale := setup.scale(name)) is not None:
         problem = find_outliers(scale, source.read(some_rows(matrix.shape[0])), has_total=not has_reference)
         notes += [describe_mismatch(name, setup, problem)] if problem else []
@@ -137,7 +138,9 @@ def measured_features(
     if name not in setup.detection or takes_zeros_for_values(mdata, name):
         return table
     here = columns >= 0
-    present, rates = matrix[:, columns[here]], np.asarray(setup.detection[name])[here]
+    in_order = np.array_equal(columns[here], np.arange(matrix.shape[1]))
+    present = matrix if in_order else with_columns(matrix, columns[here])
+    rates = np.asarray(setup.detection[name])[here]
     by_values = both(
         measured_without_record(mdata, name, present, setup.batch_key),
         measured_by_values(present, *batches_of(mdata, name, setup.batch_key), rates),
@@ -149,19 +152,9 @@ def measured_features(
     return both(table, Measured(by_values.codes, holds))
 
 
-def has_nan(matrix: Matrix) -> bool:
-    """Whether any stored value is missing."""
-    values = matrix.data if sparse.issparse(matrix) else matrix
-    return bool(values.dtype.kind == "f" and np.isnan(values).any())
-
-
 def all_missing(matrix: Matrix) -> np.ndarray:
     """(n,) cells of which every value is missing."""
-    if sparse.issparse(matrix):
-        csr = matrix.tocsr()
-        gaps = sparse.csr_matrix((np.isnan(csr.data).astype(int), csr.indices, csr.indptr), shape=csr.shape)
-        return np.asarray(gaps.sum(1)).ravel() == matrix.shape[1]
-    return np.isnan(matrix).all(1)
+    return n_missing(matrix)[0] == matrix.shape[1]
 
 
 def to_dense(block: Matrix) -> np.ndarray:

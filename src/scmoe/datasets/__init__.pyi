@@ -3,7 +3,7 @@ from ._bundled import bmmc_cite
 from ._download import pbmc10k_cite, pbmc10k_multiome
 from ._imbalance import imbalance, imbalance_total
 from ._patchseq import patchseq_m1
-from ._read import read
+from ._read import read, remove_cache
 from ._spatial import simulate_spatial
 from ._write import write
 from ._zheng68k import zheng68k
@@ -18,6 +18,7 @@ __all__ = [
     "pbmc10k_cite",
     "pbmc10k_multiome",
     "read",
+    "remove_cache",
     "simulate_grn",
     "simulate_spatial",
     "write",

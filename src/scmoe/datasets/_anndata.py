@@ -21,6 +21,7 @@ from scmoe._keys import MADE_BY_NICHE, PREPARE, UNS_ROOT, copied_column
 from scmoe.arguments._checked import checks_arguments
 from scmoe.datasets._categories import category_names
 from scmoe.datasets._feature_types import modality_name, split
+from scmoe.io._mapped import copy_of
 from scmoe.io._quiet import quiet_mudata
 
 P = ParamSpec("P")
@@ -142,7 +143,7 @@ def takes_anndata(verb: Callable[Concatenate[MuData, P], R]) -> Callable[Concate
 
     def call(adata: AnnData, *args: Any, **kwargs: Any) -> Any:
         copy = kwargs.pop("copy", False)
-        adata = adata.copy() if copy else adata
+        adata = copy_of(adata) if copy else adata
         with writable(adata, _model_of(args, kwargs)) as mdata:
             result = verb(mdata, *args, **kwargs)
         return adata if copy else result

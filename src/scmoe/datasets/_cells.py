@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from scmoe._check import check_mdata, check_tables
 from scmoe._keys import COPY_OF, MIXED_WITH, PARTS, UNKNOWN_LABEL
+from scmoe._matrix import NOT_LOADED
 from scmoe.datasets._categories import category_names, report_unlabeled
 from scmoe.io._plain import is_text
 from scmoe.io._quiet import quiet_mudata
@@ -32,7 +33,7 @@ def check_cells(data: Any) -> None:
     else:
         check_tables(data)
     if data.isbacked:
-        raise ValueError("The data are backed by a file. Read them without backed= first.")
+        raise ValueError(f"The data are backed by a file. {NOT_LOADED}")
 
 
 def modalities_of(data: AnnData | MuData) -> dict[str, AnnData]:

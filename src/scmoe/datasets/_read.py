@@ -16,6 +16,8 @@ from scmoe.arguments._checked import checks_arguments
 from scmoe.datasets._cell_ranger import read_10x_h5, read_matrix_market
 from scmoe.datasets._feature_types import FeatureTypeError, make_features_unique, split
 from scmoe.datasets._format import SUFFIXES, Format, FormatError, recognize
+from scmoe.datasets.disk._open import open_on_disk, remove_cache_of
+from scmoe.io._files import WriteError
 from scmoe.io._plain import plain
 from scmoe.io._quiet import quiet_mudata
 from scmoe.io._versions import installed, written_by
@@ -37,7 +39,14 @@ class AxisError(ValueError):
 
 
 @checks_arguments
-def read(path: str | os.PathLike[str], *, modality: str = "rna", genome: str | None = None) -> MuData:
+def read(
+    path: str | os.PathLike[str],
+    *,
+    modality: str = "rna",
+    genome: str | None = None,
+    on_disk: bool = False,
+    cache_dir: str | os.PathLike[str] | None = None,
+) -> MuData:
     """Read single-cell data from a file or folder into a MuData.
 
     Parameters
@@ -51,11 +60,19 @@ def read(path: str | os.PathLike[str], *, modality: str = "rna", genome: str | N
     genome
         The genome to read from 10x ``.h5``, whose name the file gives; features of no genome (antibodies) are kept.
         Needed only for files of Cell Ranger 1 or 2 with several.
+    on_disk
+        Whether matrices (``X``, layers and ``.raw``) stay on disk, for data that memory does not hold. They are copied
+        once, to a folder beside the file that is called like it with ``.scmoe-cache`` behind, which takes as much room
+        as they do; `scmoe.datasets.remove_cache` removes it. A folder of Matrix Market files cannot be left on disk.
+    cache_dir
+        Another folder for such caches, on a fast disk with room.
 
     Returns
     -------
     MuData
-        All in memory, and the same whichever versions of anndata and mudata wrote the file.
+        All in memory, and the same whichever versions of anndata and mudata wrote the file. With `on_disk` the same
+        values in read-only, memory-mapped arrays: sparse matrices and those of which most values are zero as CSR,
+        others dense. A cache of another version of the file, or a damaged one, is made anew, and the log says so.
 
         Features of several types (``var["feature_types"]``) are split into modalities, and ``.raw`` with them. Gene
         expression becomes ``rna``, antibody capture ``adt``, peaks ``atac``, multiplexing capture ``hto``, CRISPR
@@ -74,6 +91,9 @@ def read(path: str | os.PathLike[str], *, modality: str = "rna", genome: str | N
         It holds none of these, or two at once; it has several genomes, or not this one; some features have a type and
         others none; it is damaged, or comes from versions that the installed ones do not know.
 
+    scmoe.io._files.WriteError
+        (an `OSError` and `ValueError`) The cache cannot be written, or its disk is full; nothing is left of it.
+
     Examples
     --------
     >>> import scmoe
@@ -90,14 +110,25 @@ def read(path: str | os.PathLike[str], *, modality: str = "rna", genome: str | N
         raise ValueError(
             f"Cannot read {path}: expected one of {', '.join(SUFFIXES)}, or a folder with matrix.mtx, found {suffix!r}."
         )
+    if cache_dir is not None and not on_disk:
+        raise ValueError("cache_dir= says where matrices stay on disk. Pass on_disk=True with it.")
     try:
         with quiet_mudata(), warnings.catch_warnings():
             # Gene symbols repeat in 10x files; they are made unique, or refused with a message where they are used.
             warnings.filterwarnings("ignore", message=".* names are not unique")
-            mdata = _read(path, recognize(path), modality, genome)
-            make_features_unique(mdata)
-            return plain(mdata)
-    except (MemoryError, AxisError, FormatError):
+            form = recognize(path)
+            if form not in SUFFIXES.get(suffix, (Format.MATRIX_MARKET,)):
+                logger.info("%s holds %s, whatever its name says", path.name, form)
+
+            def read_rest(rest: Path) -> MuData:
+                mdata = _read(rest, form, modality, genome)
+                make_features_unique(mdata)
+                return plain(mdata)
+
+            if on_disk:
+                return open_on_disk(path, form, None if cache_dir is None else Path(cache_dir), genome, read_rest)
+            return read_rest(path)
+    except (MemoryError, AxisError, FormatError, WriteError):
         raise
     except FeatureTypeError as error:
         raise FeatureTypeError(f"Cannot read {path}: {error}") from error
@@ -105,10 +136,43 @@ def read(path: str | os.PathLike[str], *, modality: str = "rna", genome: str | N
         raise ValueError(f"Cannot read {path}: {_reason(path, error)}") from error
 
 
+@checks_arguments
+def remove_cache(path: str | os.PathLike[str], *, cache_dir: str | os.PathLike[str] | None = None) -> bool:
+    """Remove what `read` with ``on_disk=True`` has copied of a file.
+
+    Data that are in use keep working on Linux and macOS; the room is free when they are gone.
+
+    Parameters
+    ----------
+    path
+        The file or folder that was read; it need not be there any more.
+    cache_dir
+        As in `read`.
+
+    Returns
+    -------
+    bool
+        Whether there was a cache.
+
+    Raises
+    ------
+    scmoe.io._files.WriteError
+        (an `OSError` and `ValueError`) It is being made, holds other files, or cannot be removed.
+
+    Examples
+    --------
+    >>> import scmoe
+    >>> scmoe.datasets.write(scmoe.datasets.bmmc_cite(), "cells.h5mu")
+    >>> mdata = scmoe.datasets.read("cells.h5mu", on_disk=True)
+    >>> scmoe.datasets.remove_cache("cells.h5mu")
+    True
+    """
+    folder = remove_cache_of(Path(path).expanduser(), None if cache_dir is None else Path(cache_dir))
+    logger.info("removed %s" if folder else "there is no cache of %s", folder or path)
+    return folder is not None
+
+
 def _read(path: Path, form: Format, modality: str, genome: str | None) -> MuData:
-    promised = SUFFIXES.get(path.suffix.lower(), (Format.MATRIX_MARKET,))
-    if form not in promised:
-        logger.info("%s holds %s, whatever its name says", path.name, form)
     if form is Format.COUNTS_10X:
         return split(read_10x_h5(path, genome), "rna")
     if genome is not None:

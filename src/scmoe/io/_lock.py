@@ -7,6 +7,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
+from scmoe._log import logger
 from scmoe.io._files import WriteError, check_writable
 
 try:
@@ -18,7 +19,7 @@ LOCK = ".scmoe.lock"
 
 
 @contextmanager
-def sole_run(path: str | os.PathLike[str]) -> Iterator[Path]:
+def sole_run(path: str | os.PathLike[str], *, wait: bool = False) -> Iterator[Path]:
     """Keep other runs out of a folder to the end of the block, or of the process, however it ends.
 
     The system holds the lock, so that none is left by a process that was killed. A drive without locks has none.
@@ -27,6 +28,8 @@ def sole_run(path: str | os.PathLike[str]) -> Iterator[Path]:
     ----------
     path
         The folder; it is created if needed.
+    wait
+        Whether to wait for another process to end its run, instead of raising; the log says so.
 
     Raises
     ------
@@ -34,7 +37,7 @@ def sole_run(path: str | os.PathLike[str]) -> Iterator[Path]:
         Another process writes to it (the message has its number), or it cannot be written.
     """
     folder = check_writable(path)
-    file = _locked(folder)
+    file = _locked(folder, wait)
     try:
         yield folder
     finally:
@@ -43,7 +46,7 @@ def sole_run(path: str | os.PathLike[str]) -> Iterator[Path]:
         file.close()
 
 
-def _locked(folder: Path) -> IO[str]:
+def _locked(folder: Path, wait: bool) -> IO[str]:
     """The open file that holds the lock."""
     while True:
         file = _opened(folder / LOCK)
@@ -51,9 +54,14 @@ def _locked(folder: Path) -> IO[str]:
             if fcntl is not None:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            with file:
-                file.seek(0)
-                holder = file.read()
+            file.seek(0)
+            holder = file.read()
+            if wait:
+                logger.info("waiting for another process (%s), which is writing to %s", holder, folder)
+                with file:
+                    fcntl.flock(file, fcntl.LOCK_EX)
+                continue
+            file.close()
             raise WriteError(
                 f"Another process ({holder}) is writing to {folder}. Wait until it has ended, or choose another folder."
             ) from None

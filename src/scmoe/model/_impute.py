@@ -1,5 +1,6 @@
 """Predicting the features of a modality: from other modalities, or without noise and batch effects."""
 
+import math
 from collections.abc import Sequence
 from typing import Literal, overload
 
@@ -10,13 +11,16 @@ from anndata import AnnData
 from mudata import MuData
 from torch import Tensor
 
-from scmoe._align import Indices
+from scmoe._align import Indices, Positions, positions_of
 from scmoe.arguments._checked import checks_arguments
 from scmoe.datasets._categories import Category, category_codes, names_of
+from scmoe.io._memory import check_memory
 from scmoe.model._features import apply, as_batch, cross_scores, decoded, linear_inputs, to_numpy
 from scmoe.model._fitted import BATCH_SIZE, Chunk, Fitted, FittedModel, Part, query
 from scmoe.readout._spread import Spread
 from scmoe.readout._subsets import Subset, nearest_subset
+
+REMEDY = "Choose features: features=[...]; or predict some cells at a time: indices=[...]."
 
 
 @overload
@@ -28,6 +32,7 @@ def impute(
     indices: Indices | None = ...,
     batch_size: int = ...,
     *,
+    features: Indices | None = ...,
     part: Part = ...,
     transform_batch: Category | Sequence[Category] | None = ...,
     return_sd: Literal[False] = ...,
@@ -44,6 +49,7 @@ def impute(
     indices: Indices | None = ...,
     batch_size: int = ...,
     *,
+    features: Indices | None = ...,
     part: Part = ...,
     transform_batch: Category | Sequence[Category] | None = ...,
     return_sd: Literal[True],
@@ -60,6 +66,7 @@ def impute(
     indices: Indices | None = ...,
     batch_size: int = ...,
     *,
+    features: Indices | None = ...,
     part: Part = ...,
     transform_batch: Category | Sequence[Category] | None = ...,
     return_sd: Literal[False] = ...,
@@ -76,6 +83,7 @@ def impute(
     indices: Indices | None = ...,
     batch_size: int = ...,
     *,
+    features: Indices | None = ...,
     part: Part = ...,
     transform_batch: Category | Sequence[Category] | None = ...,
     return_sd: Literal[True],
@@ -93,6 +101,7 @@ def impute(
     indices: Indices | None = None,
     batch_size: int = BATCH_SIZE,
     *,
+    features: Indices | None = None,
     part: Part = "mixture",
     transform_batch: Category | Sequence[Category] | None = None,
     return_sd: bool = False,
@@ -112,6 +121,8 @@ def impute(
         Which cells.
     batch_size
         Cells at once.
+    features
+        Which features of the target, and in which order: names, positions or a mask; None: all.
     part
         ``"mixture"``: ridge regression and network, with the weight of `mixture_weight`; or one of the two alone.
         Targets with a likelihood of counts, and models with patch tokens, have the network only.
@@ -139,11 +150,11 @@ def impute(
     Raises
     ------
     KeyError
-        A modality or batch that the model does not have.
+        A modality, batch or feature that the model does not have.
     ValueError
         The target is among the sources, there is no source, no cell has one, or no training cell had source and target;
         `part` is unknown, ``"linear"`` where there is none, or not the mixture with `return_sd` or
-        `return_interval`.
+        `return_interval`; or free memory would not hold the result.
     """
     fitted = self.fitted
     sources, t = direction(fitted, source, target)
@@ -162,7 +173,9 @@ def impute(
     _, dataset, cells = query(self, adata, indices)
     if len(cells) and not dataset.present[cells][:, list(sources)].any():
         raise ValueError(f"None of the {len(cells)} cells has {names}, so nothing can be predicted from it.")
-    shape = (1 + return_sd + 2 * return_interval, len(cells), len(fitted.feature_names[target]))
+    columns = feature_positions(fitted, target, features)
+    shape = (1 + return_sd + 2 * return_interval, len(cells), len(columns))
+    check_memory(4 * math.prod(shape), f"Predictions of {len(columns)} features of {len(cells)} cells", REMEDY)
     out = np.full(shape, np.nan, np.float32)
     for chunk in fitted.encode(dataset, cells, batch_size, only=sources, loadings="trained"):
         values = predicted_values(fitted, chunk, sources, t, part, batches)
@@ -170,10 +183,12 @@ def impute(
             rows = chunk.rows.start + positions
             if not seen:
                 continue
-            out[0, rows] = mean = values[positions]
+            mean = values[positions]
+            out[0, rows] = mean[:, columns]
             if len(out) > 1 and (spread := spread_of(fitted, seen, t)) is not None:
                 sd = [spread.predict(mean)] if return_sd else []
-                out[1:, rows] = [*sd, *(spread.bounds(mean) if return_interval else ())]
+                others = [*sd, *(spread.bounds(mean) if return_interval else ())]
+                out[1:, rows] = [each[:, columns] for each in others]
     return tuple(out) if len(out) > 1 else out[0]
 
 
@@ -217,7 +232,10 @@ def get_normalized(
     fitted = self.fitted
     v, batches = fitted.position(modality), batch_positions(fitted, transform_batch)
     _, dataset, cells = query(self, adata, indices)
-    out = np.full((len(cells), len(fitted.feature_names[modality])), np.nan, np.float32)
+    shape = (len(cells), len(fitted.feature_names[modality]))
+    what, remedy = f"{shape[1]} features of {shape[0]} cells", "Take some cells at a time: indices=[...]."
+    check_memory(4 * math.prod(shape), what, remedy)
+    out = np.full(shape, np.nan, np.float32)
     decoder = fitted.network.decoders[v]
     for chunk in fitted.encode(dataset, cells, batch_size, loadings="trained"):
         values = [
@@ -245,6 +263,14 @@ def mixture_weight(self: FittedModel, source: str | Sequence[str], target: str) 
     sources, t = direction(fitted, source, target)
     key = mixture_of(fitted, sources, t)
     return 1.0 if key is None else fitted.readouts.mixtures[key, t].weight
+
+
+def feature_positions(fitted: Fitted, target: str, features: Indices | None) -> Positions:
+    """Positions of the features asked for among those of a modality; all without any."""
+    names = pd.Index(fitted.feature_names[target], dtype=object)
+    if features is None:
+        return np.arange(len(names))
+    return positions_of(features, names, "features", f"features of {target!r}")
 
 
 def direction(fitted: Fitted, source: str | Sequence[str], target: str) -> tuple[Subset, int]:

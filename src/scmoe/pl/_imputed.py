@@ -155,7 +155,7 @@ def _predicted_modality(mdata: MuData, sources: Sequence[str], target: str, key:
         source = sources[0] if len(sources) == 1 else list(sources)
         raise KeyError(
             f"mdata[{target!r}].layers[{stored!r}] does not exist; run "
-            f"scmoe.tl.impute(..., source={source!r}, target={target!r}, key_added={key!r}) first."
+            f"scmoe.tl.impute(..., source={source!r}, target={target!r}, key_added={key!r}) first, without features=."
         )
     return mdata.mod[target]
 

@@ -7,12 +7,11 @@ import pandas as pd
 from anndata import AnnData
 from mudata import MuData
 from numpy.typing import NDArray
-from scipy import sparse
 
 from scmoe._check import check_mdata, features_of, missing_modality
 from scmoe._keys import COUNTS_LAYER, SET_ASIDE, check_name
 from scmoe._log import logger
-from scmoe._matrix import check_counts
+from scmoe._matrix import check_counts, dense_columns
 from scmoe.arguments._checked import checks_arguments
 from scmoe.datasets._anndata import takes_anndata
 from scmoe.pp._kind import decide_kind
@@ -84,7 +83,7 @@ def assign_tags(
     where, matrix = (f"layers['{COUNTS_LAYER}']", adata.layers[COUNTS_LAYER]) if has_layer else ("X", adata.X)
     check_counts(matrix, modality, where, adata.obs_names, adata.var_names)
     columns = adata.var_names.get_indexer(chosen)
-    block = matrix.tocsc()[:, columns].toarray() if sparse.issparse(matrix) else np.asarray(matrix)[:, columns]
+    block = dense_columns(matrix, columns)
     tags = _guides(block, chosen) if is_guide else _hashtags(block, chosen)
     column = pd.Series(tags, index=adata.obs_names).reindex(mdata.obs_names)
     mdata.obs[key] = pd.Categorical(column)

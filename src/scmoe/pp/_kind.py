@@ -8,7 +8,8 @@ import pandas as pd
 from anndata import AnnData
 from scipy import sparse
 
-from scmoe._matrix import Matrix, looks_like_counts
+from scmoe._matrix import Matrix, has_missing, looks_like_counts, value_blocks, value_range
+from scmoe.io._mapped import canonical
 from scmoe.pp._values import MAX_LOG_VALUE, Origin, judge
 
 Kind = Literal[
@@ -86,29 +87,27 @@ def decide_kind(name: str, adata: AnnData, matrix: Matrix) -> Decision:
         Its values, cells x features; raw counts if there are any. Missing values (NaN) are not looked at.
     """
     hint = _from_names(name, adata)
-    values = np.asarray(matrix.data if sparse.issparse(matrix) else matrix)
-    is_missing = bool(values.dtype.kind == "f" and np.isnan(values).any())
-    values = values[~np.isnan(values)] if is_missing else values
     if hint and hint.kind in SET_ASIDE_KINDS:
         return hint
-    if looks_like_counts(values) and (hint or not is_missing):
-        return _of_counts(hint, matrix, values)
-    if hint and hint.kind == "peaks" and _is_binary(values) and _density(matrix) <= MAX_DENSITY:
+    is_missing = has_missing(matrix)
+    if (hint or not is_missing) and looks_like_counts(matrix, allow_missing=True):
+        return _of_counts(hint, matrix)
+    if hint and hint.kind == "peaks" and _is_binary(matrix) and _density(matrix) <= MAX_DENSITY:
         return Decision("peaks", f"open or closed, 0 or 1, and {hint.reason}")
-    if hint and hint.kind in COUNT_KINDS and nearly_counts(values):
+    if hint and hint.kind in COUNT_KINDS and nearly_counts(matrix):
         return hint
-    if problem := _no_logarithms_nor_counts(values, is_missing and hint is None):
+    if problem := _no_logarithms_nor_counts(matrix, is_missing and hint is None):
         return Decision("continuous", problem)
     return _of_fractions(hint, matrix)
 
 
-def _of_counts(hint: Decision | None, matrix: Matrix, values: np.ndarray) -> Decision:
+def _of_counts(hint: Decision | None, matrix: Matrix) -> Decision:
     """What whole numbers are."""
     density = _density(matrix)
     if hint is None:
         return _from_shape(matrix)
-    if hint.kind == "peaks" and density > MAX_DENSITY and values.max() > MAX_PEAK_COUNT:
-        reason = f"whole numbers up to {values.max():.6g} and hardly a zero, which counts of peaks have"
+    if hint.kind == "peaks" and density > MAX_DENSITY and (largest := value_range(matrix)[1]) > MAX_PEAK_COUNT:
+        reason = f"whole numbers up to {largest:.6g} and hardly a zero, which counts of peaks have"
         return Decision("continuous", reason)
     if hint.kind == "continuous" and matrix.shape[1] >= MIN_MEASURED_AS_GENES and density <= MAX_DENSITY:
         reason = f"whole numbers of {matrix.shape[1]} features, {density:.0%} above zero, whatever the modality's name"
@@ -155,8 +154,8 @@ def _from_names(name: str, adata: AnnData) -> Decision | None:
 
 def _density(matrix: Matrix) -> float:
     """Share of values that are not zero."""
-    stored = matrix.count_nonzero() if sparse.issparse(matrix) else np.count_nonzero(matrix)
-    return float(stored / (matrix.shape[0] * matrix.shape[1]))
+    matrix = canonical(matrix) if sparse.issparse(matrix) else matrix
+    return float(sum(map(np.count_nonzero, value_blocks(matrix))) / (matrix.shape[0] * matrix.shape[1]))
 
 
 def _from_shape(matrix: Matrix) -> Decision:
@@ -166,26 +165,34 @@ def _from_shape(matrix: Matrix) -> Decision:
     return Decision("protein" if few else "rna", shape)
 
 
-def nearly_counts(values: np.ndarray) -> bool:
-    """Tell whether nearly all values are whole: damaged counts, which the check of counts will refuse by name."""
-    values = values[values != 0]
-    with np.errstate(invalid="ignore"):
-        whole = values == np.floor(values)
-    return bool(values.size and whole.mean() >= MIN_WHOLE and np.abs(values[whole]).max() > 1)
+def nearly_counts(matrix: Matrix) -> bool:
+    """Tell whether nearly all values are whole: damaged counts, which the check of counts will refuse by name.
+
+    Missing values (NaN) are not looked at.
+    """
+    n, n_whole, largest = 0, 0, 0.0
+    for values in value_blocks(matrix, skip_missing=True):
+        values = values[values != 0]
+        with np.errstate(invalid="ignore"):
+            whole = values[values == np.floor(values)]
+        n, n_whole = n + len(values), n_whole + len(whole)
+        largest = max(largest, float(np.abs(whole).max(initial=0)))
+    return n > 0 and n_whole >= MIN_WHOLE * n and largest > 1
 
 
-def _is_binary(values: np.ndarray) -> bool:
-    return bool(np.isin(values, (0, 1)).all())
+def _is_binary(matrix: Matrix) -> bool:
+    return all(np.isin(values, (0, 1)).all() for values in value_blocks(matrix, skip_missing=True))
 
 
-def _no_logarithms_nor_counts(values: np.ndarray, has_gaps: bool) -> str:
+def _no_logarithms_nor_counts(matrix: Matrix, has_gaps: bool) -> str:
     """Say why values are neither counts nor logarithms of counts; empty if they may be."""
-    if not values.size or not values.any():
+    low, high = value_range(matrix)
+    if low == high == 0:
         return "all values are zero"
     if has_gaps:
         return "some values are missing"
-    if values.min() < 0:
+    if low < 0:
         return "some values are negative"
-    if not np.isfinite(values).all():
+    if not np.isfinite(high):
         return f"some values are infinite, neither counts nor their logarithms (at most {MAX_LOG_VALUE:.0f})"
-    return "whole numbers, none above 1" if _is_binary(values) else ""
+    return "whole numbers, none above 1" if _is_binary(matrix) else ""

@@ -11,7 +11,7 @@ from scipy import sparse
 
 from scmoe._align import in_order_of
 from scmoe._keys import PANEL
-from scmoe._matrix import Matrix
+from scmoe._matrix import Matrix, has_missing, row_blocks
 from scmoe.datasets._categories import category_names
 
 BATCH_NAME = re.compile(
@@ -56,10 +56,10 @@ class Panels(NamedTuple):
         """Everything was measured."""
         return cls("", [""], np.zeros(n_cells, int), np.zeros((1, n_features), bool))
 
-    def mask(self) -> np.ndarray:
-        """(n, D) which values were not measured."""
+    def mask(self, cells: slice = slice(None)) -> np.ndarray:
+        """(n, D) which values of some cells were not measured."""
         none = np.zeros((1, self.missing.shape[1]), bool)
-        return np.concatenate([self.missing, none])[self.codes]
+        return np.concatenate([self.missing, none])[self.codes[cells]]
 
     def rows(self, modality: str, features: Sequence[str]) -> pd.DataFrame:
         """What is missing, as a tidy table."""
@@ -87,17 +87,33 @@ class Detection(NamedTuple):
 
 def detect(matrix: Matrix, codes: np.ndarray, n_batches: int) -> Detection:
     """Count the cells of each batch in which each feature of (n, D) values is above zero; NaN is no value."""
-    members = sparse.csr_matrix(
-        (np.ones(len(codes)), (np.maximum(codes, 0), np.arange(len(codes)))), shape=(n_batches, len(codes))
-    )
-    members = members @ sparse.diags((codes >= 0).astype(float))
-    size = np.asarray(members.sum(1))
-    if sparse.issparse(matrix):
-        csr = matrix.tocsr()
-        above = sparse.csr_matrix(((csr.data > 0).astype(np.float64), csr.indices, csr.indptr), shape=csr.shape)
-        gaps = sparse.csr_matrix((np.isnan(csr.data).astype(np.float64), csr.indices, csr.indptr), shape=csr.shape)
-        return Detection(size - (members @ gaps).toarray(), (members @ above).toarray())
-    return Detection(size - members @ np.isnan(matrix).astype(np.float64), members @ (matrix > 0).astype(np.float64))
+    size = np.bincount(codes[codes >= 0], minlength=n_batches).astype(np.float64)[:, None]
+    matrix = matrix.tocsr() if sparse.issparse(matrix) else matrix
+    n_cells, n_detected = np.repeat(size, matrix.shape[1], 1), np.zeros((n_batches, matrix.shape[1]))
+    may_miss = has_missing(matrix)
+    for rows in row_blocks(matrix):
+        members, block = membership(codes[rows], n_batches), matrix[rows]
+        values = block.data if sparse.issparse(block) else block
+        add_sums(n_detected, members, block, values > 0)
+        if may_miss:
+            add_sums(n_cells, -members, block, np.isnan(values))
+    return Detection(n_cells, n_detected)
+
+
+def membership(codes: np.ndarray, n_batches: int) -> sparse.csr_matrix:
+    """(batches, n) 1 where a cell is of a batch; -1 is none."""
+    cells = np.flatnonzero(codes >= 0)
+    return sparse.csr_matrix((np.ones(len(cells)), (codes[cells], cells)), shape=(n_batches, len(codes)))
+
+
+def add_sums(total: np.ndarray, members: sparse.csr_matrix, block: Matrix, values: np.ndarray) -> None:
+    """Add to (batches, D) sums over the cells of each batch of values that are held where a block has some."""
+    values = values.astype(np.float64)
+    if not sparse.issparse(block):
+        total += members @ values
+        return
+    sums = (members @ sparse.csr_matrix((values, block.indices, block.indptr), shape=block.shape)).tocoo()
+    total[sums.row, sums.col] += sums.data
 
 
 def never_measured(detection: Detection, rates: np.ndarray, *, is_protein: bool) -> np.ndarray:

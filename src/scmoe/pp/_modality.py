@@ -10,7 +10,18 @@ from scipy import sparse
 
 from scmoe._keys import COUNTS_LAYER, PANEL
 from scmoe._log import logger
-from scmoe._matrix import Matrix, check_array, check_counts, check_values, looks_like_counts
+from scmoe._matrix import (
+    Matrix,
+    check_array,
+    check_counts,
+    check_values,
+    has_missing,
+    looks_like_counts,
+    row_blocks,
+    value_blocks,
+    value_range,
+)
+from scmoe.io._mapped import filled, with_data
 from scmoe.pp._kind import COUNT_KINDS, SET_ASIDE_KINDS, Decision, decide_kind, nearly_counts
 from scmoe.pp._missing import Panels, find_panels, former_mask, panels_of_mask
 from scmoe.pp._normalize import MIN_CENTERED, clr, log_normalize, totals
@@ -115,8 +126,8 @@ def _decide(name: str, adata: AnnData, matrix: Matrix, where: str, kind: str | N
             f"{name!r} out of kinds, or name what the counts are of: {', '.join(COUNT_KINDS)}."
         )
     if kind in COUNT_KINDS and not looks_like_counts(matrix):
-        values = matrix.data if sparse.issparse(matrix) else np.asarray(matrix)
-        if np.isfinite(values).all() and values.min(initial=0) >= 0 and values.any():
+        low, high = value_range(matrix)
+        if low == 0 < high < np.inf and not has_missing(matrix):
             origin = judge(matrix)
             if origin.name == "logarithms":
                 raise ValueError(
@@ -130,21 +141,27 @@ def _as_counts(matrix: Matrix, place: tuple[str, str, pd.Index, pd.Index], kind:
     """Counts as CSR or dense, without the rounding of what was computed; an error for what cannot be counts."""
     check_values(matrix, *place, allow_missing=may_miss, allow_empty=True)
     counts = matrix.tocsr() if sparse.issparse(matrix) else matrix
-    values = counts.data if sparse.issparse(counts) else counts
-    if values.dtype.kind != "f":
+    if counts.dtype.kind != "f":
         check_counts(matrix, *place)
         return counts
-    seen = values[~np.isnan(values)]
-    if looks_like_counts(seen):
-        if np.array_equal(seen, np.round(seen)):
-            return counts
-        counts = counts.copy()
-        values = counts.data if sparse.issparse(counts) else counts
-        np.round(values, out=values)
-    elif (seen < 0).any() or (kind != "ambient" and nearly_counts(seen)):
+    if looks_like_counts(counts, allow_missing=True):
+        return counts if _are_whole(counts) else _rounded(counts)
+    if value_range(counts)[0] < 0 or (kind != "ambient" and nearly_counts(counts)):
         # A few fractions among whole numbers are mistakes, as negative values are. The check names the first.
         check_counts(matrix, *place, allow_missing=True)
     return counts
+
+
+def _are_whole(counts: Matrix) -> bool:
+    return all(np.array_equal(values, np.round(values)) for values in value_blocks(counts, skip_missing=True))
+
+
+def _rounded(counts: Matrix) -> Matrix:
+    """New whole numbers, on disk if the counts are."""
+    if not sparse.issparse(counts):
+        blocks = (np.round(counts[rows]) for rows in row_blocks(counts))
+        return filled(blocks, counts.shape, counts.dtype, beside=counts)
+    return with_data(counts, filled(map(np.round, value_blocks(counts)), (counts.nnz,), counts.dtype, beside=counts))
 
 
 def _normalized(prepared: Prepared, name: str, obs: pd.DataFrame, settings: Settings) -> Prepared:
@@ -163,8 +180,7 @@ def _normalized(prepared: Prepared, name: str, obs: pd.DataFrame, settings: Sett
         )
     how, panels = _panels(name, adata, counts, obs, settings, is_protein=kind == "protein")
     if kind == "protein":
-        mask = panels.mask()
-        values = clr(_with_gaps(counts, mask), is_used)
+        values = clr(counts, is_used, panels.mask if panels.missing.any() else None)
         center = "minus the cell's mean" if is_used.sum() >= MIN_CENTERED else "too few proteins for a mean"
         steps = ["log1p", center]
     else:
@@ -197,15 +213,8 @@ def _panels(
     return "auto", find_panels(counts, obs, is_protein=is_protein, batch_key=settings.batch_key)
 
 
-def _with_gaps(counts: Matrix, mask: np.ndarray) -> np.ndarray:
-    """Dense counts, NaN where they were not measured."""
-    dense = counts.toarray() if sparse.issparse(counts) else np.asarray(counts)
-    return np.where(mask, np.nan, dense) if mask.any() else dense
-
-
 def _n_gaps(counts: Matrix) -> int:
-    values = counts.data if sparse.issparse(counts) else np.asarray(counts)
-    return int(np.isnan(values).sum()) if values.dtype.kind == "f" else 0
+    return sum(int(np.isnan(values).sum()) for values in value_blocks(counts)) if counts.dtype.kind == "f" else 0
 
 
 def _with_features(prepared: Prepared, name: str, obs: pd.DataFrame, settings: Settings) -> Prepared:

@@ -9,7 +9,7 @@ from scipy import sparse
 from scmoe._check import check_mdata, features_of, missing_modality
 from scmoe._keys import MADE_BY_NICHE, PREPARE, SPATIAL, UNS_ROOT, check_name
 from scmoe._log import logger
-from scmoe._matrix import Matrix, check_array
+from scmoe._matrix import NOT_LOADED, Matrix, check_array
 from scmoe.arguments._checked import checks_arguments
 from scmoe.datasets._anndata import takes_anndata
 from scmoe.io._quiet import quiet_mudata
@@ -144,7 +144,7 @@ def _means(weights: sparse.csr_matrix, values: Matrix) -> Matrix:
 
 def _check_target(mdata: MuData, name: str) -> None:
     if mdata.isbacked:
-        raise ValueError("The MuData is backed by a file. Read it without backed=, then add the niche.")
+        raise ValueError(f"The MuData is backed by a file. {NOT_LOADED}")
     if mdata.is_view:
         raise ValueError("The MuData is a view of another one. Call mdata = mdata.copy() first.")
     if not name or "." in name or "/" in name:

@@ -9,10 +9,12 @@ from mudata import MuData
 from scmoe._check import check_free, check_mdata
 from scmoe._keys import COUNTS_LAYER, HIGHLY_VARIABLE, MADE_BY_NICHE, MISSING, PANEL, PREPARE, SET_ASIDE, UNS_ROOT
 from scmoe._log import logger
+from scmoe._matrix import NOT_LOADED
 from scmoe.arguments._checked import checks_arguments
 from scmoe.datasets._anndata import takes_anndata
 from scmoe.datasets._cells import all_obs, raw_column
 from scmoe.datasets._pairing import describe_pairing
+from scmoe.io._mapped import copy_of
 from scmoe.io._quiet import quiet_mudata
 from scmoe.io._uns import to_uns
 from scmoe.pp._kind import KINDS, SET_ASIDE_KINDS
@@ -109,7 +111,8 @@ def prepare(
         A kind is unknown, or the values cannot be of it (negative counts, a few fractions among whole numbers,
         infinite values, logarithms given for counts): the message names modality, cell and feature. Also for a mask of
         another shape, for a modality of which every feature is set aside or no value was measured, for everything that
-        makes the MuData unusable (duplicate names, empty modalities ...), a backed one, and a view.
+        makes the MuData unusable (duplicate names, empty modalities ...), a backed one, and a view; and for a copy of
+        data that are on disk.
         On any error `mdata` is unchanged.
 
     Examples
@@ -124,7 +127,7 @@ def prepare(
     _check_modalities("missing", missing, names)
     _check_modalities("set_aside", set_aside, names)
     if mdata.isbacked:
-        raise ValueError("The MuData is backed by a file. Read it without backed=, then prepare it.")
+        raise ValueError(f"The MuData is backed by a file. {NOT_LOADED}")
     if mdata.is_view and not copy:
         raise ValueError("The MuData is a view of another one. Call mdata = mdata.copy() first, or pass copy=True.")
     check_free(mdata, UNS_ROOT, PREPARE)
@@ -140,7 +143,7 @@ def prepare(
     if batch_key is not None:
         raw_column(mdata, batch_key, "batch_key")
     with quiet_mudata():
-        target = mdata.copy() if copy else mdata
+        target = copy_of(mdata) if copy else mdata
         prepared = {
             name: prepare_modality(name, target.mod[name], obs.loc[target.mod[name].obs_names], settings)
             for name in names

@@ -6,9 +6,8 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pandas as pd
 from anndata import AnnData
-from scipy import sparse
 
-from scmoe._matrix import Matrix
+from scmoe._matrix import Matrix, dense_columns
 from scmoe.pp._kind import FEATURE_TYPE_KIND, SET_ASIDE_KINDS
 
 HASHTAG, ISOTYPE, CONTROL, SPIKE_IN = "hashtag", "isotype control", "control probe", "spike-in"
@@ -68,7 +67,7 @@ def find_set_aside(adata: AnnData, kind: str, counts: Matrix) -> dict[str, str]:
 
 def exclude_each_other(counts: Matrix, columns: np.ndarray) -> bool:
     """Whether nearly all counts that a cell has of some features are of one of them, and each is that in some cells."""
-    block = counts.tocsc()[:, columns].toarray() if sparse.issparse(counts) else np.asarray(counts)[:, columns]
+    block = dense_columns(counts, columns)
     block = np.nan_to_num(block.astype(np.float64))
     block = block[block.sum(1) > 0]
     if not len(block):

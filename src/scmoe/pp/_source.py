@@ -11,6 +11,7 @@ from scmoe._check import layer_names
 from scmoe._keys import COUNTS_LAYER, ORIGINAL_LAYER
 from scmoe._log import logger
 from scmoe._matrix import Matrix, looks_like_counts
+from scmoe.io._mapped import with_columns
 
 OTHER_NAMES = ("raw_counts", "counts_raw", "count", "raw", "umi", "umis", "umi_counts")
 """Layers, in small letters, that people keep raw counts in. Their values have to be counts, and the name says which:
@@ -70,7 +71,7 @@ def find_source(name: str, adata: AnnData) -> Source:
         extra = adata.raw.n_vars - adata.n_vars
         rest = f", for the {adata.n_vars} of its {adata.raw.n_vars} features that X has" if extra else ""
         phrase = f"{name}: X holds no counts; those in raw.X are used{rest}"
-        return Source(adata.raw.X[:, columns], RAW, phrase)
+        return Source(with_columns(adata.raw.X, columns), RAW, phrase)
     return Source(adata.X, "X", "")
 
 
@@ -102,15 +103,9 @@ def keep_original(name: str, adata: AnnData, source: Source, values: Matrix) -> 
 
 def holds_counts(matrix: Matrix) -> bool:
     """Whether the values are raw counts where they are not missing; not so of what is not in memory."""
-    if sparse.issparse(matrix):
-        values = matrix.tocsr().data
-    elif isinstance(matrix, np.ndarray):
-        values = matrix
-    else:
+    if not sparse.issparse(matrix) and not isinstance(matrix, np.ndarray):
         return False
-    if values.dtype.kind not in "uif":
-        return False
-    return looks_like_counts(values[~np.isnan(values)] if values.dtype.kind == "f" else values)
+    return matrix.dtype.kind in "uif" and looks_like_counts(matrix, allow_missing=True)
 
 
 def _columns_in_raw(adata: AnnData) -> NDArray[np.integer] | None:

@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy import sparse
 
-from scmoe._matrix import MAX_ROUNDING, Matrix, is_count, stored
+from scmoe._matrix import MAX_ROUNDING, Matrix, is_count, value_blocks, value_range
 
 MAX_CELLS = 500
 """Cells that are looked at, spread evenly over the data."""
@@ -21,8 +21,6 @@ MAX_MULTIPLE = 20
 """Larger multiples say nothing: rounding of float32 reaches whole numbers by chance."""
 MIN_MULTIPLES = 20
 """Values above the smallest one of their cell that a judgment needs."""
-N_FIRST = 10_000
-"""Values that are looked at before all are: few matrices of fractions begin with as many whole numbers."""
 BASES = {"e": 1.0, "2": float(np.log(2)), "10": float(np.log(10))}
 """Logarithms that are in use, by the factor that makes natural ones of them."""
 MAX_LOG_VALUE = 20.0
@@ -67,15 +65,18 @@ def describe(matrix: Matrix) -> Origin:
         Cells x features, dense or sparse, finite or NaN. Whether all are whole, and some negative, is looked up in all
         cells; the rest in some.
     """
-    values = stored(matrix)
-    values = values[~np.isnan(values)] if values.dtype.kind == "f" else values
-    if not values.any():
+    low, high = value_range(matrix)
+    if low == high == 0:
         return Origin("empty", "zeros alone")
-    if is_count(values.ravel()[:N_FIRST]).all() and is_count(values).all():
-        return Origin("counts", "raw counts") if values.max() > 1 + MAX_ROUNDING else Origin("binary", "0 and 1 alone")
-    if values.min() >= 0:
+    if all(is_count(values).all() for values in value_blocks(matrix, skip_missing=True)):
+        return Origin("counts", "raw counts") if high > 1 + MAX_ROUNDING else Origin("binary", "0 and 1 alone")
+    if low >= 0:
         return judge(matrix)
-    return _of_signed(_some_cells(matrix), float((values < 0).sum() / np.count_nonzero(values)))
+    n_signed, n = (
+        sum(int(np.count_nonzero(is_some(values))) for values in value_blocks(matrix, skip_missing=True))
+        for is_some in (lambda values: values < 0, lambda values: values)
+    )
+    return _of_signed(_some_cells(matrix), n_signed / n)
 
 
 def _of_signed(x: np.ndarray, share: float) -> Origin:

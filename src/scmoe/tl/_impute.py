@@ -1,15 +1,17 @@
 """`impute`: write one modality as predicted from others."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
 from mudata import MuData
 
+from scmoe._align import Indices
 from scmoe._keys import DEFAULT_KEY, Keys
 from scmoe.arguments._checked import checks_arguments
 from scmoe.datasets._anndata import takes_anndata
 from scmoe.datasets._categories import Category
+from scmoe.io._memory import check_memory
+from scmoe.model._impute import REMEDY, feature_positions
 from scmoe.tl._results import check_results, inputs_of
 from scmoe.tl._tables import as_layer, storable_frame
 from scmoe.tl._write import drop_arrays, write_frame, write_to_modality
@@ -26,7 +28,9 @@ def impute(
     *,
     source: str | Sequence[str],
     target: str,
+    features: Indices | None = None,
     transform_batch: Category | Sequence[Category] | None = None,
+    sd: bool = False,
     interval: bool = False,
     key_added: str = DEFAULT_KEY,
 ) -> None:
@@ -42,10 +46,15 @@ def impute(
         The modality or modalities to look at.
     target
         The modality to predict.
+    features
+        Which of its features, and in which order: names, positions in the model's list, or a mask; None: all. Of very
+        many cells and features memory holds a choice only.
     transform_batch
         Predict as if all cells were of this batch, or the mean over several; None: of their own.
+    sd
+        Whether to write standard deviations as well, one more array of the size of the predictions.
     interval
-        Whether to write the ends of intervals as well, two more arrays of the size of the predictions.
+        Whether to write the ends of intervals as well, two more arrays.
     key_added
         Name of the results.
 
@@ -53,19 +62,20 @@ def impute(
     -------
     None
         Writes ``mdata.obsm["{key_added}_{target}_from_{source}"]``, a frame of all cells x features of the target (NaN
-        for cells without source), and the same for the cells that the target has in ``mdata.mod[target].layers`` (if
-        `mdata` has the target, with its features in the order of that modality; NaN in features that the model does not
-        know). Beside each, with ``_sd`` at the end of the key, the standard deviation of every predicted value; with
-        `interval` also, with ``_lower`` and ``_upper``, the ends of its interval (otherwise those of an earlier call
-        are removed). Several sources are joined by ``+``; in the names of the columns ``/`` becomes ``_``. Units: see
+        for cells without source). If `mdata` has the target, and no features were chosen, also
+        ``mdata.mod[target].layers``, under the same key: its cells x its features, NaN in features that the model does
+        not know; the same array in memory where cells and features are the same. With `sd`, beside each and with
+        ``_sd`` at the end of the key, the standard deviation of every predicted value; with `interval`, with ``_lower``
+        and ``_upper``, the ends of its interval. What an earlier call wrote and this one does not is removed. Several
+        sources are joined by ``+``; in the names of the columns ``/`` becomes ``_``. Units: see
         `scmoe.model.SCMOE.impute`.
 
     Raises
     ------
     KeyError
-        A modality that the model does not have.
+        A modality or feature that the model does not have.
     ValueError
-        The target is among the sources, or the data do not fit the model.
+        The target is among the sources, the data do not fit the model, or memory would not hold the result.
     """
     names = [source] if isinstance(source, str) else list(source)
     keys = Keys(name=key_added)
@@ -75,16 +85,19 @@ def impute(
     places = ("obsm", f"{target}/layers")
     paths = [f"{where}/{name}" for where in places for name in stored]
     check_results(mdata, key_added, paths, inputs_of(model.setup, mdata))
-    arrays: tuple[np.ndarray, ...]
-    if interval:
-        arrays = model.impute(
-            names, target, mdata, transform_batch=transform_batch, return_sd=True, return_interval=True
-        )
-    else:
-        arrays = model.impute(names, target, mdata, transform_batch=transform_batch, return_sd=True)
-        drop_arrays(mdata, key_added, [f"{where}/{name}" for where in places for name in bounds])
-    features = model.feature_names[target]
-    for name, values in zip(stored[: len(arrays)], arrays, strict=True):
-        if target in mdata.mod:
-            write_to_modality(mdata, key_added, f"{target}/layers/{name}", as_layer(mdata, target, values, features))
-        write_frame(mdata, key_added, name, storable_frame(values, mdata, features))
+    stored = tuple(name for name, wanted in zip(stored, (True, sd, interval, interval), strict=True) if wanted)
+    # Another choice of features has no layer, and one without them has fewer arrays.
+    with_layer = target in mdata.mod and features is None
+    kept = {f"obsm/{name}" for name in stored} | {f"{target}/layers/{name}" for name in stored if with_layer}
+    n_features = len(feature_positions(model.fitted, target, features)) if target in model.modalities else 0
+    n_copies = 2 if with_layer and mdata.mod[target].n_obs < mdata.n_obs else 1
+    what = f"Predictions of {n_features} features of {mdata.n_obs} cells"
+    check_memory(4 * n_copies * len(stored) * mdata.n_obs * n_features, what, REMEDY)
+    options: dict[str, Any] = {"return_sd": sd, "return_interval": interval}
+    arrays = model.impute(names, target, mdata, features=features, transform_batch=transform_batch, **options)
+    drop_arrays(mdata, key_added, [path for path in paths if path not in kept])
+    columns = [model.feature_names[target][i] for i in feature_positions(model.fitted, target, features)]
+    for name, values in zip(stored, arrays if isinstance(arrays, tuple) else (arrays,), strict=True):
+        if with_layer:
+            write_to_modality(mdata, key_added, f"{target}/layers/{name}", as_layer(mdata, target, values, columns))
+        write_frame(mdata, key_added, name, storable_frame(values, mdata, columns))

@@ -36,14 +36,20 @@ def groups_of(mdata: MuData, groupby: str | None) -> pd.Series | None:
 
 def storable_frame(values: np.ndarray, mdata: MuData, names: Sequence[str]) -> pd.DataFrame:
     """Cells x named columns, in a form that both h5mu and zarr can hold."""
-    return pd.DataFrame(values, index=mdata.obs_names, columns=column_names(names))
+    return pd.DataFrame(values, index=mdata.obs_names, columns=column_names(names), copy=False)
 
 
 def as_layer(mdata: MuData, modality: str, values: np.ndarray, features: Sequence[str]) -> np.ndarray:
-    """Values of all cells x the model's features for the modality's own cells and features; NaN in other features."""
+    """Values of all cells x the model's features for the modality's own cells and features; NaN in other features.
+
+    The same array where cells and features are the same in the same order.
+    """
     adata = mdata.mod[modality]
     columns = pd.Index(features).get_indexer(names_in_model(features, adata))
-    layer = values[mdata.obs_names.get_indexer(adata.obs_names)][:, columns]
+    rows = mdata.obs_names.get_indexer(adata.obs_names)
+    if np.array_equal(rows, np.arange(len(values))) and np.array_equal(columns, np.arange(values.shape[1])):
+        return values
+    layer = values[np.ix_(rows, columns)]
     layer[:, columns < 0] = np.nan
     return layer
 

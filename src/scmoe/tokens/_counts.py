@@ -8,8 +8,9 @@ from scipy import sparse
 
 from scmoe._check import check_tables, layer_names
 from scmoe._log import logger
-from scmoe._matrix import MAX_VALUE, Matrix, check_array, check_counts, is_beyond, stored
+from scmoe._matrix import MAX_VALUE, Matrix, check_array, check_counts, is_beyond, value_blocks
 from scmoe.arguments._checked import checks_arguments
+from scmoe.io._mapped import filled, with_data
 from scmoe.pp._values import describe
 from scmoe.tokens._names import gene_names, some
 from scmoe.tokens._rows import sum_rows
@@ -139,7 +140,9 @@ def read_counts(adata: AnnData, layer: str | None = None, values: Values = "coun
     counts = sparse.csr_matrix(matrix.astype(np.float32) if matrix.dtype == np.float16 else matrix)
     if values == "lognormalized":
         with np.errstate(over="ignore"):  # refused below
-            counts = sparse.csr_matrix((np.expm1(counts.data), counts.indices, counts.indptr), counts.shape)
+            dtype = np.expm1(counts.data[:1]).dtype
+            raised = filled(map(np.expm1, value_blocks(counts)), (counts.nnz,), dtype, beside=counts)
+            counts = with_data(counts, raised)
     totals = sum_rows(counts.data, counts.indptr)
     if values == "lognormalized":
         _check_totals(totals, matrix.max(), where)
@@ -162,9 +165,10 @@ def check_anndata(adata: object) -> None:
 
 def _check_positive(matrix: Matrix, where: str) -> None:
     check_array(matrix, None, where)
-    values = stored(matrix)
-    wrong = ~(np.isfinite(values) & (values >= 0)) | is_beyond(values)
-    if wrong.any():
+    for values in value_blocks(matrix):
+        wrong = ~(np.isfinite(values) & (values >= 0)) | is_beyond(values)
+        if not wrong.any():
+            continue
         raise ValueError(
             f"adata.{where} must not hold negative, NaN or infinite values, or any above {MAX_VALUE:g}; found "
             f"{values[wrong][0]:.6g}. If the values are scaled or centered, take those from before that step: a layer, "

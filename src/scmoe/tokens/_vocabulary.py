@@ -13,9 +13,10 @@ from anndata import AnnData
 from scipy import sparse
 
 from scmoe._log import logger
-from scmoe._matrix import Matrix
+from scmoe._matrix import Matrix, row_blocks
 from scmoe.arguments._checked import checks_arguments, checks_fields
 from scmoe.io._files import atomic_path
+from scmoe.io._mapped import folder_of, stacked
 from scmoe.tokens._gene_list import read_json, read_table
 from scmoe.tokens._mismatch import mismatch_reason
 from scmoe.tokens._names import gene_names, some, unique_names, without_version
@@ -330,6 +331,12 @@ class Match:
         if matrix.shape[1] != len(self.var_names):
             raise ValueError(f"Expected {len(self.var_names)} genes as matched, found {matrix.shape[1]} in the matrix.")
         counts = sparse.csr_matrix(matrix)
+        if folder_of(counts) is None:
+            return self._arranged(counts)
+        blocks = (self._arranged(counts[rows]) for rows in row_blocks(counts))
+        return stacked(blocks, len(self.vocabulary), np.float32, beside=counts)
+
+    def _arranged(self, counts: sparse.csr_matrix) -> sparse.csr_matrix:
         position = self.position[counts.indices]
         mask = (position >= 0) & (counts.data != 0)
         indptr = np.concatenate([[0], np.cumsum(mask)])[counts.indptr]

@@ -13,6 +13,7 @@ from scmoe._log import logger
 from scmoe.data.genes._batches import in_order
 from scmoe.data.genes._dataset import DEFAULT_DEPTH, Draw, GeneBatch, GeneDataset
 from scmoe.data.genes._manager import GeneSetup
+from scmoe.io._mapped import with_rows
 from scmoe.model._base import BaseModel
 from scmoe.model._fitted import check_finite
 from scmoe.nn._threads import threads_for
@@ -132,4 +133,4 @@ def encode(model: GeneModel, cells: Cells, batch_size: int, depth: str | None = 
 
 def rows_of(cells: Cells, indices: np.ndarray) -> Cells:
     """Some of the cells."""
-    return Cells(cells.counts[indices], cells.totals[indices], cells.match)
+    return Cells(with_rows(cells.counts, indices), cells.totals[indices], cells.match)
