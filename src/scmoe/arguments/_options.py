@@ -8,12 +8,12 @@ def names(text: str) -> list[str]:
     return [name.strip() for name in text.split(",") if name.strip()]
 
 
-def numbers(text: str) -> list[int]:
-    """Seeds separated by commas."""
+def numbers(text: str, option: str = "--seeds") -> list[int]:
+    """Whole numbers separated by commas."""
     try:
         return [int(name) for name in names(text)]
     except ValueError:
-        raise ValueError(f"--seeds must be whole numbers separated by commas; found {text!r}.") from None
+        raise ValueError(f"{option} must be whole numbers separated by commas; found {text!r}.") from None
 
 
 def pairs(options: Sequence[str] | None, option: str, example: str) -> dict[str, str]:

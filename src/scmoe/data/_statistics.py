@@ -103,9 +103,9 @@ def fit_statistics(
     name = dataset.setup.modalities[modality]
     if not len(cells):
         raise ValueError(
-            f"No training cell has a value of the modality {name!r}, so nothing can be learned about it: values are not "
-            "there, all zero, or alike in all features of a cell, which normalization makes zero. Raise train_size, or "
-            "leave the modality out with modalities=."
+            f"No training cell has a value of the modality {name!r}, so nothing can be learned about it: values are "
+            "not there, all zero, or alike in all features of a cell, which normalization makes zero. Raise "
+            "train_size, or leave the modality out with modalities=."
         )
     comparable = shares_unit(dataset, modality)
     small = SMALL_LOG if comparable else SMALL

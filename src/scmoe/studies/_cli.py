@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from scmoe._errors import reported_errors
-from scmoe.arguments._options import numbers
+from scmoe.arguments._options import names, numbers
 
 app = typer.Typer()
 
@@ -71,7 +71,8 @@ def scale(
     def run() -> str:
         from scmoe.studies.scale._run import run_scale, to_markdown
 
-        sizes, ways = numbers(cells, "--cells"), [name.strip() for name in engines.split(",")]
+        sizes: list[int] = numbers(cells, "--cells")
+        ways: Any = names(engines)  # checked there
         return to_markdown(run_scale(output, cells=sizes, n_genes=n_genes, engines=ways, quick=quick))
 
     run_and_echo(run, output, "scale.json, scale.md", RESUME)

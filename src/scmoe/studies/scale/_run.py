@@ -104,7 +104,14 @@ def perform(task: ScaleTask, folder: Path) -> dict[str, Any]:
 def to_markdown(result: Mapping[str, Any]) -> str:
     """A row for each phase of each analysis, and the scores."""
     rows = [
-        [f"{r['n_cells']:,}", r["engine"], phase, f"{of['cpu']:.1f}", f"{of['wall']:.1f}", f"{of['peak'] - r['start']:,.0f}"]
+        [
+            f"{r['n_cells']:,}",
+            r["engine"],
+            phase,
+            f"{of['cpu']:.1f}",
+            f"{of['wall']:.1f}",
+            f"{of['peak'] - r['start']:,.0f}",
+        ]
         for r in result["results"]
         for phase, of in r["phases"].items()
     ]
@@ -114,9 +121,9 @@ def to_markdown(result: Mapping[str, Any]) -> str:
     first = result["results"][0] if result["results"] else {"n_genes": 0, "n_proteins": 0}
     machine = result["machine"]
     note = (
-        f"Simulated CITE-seq: {first['n_genes']} genes, {first['n_proteins']} proteins, 25 types, 4 batches. One thread "
-        f"of {machine['processor']}. Memory is what no file holds, above that of a process with its libraries. 15-NN: "
-        "labels of test cells from their neighbors; Pearson: their proteins predicted from RNA."
+        f"Simulated CITE-seq: {first['n_genes']} genes, {first['n_proteins']} proteins, 25 types, 4 batches. One "
+        f"thread of {machine['processor']}. Memory is what no file holds, above that of a process with its libraries. "
+        "15-NN: labels of test cells from their neighbors; Pearson: their proteins predicted from RNA."
     )
     return "\n\n".join([markdown_table(heads, totals, text=(1,)), phases, note]) + "\n"
 

@@ -25,12 +25,13 @@ from scmoe.studies.speed._epochs import measure_epochs
 from scmoe.studies.speed._gpu import measure_gpu
 from scmoe.studies.speed._memory import measure_memory
 from scmoe.studies.speed._timing import Row, Settings
-from scmoe.studies.speed._training import measure_loading, measure_overhead, measure_step, step_model
+from scmoe.studies.speed._training import measure_loading, measure_overhead, measure_sparse, measure_step, step_model
 
 QUICK = Settings(
     rounds=5,
     shapes=((256, 16), (1024, 16)),
     skewed_tokens=1024,
+    sparse_features=(4000,),
     cite_shape=(1000, 1000, 14),
     peaks_shape=(500, 500, 1000),
     epochs=1,
@@ -102,7 +103,7 @@ def _measure(cite: MuData, settings: Settings) -> list[Row]:
     """All sections; each says on stderr that it begins."""
     logger.info("Timing training steps and the trainer")
     model = step_model(settings)
-    rows = measure_step(settings, model) + measure_overhead(settings, model)
+    rows = measure_step(settings, model) + measure_sparse(settings) + measure_overhead(settings, model)
     logger.info("Timing the loading of batches")
     rows += measure_loading(settings, cite)
     logger.info("Timing epochs beside totalVI")

@@ -29,6 +29,8 @@ class Settings:
         Tokens at which skewed routing is compared with balanced.
     step_features, step_batch
         Features of each of the two modalities, and cells, of the training step.
+    sparse_features, sparse_batch
+        Numbers of genes, and cells, of steps on sparse rows.
     cite_shape, peaks_shape
         Cells, genes, and proteins or peaks of the simulated data.
     epochs, trainings
@@ -44,6 +46,8 @@ class Settings:
     skewed_tokens: int = 4096
     step_features: int = 1000
     step_batch: int = 64
+    sparse_features: tuple[int, ...] = (4000, 20_000)
+    sparse_batch: int = 512
     cite_shape: tuple[int, int, int] = (6855, 4000, 14)
     peaks_shape: tuple[int, int, int] = (2000, 1000, 5000)
     epochs: int = 3

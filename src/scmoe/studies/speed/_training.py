@@ -14,9 +14,11 @@ from torch import Tensor, nn
 
 from scmoe.data._dataset import Batch, MosaicDataset
 from scmoe.model._scmoe import SCMOE
+from scmoe.model._training import prepare_network
 from scmoe.nn._network import Network
 from scmoe.nn._router import Routing
-from scmoe.studies.speed._data import to_mudata
+from scmoe.pp._prepare import prepare
+from scmoe.studies.speed._data import simulate, to_mudata
 from scmoe.studies.speed._engine import HIDDEN, TOP_K, WIDTH, LoopExperts, dense_layer
 from scmoe.studies.speed._timing import Row, Settings, compare, interleaved
 from scmoe.train._config import TrainConfig
@@ -98,6 +100,28 @@ def measure_step(settings: Settings, model: SCMOE) -> list[Row]:
         compare("training step", case, times["scmoe"], times["dense"], dense, bar=STEP_BAR),
         compare("training step", case, times["scmoe"], times["loop"], "same network, loop over experts"),
     ]
+
+
+def measure_sparse(settings: Settings) -> list[Row]:
+    """Steps on sparse rows beside the same on dense values, reading included."""
+    return [_measure_sparse(settings, n_genes) for n_genes in settings.sparse_features]
+
+
+def _measure_sparse(settings: Settings, n_genes: int) -> Row:
+    mdata = simulate(settings.sparse_batch, genes=n_genes)
+    prepare(mdata, n_top_features=None)
+    SCMOE.setup_mudata(mdata)
+    model = SCMOE(mdata)
+    dataset, cells = MosaicDataset(mdata, model.setup), np.arange(settings.sparse_batch)
+    prepare_network(model, dataset, cells, TrainConfig(graph_weight=0))
+    sparse_step, dense_step = (bare_step(copy.deepcopy(model.module).train(), TrainConfig()) for _ in range(2))
+    functions = {
+        "sparse": lambda: sparse_step(dataset.read(cells, model.module.sparse_inputs)),
+        "dense": lambda: dense_step(dataset[cells]),
+    }
+    times = interleaved(functions, settings.rounds)
+    case = f"{n_genes} genes, {len(cells)} cells"
+    return compare("training step", case, times["sparse"], times["dense"], "the same on dense values")
 
 
 class BareEpochs(Callback):
