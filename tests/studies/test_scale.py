@@ -44,7 +44,7 @@ def test_phases_of_small_data_in_memory_and_on_disk(tmp_path):
     assert list(memory["phases"]) == ["read", "prepare", "train", "embed", "cluster", "impute proteins", "write"]
     assert memory["scores"] == pytest.approx(disk["scores"], abs=1e-6)  # the same data, wherever they lie
     assert json.loads((tmp_path / "scale.json").read_text()) == result
-    assert "| 300 | disk |" in (tmp_path / "scale.md").read_text()
+    assert "| 300 | disk | 60 |" in (tmp_path / "scale.md").read_text()
     assert {path.name for path in tmp_path.iterdir()} == {"runs", "scale.json", "scale.md"}
 
 

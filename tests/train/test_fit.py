@@ -150,7 +150,9 @@ def test_training_does_not_warn(mosaic, fit_model, tmp_path, train_size):
         fit_model(mosaic, checkpoint_dir=tmp_path, train_size=train_size)
 
 
-@pytest.mark.parametrize(("n_cells", "epochs"), [(10, 60), (540, 60), (3000, 24), (10**6, 24), (1280, 30)])
+@pytest.mark.parametrize(
+    ("n_cells", "epochs"), [(10, 60), (540, 60), (3000, 24), (6400, 24), (12_800, 12), (10**6, 2), (1280, 30)]
+)
 def test_default_epochs(n_cells, epochs):
     assert default_epochs(n_cells, 128) == epochs
 

@@ -88,7 +88,8 @@ def train(
     Parameters
     ----------
     max_epochs
-        Passes over the training cells; None: as many as make about 300 steps, within 24 to 60.
+        Passes over the training cells; None: as many as make about 300 steps, within 24 to 60; but no more than
+        make about 1200 steps, and 2 at least.
     accelerator, devices, strategy, precision
         Passed to `lightning.pytorch.Trainer`; by default a GPU is used when there is one.
     batch_size

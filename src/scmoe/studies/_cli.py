@@ -64,6 +64,7 @@ def scale(
     cells: Annotated[str, typer.Option(help="Numbers of cells, separated by commas.")] = "10000,50000",
     n_genes: Annotated[int, typer.Option(help="Genes.")] = 2000,
     engines: Annotated[str, typer.Option(help="'memory', 'disk' or both, separated by commas.")] = "memory,disk",
+    epochs: Annotated[str, typer.Option(help="Numbers of epochs, an analysis each; default the model's own.")] = "",
     quick: Annotated[bool, typer.Option("--quick", help="2000 and 8000 cells: minutes.")] = False,
 ) -> None:
     """Measure time and memory of an analysis of simulated CITE-seq, phase by phase, on one thread."""
@@ -73,7 +74,9 @@ def scale(
 
         sizes: list[int] = numbers(cells, "--cells")
         ways: Any = names(engines)  # checked there
-        return to_markdown(run_scale(output, cells=sizes, n_genes=n_genes, engines=ways, quick=quick))
+        lengths = numbers(epochs, "--epochs")
+        table = run_scale(output, cells=sizes, n_genes=n_genes, engines=ways, epochs=lengths, quick=quick)
+        return to_markdown(table)
 
     run_and_echo(run, output, "scale.json, scale.md", RESUME)
 

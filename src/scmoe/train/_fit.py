@@ -30,6 +30,8 @@ from scmoe.train._trainer import make_trainer
 
 LARGE = 20_000
 """Cells from which data are large."""
+FEW_STEPS, MANY_STEPS = 300, 1200
+"""Steps that small and large data are trained for."""
 PATIENCE = 10
 """Epochs without a better validation loss before early stopping stops."""
 
@@ -62,8 +64,12 @@ def default_batch_size(n_cells: int) -> int:
 
 
 def default_epochs(n_cells: int, batch_size: int) -> int:
-    """About 300 steps, in 24 to 60 epochs: more over-fits small data, and large data need every cell seen often."""
-    return min(max(round(300 / -(-n_cells // batch_size)), 24), 60)
+    """About 300 steps, in 24 to 60 epochs: more over-fits small data. But no more than 1200 steps, or 2 epochs.
+
+    What steps beyond 1200 of large data are worth is in the documentation of the recipe.
+    """
+    steps = -(-n_cells // batch_size)
+    return max(min(max(round(FEW_STEPS / steps), 24), 60, round(MANY_STEPS / steps)), 2)
 
 
 def fit(

@@ -49,7 +49,7 @@ def analyze(task: Mapping[str, Any], folder: Path) -> dict[str, Any]:
     with measured(phases, "train"):
         SCMOE.setup_mudata(mdata, batch_key="batch")
         model = SCMOE(mdata, seed=task["seed"])
-        model.train(split_key="part", accelerator="cpu", enable_progress_bar=False)
+        model.train(task["max_epochs"], split_key="part", accelerator="cpu", enable_progress_bar=False)
     steps: dict[str, Callable[[], None]] = {
         "embed": lambda: embed(mdata, model),
         "cluster": lambda: cluster(mdata),

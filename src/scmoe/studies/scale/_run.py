@@ -26,12 +26,14 @@ class ScaleTask(Task):
     n_genes: int
     n_proteins: int
     engine: Engine
+    max_epochs: int | None
     seed: int
 
     @property
     def name(self) -> str:
         """For files."""
-        return f"{self.n_cells}-{self.n_genes}-{self.engine}"
+        epochs = "" if self.max_epochs is None else f"-{self.max_epochs}"
+        return f"{self.n_cells}-{self.n_genes}-{self.engine}{epochs}"
 
 
 @checks_arguments
@@ -42,6 +44,7 @@ def run_scale(
     n_genes: int = 2000,
     n_proteins: int = 140,
     engines: Sequence[Engine] = ("memory", "disk"),
+    epochs: Sequence[int] = (),
     seed: int = 0,
     quick: bool = False,
 ) -> dict[str, Any]:
@@ -60,6 +63,8 @@ def run_scale(
         Features.
     engines
         ``"memory"``: data are read into memory; ``"disk"``: with ``on_disk=True``.
+    epochs
+        Numbers of epochs to train for, an analysis each; default the one that `scmoe.model.SCMOE.train` chooses.
     seed
         Of data and models.
     quick
@@ -77,9 +82,10 @@ def run_scale(
     folder = check_writable(output)
     sizes = QUICK_CELLS if quick else cells
     tasks = [
-        ScaleTask(n_cells=n, n_genes=n_genes, n_proteins=n_proteins, engine=engine, seed=seed)
+        ScaleTask(n_cells=n, n_genes=n_genes, n_proteins=n_proteins, engine=engine, max_epochs=max_epochs, seed=seed)
         for n in sizes
         for engine in engines
+        for max_epochs in epochs or [None]
     ]
     results, skipped = run_tasks(tasks, folder, lambda task: perform(task, folder))
     result = {
@@ -107,6 +113,7 @@ def to_markdown(result: Mapping[str, Any]) -> str:
         [
             f"{r['n_cells']:,}",
             r["engine"],
+            str(r["scores"]["epochs"]),
             phase,
             f"{of['cpu']:.1f}",
             f"{of['wall']:.1f}",
@@ -115,9 +122,20 @@ def to_markdown(result: Mapping[str, Any]) -> str:
         for r in result["results"]
         for phase, of in r["phases"].items()
     ]
-    phases = markdown_table(["cells", "data", "phase", "CPU s", "wall s", "peak MiB"], rows, text=(1, 2))
+    phases = markdown_table(["cells", "data", "epochs", "phase", "CPU s", "wall s", "peak MiB"], rows, text=(1, 3))
     totals = [_total(r) for r in result["results"]]
-    heads = ["cells", "data", "CPU s", "wall s", "peak MiB", "genes as CSR, MiB", "epochs", "15-NN", "Pearson"]
+    heads = [
+        "cells",
+        "data",
+        "CPU s",
+        "wall s",
+        "peak MiB",
+        "genes as CSR, MiB",
+        "epochs",
+        "validation loss",
+        "15-NN",
+        "Pearson",
+    ]
     first = result["results"][0] if result["results"] else {"n_genes": 0, "n_proteins": 0}
     machine = result["machine"]
     note = (
@@ -137,6 +155,7 @@ def _total(result: Mapping[str, Any]) -> list[str]:
         f"{max(phase['peak'] for phase in phases) - result['start']:,.0f}",
         f"{result['csr']:,.0f}",
         str(scores["epochs"]),
+        f"{scores['validation_loss']:.3f}",
         f"{scores['knn']:.3f}",
         f"{scores['pearson']:.3f}",
     ]
