@@ -36,6 +36,11 @@ class Batch(NamedTuple):
     similarity: Tensor | None = None
     """(B, B) similarities of the cells in the neighbor graph; in training only."""
 
+    @property
+    def n_cells(self) -> int:
+        """B."""
+        return len(self.presence.mask)
+
     def only(self, modalities: Sequence[int]) -> "Batch":
         """The same cells without their other modalities. On the host, before the batch goes to a GPU."""
         mask = torch.zeros_like(self.presence.mask)
