@@ -7,10 +7,12 @@ from typing import Annotated, Any
 import typer
 
 from scmoe._keys import HIGHLY_VARIABLE, UNKNOWN_LABEL
+from scmoe._log import is_first
 from scmoe._version import __version__
 from scmoe.benchmark._cli import app as benchmark
 from scmoe.cli._options import (
     Accelerator,
+    Devices,
     Epochs,
     File,
     FileFormat,
@@ -18,11 +20,13 @@ from scmoe.cli._options import (
     Kinds,
     Layers,
     Missing,
+    Nodes,
+    Number,
     Overwrite,
     Search,
     Seed,
     SetAside,
-    check_accelerator,
+    Where,
 )
 from scmoe.cli._pretrain import HELP, pretrain
 from scmoe.cli._query import annotate, denoise, embed, impute, map_query
@@ -114,7 +118,9 @@ def train(
     max_epochs: Epochs = None,
     seed: Seed = 0,
     file_format: Annotated[FileFormat, typer.Option("--format", help="How the result is written.")] = FileFormat.h5mu,
-    accelerator: Annotated[Accelerator, typer.Option(help="Where to compute.")] = Accelerator.auto,
+    accelerator: Where = Accelerator.auto,
+    devices: Number = "auto",
+    nodes: Nodes = 1,
     overwrite: Overwrite = False,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with an interrupted training.")] = False,
 ) -> None:
@@ -127,7 +133,7 @@ def train(
         from scmoe.tl._tables import groups_of
         from scmoe.tl._train import train as fit
 
-        check_accelerator(accelerator)
+        where = Devices(accelerator, devices, nodes).train_kwargs()
         mdata = read_prepared(
             Input(file, kind, layer, genome, missing, set_aside),
             modality,
@@ -152,9 +158,11 @@ def train(
                 split_key=split_key,
                 max_epochs=max_epochs,
                 seed=seed,
-                train_kwargs=results.train_kwargs(accelerator.value, resume),
+                train_kwargs={**where, **results.train_kwargs(resume)},
                 **options,
             )
+            if not is_first():
+                return
             data, folder, figures = write_somewhere(
                 output, lambda place: write_results(mdata, model, results.within(place), labels_key, seed)
             )

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from scmoe.cli._options import Accelerator, Epochs, File, Seed, check_accelerator
+from scmoe._log import is_first
+from scmoe.cli._options import Accelerator, Devices, Epochs, File, Nodes, Number, Seed, Where
 from scmoe.cli._wording import reported
 
 if TYPE_CHECKING:
@@ -56,7 +57,9 @@ def pretrain(
     max_epochs: Epochs = None,
     seed: Seed = 0,
     file_format: Annotated[FileFormat, typer.Option("--format", help="How the result is written.")] = FileFormat.h5ad,
-    accelerator: Annotated[Accelerator, typer.Option(help="Where to compute.")] = Accelerator.auto,
+    accelerator: Where = Accelerator.auto,
+    devices: Number = "auto",
+    nodes: Nodes = 1,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace earlier results in the folder.")] = False,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with an interrupted training.")] = False,
 ) -> None:
@@ -71,7 +74,7 @@ def pretrain(
         from scmoe.tl._pretrain import pretrain as fit
         from scmoe.tokens._vocabulary import Vocabulary
 
-        check_accelerator(accelerator)
+        where = Devices(accelerator, devices, nodes).train_kwargs()
         mdata = read(file, modality=modality)
         if modality not in mdata.mod:
             raise ValueError(f"{file} has no modality {modality!r}; it has {', '.join(mdata.mod)}. Pass --modality.")
@@ -94,7 +97,9 @@ def pretrain(
                 preset=preset.value,
                 max_epochs=max_epochs,
                 seed=seed,
-                train_kwargs=results.train_kwargs(accelerator.value, resume),
+                train_kwargs={**where, **results.train_kwargs(resume)},
             )
+            if not is_first():
+                return
             data, folder = write_somewhere(output, lambda place: write_all(results.within(place)))
     typer.echo(f"Written to {output}: {data.name}, {folder.name}/")

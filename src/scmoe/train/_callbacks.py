@@ -81,8 +81,8 @@ class EpochCheckpoint(Checkpoint):
         """
         if trainer.strategy.reduce_boolean_decision(self.has_state, all=False) != self.has_state:
             raise ValueError(
-                f"Not all processes find {self.path}, from which the training is to go on. Choose a checkpoint_dir on a "
-                "drive that all machines share."
+                f"Not all processes find {self.path}, from which the training is to go on. Choose a checkpoint_dir on "
+                "a drive that all machines share."
             )
         trainer.strategy.checkpoint_io = CheckpointFile(self.path, trainer.strategy.checkpoint_io)
 

@@ -13,7 +13,6 @@ from lightning.pytorch import Trainer
 from torch import Tensor
 
 from scmoe._log import logger
-from scmoe._processes import is_first
 from scmoe.io._files import WriteError, atomic_path
 
 CHECKPOINT = "last.ckpt"
@@ -177,7 +176,7 @@ def check_same_run(path: Any, saved: Mapping[str, Any], current: Mapping[str, An
 
 def warn_of_rounding(path: Any, saved: Mapping[str, Any], current: Mapping[str, Any]) -> None:
     """Say in the log that the result may not be exactly that of a run without interruption."""
-    if saved != current and is_first():
+    if saved != current:
         before, now = (", ".join(f"{name} {value}" for name, value in each.items()) for each in (saved, current))
         rounding = ", within rounding," if saved.get("processes") == current.get("processes") else ""
         logger.warning(

@@ -27,7 +27,7 @@ class Handover(Callback):
     Parameters
     ----------
     path
-        A file, on which the first process writes it.
+        A file, to which the first process on a machine writes it.
     n_threads
         Of each process on a CPU; None: as Lightning chooses.
     """
@@ -35,17 +35,20 @@ class Handover(Callback):
     def __init__(self, path: Path, n_threads: int | None) -> None:
         self.path, self.n_threads = path, n_threads
 
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Be quiet: a process that does not inherit it reads its callbacks before all else."""
+        vars(self).update(state)
+        quieten()
+
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        """Compute and be quiet as the process that started this one; Lightning has chosen threads by itself."""
+        """Compute as the process that started this one; Lightning has chosen threads by itself."""
         if self.n_threads is not None:
             torch.set_num_threads(self.n_threads)
-        if is_child():
-            quieten()
 
     def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Write."""
         assert isinstance(pl_module, TrainingPlan)
-        if trainer.is_global_zero and is_child():
+        if trainer.local_rank == 0 and multiprocessing.parent_process() is not None:
             states = {each.state_key: each.state_dict() for each in trainer.callbacks}
             progress = {"history": pl_module.history, "n_skipped": pl_module.n_skipped, "n_steps": trainer.global_step}
             torch.save({**progress, "callbacks": states}, self.path)
@@ -60,11 +63,6 @@ class Handover(Callback):
             if own := state["callbacks"].get(callback.state_key):
                 callback.load_state_dict(own)
         return int(state["n_steps"])
-
-
-def is_child() -> bool:
-    """Whether Python's multiprocessing has started this process."""
-    return multiprocessing.parent_process() is not None
 
 
 @contextmanager

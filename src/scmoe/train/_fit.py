@@ -47,6 +47,8 @@ class RunResult(NamedTuple):
     """Of these, steps whose loss or gradient was not finite."""
     kept: int
     """Epoch whose weights are kept, a row of the history."""
+    is_joint: bool
+    """Whether other processes have trained along, and go on beside this one; see `scmoe.train._once.once`."""
 
 
 class FitResult(NamedTuple):
@@ -56,6 +58,8 @@ class FitResult(NamedTuple):
     """Mean losses, one row an epoch."""
     diagnostics: dict[str, Any]
     """See `scmoe.train._diagnostics.diagnose`."""
+    is_joint: bool
+    """See `RunResult`."""
 
 
 def default_batch_size(n_cells: int) -> int:
@@ -78,6 +82,9 @@ def fit(
     **run_kwargs: Any,
 ) -> FitResult:
     """Train `network` in place; see `scmoe.model.SCMOE.train` for the arguments."""
+    if len(network.decoders) == 1:  # nothing is predicted from others; several processes wait for all gradients
+        for part in (network.decoders[0].norm, network.decoders[0].cross):
+            part.requires_grad_(False)
     late = LateEmbedding(sample_cells(data))
     width = network.config.n_hidden
     plan = TrainingPlan(network, objective, config, seed)
@@ -95,6 +102,7 @@ def fit(
             n_steps=result.n_steps,
             n_skipped=result.n_skipped,
         ),
+        result.is_joint,
     )
 
 
@@ -158,7 +166,8 @@ def run(
         n_steps = handover.take(trainer, plan)
         kept = plan.keep_weights(len(data.validation))
         network.to(trainer.strategy.root_device)  # Lightning has moved it to the CPU
-    return RunResult(plan.table(), n_steps, plan.n_skipped, kept)
+    is_joint = trainer.world_size > 1 and torch.distributed.is_initialized()
+    return RunResult(plan.table(), n_steps, plan.n_skipped, kept, is_joint)
 
 
 def identity_of(data: MosaicDataModule | GeneDataModule) -> dict[str, int]:
