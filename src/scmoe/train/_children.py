@@ -3,7 +3,7 @@
 import builtins
 import multiprocessing
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -30,10 +30,12 @@ class Handover(Callback):
         A file, to which the first process on a machine writes it.
     n_threads
         Of each process on a CPU; None: as Lightning chooses.
+    callbacks
+        Whose states are brought.
     """
 
-    def __init__(self, path: Path, n_threads: int | None) -> None:
-        self.path, self.n_threads = path, n_threads
+    def __init__(self, path: Path, n_threads: int | None, callbacks: Sequence[Callback]) -> None:
+        self.path, self.n_threads, self.callbacks = path, n_threads, callbacks
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         """Be quiet: a process that does not inherit it reads its callbacks before all else."""
@@ -41,15 +43,20 @@ class Handover(Callback):
         quieten()
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        """Compute as the process that started this one; Lightning has chosen threads by itself."""
-        if self.n_threads is not None:
-            torch.set_num_threads(self.n_threads)
+        """Compute as the process that started this one; Lightning has chosen threads by itself.
+
+        A forked process has none of the threads of the one before: a sum that is shared out would wait for them forever.
+        """
+        n_threads = 1 if is_forked() else self.n_threads
+        if n_threads is not None:
+            torch.set_num_threads(n_threads)
 
     def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Write."""
         assert isinstance(pl_module, TrainingPlan)
-        if trainer.local_rank == 0 and multiprocessing.parent_process() is not None:
-            states = {each.state_key: each.state_dict() for each in trainer.callbacks}
+        is_child = trainer.world_size > 1 and multiprocessing.parent_process() is not None
+        if is_child and trainer.local_rank == 0:
+            states = [callback.state_dict() for callback in self.callbacks]
             progress = {"history": pl_module.history, "n_skipped": pl_module.n_skipped, "n_steps": trainer.global_step}
             torch.save({**progress, "callbacks": states}, self.path)
 
@@ -59,10 +66,16 @@ class Handover(Callback):
             return trainer.global_step
         state = torch.load(self.path, map_location="cpu", weights_only=False)
         plan.history, plan.n_skipped = state["history"], state["n_skipped"]
-        for callback in trainer.callbacks:
-            if own := state["callbacks"].get(callback.state_key):
-                callback.load_state_dict(own)
+        for callback, own in zip(self.callbacks, state["callbacks"], strict=True):
+            callback.load_state_dict(own)
         return int(state["n_steps"])
+
+
+def is_forked() -> bool:
+    """Whether Python's multiprocessing has made this process as a copy of another one."""
+    if "fork" not in multiprocessing.get_all_start_methods():
+        return False
+    return isinstance(multiprocessing.current_process(), multiprocessing.get_context("fork").Process)
 
 
 @contextmanager

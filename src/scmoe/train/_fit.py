@@ -149,7 +149,7 @@ def run(
         stack.enter_context(isolated())
         stack.enter_context(threads_for(width))
         folder = stack.enter_context(TemporaryDirectory())
-        handover = Handover(Path(folder) / "handover", threads_worth(width))
+        handover = Handover(Path(folder) / "handover", threads_worth(width), callbacks)
         trainer = make_trainer(
             max_epochs=max_epochs,
             callbacks=[*callbacks, handover],

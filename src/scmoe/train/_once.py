@@ -27,7 +27,7 @@ def once(compute: Callable[[], T], *, is_joint: bool) -> T:
         except Exception as error:  # noqa: BLE001 - raised below, where the others get it too
             message[1] = error
     torch.distributed.broadcast_object_list(message)
-    result, error = message
-    if error is not None:
-        raise error
-    return result  # type: ignore[no-any-return]
+    result, failure = message
+    if failure is not None:
+        raise failure
+    return result

@@ -185,7 +185,8 @@ class TrainingPlan(LightningModule):
     def on_validation_epoch_start(self) -> None:
         """Start the sums."""
         self._reset("validation")
-        self._n_own = self.trainer.val_dataloaders.sampler.n_own
+        batches: Any = self.trainer.val_dataloaders
+        self._n_own = batches.sampler.n_own
 
     def validation_step(self, batch: Any, i: int) -> None:
         """Losses of the averaged network, which is the one that will be kept."""

@@ -55,7 +55,10 @@ def make_trainer(**settings: Any) -> Trainer:
         places = {name: settings[name] for name in PLACES if name in settings}
         alone = Trainer(**places, **QUIET, **FIXED)
         strategy = _strategy(alone, settings.get("strategy", "auto"))
-        return Trainer(**{"logger": False, **settings, "strategy": strategy}, **FIXED)
+        trainer = Trainer(**{"logger": False, **settings, "strategy": strategy}, **FIXED)
+        if trainer.world_size > 1 and not isinstance(trainer.strategy, DDPStrategy):
+            raise ValueError(f"several devices train by one of the strategies {', '.join(START_METHODS)}")
+        return trainer
     except REFUSALS as error:
         asked = ", ".join(f"{name}={settings[name]!r}" for name in CHOICES if name in settings)
         reason = str(error).splitlines()[0].rstrip(".")
@@ -72,10 +75,10 @@ def _strategy(alone: Trainer, name: Any) -> Any:
     """
     if name != "auto" and name not in START_METHODS:
         return name
-    if alone.world_size == 1:
+    if alone.world_size == 1 or not isinstance(alone.strategy, DDPStrategy):
         return "auto"
-    launcher = alone.strategy.launcher
+    launcher, environment = alone.strategy.launcher, alone.strategy.cluster_environment
     method = START_METHODS["ddp_notebook" if launcher is not None and launcher.is_interactive_compatible else "ddp"]
-    if name != "auto" and not alone.strategy.cluster_environment.creates_processes_externally:
+    if name != "auto" and not (environment is not None and environment.creates_processes_externally):
         method = START_METHODS[name]
     return DDPStrategy(start_method=method, **STATISTICS)

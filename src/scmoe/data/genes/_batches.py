@@ -136,8 +136,10 @@ class GeneDataModule(LightningDataModule):
     def _loader(self, cells: np.ndarray, *, shuffle: bool) -> DataLoader[GeneBatch]:
         lengths = self.dataset.n_expressed[cells]
         probability = self.probability if shuffle else None
-        how = {"shuffle": shuffle, "probability": probability, "share": share_of(self.trainer)}
-        batches = BucketBatches(cells, lengths, self.batch_size, self.seed, **how)
+        share = share_of(self.trainer)
+        batches = BucketBatches(
+            cells, lengths, self.batch_size, self.seed, shuffle=shuffle, probability=probability, share=share
+        )
         # The loader draws a seed for workers, which there are none of: not from the generator of the dropout.
         return DataLoader(self.dataset, sampler=batches, batch_size=None, generator=torch.Generator())
 
