@@ -49,7 +49,7 @@ def is_lead() -> bool:
 
 @contextmanager
 def training_output(
-    folder: Path, overwrite: bool, resume: bool, *, result: str, source: Path | None = None, figures: bool = True
+    folder: Path, overwrite: bool, resume: bool, *, result: str, size: int, source: Path, figures: bool = True
 ) -> Iterator[Results]:
     """Keep other runs out of the folder of a training; the one for checkpoints is of use until all is done.
 
@@ -62,13 +62,15 @@ def training_output(
         See the options.
     result
         Name of the file or store with the data.
+    size
+        Bytes of the data.
     source
-        The file that is read, if one is.
+        The file that is read.
     figures
         Whether figures are written.
     """
     from scmoe.io._lock import sole_run
-    from scmoe.io._place import Place
+    from scmoe.io._place import Place, check_space
 
     checkpoint = _checkpoint_of(folder)
     results = Results(Place(folder / result), Place(folder / MODEL), Place(folder / FIGURES), checkpoint.parent)
@@ -77,8 +79,8 @@ def training_output(
         return
     with sole_run(folder):
         check_output(folder, overwrite, (result, MODEL, *((FIGURES,) if figures else ())), resume=resume)
-        if source is not None:
-            refuse_input(source, folder / result)
+        refuse_input(source, folder / result)
+        check_space(folder, size)
         yield results
         checkpoint.unlink(missing_ok=True)
         with suppress(OSError):  # other files in the folder are not ours to remove

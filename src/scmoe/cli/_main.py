@@ -129,7 +129,7 @@ def train(
     with reported("Run the same command with --resume to go on from the last finished epoch."):
         from scmoe.cli._files import training_output, write_results, write_somewhere
         from scmoe.cli._input import Input, read_prepared
-        from scmoe.io._place import check_space, size_of
+        from scmoe.io._place import size_of
         from scmoe.tl._tables import groups_of
         from scmoe.tl._train import train as fit
 
@@ -146,8 +146,7 @@ def train(
         groups_of(mdata, labels_key)  # by which tables are made after the training
         arguments = {"n_clusters": n_clusters, "class_balance": class_balance}
         options: dict[str, Any] = {name: value for name, value in arguments.items() if value is not None}
-        with training_output(output, overwrite, resume, result=result, source=file) as results:
-            check_space(output, size_of(mdata))
+        with training_output(output, overwrite, resume, result=result, size=size_of(mdata), source=file) as results:
             model = fit(
                 mdata,
                 modalities=modality,

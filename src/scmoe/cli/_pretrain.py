@@ -69,7 +69,7 @@ def pretrain(
         from scmoe.cli._files import training_output, write_somewhere
         from scmoe.datasets._read import read
         from scmoe.datasets._write import write
-        from scmoe.io._place import check_space, size_of
+        from scmoe.io._place import size_of
         from scmoe.io._storable import refuse_unstorable
         from scmoe.tl._pretrain import pretrain as fit
         from scmoe.tokens._vocabulary import Vocabulary
@@ -87,8 +87,9 @@ def pretrain(
             write(adata, data := results.data.now())
             return data, folder
 
-        with training_output(output, overwrite, resume, result=result, source=file, figures=False) as results:
-            check_space(output, size_of(adata))
+        with training_output(
+            output, overwrite, resume, result=result, size=size_of(adata), source=file, figures=False
+        ) as results:
             model = fit(
                 adata,
                 layer=layer,

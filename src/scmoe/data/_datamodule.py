@@ -10,7 +10,7 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 
 from scmoe.data._dataset import Batch, MosaicDataset
 from scmoe.data._graph import NeighborGraph
-from scmoe.data._share import WHOLE, Share, share_of
+from scmoe.data._shard import WHOLE, Shard, shard_of
 
 
 class EpochBatches(Sampler[np.ndarray]):
@@ -30,7 +30,7 @@ class EpochBatches(Sampler[np.ndarray]):
         Of the shuffling; None: in order.
     graph
         If given, every cell of a batch brings a random similar cell along, so that a batch holds neighbors at all.
-    share
+    shard
         The part of this process.
     """
 
@@ -40,9 +40,9 @@ class EpochBatches(Sampler[np.ndarray]):
         batch_size: int,
         seed: int | None,
         graph: NeighborGraph | None = None,
-        share: Share = WHOLE,
+        shard: Shard = WHOLE,
     ) -> None:
-        self.cells, self.seed, self.graph, self.share, self.epoch = cells, seed, graph, share, 0
+        self.cells, self.seed, self.graph, self.shard, self.epoch = cells, seed, graph, shard, 0
         self.n_batches = math.ceil(len(cells) / batch_size)
 
     def set_epoch(self, epoch: int) -> None:
@@ -51,20 +51,20 @@ class EpochBatches(Sampler[np.ndarray]):
 
     @property
     def n_own(self) -> int:
-        """How many of the batches in order count here, see `scmoe.data._share.Share.n_own`."""
-        return self.share.n_own(self.n_batches)
+        """How many of the batches in order count here, see `scmoe.data._shard.Shard.n_own`."""
+        return self.shard.n_own(self.n_batches)
 
     def __len__(self) -> int:
-        return len(self.share.batches(self.n_batches)) if self.seed is None else self.n_batches
+        return len(self.shard.batches(self.n_batches)) if self.seed is None else self.n_batches
 
     def __iter__(self) -> Iterator[np.ndarray]:
         # A generator, so that the epoch is read with the first batch: a resumed Lightning makes the iterator before it
         # tells the epoch.
         if self.seed is None:
             batches = np.array_split(self.cells, self.n_batches)
-            yield from (batches[i] for i in self.share.batches(self.n_batches))
+            yield from (batches[i] for i in self.shard.batches(self.n_batches))
             return
-        rng, own = np.random.default_rng([self.seed, self.epoch]), self.share.cells
+        rng, own = np.random.default_rng([self.seed, self.epoch]), self.shard.cells
         batches = np.array_split(rng.permutation(self.cells), self.n_batches)
         if self.graph is None:
             yield from (batch[own] for batch in batches)
@@ -159,14 +159,14 @@ class MosaicDataModule(LightningDataModule):
     def train_dataloader(self) -> DataLoader[Batch]:
         """Shuffled batches of the training cells, with neighbors if there is a graph."""
         dataset = self.dataset if self.graph is None else GraphDataset(self.dataset, self.graph)
-        share = share_of(self.trainer)
-        return index_loader(dataset, EpochBatches(self.train, self.batch_size, self.seed, self.graph, share))
+        shard = shard_of(self.trainer)
+        return index_loader(dataset, EpochBatches(self.train, self.batch_size, self.seed, self.graph, shard))
 
     def val_dataloader(self) -> DataLoader[Batch] | list:
         """Batches of the validation cells, in order."""
         if not len(self.validation):
             return []
-        batches = EpochBatches(self.validation, self.batch_size, None, share=share_of(self.trainer))
+        batches = EpochBatches(self.validation, self.batch_size, None, shard=shard_of(self.trainer))
         return index_loader(self.dataset, batches)
 
     def transfer_batch_to_device(self, batch: Batch, device: torch.device, dataloader_idx: int) -> Batch:

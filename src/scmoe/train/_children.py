@@ -45,7 +45,7 @@ class Handover(Callback):
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Compute as the process that started this one; Lightning has chosen threads by itself.
 
-        A forked process has none of the threads of the one before: a sum that is shared out would wait for them forever.
+        A forked process has none of the threads of the one before, and would wait for them forever.
         """
         n_threads = 1 if is_forked() else self.n_threads
         if n_threads is not None:

@@ -15,7 +15,7 @@ from lightning.pytorch.utilities import rank_zero_only
 
 from scmoe.data._datamodule import MosaicDataModule
 from scmoe.data._fingerprint import fingerprint
-from scmoe.data._share import check_share
+from scmoe.data._shard import check_shard
 from scmoe.data.genes._batches import GeneDataModule
 from scmoe.io._lock import sole_run
 from scmoe.nn._network import Network
@@ -156,7 +156,7 @@ def run(
             enable_checkpointing=checkpoint is not None,
             **trainer_kwargs,
         )
-        check_share(len(data.train), data.batch_size, trainer.world_size)
+        check_shard(len(data.train), data.batch_size, trainer.world_size)
         hint = "" if checkpoint is None else f" Call it again with resume=True to go on from {checkpoint}."
         try:
             with errors_of_others(hint):

@@ -121,12 +121,12 @@ class TrainingPlan(LightningModule):
         """One step."""
         terms = self.objective(self.network, batch, self.config)
         finite = terms["loss"].isfinite()
-        weight = self._share_of(batch)
+        weight = self._weight(batch)
         self._add("train", terms, finite, weight)
         # Divided by 0 where it is not finite, so that no process has a finite gradient.
         return terms["loss"] * weight / finite
 
-    def _share_of(self, batch: Any) -> Tensor | float:
+    def _weight(self, batch: Any) -> Tensor | float:
         """Cells of this process over the mean of all: with it, the mean over processes is the one over cells."""
         if self.trainer.world_size == 1:
             return 1.0

@@ -8,7 +8,7 @@ import torch
 from lightning.pytorch import LightningDataModule
 from torch.utils.data import DataLoader, Sampler
 
-from scmoe.data._share import WHOLE, Share, share_of
+from scmoe.data._shard import WHOLE, Shard, shard_of
 from scmoe.data.genes._dataset import Draw, GeneBatch, GeneDataset
 
 POOL = 8
@@ -36,7 +36,7 @@ class BucketBatches(Sampler[Draw]):
     probability
         (len(cells),) with which each cell is drawn, as many times as there are cells, with replacement; None: each cell
         once.
-    share
+    shard
         The part of this process.
     """
 
@@ -49,9 +49,9 @@ class BucketBatches(Sampler[Draw]):
         *,
         shuffle: bool = True,
         probability: np.ndarray | None = None,
-        share: Share = WHOLE,
+        shard: Shard = WHOLE,
     ) -> None:
-        self.cells, self.lengths, self.probability, self.share = cells, lengths, probability, share
+        self.cells, self.lengths, self.probability, self.shard = cells, lengths, probability, shard
         self.seed, self.shuffle, self.epoch = seed, shuffle, 0
         self.n_batches = math.ceil(len(cells) / batch_size)
 
@@ -61,11 +61,11 @@ class BucketBatches(Sampler[Draw]):
 
     @property
     def n_own(self) -> int:
-        """How many of the batches that are not shuffled count here, see `scmoe.data._share.Share.n_own`."""
-        return self.share.n_own(self.n_batches)
+        """How many of the batches that are not shuffled count here, see `scmoe.data._shard.Shard.n_own`."""
+        return self.shard.n_own(self.n_batches)
 
     def __len__(self) -> int:
-        return self.n_batches if self.shuffle else len(self.share.batches(self.n_batches))
+        return self.n_batches if self.shuffle else len(self.shard.batches(self.n_batches))
 
     def __iter__(self) -> Iterator[Draw]:
         # A generator, so that the epoch is read with the first batch: a resumed Lightning makes the iterator before it
@@ -86,12 +86,12 @@ class BucketBatches(Sampler[Draw]):
             batches += np.split(ordered, np.cumsum([sizes[i] for i in pool])[:-1])
             start = end
         if not self.shuffle:
-            for i in self.share.batches(self.n_batches):
+            for i in self.shard.batches(self.n_batches):
                 yield Draw(self.cells[batches[i]], (self.seed, epoch + 1, i))
             return
-        others = (self.share.rank,) if self.share.rank else ()
+        others = (self.shard.rank,) if self.shard.rank else ()
         for i in rng.permutation(len(batches)):
-            yield Draw(self.cells[batches[i][self.share.cells]], (self.seed, epoch + 1, int(i), *others))
+            yield Draw(self.cells[batches[i][self.shard.cells]], (self.seed, epoch + 1, int(i), *others))
 
 
 class GeneDataModule(LightningDataModule):
@@ -136,9 +136,9 @@ class GeneDataModule(LightningDataModule):
     def _loader(self, cells: np.ndarray, *, shuffle: bool) -> DataLoader[GeneBatch]:
         lengths = self.dataset.n_expressed[cells]
         probability = self.probability if shuffle else None
-        share = share_of(self.trainer)
+        shard = shard_of(self.trainer)
         batches = BucketBatches(
-            cells, lengths, self.batch_size, self.seed, shuffle=shuffle, probability=probability, share=share
+            cells, lengths, self.batch_size, self.seed, shuffle=shuffle, probability=probability, shard=shard
         )
         # The loader draws a seed for workers, which there are none of: not from the generator of the dropout.
         return DataLoader(self.dataset, sampler=batches, batch_size=None, generator=torch.Generator())

@@ -6,7 +6,7 @@ from typing import NamedTuple
 from lightning.pytorch import Trainer
 
 
-class Share(NamedTuple):
+class Shard(NamedTuple):
     """The part of one process: all cells if there is no other."""
 
     rank: int = 0
@@ -27,16 +27,16 @@ class Share(NamedTuple):
         return len(range(self.rank, n_batches, self.n_processes))
 
 
-WHOLE = Share()
+WHOLE = Shard()
 """That of a process without others."""
 
 
-def share_of(trainer: Trainer | None) -> Share:
+def shard_of(trainer: Trainer | None) -> Shard:
     """The part of this process in a training; None: there is no trainer."""
-    return WHOLE if trainer is None else Share(trainer.global_rank, trainer.world_size)
+    return WHOLE if trainer is None else Shard(trainer.global_rank, trainer.world_size)
 
 
-def check_share(n_cells: int, batch_size: int, n_processes: int) -> None:
+def check_shard(n_cells: int, batch_size: int, n_processes: int) -> None:
     """Raise if a batch of the training cells has fewer cells than there are processes."""
     smallest = n_cells // math.ceil(n_cells / batch_size)
     if smallest < n_processes:
