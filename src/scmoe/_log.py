@@ -1,11 +1,24 @@
 """The logger of scmoe: one plain line on stderr for each choice made for the user.
 
-Silence it with ``logging.getLogger("scmoe").setLevel("WARNING")``.
+Of several processes that train one model together, only the first one speaks. Silence it with
+``logging.getLogger("scmoe").setLevel("WARNING")``.
 """
 
 import logging
+import os
 import sys
 from typing import TextIO
+
+LAUNCHED = ("RANK", "LOCAL_RANK", "NODE_RANK")
+"""Numbers that such processes are started with, before they have met."""
+
+
+def is_first() -> bool:
+    """Whether this process is alone, or the first of those that train together: the one that speaks and writes."""
+    distributed = sys.modules.get("torch.distributed")  # whoever has met the others has loaded it
+    if distributed is not None and distributed.is_available() and distributed.is_initialized():
+        return bool(distributed.get_rank() == 0)
+    return not any(os.environ.get(name, "0").strip("0") for name in LAUNCHED)
 
 
 class _StderrHandler(logging.StreamHandler[TextIO]):
@@ -24,6 +37,7 @@ def _make_logger() -> logging.Logger:
         logger.addHandler(handler)
     if logger.level == logging.NOTSET:
         logger.setLevel(logging.INFO)
+    logger.addFilter(lambda record: record.levelno >= logging.ERROR or is_first())
     # Several libraries add a handler to the root logger; each line would then be printed twice.
     logger.propagate = False
     return logger

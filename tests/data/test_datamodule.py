@@ -6,7 +6,10 @@ import torch
 
 from scmoe.data._datamodule import EpochBatches, MosaicDataModule, split_cells
 from scmoe.data._dataset import MosaicDataset
+from scmoe.data._graph import NeighborGraph
 from scmoe.data._setup import Setup
+from scmoe.data._shard import Shard, check_shard
+from scmoe.data._statistics import fit_scale, fit_statistics
 
 
 def epoch(sampler, number):
@@ -42,16 +45,45 @@ def test_without_a_seed_in_order():
     np.testing.assert_array_equal(np.concatenate(epoch(EpochBatches(np.arange(9), 4, None), 1)), np.arange(9))
 
 
-@pytest.mark.parametrize("rank", [0, 1])
-def test_processes_share_the_batches(monkeypatch, rank):
-    sampler = EpochBatches(np.arange(20), 4, seed=0)
-    everything = list(sampler)
-    monkeypatch.setattr(torch.distributed, "is_initialized", lambda: True)
-    monkeypatch.setattr(torch.distributed, "get_rank", lambda: rank)
-    monkeypatch.setattr(torch.distributed, "get_world_size", lambda: 2)
-    mine = [everything[i] for i in ((0, 2, 4) if rank == 0 else (1, 3, 0))]
-    for a, b in zip(sampler, mine, strict=True):
-        np.testing.assert_array_equal(a, b)
+@pytest.mark.parametrize("n_processes", [2, 3, 7])
+@pytest.mark.parametrize("batch_size", [8, 32, 1000])
+def test_processes_share_every_shuffled_batch(batch_size, n_processes):
+    cells = np.arange(5, 105)
+    shards = [Shard(rank, n_processes) for rank in range(n_processes)]
+    parts = [epoch(EpochBatches(cells, batch_size, 0, shard=shard), 3) for shard in shards]
+    for batch, *of_batch in zip(epoch(EpochBatches(cells, batch_size, 0), 3), *parts, strict=True):
+        np.testing.assert_array_equal(np.sort(np.concatenate(of_batch)), np.sort(batch))
+        sizes = [len(part) for part in of_batch]
+        assert max(sizes) - min(sizes) <= 1 and min(sizes)
+
+
+@pytest.mark.parametrize("n_processes", [2, 3, 7])
+def test_a_batch_in_order_counts_in_one_process(n_processes):
+    whole = list(EpochBatches(np.arange(20), 4, None))
+    samplers = [EpochBatches(np.arange(20), 4, None, shard=Shard(rank, n_processes)) for rank in range(n_processes)]
+    assert len({len(list(sampler)) for sampler in samplers} | {len(sampler) for sampler in samplers}) == 1
+    own = [batch for sampler in samplers for batch in list(sampler)[: sampler.n_own]]
+    assert sorted(map(tuple, own)) == list(map(tuple, whole))
+
+
+def test_partners_stay_with_their_cells(paired):
+    dataset = MosaicDataset(paired, Setup.from_mudata(paired))
+    train = np.arange(100)
+    covariates = fit_scale(dataset, train)
+    graph = NeighborGraph(dataset, train, [fit_statistics(dataset, train, 0, 5, covariates, 0)], covariates)
+    parts = [epoch(EpochBatches(train, 30, 0, graph, shard), 1) for shard in (Shard(), Shard(0, 2), Shard(1, 2))]
+    own = [epoch(EpochBatches(train, 30, 0, shard=shard), 1) for shard in (Shard(0, 2), Shard(1, 2))]
+    for whole, first, second, *cells in zip(*parts, *own, strict=True):
+        np.testing.assert_array_equal(np.union1d(first, second), whole)
+        for with_partners, without in zip((first, second), cells, strict=True):
+            assert np.isin(without, with_partners).all() and len(with_partners) <= 2 * len(without)
+
+
+@pytest.mark.parametrize(("n_cells", "batch_size", "n_processes"), [(10, 4, 3), (10, 10, 10), (7, 128, 7)])
+def test_a_batch_with_a_cell_for_each_process(n_cells, batch_size, n_processes):
+    check_shard(n_cells, batch_size, n_processes)
+    with pytest.raises(ValueError, match=rf"batch_size={batch_size} .* {n_cells} training cells make batches of \d"):
+        check_shard(n_cells, batch_size, n_processes + 1)
 
 
 @pytest.mark.parametrize(

@@ -1,10 +1,13 @@
 """Where results go: checked before the work, written after it."""
 
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from tempfile import mkdtemp
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+
+from scmoe._log import is_first
 
 if TYPE_CHECKING:
     from mudata import MuData
@@ -25,9 +28,9 @@ class Results(NamedTuple):
     figures: "Place"
     checkpoints: Path
 
-    def train_kwargs(self, accelerator: str, resume: bool) -> dict[str, Any]:
+    def train_kwargs(self, resume: bool) -> dict[str, Any]:
         """What a training from file to file passes on."""
-        return {"accelerator": accelerator, "checkpoint_dir": self.checkpoints, "resume": resume}
+        return {"checkpoint_dir": self.checkpoints, "resume": resume}
 
     def within(self, folder: Path) -> "Results":
         """The same in another folder; the checkpoints stay where they are."""
@@ -39,13 +42,19 @@ class Results(NamedTuple):
         return Results(data, model, figures, self.checkpoints)
 
 
+def is_lead() -> bool:
+    """Whether this process is alone, or the first of those that SLURM or torchrun have started, before they meet."""
+    return is_first() and not os.environ.get("SLURM_PROCID", "0").strip("0")
+
+
 @contextmanager
 def training_output(
-    folder: Path, overwrite: bool, resume: bool, *, result: str, source: Path | None = None, figures: bool = True
+    folder: Path, overwrite: bool, resume: bool, *, result: str, size: int, source: Path, figures: bool = True
 ) -> Iterator[Results]:
     """Keep other runs out of the folder of a training; the one for checkpoints is of use until all is done.
 
-    What would fail after the training, or would replace something, is refused before it.
+    What would fail after the training, or would replace something, is refused before it. Of several processes that
+    train together, one does all this for the others.
 
     Parameters
     ----------
@@ -53,20 +62,26 @@ def training_output(
         See the options.
     result
         Name of the file or store with the data.
+    size
+        Bytes of the data.
     source
-        The file that is read, if one is.
+        The file that is read.
     figures
         Whether figures are written.
     """
     from scmoe.io._lock import sole_run
-    from scmoe.io._place import Place
+    from scmoe.io._place import Place, check_space
 
     checkpoint = _checkpoint_of(folder)
+    results = Results(Place(folder / result), Place(folder / MODEL), Place(folder / FIGURES), checkpoint.parent)
+    if not is_lead():
+        yield results
+        return
     with sole_run(folder):
         check_output(folder, overwrite, (result, MODEL, *((FIGURES,) if figures else ())), resume=resume)
-        if source is not None:
-            refuse_input(source, folder / result)
-        yield Results(Place(folder / result), Place(folder / MODEL), Place(folder / FIGURES), checkpoint.parent)
+        refuse_input(source, folder / result)
+        check_space(folder, size)
+        yield results
         checkpoint.unlink(missing_ok=True)
         with suppress(OSError):  # other files in the folder are not ours to remove
             checkpoint.parent.rmdir()

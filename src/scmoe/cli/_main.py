@@ -7,12 +7,14 @@ from typing import Annotated, Any
 import typer
 
 from scmoe._keys import HIGHLY_VARIABLE, UNKNOWN_LABEL
+from scmoe._log import is_first
 from scmoe._version import __version__
 from scmoe.benchmark._cli import app as benchmark
 from scmoe.cli._cache import app as cache
 from scmoe.cli._options import (
     Accelerator,
     CacheDir,
+    Devices,
     Epochs,
     File,
     FileFormat,
@@ -20,12 +22,14 @@ from scmoe.cli._options import (
     Kinds,
     Layers,
     Missing,
+    Nodes,
+    Number,
     OnDisk,
     Overwrite,
     Search,
     Seed,
     SetAside,
-    check_accelerator,
+    Where,
 )
 from scmoe.cli._pretrain import HELP, pretrain
 from scmoe.cli._query import annotate, denoise, embed, impute, map_query
@@ -120,7 +124,9 @@ def train(
     max_epochs: Epochs = None,
     seed: Seed = 0,
     file_format: Annotated[FileFormat, typer.Option("--format", help="How the result is written.")] = FileFormat.h5mu,
-    accelerator: Annotated[Accelerator, typer.Option(help="Where to compute.")] = Accelerator.auto,
+    accelerator: Where = Accelerator.auto,
+    devices: Number = "auto",
+    nodes: Nodes = 1,
     overwrite: Overwrite = False,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with an interrupted training.")] = False,
 ) -> None:
@@ -129,11 +135,11 @@ def train(
     with reported("Run the same command with --resume to go on from the last finished epoch."):
         from scmoe.cli._files import training_output, write_results, write_somewhere
         from scmoe.cli._input import Input, read_prepared
-        from scmoe.io._place import check_space, size_of
+        from scmoe.io._place import size_of
         from scmoe.tl._tables import groups_of
         from scmoe.tl._train import train as fit
 
-        check_accelerator(accelerator)
+        where = Devices(accelerator, devices, nodes).train_kwargs()
         mdata = read_prepared(
             Input(file, kind, layer, genome, missing, set_aside, on_disk, cache_dir),
             modality,
@@ -146,8 +152,7 @@ def train(
         groups_of(mdata, labels_key)  # by which tables are made after the training
         arguments = {"n_clusters": n_clusters, "class_balance": class_balance}
         options: dict[str, Any] = {name: value for name, value in arguments.items() if value is not None}
-        with training_output(output, overwrite, resume, result=result, source=file) as results:
-            check_space(output, size_of(mdata))
+        with training_output(output, overwrite, resume, result=result, size=size_of(mdata), source=file) as results:
             model = fit(
                 mdata,
                 modalities=modality,
@@ -158,9 +163,11 @@ def train(
                 split_key=split_key,
                 max_epochs=max_epochs,
                 seed=seed,
-                train_kwargs=results.train_kwargs(accelerator.value, resume),
+                train_kwargs={**where, **results.train_kwargs(resume)},
                 **options,
             )
+            if not is_first():
+                return
             data, folder, figures = write_somewhere(
                 output, lambda place: write_results(mdata, model, results.within(place), labels_key, seed)
             )

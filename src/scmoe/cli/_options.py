@@ -2,7 +2,7 @@
 
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, NamedTuple
 
 import typer
 
@@ -22,6 +22,23 @@ class Accelerator(StrEnum):
     cpu = "cpu"
     gpu = "gpu"
     mps = "mps"
+
+
+class Devices(NamedTuple):
+    """Where to train."""
+
+    accelerator: Accelerator
+    devices: str
+    nodes: int
+
+    def train_kwargs(self) -> dict[str, Any]:
+        """Arguments of a training. Other processes are started by this one, unless they have been: see `is_lead`."""
+        if self.devices != "auto" and not (self.devices.isdecimal() and int(self.devices)):
+            raise ValueError(f"--devices must be 'auto' or a number from 1 on; found {self.devices!r}.")
+        check_accelerator(self.accelerator)
+        devices = self.devices if self.devices == "auto" else int(self.devices)
+        kwargs = {"accelerator": self.accelerator.value, "devices": devices, "strategy": "ddp_spawn"}
+        return {**kwargs, "num_nodes": self.nodes} if self.nodes > 1 else kwargs
 
 
 class Search(StrEnum):
@@ -71,6 +88,11 @@ Missing = Annotated[
 SetAside = Annotated[
     Search, typer.Option(help="Set aside hashtags, guides, isotype controls and the like, or use them as features.")
 ]
+Where = Annotated[Accelerator, typer.Option("--accelerator", help="Where to compute.")]
+Number = Annotated[
+    str, typer.Option("--devices", help="GPUs, or processes on a CPU, to train with; auto: all GPUs, or one process.")
+]
+Nodes = Annotated[int, typer.Option("--nodes", min=1, help="Machines to train on, started by SLURM or torchrun.")]
 Seed = Annotated[
     int, typer.Option("--seed", min=0, max=2**32 - 1, help="Seed; the same seed gives the same result on a CPU.")
 ]

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from scmoe.cli._options import Accelerator, CacheDir, Epochs, File, OnDisk, Seed, check_accelerator
+from scmoe._log import is_first
+from scmoe.cli._options import Accelerator, CacheDir, Devices, Epochs, File, Nodes, Number, OnDisk, Seed, Where
 from scmoe.cli._wording import reported
 
 if TYPE_CHECKING:
@@ -58,7 +59,9 @@ def pretrain(
     max_epochs: Epochs = None,
     seed: Seed = 0,
     file_format: Annotated[FileFormat, typer.Option("--format", help="How the result is written.")] = FileFormat.h5ad,
-    accelerator: Annotated[Accelerator, typer.Option(help="Where to compute.")] = Accelerator.auto,
+    accelerator: Where = Accelerator.auto,
+    devices: Number = "auto",
+    nodes: Nodes = 1,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace earlier results in the folder.")] = False,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with an interrupted training.")] = False,
 ) -> None:
@@ -68,12 +71,12 @@ def pretrain(
         from scmoe.cli._files import training_output, write_somewhere
         from scmoe.datasets._read import read
         from scmoe.datasets._write import write
-        from scmoe.io._place import check_space, size_of
+        from scmoe.io._place import size_of
         from scmoe.io._storable import refuse_unstorable
         from scmoe.tl._pretrain import pretrain as fit
         from scmoe.tokens._vocabulary import Vocabulary
 
-        check_accelerator(accelerator)
+        where = Devices(accelerator, devices, nodes).train_kwargs()
         mdata = read(file, modality=modality, on_disk=on_disk, cache_dir=cache_dir)
         if modality not in mdata.mod:
             raise ValueError(f"{file} has no modality {modality!r}; it has {', '.join(mdata.mod)}. Pass --modality.")
@@ -86,8 +89,9 @@ def pretrain(
             write(adata, data := results.data.now())
             return data, folder
 
-        with training_output(output, overwrite, resume, result=result, source=file, figures=False) as results:
-            check_space(output, size_of(adata))
+        with training_output(
+            output, overwrite, resume, result=result, size=size_of(adata), source=file, figures=False
+        ) as results:
             model = fit(
                 adata,
                 layer=layer,
@@ -96,7 +100,9 @@ def pretrain(
                 preset=preset.value,
                 max_epochs=max_epochs,
                 seed=seed,
-                train_kwargs=results.train_kwargs(accelerator.value, resume),
+                train_kwargs={**where, **results.train_kwargs(resume)},
             )
+            if not is_first():
+                return
             data, folder = write_somewhere(output, lambda place: write_all(results.within(place)))
     typer.echo(f"Written to {output}: {data.name}, {folder.name}/")

@@ -10,56 +10,67 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 
 from scmoe.data._dataset import Batch, MosaicDataset
 from scmoe.data._graph import NeighborGraph
+from scmoe.data._shard import WHOLE, Shard, shard_of
 
 
 class EpochBatches(Sampler[np.ndarray]):
     """Arrays of cell positions, shuffled anew in each epoch as a function of seed and epoch alone.
 
-    So a run that is interrupted and resumed sees the batches that it would have seen.
+    So a run that is interrupted and resumed sees the batches that it would have seen. Of several processes, each gets
+    its cells of every shuffled batch, and whole batches of those in order: training takes as many steps as with one
+    process, and the losses of batches that are not trained on are those of one process.
 
     Parameters
     ----------
     cells
         Positions to draw from.
     batch_size
-        Cells a batch at most; the batches of an epoch are of (nearly) equal size.
+        Cells a batch at most, of all processes; the batches of an epoch are of (nearly) equal size.
     seed
         Of the shuffling; None: in order.
     graph
         If given, every cell of a batch brings a random similar cell along, so that a batch holds neighbors at all.
+    shard
+        The part of this process.
     """
 
     def __init__(
-        self, cells: np.ndarray, batch_size: int, seed: int | None, graph: NeighborGraph | None = None
+        self,
+        cells: np.ndarray,
+        batch_size: int,
+        seed: int | None,
+        graph: NeighborGraph | None = None,
+        shard: Shard = WHOLE,
     ) -> None:
-        self.cells, self.seed, self.graph, self.epoch = cells, seed, graph, 0
+        self.cells, self.seed, self.graph, self.shard, self.epoch = cells, seed, graph, shard, 0
         self.n_batches = math.ceil(len(cells) / batch_size)
 
     def set_epoch(self, epoch: int) -> None:
         """Called by Lightning before each epoch."""
         self.epoch = epoch
 
+    @property
+    def n_own(self) -> int:
+        """How many of the batches in order count here, see `scmoe.data._shard.Shard.n_own`."""
+        return self.shard.n_own(self.n_batches)
+
     def __len__(self) -> int:
-        return len(rank_batches(self.n_batches))
+        return len(self.shard.batches(self.n_batches)) if self.seed is None else self.n_batches
 
     def __iter__(self) -> Iterator[np.ndarray]:
         # A generator, so that the epoch is read with the first batch: a resumed Lightning makes the iterator before it
         # tells the epoch.
-        rng = None if self.seed is None else np.random.default_rng([self.seed, self.epoch])
-        cells = self.cells if rng is None else rng.permutation(self.cells)
-        batches = np.array_split(cells, self.n_batches)
-        if rng is not None and self.graph is not None:
-            batches = [np.union1d(batch, self.graph.draw(batch, rng)) for batch in batches]
-        for i in rank_batches(self.n_batches):
-            yield batches[i]
-
-
-def rank_batches(n_batches: int) -> list[int]:
-    """Which batches of an epoch are for this process: every n-th of n processes, the same number for each."""
-    if not torch.distributed.is_available() or not torch.distributed.is_initialized():
-        return list(range(n_batches))
-    rank, world = torch.distributed.get_rank(), torch.distributed.get_world_size()
-    return [(rank + i * world) % n_batches for i in range(math.ceil(n_batches / world))]
+        if self.seed is None:
+            batches = np.array_split(self.cells, self.n_batches)
+            yield from (batches[i] for i in self.shard.batches(self.n_batches))
+            return
+        rng, own = np.random.default_rng([self.seed, self.epoch]), self.shard.cells
+        batches = np.array_split(rng.permutation(self.cells), self.n_batches)
+        if self.graph is None:
+            yield from (batch[own] for batch in batches)
+            return
+        partners = [self.graph.draw(batch, rng) for batch in batches]
+        yield from (np.union1d(batch[own], partner[own]) for batch, partner in zip(batches, partners, strict=True))
 
 
 TRAIN_SIZE = 0.9
@@ -129,7 +140,7 @@ class MosaicDataModule(LightningDataModule):
     train, validation
         Positions of the cells; validation may be empty.
     batch_size
-        Cells a batch.
+        Cells a batch, of all processes.
     seed
         Of the shuffling.
     graph
@@ -156,14 +167,15 @@ class MosaicDataModule(LightningDataModule):
     def train_dataloader(self) -> DataLoader[Batch]:
         """Shuffled batches of the training cells, with neighbors if there is a graph."""
         dataset = FittingDataset(self.dataset, self.sparse, self.graph)
-        return index_loader(dataset, EpochBatches(self.train, self.batch_size, self.seed, self.graph))
+        shard = shard_of(self.trainer)
+        return index_loader(dataset, EpochBatches(self.train, self.batch_size, self.seed, self.graph, shard))
 
     def val_dataloader(self) -> DataLoader[Batch] | list:
         """Batches of the validation cells, in order."""
         if not len(self.validation):
             return []
-        dataset = FittingDataset(self.dataset, self.sparse)
-        return index_loader(dataset, EpochBatches(self.validation, self.batch_size, None))
+        batches = EpochBatches(self.validation, self.batch_size, None, shard=shard_of(self.trainer))
+        return index_loader(FittingDataset(self.dataset, self.sparse), batches)
 
     def transfer_batch_to_device(self, batch: Batch, device: torch.device, dataloader_idx: int) -> Batch:
         """Move a batch to a GPU; on a CPU it is there, and looking at all its parts would take longer than a copy.

@@ -45,6 +45,11 @@ class Batch(NamedTuple):
     similarity: Tensor | None = None
     """(B, B) similarities of the cells in the neighbor graph; in training only."""
 
+    @property
+    def n_cells(self) -> int:
+        """B."""
+        return len(self.presence.mask)
+
     def dense(self) -> "Batch":
         """The same with all values in full."""
         return self._replace(values=[*self.dense_values()])

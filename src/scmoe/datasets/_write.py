@@ -8,6 +8,7 @@ from anndata import AnnData
 from mudata import MuData
 
 from scmoe._check import check_tables
+from scmoe._log import is_first
 from scmoe.arguments._checked import checks_arguments
 from scmoe.datasets._format import STORE_FILES
 from scmoe.io._files import WriteError, atomic_dir, atomic_path, reserve
@@ -37,7 +38,8 @@ def write(data: MuData | AnnData, path: str | os.PathLike[str]) -> None:
     Returns
     -------
     None
-        Text is written in the one form that all versions of anndata read; text with gaps becomes categorical.
+        Text is written in the one form that all versions of anndata read; text with gaps becomes categorical. Of
+        several processes that train together, only the first one writes.
 
     Raises
     ------
@@ -58,7 +60,8 @@ def write(data: MuData | AnnData, path: str | os.PathLike[str]) -> None:
     path = check_suffix(Path(path).expanduser(), ".h5mu" if isinstance(data, MuData) else ".h5ad")
     check_tables(data)
     refuse_unstorable(data, path.suffix)  # writers take some of it for something else, without a word
-    _write(data, path)
+    if is_first():
+        _write(data, path)
 
 
 def check_suffix(path: Path, own: str) -> Path:

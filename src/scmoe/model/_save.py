@@ -14,6 +14,7 @@ from anndata import AnnData
 from mudata import MuData
 from torch import Tensor
 
+from scmoe._log import is_first
 from scmoe.data._dataset import MosaicDataset
 from scmoe.data._manager import SetupField
 from scmoe.data._setup import Setup
@@ -54,6 +55,8 @@ def write_folder(
     """Write a model's network and `arrays` to the weights, its training and `settings` to the settings."""
     if not model.is_trained_:
         raise ValueError("This model is not trained yet: there is nothing to save. Call model.train() first.")
+    if not is_first():
+        return
     record = model.record
     content = {
         "model": type(model).__name__,

@@ -314,7 +314,7 @@ class SCMOE(FittedModel):
 
         The settings hold configuration, modalities, feature names, categories, seed, history, diagnostics, the split
         and the versions in use; scaling and programs are among the weights. Neither file can run code when it is
-        loaded.
+        loaded. Of several processes that train together, only the first one writes.
 
         Parameters
         ----------

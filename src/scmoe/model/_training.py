@@ -39,6 +39,7 @@ from scmoe.readout._readouts import Readouts
 from scmoe.train._config import TrainConfig
 from scmoe.train._diagnostics import report, with_predictions
 from scmoe.train._fit import default_batch_size, default_epochs, fit
+from scmoe.train._once import once
 from scmoe.train._trainer import Precision
 
 NETWORK = Place([*fields_of(NetworkConfig), "seed"], "{}=... to SCMOE(...) when it is made")
@@ -91,9 +92,12 @@ def train(
         Passes over the training cells; None: as many as make about 300 steps, within 24 to 60; but no more than
         make about 1200 steps, and 2 at least.
     accelerator, devices, strategy, precision
-        Passed to `lightning.pytorch.Trainer`; by default a GPU is used when there is one.
+        Passed to `lightning.pytorch.Trainer`; by default all GPUs are used where there are any. Several devices are
+        processes, started by `strategy`: ``"ddp"`` runs the script in each of them, ``"ddp_spawn"`` trains in processes
+        of its own and needs ``if __name__ == "__main__":``, ``"ddp_notebook"`` is for notebooks. See the user guide on
+        devices.
     batch_size
-        Cells a step; None: 128, or 512 from 20 000 training cells on.
+        Cells a step, of all processes together; None: 128, or 512 from 20 000 training cells on.
     train_size
         Share of the cells to train on, drawn at random; None: 0.9.
     validation_size
@@ -110,7 +114,8 @@ def train(
     checkpoint_dir
         Folder for ``last.ckpt``, the state of the training after each epoch.
     resume
-        Go on from ``last.ckpt`` if there is one. The result is that of a run without interruption.
+        Go on from ``last.ckpt`` if there is one. The result is that of a run without interruption, unless the number of
+        processes is another.
     plan_kwargs
         Fields of `scmoe.model.TrainConfig`.
     callbacks
@@ -127,7 +132,10 @@ def train(
     ValueError
         Settings that contradict each other or the data; a `split_key` that leaves a cell without a part or all cells
         in one, or that differs from the split of an earlier training; copies of a cell (``obs["copy_of"]``, see
-        `scmoe.pp.oversample`) that are not in the same part, or that would be balanced a second time.
+        `scmoe.pp.oversample`) that are not in the same part, or that would be balanced a second time; devices that are
+        not there, or more of them than a batch has cells.
+    RuntimeError
+        Another process of the training has ended; with a `checkpoint_dir`, `resume` goes on.
     FloatingPointError
         In more than half of an epoch's steps loss or gradient was not finite (fewer such steps are skipped), or weights
         or the validation loss were not after an epoch, or what is fitted to the outputs is not. The model stays as it
@@ -155,7 +163,7 @@ def train(
     graph = prepare_network(self, dataset, train, config)
     before = copy.deepcopy(self.module.state_dict())
     try:
-        history, diagnostics = fit(
+        history, diagnostics, is_joint = fit(
             self.module,
             MosaicDataModule(
                 dataset,
@@ -178,10 +186,10 @@ def train(
             **trainer_kwargs,
         )
         fitted = Fitted(self.module, self.setup, Readouts(), self.seed)
-        readouts = fit_readouts(fitted, dataset, train, validation, class_balance)
-        fitted = fitted.with_readouts(readouts)
-        diagnostics = with_predictions(diagnostics, explained_by_direction(fitted))
-        places = sample_embedding(fitted, dataset, train, validation)
+        readouts = once(lambda: fit_readouts(fitted, dataset, train, validation, class_balance), is_joint=is_joint)
+        whole = fitted.with_readouts(readouts)
+        diagnostics = with_predictions(diagnostics, explained_by_direction(whole))
+        places = once(lambda: sample_embedding(whole, dataset, train, validation), is_joint=is_joint)
         diagnostics = with_hubs(diagnostics, *places, self.seed)
     except BaseException:
         self.module.load_state_dict(before)  # no half-trained model

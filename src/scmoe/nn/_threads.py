@@ -26,6 +26,11 @@ def threads_kept(during: int | None = None) -> Iterator[None]:
         torch.set_num_threads(before)
 
 
+def threads_worth(width: int) -> int | None:
+    """One thread if the network is narrow; None: as many as there are."""
+    return 1 if width < WIDE else None
+
+
 def threads_for(width: int) -> AbstractContextManager[None]:
     """Compute with one thread if the network is narrow; the caller's number of threads is restored."""
-    return threads_kept(1 if width < WIDE else None)
+    return threads_kept(threads_worth(width))

@@ -9,7 +9,6 @@ from lightning.pytorch.callbacks import Checkpoint
 from torch import Tensor
 from tqdm.auto import tqdm
 
-from scmoe._log import logger
 from scmoe.data._dataset import Batch
 from scmoe.train._checkpoint import CheckpointFile
 from scmoe.train._diagnostics import encode_cells
@@ -17,14 +16,20 @@ from scmoe.train._plan import TrainingPlan
 
 
 class Progress(Callback):
-    """A progress bar over epochs on stderr, with the losses of the last complete epoch."""
+    """A progress bar over epochs on stderr, with the losses of the last complete epoch; in the first process."""
 
     bar: tqdm
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Open the bar."""
-        done = trainer.current_epoch
-        self.bar = tqdm(total=trainer.max_epochs, initial=done, desc="Training", unit="epoch", file=sys.stderr)
+        self.bar = tqdm(
+            total=trainer.max_epochs,
+            initial=trainer.current_epoch,
+            desc="Training",
+            unit="epoch",
+            file=sys.stderr,
+            disable=not trainer.is_global_zero,
+        )
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Show the losses."""
@@ -53,33 +58,37 @@ class Progress(Callback):
 
 
 class EpochCheckpoint(Checkpoint):
-    """Writes the whole state of the training after every epoch, atomically.
-
-    A full disk does not end the training: what it has learned is not lost as long as it goes on.
+    """Writes the whole state of the training after every epoch, atomically, in the first process.
 
     Parameters
     ----------
     path
         The file; replaced each time.
+    has_state
+        Whether this process goes on from it.
     """
 
-    def __init__(self, path: Path) -> None:
-        self.path, self.is_warned = path, False
+    def __init__(self, path: Path, has_state: bool) -> None:
+        self.path, self.has_state = path, has_state
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        """Write and read the file in our way."""
+        """Write and read the file in our way.
+
+        Raises
+        ------
+        ValueError
+            Another process sees the file and this one does not, or the other way round.
+        """
+        if trainer.strategy.reduce_boolean_decision(self.has_state, all=False) != self.has_state:
+            raise ValueError(
+                f"Not all processes find {self.path}, from which the training is to go on. Choose a checkpoint_dir on "
+                "a drive that all machines share."
+            )
         trainer.strategy.checkpoint_io = CheckpointFile(self.path, trainer.strategy.checkpoint_io)
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Write."""
-        try:
-            trainer.save_checkpoint(self.path)
-        except OSError as error:
-            if not self.is_warned:
-                logger.warning("%s The training goes on; an interruption would lose what it learns from here.", error)
-            self.is_warned = True
-        else:
-            self.is_warned = False
+        trainer.save_checkpoint(self.path)
 
 
 class LateEmbedding(Callback):

@@ -33,13 +33,15 @@ RUN = (
     "limit_val_batches",
     "check_val_every_n_epoch",
     "overfit_batches",
-    "world_size",
 )
 """Attributes of a trainer that a result depends on."""
 
 
 class CheckpointFile(CheckpointIO):
     """Writes and reads one file; leaves all others to what Lightning would write them with.
+
+    A full disk does not end the training: what it has learned is not lost as long as it goes on. Only the process that
+    writes knows of it, so the others need not.
 
     Parameters
     ----------
@@ -50,17 +52,24 @@ class CheckpointFile(CheckpointIO):
     """
 
     def __init__(self, path: Path, others: CheckpointIO) -> None:
-        self.path, self.others = path, others
+        self.path, self.others, self.is_warned = path, others, False
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None) -> None:
-        """Write the file, whole or not at all."""
+        """Write the file, whole or not at all; say so in the log if it is not."""
         if path != self.path:
             self.others.save_checkpoint(checkpoint, path, storage_options)
             return
         buffer = io.BytesIO()  # torch hides why it could not write
         torch.save(checkpoint, buffer)
-        with atomic_path(path) as temporary:
-            temporary.write_bytes(buffer.getvalue())
+        try:
+            with atomic_path(path) as temporary:
+                temporary.write_bytes(buffer.getvalue())
+        except OSError as error:
+            if not self.is_warned:
+                logger.warning("%s The training goes on; an interruption would lose what it learns from here.", error)
+            self.is_warned = True
+        else:
+            self.is_warned = False
 
     def load_checkpoint(self, path: Any, map_location: Any = None, weights_only: bool | None = None) -> dict[str, Any]:
         """Read the file."""
@@ -141,7 +150,8 @@ def environment(trainer: Trainer) -> dict[str, Any]:
     """What a result depends on within rounding."""
     device = trainer.strategy.root_device.type
     threads = {"threads": torch.get_num_threads()} if device == "cpu" else {}
-    return {"torch": torch.__version__.split("+")[0], "device": device, **threads}
+    processes = {"processes": trainer.world_size} if trainer.world_size > 1 else {}
+    return {"torch": torch.__version__.split("+")[0], "device": device, **threads, **processes}
 
 
 def check_same_run(path: Any, saved: Mapping[str, Any], current: Mapping[str, Any]) -> None:
@@ -168,10 +178,8 @@ def warn_of_rounding(path: Any, saved: Mapping[str, Any], current: Mapping[str, 
     """Say in the log that the result may not be exactly that of a run without interruption."""
     if saved != current:
         before, now = (", ".join(f"{name} {value}" for name, value in each.items()) for each in (saved, current))
+        rounding = ", within rounding," if saved.get("processes") == current.get("processes") else ""
         logger.warning(
-            "%s was made with %s; now there is %s. The result may differ, within rounding, from that of a run without "
-            "interruption.",
-            path,
-            before,
-            now,
+            "%s was made with %s; now there is %s. The result may differ%s from that of a run without interruption.",
+            *(path, before, now, rounding),
         )

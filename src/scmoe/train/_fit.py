@@ -1,10 +1,9 @@
 """One fit: plan, callbacks and trainer put together."""
 
-import logging
-import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -16,16 +15,19 @@ from lightning.pytorch.utilities import rank_zero_only
 
 from scmoe.data._datamodule import MosaicDataModule
 from scmoe.data._fingerprint import fingerprint
+from scmoe.data._shard import check_shard
 from scmoe.data.genes._batches import GeneDataModule
 from scmoe.io._lock import sole_run
 from scmoe.nn._network import Network
-from scmoe.nn._threads import threads_for
+from scmoe.nn._threads import threads_for, threads_worth
 from scmoe.train._callbacks import EpochCheckpoint, LateEmbedding, Progress
 from scmoe.train._checkpoint import find_checkpoint
+from scmoe.train._children import Handover, errors_of_others
 from scmoe.train._config import TrainConfig
 from scmoe.train._diagnostics import diagnose, encode_cells, sample_cells
 from scmoe.train._objective import objective
 from scmoe.train._plan import TrainingPlan
+from scmoe.train._quiet import quiet
 from scmoe.train._trainer import make_trainer
 
 LARGE = 20_000
@@ -47,6 +49,8 @@ class RunResult(NamedTuple):
     """Of these, steps whose loss or gradient was not finite."""
     kept: int
     """Epoch whose weights are kept, a row of the history."""
+    is_joint: bool
+    """Whether other processes have trained along, and go on beside this one; see `scmoe.train._once.once`."""
 
 
 class FitResult(NamedTuple):
@@ -56,6 +60,8 @@ class FitResult(NamedTuple):
     """Mean losses, one row an epoch."""
     diagnostics: dict[str, Any]
     """See `scmoe.train._diagnostics.diagnose`."""
+    is_joint: bool
+    """See `RunResult`."""
 
 
 def default_batch_size(n_cells: int) -> int:
@@ -82,6 +88,9 @@ def fit(
     **run_kwargs: Any,
 ) -> FitResult:
     """Train `network` in place; see `scmoe.model.SCMOE.train` for the arguments."""
+    if len(network.decoders) == 1:  # nothing is predicted from others; several processes wait for all gradients
+        for part in (network.decoders[0].norm, network.decoders[0].cross):
+            part.requires_grad_(False)
     late = LateEmbedding(sample_cells(data))
     width = network.config.n_hidden
     plan = TrainingPlan(network, objective, config, seed)
@@ -99,6 +108,7 @@ def fit(
             n_steps=result.n_steps,
             n_skipped=result.n_skipped,
         ),
+        result.is_joint,
     )
 
 
@@ -140,24 +150,30 @@ def run(
                 stack.enter_context(sole_run(checkpoint_dir))
             checkpoint, has_state = find_checkpoint(Path(checkpoint_dir).expanduser(), resume=resume)
             start = checkpoint if has_state else None
-            callbacks.append(EpochCheckpoint(checkpoint))
+            callbacks.append(EpochCheckpoint(checkpoint, has_state))
             plan.data = identity_of(data)
         stack.enter_context(isolated())
         stack.enter_context(threads_for(width))
+        folder = stack.enter_context(TemporaryDirectory())
+        handover = Handover(Path(folder) / "handover", threads_worth(width), callbacks)
         trainer = make_trainer(
             max_epochs=max_epochs,
-            callbacks=callbacks,
+            callbacks=[*callbacks, handover],
             enable_checkpointing=checkpoint is not None,
             **trainer_kwargs,
         )
+        check_shard(len(data.train), data.batch_size, trainer.world_size)
+        hint = "" if checkpoint is None else f" Call it again with resume=True to go on from {checkpoint}."
         try:
-            trainer.fit(plan, datamodule=data, ckpt_path=start, weights_only=True)
+            with errors_of_others(hint):
+                trainer.fit(plan, datamodule=data, ckpt_path=start, weights_only=True)
         except SystemExit as error:  # Lightning ends the whole program on Ctrl-C; the caller may have other plans
-            hint = f" Call it again with resume=True to go on from {checkpoint}." if checkpoint else ""
             raise KeyboardInterrupt(f"Training was interrupted.{hint}") from error
+        n_steps = handover.take(trainer, plan)
         kept = plan.keep_weights(len(data.validation))
         network.to(trainer.strategy.root_device)  # Lightning has moved it to the CPU
-    return RunResult(plan.table(), trainer.global_step, plan.n_skipped, kept)
+    is_joint = trainer.world_size > 1 and torch.distributed.is_initialized()
+    return RunResult(plan.table(), n_steps, plan.n_skipped, kept, is_joint)
 
 
 def identity_of(data: MosaicDataModule | GeneDataModule) -> dict[str, int]:
@@ -169,19 +185,6 @@ def identity_of(data: MosaicDataModule | GeneDataModule) -> dict[str, int]:
 @contextmanager
 def isolated() -> Iterator[None]:
     """Leave the caller's random state, loggers and warning filters as they were."""
-    chatter = logging.getLogger("lightning.pytorch")
-    level = chatter.level
     devices = range(torch.cuda.device_count())
-    with torch.random.fork_rng(devices=devices), warnings.catch_warnings():
-        # Batches are sliced in memory: worker processes would only copy them.
-        warnings.filterwarnings("ignore", message=".*does not have many workers.*")
-        warnings.filterwarnings("ignore", message=".*is smaller than the logging interval.*")
-        warnings.filterwarnings("ignore", message=".*`isinstance\\(treespec, LeafSpec\\)` is deprecated.*")
-        warnings.filterwarnings("ignore", message=".*exists and is not empty.*")
-        warnings.filterwarnings("ignore", message=".*across ranks is zero.*")  # no validation cells
-        warnings.filterwarnings("ignore", message=".*module\\(s\\) in eval mode.*")  # frozen parts
-        try:
-            chatter.setLevel(logging.WARNING)
-            yield
-        finally:
-            chatter.setLevel(level)
+    with torch.random.fork_rng(devices=devices), quiet():
+        yield

@@ -20,6 +20,8 @@ from scmoe.train._course import LOSS, is_lowest, kept_epoch
 
 Objective = Callable[[Any, Any, Any], dict[str, Tensor]]
 """A network, a batch and settings to the batch's losses by name; ``loss`` is the one to lower."""
+RANK_STRIDE = 2**40
+"""Between the seeds of two processes, further apart than those of epochs."""
 MAX_SKIPPED = 0.5
 """Share of an epoch's steps that may be skipped. Extreme cells spoil their batches; beyond it, the training fails."""
 
@@ -33,6 +35,9 @@ class TrainingPlan(LightningModule):
     weights, the optimizer's moments and the running average as they were, and is counted; a GPU is not waited for to
     find out. After each epoch, before a checkpoint is written, weights and losses must be finite.
 
+    Several processes keep the same weights: they learn from the mean gradient over all cells of a batch, each cell
+    counting the same whichever process has it, and know the mean losses over all.
+
     Parameters
     ----------
     network
@@ -42,7 +47,8 @@ class TrainingPlan(LightningModule):
     config
         Settings of the training, which the objective gets too.
     seed
-        The random numbers of an epoch are a function of the seed and the epoch, so that a resumed run repeats them.
+        The random numbers of an epoch are a function of the seed, the epoch and the process, so that a resumed run
+        repeats them.
     """
 
     network: Any  # each objective knows its own kind
@@ -104,7 +110,7 @@ class TrainingPlan(LightningModule):
 
     def on_train_epoch_start(self) -> None:
         """Seed the epoch."""
-        torch.manual_seed((self.seed * 1_000_003 + self.current_epoch) % 2**63)
+        torch.manual_seed((self.seed * 1_000_003 + self.current_epoch + self.global_rank * RANK_STRIDE) % 2**63)
         self.network.train()
         self._means = {}  # an epoch without validation has no validation loss
         self._reset("train")
@@ -115,8 +121,17 @@ class TrainingPlan(LightningModule):
         """One step."""
         terms = self.objective(self.network, batch, self.config)
         finite = terms["loss"].isfinite()
-        self._add("train", terms, finite)
-        return terms["loss"] / finite  # by 0 where it is not finite, so that no process has a finite gradient
+        weight = self._weight(batch)
+        self._add("train", terms, finite, weight)
+        # Divided by 0 where it is not finite, so that no process has a finite gradient.
+        return terms["loss"] * weight / finite
+
+    def _weight(self, batch: Any) -> Tensor | float:
+        """Cells of this process over the mean of all: with it, the mean over processes is the one over cells."""
+        if self.trainer.world_size == 1:
+            return 1.0
+        n_cells = torch.full((), float(batch.n_cells), device=self.device)
+        return n_cells / self.trainer.strategy.reduce(n_cells.clone(), reduce_op="mean")
 
     def on_train_batch_end(self, *_: object) -> None:
         """Move the running average; its decay rises with the steps, so that short runs forget their start."""
@@ -170,12 +185,14 @@ class TrainingPlan(LightningModule):
     def on_validation_epoch_start(self) -> None:
         """Start the sums."""
         self._reset("validation")
+        batches: Any = self.trainer.val_dataloaders
+        self._n_own = batches.sampler.n_own
 
-    def validation_step(self, batch: Any, _: int) -> None:
+    def validation_step(self, batch: Any, i: int) -> None:
         """Losses of the averaged network, which is the one that will be kept."""
         self.average.eval()
         terms = self.objective(self.average, batch, self.config)
-        self._add("validation", terms, torch.ones_like(terms["loss"], dtype=torch.bool))
+        self._add("validation", terms, torch.full_like(terms["loss"], i < self._n_own, dtype=torch.bool))
 
     def on_validation_epoch_end(self) -> None:
         """Log the means."""
@@ -201,16 +218,18 @@ class TrainingPlan(LightningModule):
     def _reset(self, stage: str) -> None:
         self._sums[stage] = self._counts[stage] = torch.zeros((), device=self.device)
 
-    def _add(self, stage: str, terms: dict[str, Tensor], counted: Tensor) -> None:
+    def _add(self, stage: str, terms: dict[str, Tensor], counted: Tensor, weight: Tensor | float = 1.0) -> None:
         self._names[stage] = list(terms)
-        self._sums[stage] = self._sums[stage] + torch.where(counted, torch.stack(list(terms.values())).detach(), 0)
-        self._counts[stage] = self._counts[stage] + counted
+        values = torch.stack(list(terms.values())).detach()
+        self._sums[stage] = self._sums[stage] + torch.where(counted, values * weight, 0)
+        self._counts[stage] = self._counts[stage] + counted * weight
 
     def _log(self, stage: str) -> None:
-        steps = float(self._counts[stage])
-        reduce = self.trainer.strategy.reduce  # the mean over the processes, if several
-        epoch_means = zip(self._names[stage], self._sums[stage] / steps, strict=True)
-        means = {f"{stage}_{name}": float(reduce(mean)) for name, mean in epoch_means}
+        total, count = (
+            self.trainer.strategy.reduce(part, reduce_op="sum") for part in (self._sums[stage], self._counts[stage])
+        )
+        epoch_means = zip(self._names[stage], (total / count).tolist(), strict=True)
+        means = {f"{stage}_{name}": mean for name, mean in epoch_means}
         self._means.update(means)
         self.log_dict(means)
 

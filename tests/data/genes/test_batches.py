@@ -5,6 +5,7 @@ import pytest
 import torch
 from scipy import sparse
 
+from scmoe.data._shard import Shard
 from scmoe.data.genes._batches import BucketBatches, GeneDataModule, in_order
 from scmoe.data.genes._dataset import GeneDataset
 from scmoe.tokens._counts import Cells
@@ -87,14 +88,18 @@ def test_long_and_short_batches_take_turns():
     assert abs(np.corrcoef(means, np.arange(len(means)))[0, 1]) < 0.6
 
 
-@pytest.mark.parametrize("rank", [0, 1])
-def test_processes_share_the_batches(monkeypatch, rank):
-    everything = batches(2, batch_size=35)
-    assert len(everything) == 3
-    monkeypatch.setattr(torch.distributed, "is_initialized", lambda: True)
-    monkeypatch.setattr(torch.distributed, "get_rank", lambda: rank)
-    monkeypatch.setattr(torch.distributed, "get_world_size", lambda: 2)
-    assert same(batches(2, batch_size=35), [everything[i] for i in ((0, 2) if rank == 0 else (1, 0))])
+def test_processes_share_every_shuffled_batch_with_masks_of_their_own():
+    parts = [batches(2, batch_size=35, shard=Shard(rank, 2)) for rank in range(2)]
+    for whole, *shards in zip(batches(2, batch_size=35), *parts, strict=True):
+        np.testing.assert_array_equal(np.sort(np.concatenate([draw.cells for draw in shards])), np.sort(whole.cells))
+        assert shards[0].seed == whole.seed != shards[1].seed
+
+
+def test_an_unshuffled_batch_and_its_masks_count_in_one_process():
+    whole = batches(2, batch_size=35, shuffle=False)
+    parts = [batches(2, batch_size=35, shuffle=False, shard=Shard(rank, 2)) for rank in range(2)]
+    assert same([*parts[0], parts[1][0]], [whole[0], whole[2], whole[1]])
+    assert BucketBatches(CELLS, LENGTHS, 35, 0, shuffle=False, shard=Shard(1, 2)).n_own == 1
 
 
 @pytest.mark.parametrize("batch_size", [1, 8, 200])

@@ -70,7 +70,9 @@ def run_demo(output: str | Path, seed: int = 0, max_epochs: int | None = None) -
     places = {name: Place(folder / name) for name in (RESULT, MODEL, FIGURES, *COMPARISON)}
     mdata = bmmc_cite()
     prepare(mdata)
-    model = train(mdata, batch_key=BATCH, max_epochs=max_epochs, seed=seed, train_kwargs=SPLIT)
+    model = train(
+        mdata, batch_key=BATCH, max_epochs=max_epochs, seed=seed, train_kwargs={**SPLIT, "devices": 1}
+    )  # 600 cells
     train_seconds = perf_counter() - start
     held_out = np.zeros(mdata.n_obs, dtype=bool)
     held_out[model.test_indices] = True

@@ -8,7 +8,7 @@ import torch
 from lightning.pytorch import LightningDataModule
 from torch.utils.data import DataLoader, Sampler
 
-from scmoe.data._datamodule import rank_batches
+from scmoe.data._shard import WHOLE, Shard, shard_of
 from scmoe.data.genes._dataset import Draw, GeneBatch, GeneDataset
 
 POOL = 8
@@ -18,6 +18,9 @@ POOL = 8
 class BucketBatches(Sampler[Draw]):
     """Batches of cells of like length, drawn anew in each epoch as a function of seed and epoch alone.
 
+    Of several processes, each gets its cells of every shuffled batch, with masks of its own, and whole batches of those
+    that are not shuffled.
+
     Parameters
     ----------
     cells
@@ -25,7 +28,7 @@ class BucketBatches(Sampler[Draw]):
     lengths
         (len(cells),) expressed genes of each.
     batch_size
-        Cells a batch at most.
+        Cells a batch at most, of all processes.
     seed
         Of order and masks.
     shuffle
@@ -33,6 +36,8 @@ class BucketBatches(Sampler[Draw]):
     probability
         (len(cells),) with which each cell is drawn, as many times as there are cells, with replacement; None: each cell
         once.
+    shard
+        The part of this process.
     """
 
     def __init__(
@@ -44,8 +49,9 @@ class BucketBatches(Sampler[Draw]):
         *,
         shuffle: bool = True,
         probability: np.ndarray | None = None,
+        shard: Shard = WHOLE,
     ) -> None:
-        self.cells, self.lengths, self.probability = cells, lengths, probability
+        self.cells, self.lengths, self.probability, self.shard = cells, lengths, probability, shard
         self.seed, self.shuffle, self.epoch = seed, shuffle, 0
         self.n_batches = math.ceil(len(cells) / batch_size)
 
@@ -53,8 +59,13 @@ class BucketBatches(Sampler[Draw]):
         """Called by Lightning before each epoch."""
         self.epoch = epoch
 
+    @property
+    def n_own(self) -> int:
+        """How many of the batches that are not shuffled count here, see `scmoe.data._shard.Shard.n_own`."""
+        return self.shard.n_own(self.n_batches)
+
     def __len__(self) -> int:
-        return len(rank_batches(self.n_batches))
+        return self.n_batches if self.shuffle else len(self.shard.batches(self.n_batches))
 
     def __iter__(self) -> Iterator[Draw]:
         # A generator, so that the epoch is read with the first batch: a resumed Lightning makes the iterator before it
@@ -74,9 +85,13 @@ class BucketBatches(Sampler[Draw]):
             ordered = order[start:end][np.argsort(self.lengths[order[start:end]], kind="stable")]
             batches += np.split(ordered, np.cumsum([sizes[i] for i in pool])[:-1])
             start = end
-        shuffled = rng.permutation(len(batches)) if self.shuffle else np.arange(len(batches))
-        for i in shuffled[rank_batches(self.n_batches)]:
-            yield Draw(self.cells[batches[i]], (self.seed, epoch + 1, int(i)))
+        if not self.shuffle:
+            for i in self.shard.batches(self.n_batches):
+                yield Draw(self.cells[batches[i]], (self.seed, epoch + 1, i))
+            return
+        others = (self.shard.rank,) if self.shard.rank else ()
+        for i in rng.permutation(len(batches)):
+            yield Draw(self.cells[batches[i][self.shard.cells]], (self.seed, epoch + 1, int(i), *others))
 
 
 class GeneDataModule(LightningDataModule):
@@ -89,7 +104,7 @@ class GeneDataModule(LightningDataModule):
     train, validation
         Positions of the cells; validation may be empty.
     batch_size
-        Cells a batch.
+        Cells a batch, of all processes.
     seed
         Of order and masks.
     probability
@@ -121,7 +136,10 @@ class GeneDataModule(LightningDataModule):
     def _loader(self, cells: np.ndarray, *, shuffle: bool) -> DataLoader[GeneBatch]:
         lengths = self.dataset.n_expressed[cells]
         probability = self.probability if shuffle else None
-        batches = BucketBatches(cells, lengths, self.batch_size, self.seed, shuffle=shuffle, probability=probability)
+        shard = shard_of(self.trainer)
+        batches = BucketBatches(
+            cells, lengths, self.batch_size, self.seed, shuffle=shuffle, probability=probability, shard=shard
+        )
         # The loader draws a seed for workers, which there are none of: not from the generator of the dropout.
         return DataLoader(self.dataset, sampler=batches, batch_size=None, generator=torch.Generator())
 

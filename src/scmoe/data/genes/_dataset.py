@@ -42,6 +42,11 @@ class GeneBatch(NamedTuple):
     unknown: Tensor | None = None
     """(N,) boolean, with the depth tokens behind the genes: which were not measured; None: all were."""
 
+    @property
+    def n_cells(self) -> int:
+        """B."""
+        return len(self.gene)
+
 
 class Draw(NamedTuple):
     """What to read: cells, and the seed of what is random about them."""

@@ -25,6 +25,7 @@ from scmoe.nn.genes._config import GeneConfig
 from scmoe.tokens._counts import Cells
 from scmoe.tokens._make import make_tokenizer
 from scmoe.train._fit import run
+from scmoe.train._once import once
 from scmoe.train._plan import TrainingPlan
 from scmoe.train._pretrain import PretrainConfig, pretrain_objective
 from scmoe.train._trainer import Precision
@@ -69,9 +70,10 @@ def train(
     max_epochs
         Passes over the training cells; None: as many as make about 600 steps, at least 3.
     accelerator, devices, strategy, precision
-        Passed to `lightning.pytorch.Trainer`; by default a GPU is used when there is one.
+        Passed to `lightning.pytorch.Trainer`; by default all GPUs are used where there are any. See
+        `scmoe.model.SCMOE.train`.
     batch_size
-        Cells a step.
+        Cells a step, of all processes together.
     train_size
         Share of the cells to train on, drawn at random; None: 0.9.
     validation_size
@@ -84,7 +86,8 @@ def train(
     checkpoint_dir
         Folder for ``last.ckpt``, the state of the training after each epoch.
     resume
-        Go on from ``last.ckpt`` if there is one. The result is that of a run without interruption.
+        Go on from ``last.ckpt`` if there is one. The result is that of a run without interruption, unless the number of
+        processes is another.
     plan_kwargs
         Fields of `scmoe.model.PretrainConfig`.
     callbacks
@@ -100,7 +103,10 @@ def train(
         There is no column `split_key`.
     ValueError
         Settings that contradict each other or the data, a `split_key` that cannot be used, or copies of a cell
-        (``obs["copy_of"]``) that are not in the same part.
+        (``obs["copy_of"]``) that are not in the same part; devices that are not there, or more of them than a batch has
+        cells.
+    RuntimeError
+        Another process of the training has ended; with a `checkpoint_dir`, `resume` goes on.
     FloatingPointError
         In more than half of an epoch's steps loss or gradient was not finite (fewer such steps are skipped), or weights
         or the validation loss were not after an epoch, or what is fitted to the outputs is not. The model stays as it
@@ -134,7 +140,7 @@ def train(
             **trainer,
             **trainer_kwargs,
         )
-        self.axes = fit_axes_of(self, rows_of(cells, train))
+        self.axes = once(lambda: fit_axes_of(self, rows_of(cells, train)), is_joint=result.is_joint)
     except BaseException:
         self.module.load_state_dict(before[0])  # no half-trained model
         self.tokenizer = before[1]

@@ -186,7 +186,8 @@ class XTRIMOGENE(GeneModel):
         """Write the model to a folder: ``weights.safetensors`` and ``settings.json``, all or nothing.
 
         The settings hold configuration, genes, seed, history, labels, the split and the versions in use; the
-        tokenizer's arrays are among the weights. Neither file can run code when it is loaded.
+        tokenizer's arrays are among the weights. Neither file can run code when it is loaded. Of several processes that
+        train together, only the first one writes.
 
         Parameters
         ----------

@@ -81,11 +81,12 @@ def run_scale(
     """
     folder = check_writable(output)
     sizes = QUICK_CELLS if quick else cells
+    lengths: Sequence[int | None] = epochs or [None]
     tasks = [
         ScaleTask(n_cells=n, n_genes=n_genes, n_proteins=n_proteins, engine=engine, max_epochs=max_epochs, seed=seed)
         for n in sizes
         for engine in engines
-        for max_epochs in epochs or [None]
+        for max_epochs in lengths
     ]
     results, skipped = run_tasks(tasks, folder, lambda task: perform(task, folder))
     result = {
