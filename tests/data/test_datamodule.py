@@ -70,7 +70,7 @@ def test_partners_stay_with_their_cells(paired):
     dataset = MosaicDataset(paired, Setup.from_mudata(paired))
     train = np.arange(100)
     covariates = fit_scale(dataset, train)
-    graph = NeighborGraph(dataset, train, [fit_statistics(dataset, train, 0, 5, covariates, 0)], covariates)
+    graph = NeighborGraph(dataset, train, [fit_statistics(dataset, train, 0, 5, covariates, 0)], covariates, 0)
     parts = [epoch(EpochBatches(train, 30, 0, graph, shard), 1) for shard in (Shard(), Shard(0, 2), Shard(1, 2))]
     own = [epoch(EpochBatches(train, 30, 0, shard=shard), 1) for shard in (Shard(0, 2), Shard(1, 2))]
     for whole, first, second, *cells in zip(*parts, *own, strict=True):

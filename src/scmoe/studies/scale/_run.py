@@ -81,7 +81,7 @@ def run_scale(
     """
     folder = check_writable(output)
     sizes = QUICK_CELLS if quick else cells
-    lengths: Sequence[int | None] = epochs or [None]
+    lengths: list[int | None] = [*epochs] or [None]
     tasks = [
         ScaleTask(n_cells=n, n_genes=n_genes, n_proteins=n_proteins, engine=engine, max_epochs=max_epochs, seed=seed)
         for n in sizes
