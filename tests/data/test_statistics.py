@@ -12,8 +12,8 @@ from scmoe.data import _statistics
 from scmoe.data._correction import offset
 from scmoe.data._dataset import MosaicDataset
 from scmoe.data._setup import Setup
-from scmoe.data._sparse_rows import SparseRows
 from scmoe.data._statistics import Statistics, component_scores, fit_scale, fit_statistics, scale
+from scmoe.data.sparse._rows import SparseRows
 from scmoe.nn._standardizer import Standardizer
 
 TRAIN = np.arange(0, 120, 2)

@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 from scipy import sparse
 from torch.nn import functional as F
 
-from scmoe.data._sparse_features import row_squares, sparse_product
-from scmoe.data._sparse_rows import SparseRows
+from scmoe.data.sparse._features import row_squares, sparse_product
+from scmoe.data.sparse._rows import SparseRows
 from scmoe.nn._noise import hide
 from scmoe.nn._standardizer import Standardizer
 

@@ -6,8 +6,8 @@ import numpy as np
 import torch
 from sklearn.utils.extmath import randomized_svd
 
-from scmoe.data._sparse_features import SparseFeatures, row_squares
 from scmoe.data._transform import fill_missing
+from scmoe.data.sparse._features import SparseFeatures, row_squares
 
 MIN_NOISE = 1e-3
 """Smallest variance outside the components, of features whose variance is 1."""

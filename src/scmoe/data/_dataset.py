@@ -16,7 +16,7 @@ from scmoe.data._match import check_covariates, check_preparation, known_modalit
 from scmoe.data._presence import Presence, locate
 from scmoe.data._setup import Setup, check_modality
 from scmoe.data._source import Source, open_source
-from scmoe.data._sparse_rows import SparseRows, Values, dense
+from scmoe.data.sparse._rows import SparseRows, Values, dense
 from scmoe.datasets._categories import category_codes, category_names
 from scmoe.pp._normalize import log_normalize
 

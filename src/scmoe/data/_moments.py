@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 
 from scmoe.data._dataset import ModalityRows
-from scmoe.data._sparse_rows import SparseRows
+from scmoe.data.sparse._rows import SparseRows
 
 
 class Moments(NamedTuple):

@@ -7,7 +7,7 @@ import torch
 
 from scmoe._log import logger
 from scmoe.data._dataset import MosaicDataset
-from scmoe.data._sparse_rows import dense
+from scmoe.data.sparse._rows import dense
 from scmoe.losses._class_balance import ClassBalance
 from scmoe.model._component_information import fit_component_information
 from scmoe.model._embed import embedding_of

@@ -5,7 +5,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from scmoe.data._likelihood import LIKELIHOODS
-from scmoe.data._sparse_features import Features, row_squares
+from scmoe.data.sparse._features import Features, row_squares
 
 
 class Head(nn.Module):

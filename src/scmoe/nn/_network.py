@@ -8,8 +8,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from scmoe.data._presence import Presence
-from scmoe.data._sparse_features import Features, SparseFeatures
-from scmoe.data._sparse_rows import Values, dense
+from scmoe.data.sparse._features import Features, SparseFeatures
+from scmoe.data.sparse._rows import Values, dense
 from scmoe.nn._block import Block, Tokens
 from scmoe.nn._config import NetworkConfig
 from scmoe.nn._decoder import Decoder

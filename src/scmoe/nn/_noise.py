@@ -5,7 +5,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from scmoe.data._sparse_features import Noise, SparseFeatures
+from scmoe.data.sparse._features import Noise, SparseFeatures
 
 N_DIRECTIONS = 32
 """Random directions whose combinations are the noise of hidden zeros: enough that cells of a batch hardly share it."""

@@ -3,9 +3,9 @@
 import torch
 from torch import Tensor, nn
 
-from scmoe.data._sparse_features import Features, standardize
-from scmoe.data._sparse_rows import SparseRows, Values
 from scmoe.data._transform import CLIP, fill_missing
+from scmoe.data.sparse._features import Features, standardize
+from scmoe.data.sparse._rows import SparseRows, Values
 
 
 class Standardizer(nn.Module):

@@ -13,8 +13,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from scmoe.data._correction import Correction, no_correction, offset
-from scmoe.data._sparse_features import Features
-from scmoe.data._sparse_rows import dense
+from scmoe.data.sparse._features import Features
+from scmoe.data.sparse._rows import dense
 
 
 def modality_frames(n_modalities: int, n_hidden: int) -> list[Tensor]:

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from scmoe.data._dataset import MosaicDataset
-from scmoe.data._sparse_rows import dense
+from scmoe.data.sparse._rows import dense
 from scmoe.explain._correlation import FeatureChunk
 
 VALUES_AT_ONCE = 2**22

@@ -6,8 +6,8 @@ import torch
 from torch import Tensor
 
 from scmoe.data._dataset import Batch
-from scmoe.data._sparse_features import Features
-from scmoe.data._sparse_rows import dense
+from scmoe.data.sparse._features import Features
+from scmoe.data.sparse._rows import dense
 from scmoe.losses._balance import balance_by_modality, balance_loss, z_loss
 from scmoe.losses._ddc import ddc
 from scmoe.losses._graph import graph_loss

@@ -11,8 +11,8 @@ from torch import Tensor
 from scmoe.benchmark.methods._scmoe import Variant
 from scmoe.data._covariates import n_covariates
 from scmoe.data._presence import Presence
-from scmoe.data._sparse_features import Features
-from scmoe.data._sparse_rows import Values
+from scmoe.data.sparse._features import Features
+from scmoe.data.sparse._rows import Values
 from scmoe.model._scmoe import SCMOE
 from scmoe.nn._config import NetworkConfig
 from scmoe.nn._network import Encoded, Network

@@ -8,6 +8,7 @@ import numpy as np
 from mudata import MuData
 from sklearn.neighbors import KNeighborsClassifier
 
+from scmoe._keys import DEFAULT_KEY
 from scmoe.datasets._read import read
 from scmoe.datasets._write import write
 from scmoe.model._scmoe import SCMOE
@@ -18,6 +19,7 @@ from scmoe.studies.scale._memory import MIB, anonymous_memory, measured
 from scmoe.tl._cluster import cluster
 from scmoe.tl._embed import embed
 from scmoe.tl._impute import impute
+from scmoe.tl._neighbors import stored_embedding
 
 DATA, RESULT = "data.h5mu", "result.h5mu"
 N_TEST = 2000
@@ -65,7 +67,7 @@ def analyze(task: Mapping[str, Any], folder: Path) -> dict[str, Any]:
 def scores_of(mdata: MuData, model: SCMOE) -> dict[str, float]:
     """How well labels and proteins of the test cells are told."""
     part = np.asarray(mdata.obs["part"].astype(str))
-    label, place = np.asarray(mdata.obs["cell_type"].astype(str)), np.asarray(mdata.obsm["X_scmoe"])
+    label, place = np.asarray(mdata.obs["cell_type"].astype(str)), stored_embedding(mdata, DEFAULT_KEY)
     test, train = np.flatnonzero(part == "test"), np.flatnonzero(part == "train")[:N_REFERENCE]
     neighbors = KNeighborsClassifier(N_NEIGHBORS).fit(place[train], label[train])
     predicted, values = model.impute("rna", "adt", indices=test), np.asarray(mdata["adt"].X[test])

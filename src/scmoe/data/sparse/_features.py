@@ -13,8 +13,8 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
-from scmoe.data._sparse_rows import SparseRows
 from scmoe.data._transform import CLIP
+from scmoe.data.sparse._rows import SparseRows
 
 
 @dataclass(frozen=True)

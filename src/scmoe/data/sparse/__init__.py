@@ -1,0 +1,1 @@
+"""Values of which most are zero: rows, standardized features, and their products."""
