@@ -76,7 +76,7 @@ def _draw_rates(n_genes: int, n_proteins: int, rng: np.random.Generator) -> Rate
 def _counts(
     rates: Rates, kind: np.ndarray, batch: np.ndarray, rng: np.random.Generator
 ) -> tuple[sparse.csr_matrix, np.ndarray]:
-    factors = rates.centers[kind] + rng.normal(0, 0.8, (len(kind), N_FACTORS))
+    factors = rates.centers[kind] + rng.normal(0, 0.5, (len(kind), N_FACTORS))
     rate = np.exp(rates.genes + factors @ rates.gene_loadings + rates.batches[batch])
     depth = rng.lognormal(0, 0.35, (len(kind), 1)) * COUNTS_OF_A_GENE * len(rates.genes)
     rna = rng.poisson(rate * depth / rate.sum(1, keepdims=True))
