@@ -9,7 +9,7 @@ from scmoe.data._dataset import MosaicDataset
 from scmoe.data._graph import NeighborGraph
 from scmoe.data._setup import Setup
 from scmoe.data._shard import Shard, check_shard
-from scmoe.data._statistics import fit_scale, fit_statistics
+from scmoe.data.statistics._statistics import fit_scale, fit_statistics
 
 
 def epoch(sampler, number):

@@ -5,7 +5,7 @@ from scipy import sparse
 from scmoe.data._dataset import MosaicDataset
 from scmoe.data._graph import N_NEIGHBORS, NeighborGraph, RandomStep, transitions
 from scmoe.data._setup import Setup
-from scmoe.data._statistics import component_scores, fit_scale, fit_statistics
+from scmoe.data.statistics._statistics import component_scores, fit_scale, fit_statistics
 
 
 @pytest.fixture(params=[None, "batch"], ids=["uncorrected", "corrected"])

@@ -2,8 +2,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from scmoe.data._correction import MAX_CENTERS, Correction
 from scmoe.data._presence import locate
+from scmoe.data.statistics._correction import MAX_CENTERS, Correction
 from scmoe.nn._attention import SelfAttention
 from scmoe.nn._config import NetworkConfig
 from scmoe.nn._network import Network, locate_tokens

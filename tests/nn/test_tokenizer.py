@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from scmoe.data._correction import MAX_CENTERS, Correction, no_correction
+from scmoe.data.statistics._correction import MAX_CENTERS, Correction, no_correction
 from scmoe.nn._tokenizer import PatchTokenizer, ProgramTokenizer, modality_frames
 
 B, D, P, d, J = 6, 12, 4, 8, 2

@@ -7,7 +7,7 @@ from scipy import sparse
 
 from scmoe.data._dataset import MosaicDataset
 from scmoe.data._nearest import nearest
-from scmoe.data._statistics import Scale, Statistics, component_scores
+from scmoe.data.statistics._statistics import Scale, Statistics, component_scores
 
 N_NEIGHBORS = 15
 N_COMPONENTS = 30

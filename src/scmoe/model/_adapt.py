@@ -10,10 +10,10 @@ import torch
 from mudata import MuData
 from torch import Tensor, nn
 
-from scmoe.data._correction import fit_shift
 from scmoe.data._covariates import batches_unknown_to, names_or_missing
 from scmoe.data._dataset import MosaicDataset
 from scmoe.data._setup import Setup
+from scmoe.data.statistics._correction import fit_shift
 from scmoe.datasets._cells import raw_column
 from scmoe.model._features import program_scores, to_numpy
 from scmoe.model._fitted import Fitted

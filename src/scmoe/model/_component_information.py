@@ -3,7 +3,7 @@
 import numpy as np
 
 from scmoe.data._dataset import MosaicDataset
-from scmoe.data._statistics import reading_weight, shares_unit
+from scmoe.data.statistics._statistics import reading_weight, shares_unit
 from scmoe.model._features import to_numpy
 from scmoe.model._fitted import Fitted
 from scmoe.nn._tokenizer import ProgramTokenizer

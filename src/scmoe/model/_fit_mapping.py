@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from scmoe.data._dataset import MosaicDataset
-from scmoe.data._statistics import component_scores, fit_scale, fit_statistics
+from scmoe.data.statistics._statistics import component_scores, fit_scale, fit_statistics
 from scmoe.model._fitted import Fitted
 from scmoe.model._subset_passes import FittingCells, SubsetPass
 from scmoe.readout._mapping_score import MAX_COMPONENTS, MappingScore, distance_of_new, fit_mapping_score

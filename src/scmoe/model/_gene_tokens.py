@@ -7,8 +7,8 @@ from scipy import sparse
 
 from scmoe.data._dataset import MosaicDataset
 from scmoe.data._setup import Setup
-from scmoe.data._statistics import CHUNK
 from scmoe.data.sparse._rows import dense
+from scmoe.data.statistics._statistics import CHUNK
 from scmoe.model.genes._inference import axes_of
 from scmoe.model.genes._start import MAX_CELLS, start_encoder
 from scmoe.nn._network import Network

@@ -18,7 +18,7 @@ from scmoe.data._dataset import MosaicDataset
 from scmoe.data._graph import NeighborGraph
 from scmoe.data._match import category_keys
 from scmoe.data._setup import Setup
-from scmoe.data._statistics import Scale, Statistics, fit_scale, fit_statistics
+from scmoe.data.statistics._statistics import Scale, Statistics, fit_scale, fit_statistics
 from scmoe.datasets._cells import all_obs, column_of
 from scmoe.datasets._parts import Parts, parts_of
 from scmoe.io._files import check_writable

@@ -12,9 +12,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from scmoe.data._correction import Correction, no_correction, offset
 from scmoe.data.sparse._features import Features
 from scmoe.data.sparse._rows import dense
+from scmoe.data.statistics._correction import Correction, no_correction, offset
 
 
 def modality_frames(n_modalities: int, n_hidden: int) -> list[Tensor]:

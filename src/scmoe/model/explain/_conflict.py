@@ -15,7 +15,7 @@ from scmoe.arguments._checked import checks_arguments
 from scmoe.data._datamodule import EpochBatches, FittingDataset
 from scmoe.data._dataset import Batch, MosaicDataset
 from scmoe.data._graph import NeighborGraph
-from scmoe.data._statistics import fit_scale, fit_statistics
+from scmoe.data.statistics._statistics import fit_scale, fit_statistics
 from scmoe.model._fitted import FittedModel, query
 from scmoe.model._settings import training_config
 from scmoe.model._training import NETWORK

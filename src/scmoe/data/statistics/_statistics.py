@@ -7,14 +7,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from scmoe.data._components import Components, fill_by_components, fit_components
-from scmoe.data._correction import Correction, fit_correction, offset
 from scmoe.data._dataset import ModalityRows, MosaicDataset
 from scmoe.data._likelihood import CountLikelihood, CountSums, Likelihood
-from scmoe.data._moments import fit_moments, one_if_constant
 from scmoe.data._transform import CLIP, fill_missing
 from scmoe.data.sparse._features import Features, SparseFeatures, standardize
 from scmoe.data.sparse._rows import SparseRows, dense
+from scmoe.data.statistics._components import Components, fill_by_components, fit_components
+from scmoe.data.statistics._correction import Correction, fit_correction, offset
+from scmoe.data.statistics._moments import fit_moments, one_if_constant
 from scmoe.pp._kind import COMPARABLE_KINDS
 from scmoe.pp._normalize import MIN_CENTERED
 

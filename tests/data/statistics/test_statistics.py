@@ -8,12 +8,12 @@ from anndata import AnnData
 from mudata import MuData
 from scipy import sparse
 
-from scmoe.data import _statistics
-from scmoe.data._correction import offset
 from scmoe.data._dataset import MosaicDataset
 from scmoe.data._setup import Setup
-from scmoe.data._statistics import Statistics, component_scores, fit_scale, fit_statistics, scale
 from scmoe.data.sparse._rows import SparseRows
+from scmoe.data.statistics import _statistics
+from scmoe.data.statistics._correction import offset
+from scmoe.data.statistics._statistics import Statistics, component_scores, fit_scale, fit_statistics, scale
 from scmoe.nn._standardizer import Standardizer
 
 TRAIN = np.arange(0, 120, 2)

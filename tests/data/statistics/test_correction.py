@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from scmoe.data import _correction
-from scmoe.data._correction import (
+from scmoe.data.statistics._correction import (
     FAR,
     MAX_CENTERS,
     PENALTY,
