@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from scmoe.data import _correction
+from scmoe.data.statistics import _correction
 from scmoe.data.statistics._correction import (
     FAR,
     MAX_CENTERS,
