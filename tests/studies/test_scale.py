@@ -48,6 +48,16 @@ def test_phases_of_small_data_in_memory_and_on_disk(tmp_path):
     assert {path.name for path in tmp_path.iterdir()} == {"runs", "scale.json", "scale.md"}
 
 
+@pytest.mark.slow
+def test_peers_analyze_the_same_data(tmp_path):
+    result = run_scale(tmp_path, cells=[300], n_genes=60, n_proteins=10, engines=["scanpy", "totalvi"])
+    assert not result["skipped"]
+    scanpy, totalvi = result["results"]
+    assert list(scanpy["phases"]) == ["read", "prepare", "components", "cluster"]
+    assert list(totalvi["phases"]) == ["read", "train"]
+    assert 0 < scanpy["scores"]["knn"] <= 1
+
+
 def test_command_refuses_what_are_no_numbers(tmp_path):
     result = CliRunner().invoke(app, ["benchmark", "scale", "--cells", "many", "-o", str(tmp_path / "out")])
     assert result.exit_code == 1

@@ -63,7 +63,9 @@ def scale(
     output: Output = Path("scmoe_scale"),
     cells: Annotated[str, typer.Option(help="Numbers of cells, separated by commas.")] = "10000,50000",
     n_genes: Annotated[int, typer.Option(help="Genes.")] = 2000,
-    engines: Annotated[str, typer.Option(help="'memory', 'disk' or both, separated by commas.")] = "memory,disk",
+    engines: Annotated[
+        str, typer.Option(help="Of memory, disk, scanpy, totalvi; separated by commas.")
+    ] = "memory,disk",
     epochs: Annotated[str, typer.Option(help="Numbers of epochs, an analysis each; default the model's own.")] = "",
     quick: Annotated[bool, typer.Option("--quick", help="2000 and 8000 cells: minutes.")] = False,
 ) -> None:

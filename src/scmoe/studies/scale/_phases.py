@@ -5,10 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from mudata import MuData
-from sklearn.neighbors import KNeighborsClassifier
 
-from scmoe._keys import DEFAULT_KEY
 from scmoe.datasets._read import read
 from scmoe.datasets._write import write
 from scmoe.model._scmoe import SCMOE
@@ -16,17 +13,15 @@ from scmoe.pp._prepare import prepare
 from scmoe.studies._run import serve
 from scmoe.studies.scale._data import simulate_cells
 from scmoe.studies.scale._memory import MIB, anonymous_memory, measured
+from scmoe.studies.scale._peers import analyze_with_scanpy, analyze_with_totalvi
+from scmoe.studies.scale._scores import scores_of
 from scmoe.tl._cluster import cluster
 from scmoe.tl._embed import embed
 from scmoe.tl._impute import impute
-from scmoe.tl._neighbors import stored_embedding
 
 DATA, RESULT = "data.h5mu", "result.h5mu"
 N_TEST = 2000
 """Cells, of few a tenth, that no model is trained on: their labels are told by their neighbors among the others."""
-N_REFERENCE = 50_000
-"""Cells that labels are taken from, at most."""
-N_NEIGHBORS = 15
 
 
 def simulate(task: Mapping[str, Any], folder: Path) -> dict[str, float]:
@@ -64,27 +59,13 @@ def analyze(task: Mapping[str, Any], folder: Path) -> dict[str, Any]:
     return {"phases": phases, "start": start, "scores": scores_of(mdata, model)}
 
 
-def scores_of(mdata: MuData, model: SCMOE) -> dict[str, float]:
-    """How well labels and proteins of the test cells are told."""
-    part = np.asarray(mdata.obs["part"].astype(str))
-    label, place = np.asarray(mdata.obs["cell_type"].astype(str)), stored_embedding(mdata, DEFAULT_KEY)
-    test, train = np.flatnonzero(part == "test"), np.flatnonzero(part == "train")[:N_REFERENCE]
-    neighbors = KNeighborsClassifier(N_NEIGHBORS).fit(place[train], label[train])
-    predicted, values = model.impute("rna", "adt", indices=test), np.asarray(mdata["adt"].X[test])
-    pearson = [np.corrcoef(a, b)[0, 1] for a, b in zip(predicted.T, values.T, strict=True)]
-    history = model.history
-    return {
-        "knn": float(neighbors.score(place[test], label[test])),
-        "pearson": float(np.nanmean(pearson)),
-        "validation_loss": float(np.asarray(history["validation_loss"]).min()),
-        "epochs": len(history["validation_loss"]),
-    }
-
-
 def perform(message: Mapping[str, Any]) -> dict[str, Any]:
     """One task of the study."""
-    folder = Path(message["folder"])
-    return (simulate if message["what"] == "simulate" else analyze)(message["task"], folder)
+    task, folder = message["task"], Path(message["folder"])
+    if message["what"] == "simulate":
+        return simulate(task, folder)
+    peers = {"scanpy": analyze_with_scanpy, "totalvi": analyze_with_totalvi}
+    return peers[task["engine"]](task, folder / DATA) if task["engine"] in peers else analyze(task, folder)
 
 
 if __name__ == "__main__":

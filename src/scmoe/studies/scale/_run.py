@@ -13,7 +13,7 @@ from scmoe.io._files import check_writable
 from scmoe.studies._report import markdown_table
 from scmoe.studies._run import Task, Worker, processor, run_tasks, write_result
 
-Engine = Literal["memory", "disk"]
+Engine = Literal["memory", "disk", "scanpy", "totalvi"]
 QUICK_CELLS = (2000, 8000)
 WORKER = "scmoe.studies.scale._phases"
 
@@ -62,7 +62,8 @@ def run_scale(
     n_genes, n_proteins
         Features.
     engines
-        ``"memory"``: data are read into memory; ``"disk"``: with ``on_disk=True``.
+        ``"memory"``: data are read into memory; ``"disk"``: with ``on_disk=True``; ``"scanpy"``: components,
+        neighbors and clusters of the genes instead; ``"totalvi"``: one epoch of totalVI instead.
     epochs
         Numbers of epochs to train for, an analysis each; default the one that `scmoe.model.SCMOE.train` chooses.
     seed
@@ -114,7 +115,7 @@ def to_markdown(result: Mapping[str, Any]) -> str:
         [
             f"{r['n_cells']:,}",
             r["engine"],
-            str(r["scores"]["epochs"]),
+            _number(r["scores"].get("epochs"), 0),
             phase,
             f"{of['cpu']:.1f}",
             f"{of['wall']:.1f}",
@@ -141,8 +142,9 @@ def to_markdown(result: Mapping[str, Any]) -> str:
     machine = result["machine"]
     note = (
         f"Simulated CITE-seq: {first['n_genes']} genes, {first['n_proteins']} proteins, 25 types, 4 batches. One "
-        f"thread of {machine['processor']}. Memory is what no file holds, above that of a process with its libraries. "
-        "15-NN: labels of test cells from their neighbors; Pearson: their proteins predicted from RNA."
+        f"thread of {machine['processor']}. scanpy: components, neighbors and clusters of the genes; totalvi: one "
+        "epoch of batches of 512, nothing else. Memory is what no file holds, above that of a process with its "
+        "libraries. 15-NN: labels of test cells from their neighbors; Pearson: their proteins predicted from RNA."
     )
     return "\n\n".join([markdown_table(heads, totals, text=(1,)), phases, note]) + "\n"
 
@@ -155,8 +157,10 @@ def _total(result: Mapping[str, Any]) -> list[str]:
         *(f"{sum(phase[name] for phase in phases):.0f}" for name in ("cpu", "wall")),
         f"{max(phase['peak'] for phase in phases) - result['start']:,.0f}",
         f"{result['csr']:,.0f}",
-        str(scores["epochs"]),
-        f"{scores['validation_loss']:.3f}",
-        f"{scores['knn']:.3f}",
-        f"{scores['pearson']:.3f}",
+        _number(scores.get("epochs"), 0),
+        *(_number(scores.get(name), 3) for name in ("validation_loss", "knn", "pearson")),
     ]
+
+
+def _number(value: float | None, decimals: int) -> str:
+    return "–" if value is None else f"{value:.{decimals}f}"
