@@ -51,6 +51,8 @@ def analyze_with_totalvi(task: Mapping[str, Any], path: Path) -> dict[str, Any]:
             batch_size=BATCH_SIZE,
             accelerator="cpu",
             train_size=1.0,
+            early_stopping=False,
+            reduce_lr_on_plateau=False,
             enable_progress_bar=False,
         )
     return {"phases": phases, "start": start, "scores": {"epochs": 1}}
