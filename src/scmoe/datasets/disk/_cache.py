@@ -64,7 +64,10 @@ class Entry:
     def open(self, folder: Path) -> Matrix:
         """The matrix, mapped from its files."""
         arrays = [mapped(folder / file, *array) for file, array in self.arrays().items()]
-        return csr_of(*arrays, self.shape[1]) if self.index else arrays[0]
+        if not self.index:
+            return arrays[0]
+        data, indices, indptr = arrays
+        return csr_of(data, indices, indptr, self.shape[1])
 
 
 @dataclass(frozen=True, kw_only=True)
