@@ -18,6 +18,7 @@ from scipy import sparse
 import scmoe
 from scmoe.datasets.disk import _cache, _stored
 from scmoe.io._files import WriteError
+from scmoe.io._lock import sole_run
 from scmoe.io._mapped import folder_of
 from scmoe.io._quiet import quiet_mudata
 
@@ -259,6 +260,24 @@ def test_a_file_that_changes_while_it_is_read(path: Path, monkeypatch: pytest.Mo
     with pytest.raises(ValueError, match="changed while it was read"):
         scmoe.datasets.read(path, on_disk=True)
     assert os.listdir(path.parent) == ["a.h5ad"]
+
+
+def test_a_cache_on_a_full_disk_is_removed(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    scmoe.datasets.read(path, on_disk=True)
+    monkeypatch.setattr(Path, "write_bytes", fail)
+    assert scmoe.datasets.read(path, on_disk=True).n_obs == 40  # what is there can be read
+    assert scmoe.datasets.remove_cache(path)
+    assert os.listdir(path.parent) == ["a.h5ad"]
+
+
+def test_a_cache_that_is_being_made_is_not_removed(path: Path) -> None:
+    scmoe.datasets.read(path, on_disk=True)
+    with sole_run(path.with_name("a.h5ad.scmoe-cache")), pytest.raises(WriteError, match="Another process"):
+        scmoe.datasets.remove_cache(path)
+    assert scmoe.datasets.remove_cache(path)
 
 
 def test_other_files_in_the_folder_are_not_removed(path: Path) -> None:

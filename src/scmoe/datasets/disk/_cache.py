@@ -250,10 +250,11 @@ def remove_folder(folder: Path) -> bool:
         raise WriteError(
             f"{folder} holds other files, and is left as it is: {', '.join(foreign[:5])}. Move them first."
         )
-    with sole_run(folder):
-        for entry in folder.iterdir():
-            if entry.name != LOCK:
-                remove(entry)
+    if (folder / LOCK).exists():  # else nobody is making it, and a full disk has no room for a lock
+        with sole_run(folder):
+            pass
+    for entry in folder.iterdir():
+        remove(entry)
     try:
         folder.rmdir()
     except OSError as error:
