@@ -22,7 +22,7 @@ RECORD = "cache.json"
 VERSION = 1
 CHUNK = 1 << 24
 """Bytes of a file that are looked at at once."""
-REMEDY = "Free some space there, or say where the cache is to be: cache_dir='folder'."
+REMEDY = "For data on disk, say so with cache_dir='folder'."
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -105,7 +105,7 @@ def _write(path: Path, form: Format, genome: str | None, skeleton: str, reader: 
     with opened(path) as root:
         matrices = stored_matrices(root, form, path, genome)
         n_bytes = sum(matrix.n_bytes() for matrix in matrices)
-        check_space(folder, n_bytes)
+        check_space(folder.parent, n_bytes)
         logger.info("%s: matrices are copied to %s, once (%.2g GB at most)", path.name, folder.parent, n_bytes / 1e9)
         write_skeleton(path, root, matrices, form, folder / skeleton)
         parts: dict[str, list[np.ndarray]] = {matrix.place: [] for matrix in matrices}
