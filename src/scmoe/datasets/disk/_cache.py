@@ -4,8 +4,8 @@ import json
 import os
 import zlib
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass, field
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -113,11 +113,13 @@ class MatrixFiles:
         Where.
     entry
         What is written; the number of values is not looked at.
+    stack
+        Closes the files, whatever happens.
     """
 
-    def __init__(self, folder: Path, entry: Entry) -> None:
-        self.folder, self.entry, self.n_entries = folder, entry, 0
-        self.files = {name: open(folder / name, "wb") for name in entry.arrays()}
+    def __init__(self, folder: Path, entry: Entry, stack: ExitStack) -> None:
+        self.entry, self.n_entries = entry, 0
+        self.files = {name: stack.enter_context(open(folder / name, "wb")) for name in entry.arrays()}
         self.row_sizes: list[np.ndarray] = []
 
     def append(self, block: Matrix) -> None:
@@ -130,14 +132,12 @@ class MatrixFiles:
         self.row_sizes.append(np.diff(block.indptr))
         self.n_entries += block.nnz
 
-    def close(self) -> Entry:
+    def finish(self) -> Entry:
         """Write what is left; returns the entry with the number of values."""
         if self.entry.index:
             sizes = np.concatenate([[0], *self.row_sizes])
             self._write("indptr", np.cumsum(sizes, dtype=np.int64), self.entry.index)
-        for file in self.files.values():
-            file.close()
-        return Entry(**{**asdict(self.entry), "n_entries": self.n_entries})
+        return replace(self.entry, n_entries=self.n_entries)
 
     def _write(self, part: str, array: np.ndarray, dtype: str) -> None:
         self.files[f"{self.entry.name}.{part}"].write(np.ascontiguousarray(array, dtype=dtype).data)
