@@ -402,6 +402,31 @@ def test_commands_for_new_cells(trained, data, folder, command):
     assert run(*arguments, "--overwrite").exit_code == 0
 
 
+def test_data_stay_on_disk(trained, data, folder):
+    caches, results = folder / "caches", []
+    for options in ([], ["--on-disk", "--cache-dir", caches]):
+        output = folder / f"disk{len(options)}.h5mu"
+        assert run("embed", data, "--model", trained, "-o", output, *options).exit_code == 0
+        results.append(scmoe.datasets.read(output).obsm["X_scmoe"])
+    np.testing.assert_array_equal(*results)
+    assert len(list(caches.iterdir())) == 1
+    assert run("cache", "remove", data, "--cache-dir", caches).exit_code == 0
+    assert list(caches.iterdir()) == []
+    refused = run("embed", data, "--model", trained, "-o", folder / "no.h5mu", "--cache-dir", caches)
+    assert refused.exit_code == 1 and "--cache-dir" in refused.stderr and "--on-disk" in refused.stderr
+
+
+def test_features_are_chosen_for_a_prediction(trained, data, folder):
+    name = scmoe.datasets.read(data)["adt"].var_names[2]
+    arguments = ["impute", data, "--model", trained, "--source", "rna", "--target", "adt", "-o", folder / "some.h5mu"]
+    assert run(*arguments, "--features", name, "--sd").exit_code == 0
+    written = scmoe.datasets.read(folder / "some.h5mu")
+    for key in ("scmoe_adt_from_rna", "scmoe_adt_from_rna_sd"):
+        assert list(written.obsm[key].columns) == [name]
+    unknown = run(*arguments, "--features", "XYZ", "--overwrite")
+    assert unknown.exit_code == 1 and "--features names 1 features" in unknown.stderr
+
+
 def test_cells_without_a_batch_are_of_an_unknown_one(trained, data, folder):
     mdata = scmoe.datasets.read(data)
     mdata.obs["batch"] = np.resize(["a", "b", "b"], N_CELLS)

@@ -156,3 +156,20 @@ def test_named_cells_with_a_table_come_back(titles: tuple[str | None, str | None
 )
 def test_numbers_that_are_objects_get_a_type_that_holds_them(values: list[object], dtype: str) -> None:
     assert plain_frame(pd.DataFrame({"a": pd.Series(values, dtype=object)}))["a"].dtype == dtype
+
+
+def test_values_are_not_copied() -> None:
+    values = np.random.default_rng(0).random((6, 4)).astype(np.float32)
+    adata = ad.AnnData(values)
+    adata.layers["other"] = values
+    adata.raw = ad.AnnData(values)
+    adata.obsm["table"] = pd.DataFrame(values, adata.obs_names, list("abcd"), copy=False)
+    with quiet_mudata():
+        mdata = mudata.MuData({"rna": adata})
+    mdata.obsm["table"] = adata.obsm["table"]
+    plainer = plain(mdata)
+    found = plainer["rna"]
+    for array in (found.X, found.layers["other"], found.raw.X, *(d.obsm["table"].to_numpy() for d in (found, plainer))):
+        assert np.shares_memory(array, values)
+    plainer.obsm["table"].index = list("uvwxyz")
+    assert list(mdata.obsm["table"].index) == list(mdata.obs_names)

@@ -128,3 +128,16 @@ def test_complex_numbers_are_told(raw):
     raw["rna"].obs["odd"] = 1j
     problem = next(unstorable(raw, ".h5mu"))
     assert problem.startswith("mdata['rna'].obs['odd'] holds complex numbers")
+
+
+def test_of_large_arrays_and_tables_of_numbers_a_row_is_tried(monkeypatch: pytest.MonkeyPatch) -> None:
+    tried: dict[str, int] = {}
+    monkeypatch.setattr("scmoe.io._storable.FRAMES", ())
+    monkeypatch.setattr(
+        "scmoe.io._storable.write_elem",
+        lambda _, __, value: tried.update({key: item.shape[0] for key, item in value.items()}),
+    )
+    adata = ad.AnnData(sparse.csr_matrix(np.ones((9, 2))), layers={"layer": np.ones((9, 2))})
+    adata.obsm["table"] = pd.DataFrame(np.ones((9, 3)), adata.obs_names, list("abc"))
+    assert list(unstorable(adata, ".h5ad")) == []
+    assert tried == {"X": 1, "layer": 1, "table": 1}

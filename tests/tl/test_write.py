@@ -11,7 +11,7 @@ from mudata import MuData
 
 import scmoe
 from scmoe.datasets._write import write
-from scmoe.tl._write import drop_results, write_obs
+from scmoe.tl._write import drop_results, write_obs, write_obsm
 
 
 def of_scmoe(mdata: MuData) -> set[str]:
@@ -104,3 +104,13 @@ def test_what_was_not_measured_stays_listed_after_training(raw, tl_train):
     tl_train(raw)
     assert raw.uns["scmoe"]["missing"].equals(before)
     assert "prepare" in raw.uns["scmoe"]
+
+
+def test_arrays_are_copied_only_where_cells_differ(mosaic, paired):
+    for mdata in (mosaic, paired):
+        values = np.random.default_rng(0).random((mdata.n_obs, 3))
+        write_obsm(mdata, "a", "X_a", values)
+        for adata in mdata.mod.values():
+            rows = mdata.obs_names.get_indexer(adata.obs_names)
+            np.testing.assert_array_equal(adata.obsm["X_a"], values[rows])
+            assert np.shares_memory(adata.obsm["X_a"], values) == adata.obs_names.equals(mdata.obs_names)

@@ -44,8 +44,7 @@ def read_prepared(
     from scmoe.pp._prepare import prepare
 
     name = modality[0] if modality and len(modality) == 1 else "rna"
-    disk = {"on_disk": source.on_disk, "cache_dir": source.cache_dir}
-    mdata = read(source.file, modality=name, genome=source.genome, **disk)
+    mdata = read(source.file, modality=name, genome=source.genome, on_disk=source.on_disk, cache_dir=source.cache_dir)
     if suffix == ".h5ad" and len(mdata.mod) > 1:
         raise ValueError(
             f"An .h5ad holds one modality, and {source.file} has {', '.join(mdata.mod)}. Write .h5mu or .zarr."

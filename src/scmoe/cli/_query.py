@@ -190,8 +190,16 @@ def impute(
         from scmoe.tl._impute import impute
 
         names = source[0] if len(source) == 1 else source
-        options = {"features": features, "transform_batch": transform_batch, "sd": sd, "interval": interval}
-        return impute(mdata, model, source=names, target=target, **options)
+        return impute(
+            mdata,
+            model,
+            source=names,
+            target=target,
+            features=features,
+            transform_batch=transform_batch,
+            sd=sd,
+            interval=interval,
+        )
 
     run(
         Input(file, kind, layer, genome, missing, set_aside, on_disk, cache_dir),

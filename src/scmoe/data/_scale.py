@@ -179,11 +179,11 @@ def share_that_shows(matrix: Matrix, name: str) -> float:
     """Of the values that are not zero, the share that shows how they were made."""
     n = n_shown = 0
     for values in value_blocks(matrix, skip_missing=True):
-        n += np.count_nonzero(values)
+        n += int(np.count_nonzero(values))
         if name in SIGNED:
-            n_shown += np.count_nonzero(values < 0)
+            n_shown += int(np.count_nonzero(values < 0))
         elif name == "counts":
-            n_shown += np.count_nonzero(values > 1 + MAX_ROUNDING)
+            n_shown += int(np.count_nonzero(values > 1 + MAX_ROUNDING))
     return n_shown / max(n, 1)
 
 

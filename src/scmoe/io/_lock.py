@@ -77,6 +77,7 @@ def _locked(folder: Path, wait: bool) -> IO[str]:
 
 
 def _opened(path: Path) -> IO[str]:
+    path.parent.mkdir(parents=True, exist_ok=True)  # another process may have removed it with its lock
     try:
         return open(path, "a+", encoding="utf-8")
     except PermissionError:  # left by another user's run that was killed

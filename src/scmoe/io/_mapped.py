@@ -82,7 +82,8 @@ def stacked(blocks: Iterable[sparse.csr_matrix], n_columns: int, dtype: Any, *, 
         indptr = np.concatenate(until).astype(index)
         if not n_entries:
             return sparse.csr_matrix((len(indptr) - 1, n_columns), dtype=dtype)
-        values, places = (_mapped_unnamed(*each, (n_entries,), folder) for each in ((data, dtype), (indices, index)))
+        values = _mapped_unnamed(data, dtype, (n_entries,), folder)
+        places = _mapped_unnamed(indices, index, (n_entries,), folder)
         return csr_of(values, places, indptr, n_columns)
 
 
@@ -106,7 +107,7 @@ def _append(file: IO[bytes], block: np.ndarray, dtype: Any) -> None:
 def _mapped_unnamed(file: IO[bytes], dtype: Any, shape: tuple[int, ...], folder: Path) -> np.ndarray:
     file.flush()
     array = np.memmap(file, dtype=dtype, mode="r", shape=shape)
-    array.filename = folder / "unnamed"
+    array.filename = os.fspath(folder / "unnamed")
     return array.view(np.ndarray)  # writers know no memmap
 
 

@@ -35,10 +35,20 @@ def plain_index(names: pd.Index) -> pd.Index:
 def plain_frame(frame: pd.DataFrame) -> pd.DataFrame:
     """A table in plain form."""
     index = plain_index(frame.index)
+    if is_numeric(frame):  # may be large: nothing is copied
+        same = frame.copy(deep=False)
+        same.index = index
+        return same
     columns = {name: plain_column(frame[name].values) for name in frame} if frame.columns.is_unique else None
     if columns is None:
         return frame.set_axis(index)
     return pd.DataFrame(columns, index=index, columns=frame.columns if len(frame.columns) else None)
+
+
+def is_numeric(frame: pd.DataFrame) -> bool:
+    """Whether all columns, of which there are some, are numbers of NumPy's types."""
+    types = set(frame.dtypes)
+    return bool(types) and all(isinstance(dtype, np.dtype) and dtype.kind in "biuf" for dtype in types)
 
 
 def plain_column(values: Any) -> Any:

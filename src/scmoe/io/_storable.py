@@ -13,7 +13,7 @@ from scipy import sparse
 
 from scmoe._log import logger
 from scmoe.io._files import WriteError
-from scmoe.io._plain import is_text, plain
+from scmoe.io._plain import is_numeric, is_text, plain
 from scmoe.io._quiet import quiet_mudata
 from scmoe.io._versions import installed
 
@@ -135,6 +135,8 @@ def _free(key: Any) -> str:
 
 
 def _first_row(value: Any) -> Any:
+    if isinstance(value, pd.DataFrame) and is_numeric(value):
+        return value.iloc[:1]
     if isinstance(value, (pd.DataFrame, Mapping)):
         return value
     if sparse.issparse(value) and value.format not in ("csr", "csc"):  # which have no rows to take

@@ -92,29 +92,28 @@ def get_results(
     fitted, dataset, cells = query(self, adata, indices)
     names, width, labels = list(dataset.n_found), fitted.config.n_hidden, fitted.setup.labels
     accuracy = expected_accuracies(fitted, coverage) if annotation else {}
-    parts: list[dict[str, np.ndarray]] = []
+    empty: dict[str, np.ndarray] = {name: np.zeros((0, width), np.float32) for name in (*names, JOINT)}
+    out = {} if len(cells) else empty | {LABELS: np.zeros((0, len(labels)), np.float32), SCORE: np.zeros(0, np.float32)}
     annotations: list[Annotation] = []
     for chunk in fitted.encode(dataset, cells, batch_size, loadings="fixed"):
         part = {name: state_of(chunk, fitted.position(name)) for name in names} | {JOINT: embedding_of(fitted, chunk)}
         if labels and annotation:
             annotations.append(annotation_of(fitted, chunk, accuracy))
-            part[LABELS] = annotations[-1].probability
         elif labels:
             part[LABELS] = label_probabilities(fitted, chunk)
         if mapping_score:
             part[SCORE] = mapping_score_of(fitted, chunk)
-        parts.append(part)
-    empty: dict[str, np.ndarray] = {name: np.zeros((0, width), np.float32) for name in (*names, JOINT)}
-    empty |= {LABELS: np.zeros((0, len(labels)), np.float32), SCORE: np.zeros(0, np.float32)}
-    stacked = {key: np.concatenate([part[key] for part in parts]) for key in parts[0]} if parts else empty
-    probability, scale = stacked.get(LABELS), fitted.readouts.label_scale
+        for key, values in part.items():
+            if key not in out:
+                out[key] = np.empty((len(cells), *values.shape[1:]), values.dtype)
+            out[key][chunk.rows] = values
+    labeled = stack_annotations(annotations, len(labels)) if labels and annotation else None
+    probability, scale = out.get(LABELS) if labeled is None else labeled.probability, fitted.readouts.label_scale
     return Results(
-        embedding=stacked[JOINT],
-        labeled_embedding=np.hstack([stacked[JOINT], probability * scale])
-        if labels and probability is not None
-        else None,
-        states={name: stacked[name] for name in names},
-        mapping_score=stacked[SCORE] if mapping_score else None,
-        annotation=stack_annotations(annotations, len(labels)) if labels and annotation else None,
+        embedding=out[JOINT],
+        labeled_embedding=np.hstack([out[JOINT], probability * scale]) if labels and probability is not None else None,
+        states={name: out[name] for name in names},
+        mapping_score=out[SCORE] if mapping_score else None,
+        annotation=labeled,
         n_features=dataset.n_found,
     )

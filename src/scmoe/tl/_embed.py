@@ -2,14 +2,13 @@
 
 from typing import TYPE_CHECKING
 
-import numpy as np
 from mudata import MuData
 
 from scmoe._keys import DEFAULT_KEY, Keys
 from scmoe.arguments._checked import checks_arguments
 from scmoe.datasets._anndata import takes_anndata
 from scmoe.tl._results import check_results, inputs_of
-from scmoe.tl._write import write_obsm, write_to_modality
+from scmoe.tl._write import rows_of, write_obsm, write_to_modality
 
 if TYPE_CHECKING:
     from scmoe.model._results import Results
@@ -56,8 +55,3 @@ def write_embedding(mdata: MuData, results: "Results", key_added: str) -> None:
     write_obsm(mdata, key_added, keys.embedding, results.embedding)
     for name, state in results.states.items():
         write_to_modality(mdata, key_added, f"{name}/obsm/{keys.state}", rows_of(mdata, name, state))
-
-
-def rows_of(mdata: MuData, modality: str, values: np.ndarray) -> np.ndarray:
-    """The rows of an array over all cells that belong to a modality's cells, in its order."""
-    return values[mdata.obs_names.get_indexer(mdata.mod[modality].obs_names)]

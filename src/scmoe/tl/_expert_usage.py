@@ -10,10 +10,9 @@ from scmoe.datasets._anndata import takes_anndata
 from scmoe.explain._permutation import N_PERMUTATIONS
 from scmoe.explain.experts._summary import usage_summary
 from scmoe.explain.experts._usage import usage_table
-from scmoe.tl._embed import rows_of
 from scmoe.tl._results import check_results
 from scmoe.tl._tables import groups_of
-from scmoe.tl._write import write_to_modality, write_uns
+from scmoe.tl._write import rows_of, write_to_modality, write_uns
 
 if TYPE_CHECKING:
     from scmoe.model._scmoe import SCMOE

@@ -80,24 +80,31 @@ def impute(
     names = [source] if isinstance(source, str) else list(source)
     keys = Keys(name=key_added)
     keys.check_imputed(target, names, {*model.modalities, *mdata.mod})
-    bounds = keys.imputed_bounds(target, names)
-    stored = (keys.imputed(target, names), keys.imputed_sd(target, names), *bounds)
-    places = ("obsm", f"{target}/layers")
-    paths = [f"{where}/{name}" for where in places for name in stored]
+    every = (keys.imputed(target, names), keys.imputed_sd(target, names), *keys.imputed_bounds(target, names))
+    paths = [f"{where}/{name}" for where in ("obsm", f"{target}/layers") for name in every]
     check_results(mdata, key_added, paths, inputs_of(model.setup, mdata))
-    stored = tuple(name for name, wanted in zip(stored, (True, sd, interval, interval), strict=True) if wanted)
-    # Another choice of features has no layer, and one without them has fewer arrays.
+    stored = [name for name, is_wanted in zip(every, (True, sd, interval, interval), strict=True) if is_wanted]
     with_layer = target in mdata.mod and features is None
-    kept = {f"obsm/{name}" for name in stored} | {f"{target}/layers/{name}" for name in stored if with_layer}
-    n_features = len(feature_positions(model.fitted, target, features)) if target in model.modalities else 0
-    n_copies = 2 if with_layer and mdata.mod[target].n_obs < mdata.n_obs else 1
-    what = f"Predictions of {n_features} features of {mdata.n_obs} cells"
-    check_memory(4 * n_copies * len(stored) * mdata.n_obs * n_features, what, REMEDY)
+    check_size(mdata, model, target, features, len(stored) * (1 + (with_layer and not is_same_cells(mdata, target))))
     options: dict[str, Any] = {"return_sd": sd, "return_interval": interval}
     arrays = model.impute(names, target, mdata, features=features, transform_batch=transform_batch, **options)
-    drop_arrays(mdata, key_added, [path for path in paths if path not in kept])
+    results = {f"obsm/{name}" for name in stored} | {f"{target}/layers/{name}" for name in stored if with_layer}
+    drop_arrays(mdata, key_added, [path for path in paths if path not in results])
     columns = [model.feature_names[target][i] for i in feature_positions(model.fitted, target, features)]
     for name, values in zip(stored, arrays if isinstance(arrays, tuple) else (arrays,), strict=True):
         if with_layer:
             write_to_modality(mdata, key_added, f"{target}/layers/{name}", as_layer(mdata, target, values, columns))
         write_frame(mdata, key_added, name, storable_frame(values, mdata, columns))
+
+
+def check_size(mdata: MuData, model: "SCMOE", target: str, features: Indices | None, n_arrays: int) -> None:
+    """Raise if free memory would not hold so many arrays of predictions."""
+    if target in model.modalities:
+        n_features = len(feature_positions(model.fitted, target, features))
+        what = f"Predictions of {n_features} features of {mdata.n_obs} cells"
+        check_memory(4 * n_arrays * mdata.n_obs * n_features, what, REMEDY)
+
+
+def is_same_cells(mdata: MuData, modality: str) -> bool:
+    """Whether a modality has all cells, in the order of the MuData, so that its layers need no copy."""
+    return bool(mdata.mod[modality].obs_names.equals(mdata.obs_names))

@@ -9,7 +9,7 @@ is noted there, and nothing else: a column of the user's that only has such a na
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from itertools import count
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -22,6 +22,7 @@ from scmoe._log import logger
 from scmoe.io._uns import to_uns
 
 OBS, OBSM, LAYERS, UNS = "obs", "obsm", "layers", "uns"
+Rows = TypeVar("Rows", np.ndarray, pd.DataFrame)
 
 
 def write_obs(mdata: MuData, key: str, columns: Mapping[str, Any]) -> None:
@@ -50,8 +51,19 @@ def write_obsm(mdata: MuData, key: str, name: str, values: np.ndarray | pd.DataF
 def put_obsm(mdata: MuData, name: str, values: np.ndarray | pd.DataFrame) -> None:
     """As `write_obsm`, of what is nobody's in particular: a later model does not remove it."""
     mdata.obsm[name] = values
-    for adata, rows in _modalities(mdata):
-        adata.obsm[name] = values.iloc[rows] if isinstance(values, pd.DataFrame) else values[rows]
+    for modality, adata in mdata.mod.items():
+        adata.obsm[name] = rows_of(mdata, modality, values)
+
+
+def rows_of(mdata: MuData, modality: str, values: Rows) -> Rows:
+    """The rows of an array or frame over all cells that belong to a modality's cells, in its order.
+
+    Of an array without a copy, which may be large, where these are all rows in order.
+    """
+    rows = mdata.obs_names.get_indexer(mdata.mod[modality].obs_names)
+    if isinstance(values, pd.DataFrame):
+        return values.iloc[rows]
+    return values if np.array_equal(rows, np.arange(len(values))) else values[rows]
 
 
 def write_to_modality(mdata: MuData, key: str, path: str, values: np.ndarray) -> None:

@@ -2,6 +2,7 @@
 
 import errno
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -17,9 +18,11 @@ from scipy import sparse
 import scmoe
 from scmoe.datasets.disk import _cache, _stored
 from scmoe.io._files import WriteError
+from scmoe.io._lock import sole_run
 from scmoe.io._mapped import folder_of
 from scmoe.io._quiet import quiet_mudata
 
+FILES = Path(__file__).parents[2] / "data" / "files"
 FORMS = {"csr": sparse.csr_matrix, "csc": sparse.csc_matrix, "dense": np.asarray}
 
 
@@ -131,6 +134,26 @@ def test_counts_of_an_old_cell_ranger(tmp_path: Path) -> None:
     assert list(tmp_path.glob("*.scmoe-cache/matrices")) == []
 
 
+def test_categories_of_an_old_anndata(tmp_path: Path) -> None:
+    _adata("csr", np.float32).write_h5ad(tmp_path / "a.h5ad")
+    with h5py.File(tmp_path / "a.h5ad", "a") as file:
+        obs = file["obs"]
+        categories = obs.create_group("__categories")
+        categories["kind"] = np.array(["u", "v"], h5py.string_dtype())
+        obs["kind"] = np.arange(40, dtype=np.int8) % 2
+        obs["kind"].attrs["categories"] = categories["kind"].ref
+        obs.attrs["column-order"] = np.array(["kind"], h5py.string_dtype())
+        obs.attrs["encoding-version"] = "0.1.0"
+    assert list(_check_same(tmp_path / "a.h5ad")["rna"].obs["kind"][:3]) == ["u", "v", "u"]
+
+
+@pytest.mark.parametrize("version", ["0.12", "0.13"])
+def test_files_of_older_and_newer_libraries(tmp_path: Path, version: str) -> None:
+    shutil.unpack_archive(FILES / f"anndata-{version}.tar.xz", tmp_path, filter="data")
+    for name in ("cells.h5mu", "cells.zarr", "rna.h5ad", "rna.zarr"):
+        _check_same(tmp_path / name)
+
+
 def test_values_that_are_seldom_zero_or_missing_stay_dense(tmp_path: Path) -> None:
     adata = _adata("dense", np.float32)
     adata.X[0, 0] = np.nan
@@ -237,6 +260,24 @@ def test_a_file_that_changes_while_it_is_read(path: Path, monkeypatch: pytest.Mo
     with pytest.raises(ValueError, match="changed while it was read"):
         scmoe.datasets.read(path, on_disk=True)
     assert os.listdir(path.parent) == ["a.h5ad"]
+
+
+def test_a_cache_on_a_full_disk_is_removed(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    scmoe.datasets.read(path, on_disk=True)
+    monkeypatch.setattr(Path, "write_bytes", fail)
+    assert scmoe.datasets.read(path, on_disk=True).n_obs == 40  # what is there can be read
+    assert scmoe.datasets.remove_cache(path)
+    assert os.listdir(path.parent) == ["a.h5ad"]
+
+
+def test_a_cache_that_is_being_made_is_not_removed(path: Path) -> None:
+    scmoe.datasets.read(path, on_disk=True)
+    with sole_run(path.with_name("a.h5ad.scmoe-cache")), pytest.raises(WriteError, match="Another process"):
+        scmoe.datasets.remove_cache(path)
+    assert scmoe.datasets.remove_cache(path)
 
 
 def test_other_files_in_the_folder_are_not_removed(path: Path) -> None:

@@ -126,6 +126,7 @@ DATASETS: dict[str, Arguments] = {
     "imbalance": on("raw", "data", labels_key="kind", rho=2.0),
     "imbalance_total": on("raw", "data", labels_key="kind", rhos=(1.0, 2.0)),
     "read": lambda w: {"path": w.file("raw")},
+    "remove_cache": lambda w: {"path": w.file("raw")},
     "simulate_grn": given(n_cells=20, n_features=12),
     "simulate_spatial": given(n_cells=60, n_genes=18, n_proteins=4, n_types=3, n_regions=2),
     "write": lambda w: {"data": w.mdata(), "path": w.tmp / "out.h5mu"},

@@ -4,8 +4,8 @@ import json
 import os
 import zlib
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass, field
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -22,7 +22,7 @@ RECORD = "cache.json"
 VERSION = 1
 CHUNK = 1 << 24
 """Bytes of a file that are looked at at once."""
-REMEDY = "Free some space there, or say where the cache is to be: cache_dir='folder'."
+REMEDY = "For data on disk, say so with cache_dir='folder'."
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,7 +64,10 @@ class Entry:
     def open(self, folder: Path) -> Matrix:
         """The matrix, mapped from its files."""
         arrays = [mapped(folder / file, *array) for file, array in self.arrays().items()]
-        return csr_of(*arrays, self.shape[1]) if self.index else arrays[0]
+        if not self.index:
+            return arrays[0]
+        data, indices, indptr = arrays
+        return csr_of(data, indices, indptr, self.shape[1])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -110,11 +113,13 @@ class MatrixFiles:
         Where.
     entry
         What is written; the number of values is not looked at.
+    stack
+        Closes the files, whatever happens.
     """
 
-    def __init__(self, folder: Path, entry: Entry) -> None:
-        self.folder, self.entry, self.n_entries = folder, entry, 0
-        self.files = {name: open(folder / name, "wb") for name in entry.arrays()}
+    def __init__(self, folder: Path, entry: Entry, stack: ExitStack) -> None:
+        self.entry, self.n_entries = entry, 0
+        self.files = {name: stack.enter_context(open(folder / name, "wb")) for name in entry.arrays()}
         self.row_sizes: list[np.ndarray] = []
 
     def append(self, block: Matrix) -> None:
@@ -127,14 +132,12 @@ class MatrixFiles:
         self.row_sizes.append(np.diff(block.indptr))
         self.n_entries += block.nnz
 
-    def close(self) -> Entry:
+    def finish(self) -> Entry:
         """Write what is left; returns the entry with the number of values."""
         if self.entry.index:
             sizes = np.concatenate([[0], *self.row_sizes])
             self._write("indptr", np.cumsum(sizes, dtype=np.int64), self.entry.index)
-        for file in self.files.values():
-            file.close()
-        return Entry(**{**asdict(self.entry), "n_entries": self.n_entries})
+        return replace(self.entry, n_entries=self.n_entries)
 
     def _write(self, part: str, array: np.ndarray, dtype: str) -> None:
         self.files[f"{self.entry.name}.{part}"].write(np.ascontiguousarray(array, dtype=dtype).data)
@@ -247,10 +250,11 @@ def remove_folder(folder: Path) -> bool:
         raise WriteError(
             f"{folder} holds other files, and is left as it is: {', '.join(foreign[:5])}. Move them first."
         )
-    with sole_run(folder):
-        for entry in folder.iterdir():
-            if entry.name != LOCK:
-                remove(entry)
+    if (folder / LOCK).exists():  # else nobody is making it, and a full disk has no room for a lock
+        with sole_run(folder):
+            pass
+    for entry in folder.iterdir():
+        remove(entry)
     try:
         folder.rmdir()
     except OSError as error:

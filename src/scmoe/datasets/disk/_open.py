@@ -1,6 +1,8 @@
 """A MuData whose matrices stay on disk."""
 
+import zlib
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
@@ -105,7 +107,7 @@ def _write(path: Path, form: Format, genome: str | None, skeleton: str, reader: 
     with opened(path) as root:
         matrices = stored_matrices(root, form, path, genome)
         n_bytes = sum(matrix.n_bytes() for matrix in matrices)
-        check_space(folder, n_bytes)
+        check_space(folder.parent, n_bytes)
         logger.info("%s: matrices are copied to %s, once (%.2g GB at most)", path.name, folder.parent, n_bytes / 1e9)
         write_skeleton(path, root, matrices, form, folder / skeleton)
         parts: dict[str, list[np.ndarray]] = {matrix.place: [] for matrix in matrices}
@@ -115,29 +117,29 @@ def _write(path: Path, form: Format, genome: str | None, skeleton: str, reader: 
         return [entry for matrix in matrices for entry in _write_matrix(matrix, parts[matrix.place], folder)]
 
 
-def _write_matrix(stored: Stored, parts: list[np.ndarray], folder: Path) -> Iterator[Entry]:
+def _write_matrix(stored: Stored, parts: list[np.ndarray], folder: Path) -> list[Entry]:
     """Write the parts of a matrix, which have some of its columns each; it is read once."""
-    is_sparse_one = is_sparse(stored)
-    index = np.dtype(index_type(stored.n_entries)).str if is_sparse_one else ""
+    by_rows = is_sparse(stored)
+    index = np.dtype(index_type(stored.n_entries)).str if by_rows else ""
     files = []
-    for columns in parts:
-        checksum = columns_checksum(columns)
-        entry = Entry(
-            place=stored.place,
-            columns=checksum,
-            shape=(stored.shape[0], len(columns)),
-            dtype=stored.dtype.str,
-            index=index,
-            n_entries=0,
-            name=f"{columns_checksum(np.frombuffer(stored.place.encode(), np.uint8)):08x}-{checksum:08x}",
-        )
-        files.append((columns, MatrixFiles(folder, entry)))
-    for block in sparse_rows(stored, folder) if is_sparse_one else dense_rows(stored):
-        for columns, file in files:
-            is_whole = len(columns) == stored.shape[1]
-            file.append(block if is_whole else block[:, columns])
-    for _, file in files:
-        yield file.close()
+    with ExitStack() as stack:
+        for columns in parts:
+            checksum = columns_checksum(columns)
+            entry = Entry(
+                place=stored.place,
+                columns=checksum,
+                shape=(stored.shape[0], len(columns)),
+                dtype=stored.dtype.str,
+                index=index,
+                n_entries=0,
+                name=f"{zlib.crc32(stored.place.encode()):08x}-{checksum:08x}",
+            )
+            files.append((columns, MatrixFiles(folder, entry, stack)))
+        for block in sparse_rows(stored, folder) if by_rows else dense_rows(stored):
+            for columns, file in files:
+                is_whole = len(columns) == stored.shape[1]
+                file.append(block if is_whole else block[:, columns])
+        return [file.finish() for _, file in files]
 
 
 def _put_matrices(mdata: MuData, form: Format, contents: Contents, cache: Path) -> None:

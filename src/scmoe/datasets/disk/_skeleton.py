@@ -44,6 +44,7 @@ def write_skeleton(source: Path, root: Any, matrices: list[Stored], form: Format
         if form is Format.COUNTS_10X:
             places = [f"{place}/{name}" for place in places for name in ("data", "indices", "indptr")]
         _copy_group(root, copy, "", places)
+        _renew_references(root, copy)
         for matrix in matrices:
             marker = _marker(matrix.shape)
             if form is Format.COUNTS_10X:
@@ -79,6 +80,17 @@ def _copy_group(group: h5py.Group, copy: h5py.Group, prefix: str, places: list[s
             _copy_group(group[name], copy.create_group(name), f"{place}/", places)
         else:
             group.copy(name, copy, name)
+
+
+def _renew_references(root: h5py.Group, copy: h5py.Group) -> None:
+    """Let attributes that point to other entries point to their copies, as categories of anndata before 0.8 do."""
+
+    def renew(place: str, element: h5py.Group | h5py.Dataset) -> None:
+        for name, value in element.attrs.items() if place in copy else ():
+            if isinstance(value, h5py.Reference) and value:
+                copy[place].attrs[name] = copy[root[value].name].ref
+
+    root.visititems(renew)
 
 
 def _copy_store(source: Path, matrices: list[Stored], path: Path) -> None:

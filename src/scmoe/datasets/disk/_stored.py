@@ -18,7 +18,8 @@ ENTRIES = 1 << 20
 """Values that are in memory at once."""
 MAX_BUCKETS = 128
 """Files that are open at once while columns are turned into rows."""
-FORMS = {"csr_matrix": "csr", "csc_matrix": "csc"}
+Form = Literal["csr", "csc", "dense"]
+FORMS: dict[str, Form] = {"csr_matrix": "csr", "csc_matrix": "csc"}
 LIMIT = 0.5
 """Share of values that are not zero from which a dense matrix takes no more room than a sparse one."""
 
@@ -28,7 +29,7 @@ class Stored(NamedTuple):
 
     place: str
     """Where readers put it, such as ``"mod/rna/layers/counts"``."""
-    form: Literal["csr", "csc", "dense"]
+    form: Form
     element: Any
     """The group or array of h5py or zarr."""
     shape: tuple[int, int]
@@ -91,7 +92,8 @@ def _of_10x(group: Any) -> Stored:
 
 
 def _of_anndata(place: str, element: Any) -> Stored | None:
-    if isinstance(element, (h5py.Group, zarr.Group)):
+    is_group: bool = isinstance(element, (h5py.Group, zarr.Group))
+    if is_group:
         form = FORMS.get(str(element.attrs.get("encoding-type", "")))
         if form is None or element["data"].dtype.kind not in "buif":
             return None
@@ -115,7 +117,7 @@ def is_sparse(stored: Stored) -> bool:
     for block in dense_rows(stored):
         if block.dtype.kind == "f" and np.isnan(block).any():
             return False
-        n += np.count_nonzero(block)
+        n += int(np.count_nonzero(block))
     return n < LIMIT * stored.n_entries
 
 
