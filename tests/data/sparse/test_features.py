@@ -81,3 +81,16 @@ def test_features_without_zeros_get_no_noise(standardizer):
         0.0,
         round(1 / 0.7, 4),
     }
+
+
+def test_mixed_precision_keeps_small_differences():
+    """The constant part of sparse features is far larger than what tells cells apart."""
+    made = Standardizer(D, K)
+    made.mean.fill_(1)
+    made.std.fill_(0.2)
+    rng = np.random.default_rng(0)
+    x = sparse.csr_matrix(1 + 0.2 * rng.normal(size=(6, D)).astype(np.float32))
+    weight = torch.from_numpy(rng.normal(size=(D, K)).astype(np.float32))
+    expected = made(torch.from_numpy(x.toarray()), None) @ weight
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        torch.testing.assert_close(made(SparseRows.of(x), None) @ weight, expected, atol=1e-4, rtol=1e-4)

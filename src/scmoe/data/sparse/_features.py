@@ -41,11 +41,12 @@ class SparseFeatures:
         return self.difference.n_rows
 
     def __matmul__(self, weight_DK: Tensor) -> Tensor:
-        """The product with a matrix (D, K)."""
-        product = self.base @ weight_DK + sparse_product(self.difference, weight_DK)
-        if self.noise is None:
-            return product
-        return product + self.noise.coefficients @ (self.noise.directions @ weight_DK)
+        """The product with a matrix (D, K); in full precision, for its two parts nearly cancel."""
+        with torch.autocast("cpu", enabled=False):
+            product = self.base @ weight_DK + sparse_product(self.difference, weight_DK)
+            if self.noise is None:
+                return product
+            return product + self.noise.coefficients @ (self.noise.directions @ weight_DK)
 
     def transposed_product(self, weight_nK: Tensor) -> Tensor:
         """The product (D, K) of the transposed features with a matrix (n, K), without noise."""
