@@ -23,6 +23,7 @@ OPTIONS = {
     "reject_label": "--reject-label",
     "transform_batch": "--transform-batch",
     "checkpoint_dir": "--output",
+    "num_nodes": "--nodes",
 }
 """Arguments that no sentence holds as words."""
 WORDS = {
@@ -40,6 +41,7 @@ WORDS = {
     "vocabulary": "--vocabulary",
     "preset": "--preset",
     "seed": "--seed",
+    "devices": "--devices",
     "resume": "--resume",
     "overwrite": "--overwrite",
     "adapt": "--adapt",
