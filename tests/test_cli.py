@@ -16,6 +16,7 @@ from typer.testing import CliRunner
 import scmoe
 from scmoe._errors import INTERRUPTED
 from scmoe.cli import app
+from scmoe.cli._files import training_output
 from scmoe.datasets._write import write
 from scmoe.io._quiet import quiet_mudata
 
@@ -481,3 +482,23 @@ def test_completion_of_the_shell(monkeypatch):
     monkeypatch.setenv("_TYPER_COMPLETE_TEST_DISABLE_SHELL_DETECTION", "1")
     result = run("--show-completion", "bash")
     assert result.exit_code == 0 and "complete" in result.stdout
+
+
+@pytest.mark.parametrize("number", ["SLURM_PROCID", "LOCAL_RANK", "NODE_RANK"])
+def test_a_process_beside_the_first_touches_no_output(tmp_path, monkeypatch, number):
+    monkeypatch.setenv(number, "10")
+    with training_output(tmp_path / "new", False, False, result="result.h5mu", size=0, source=tmp_path):
+        assert not (tmp_path / "new").exists()
+    checkpoint = tmp_path / "checkpoints" / "last.ckpt"
+    checkpoint.parent.mkdir()
+    checkpoint.touch()
+    with training_output(tmp_path, False, True, result="result.h5mu", size=0, source=tmp_path):
+        pass
+    assert checkpoint.exists()
+
+
+@pytest.mark.parametrize("devices", ["0", "-1", "two", "1.5"])
+def test_a_number_of_devices_that_is_none(data, folder, devices):
+    result = run("train", data, "-o", folder / "x", f"--devices={devices}")
+    assert result.exit_code == 1
+    assert f"--devices must be 'auto' or a number from 1 on; found '{devices}'" in " ".join(result.stderr.split())

@@ -25,6 +25,7 @@ OPTIONS = {
     "checkpoint_dir": "--output",
     "on_disk": "--on-disk",
     "cache_dir": "--cache-dir",
+    "num_nodes": "--nodes",
 }
 """Arguments that no sentence holds as words."""
 WORDS = {
@@ -42,6 +43,7 @@ WORDS = {
     "vocabulary": "--vocabulary",
     "preset": "--preset",
     "seed": "--seed",
+    "devices": "--devices",
     "resume": "--resume",
     "overwrite": "--overwrite",
     "adapt": "--adapt",
