@@ -17,6 +17,7 @@ import scmoe
 from scmoe._errors import INTERRUPTED
 from scmoe.cli import app
 from scmoe.cli._files import training_output
+from scmoe.cli._options import Accelerator, Devices
 from scmoe.datasets._write import write
 from scmoe.io._quiet import quiet_mudata
 
@@ -502,3 +503,9 @@ def test_a_number_of_devices_that_is_none(data, folder, devices):
     result = run("train", data, "-o", folder / "x", f"--devices={devices}")
     assert result.exit_code == 1
     assert f"--devices must be 'auto' or a number from 1 on; found '{devices}'" in " ".join(result.stderr.split())
+
+
+@pytest.mark.parametrize(("on_disk", "strategy"), [(False, "ddp_spawn"), (True, "ddp_fork")])
+def test_processes_share_data_on_disk(on_disk, strategy):
+    where = Devices(Accelerator.cpu, "2", 1).train_kwargs(on_disk=on_disk)
+    assert where == {"accelerator": "cpu", "devices": 2, "strategy": strategy}

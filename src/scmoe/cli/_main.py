@@ -139,7 +139,7 @@ def train(
         from scmoe.tl._tables import groups_of
         from scmoe.tl._train import train as fit
 
-        where = Devices(accelerator, devices, nodes).train_kwargs()
+        where = Devices(accelerator, devices, nodes).train_kwargs(on_disk=on_disk)
         mdata = read_prepared(
             Input(file, kind, layer, genome, missing, set_aside, on_disk, cache_dir),
             modality,

@@ -31,13 +31,17 @@ class Devices(NamedTuple):
     devices: str
     nodes: int
 
-    def train_kwargs(self) -> dict[str, Any]:
-        """Arguments of a training. Other processes are started by this one, unless they have been: see `is_lead`."""
+    def train_kwargs(self, *, on_disk: bool) -> dict[str, Any]:
+        """Arguments of a training. Other processes are started by this one, unless they have been: see `is_lead`.
+
+        Copies of this process share data that are on disk; new ones would load them.
+        """
         if self.devices != "auto" and not (self.devices.isdecimal() and int(self.devices)):
             raise ValueError(f"--devices must be 'auto' or a number from 1 on; found {self.devices!r}.")
         check_accelerator(self.accelerator)
         devices = self.devices if self.devices == "auto" else int(self.devices)
-        kwargs = {"accelerator": self.accelerator.value, "devices": devices, "strategy": "ddp_spawn"}
+        kwargs = {"accelerator": self.accelerator.value, "devices": devices}
+        kwargs["strategy"] = "ddp_fork" if on_disk else "ddp_spawn"
         return {**kwargs, "num_nodes": self.nodes} if self.nodes > 1 else kwargs
 
 

@@ -76,7 +76,7 @@ def pretrain(
         from scmoe.tl._pretrain import pretrain as fit
         from scmoe.tokens._vocabulary import Vocabulary
 
-        where = Devices(accelerator, devices, nodes).train_kwargs()
+        where = Devices(accelerator, devices, nodes).train_kwargs(on_disk=on_disk)
         mdata = read(file, modality=modality, on_disk=on_disk, cache_dir=cache_dir)
         if modality not in mdata.mod:
             raise ValueError(f"{file} has no modality {modality!r}; it has {', '.join(mdata.mod)}. Pass --modality.")
