@@ -61,12 +61,15 @@ def test_scores_of_one_method_stand_side_by_side(tmp_path):
     ]
 
 
-def test_columns_without_a_value_are_left_out(tmp_path):
-    """Only a mixture has the score of its linear part."""
+def test_columns_and_places_without_a_value_are_left_out(tmp_path):
+    """Only a mixture has the score of its linear part; other data were compared with another method."""
     scores = {"scmoe": ("r2", "r2_linear", [[0.5, 0.4]]), "ridge": ("r2", [[0.3]])}
-    folder = comparison(tmp_path / "a", "cite", scores, PREDICT)
-    text = write_overview([folder], tmp_path / "out", task="predict", scores=["r2", "r2_linear"])
+    folders = [comparison(tmp_path / "a", "cite", scores, PREDICT)]
+    folders += [comparison(tmp_path / "b", "other", {"mean": ("r2", [[0.1]])}, PREDICT)]
+    asked = {"task": "predict", "scores": ["r2", "r2_linear"], "methods": ["scmoe", "ridge"]}
+    text = write_overview(folders, tmp_path / "out", **asked)
     assert text.splitlines()[0] == "| data | cells | scmoe, R² | ridge, R² | scmoe, R² linear alone |"
+    assert len(text.splitlines()) == 3
 
 
 def test_means_are_of_full_tables(folders, tmp_path):

@@ -173,6 +173,8 @@ def write_overview(
     present = dict.fromkeys(row["method"] for row in rows)
     _check("method", methods or (), present)
     _check("score", scores, sorted({score for row in rows for score in row["values"]}))
+    columns = [(method, score) for method in methods or present for score in scores]
+    places = [place for place in places if any(place.value(*column) for column in columns)]
     overview = Overview(places=places, task=task, scores=scores, methods=list(methods or present))
     text = overview.markdown()
     write_text(target / "overview.md", text)
