@@ -56,23 +56,35 @@ def test_scores_of_one_method_stand_side_by_side(tmp_path):
     names = ["transfer_accuracy", "hub_within", "low_score"]
     text = write_overview([folder], tmp_path / "out", task="map", scores=names, methods=["scmoe"])
     assert text.splitlines()[::2] == [
-        "| data | cells | kNN acc | hub ratio within | mapping score < 0.05 |",
-        "| cite, adt as rna | 80 | 0.500 | 1.100 | 0.040 |",
+        "| data | kNN acc | hub ratio within | mapping score < 0.05 |",
+        "| cite, adt as rna | 0.500 | 1.100 | 0.040 |",
     ]
 
 
-def test_columns_without_a_value_are_left_out(tmp_path):
-    """Only a mixture has the score of its linear part."""
+def test_columns_and_places_without_a_value_are_left_out(tmp_path):
+    """Only a mixture has the score of its linear part; other data were compared with another method."""
     scores = {"scmoe": ("r2", "r2_linear", [[0.5, 0.4]]), "ridge": ("r2", [[0.3]])}
-    folder = comparison(tmp_path / "a", "cite", scores, PREDICT)
-    text = write_overview([folder], tmp_path / "out", task="predict", scores=["r2", "r2_linear"])
-    assert text.splitlines()[0] == "| data | cells | scmoe, R² | ridge, R² | scmoe, R² linear alone |"
+    folders = [comparison(tmp_path / "a", "cite", scores, PREDICT)]
+    folders += [comparison(tmp_path / "b", "other", {"mean": ("r2", [[0.1]])}, PREDICT)]
+    asked = {"task": "predict", "scores": ["r2", "r2_linear"], "methods": ["scmoe", "ridge"]}
+    text = write_overview(folders, tmp_path / "out", **asked)
+    assert text.splitlines()[0] == "| data | scmoe, R² | ridge, R² | scmoe, R² linear alone |"
+    assert len(text.splitlines()) == 3
 
 
 def test_means_are_of_full_tables(folders, tmp_path):
     for methods, mean in (("scmoe,ridge", "| mean |  | 0.350 | 0.500 |"), ("scmoe,ridge,mean", "")):
         text = write_overview(folders, tmp_path / "out", task="predict", scores=["r2"], methods=methods.split(","))
         assert (text.splitlines()[4:] or [""])[0] == mean
+
+
+def test_cases_are_named_where_they_differ(tmp_path):
+    back = PREDICT | {"case": "adt → rna"}
+    folders = [comparison(tmp_path / "a", "cite", {"ridge": ("r2", [[0.3]])}, PREDICT)]
+    folders += [comparison(tmp_path / "b", "cite", {"ridge": ("r2", [[0.1]])}, back)]
+    text = write_overview(folders, tmp_path / "out", task="predict", scores=["r2"])
+    assert text.splitlines()[0] == "| data | case | ridge |"
+    assert text.splitlines()[3] == "| cite | adt\u00a0→\u00a0rna | 0.100 |"
 
 
 def test_other_tasks_are_left_out(folders):

@@ -69,10 +69,14 @@ class Overview:
     scores: Sequence[str]
     methods: Sequence[str]
 
-    @property
-    def has_cases(self) -> bool:
-        """Whether places differ in their case."""
-        return len({place.case for place in self.places}) > 1
+    def names(self) -> dict[str, list[str]]:
+        """What tells places from each other, by head: data, and case and number of cells where data alone do not."""
+        names = {"data": [place.data for place in self.places]}
+        if len({place.case for place in self.places}) > 1:
+            names["case"] = [place.case.replace(" ", "\u00a0") for place in self.places]
+        if len({(place.data, place.case) for place in self.places}) < len(self.places):
+            names["cells"] = [str(place.n_cells) for place in self.places]
+        return names
 
     def markdown(self) -> str:
         """The table: the best of several methods in bold, no columns without a value, means if no value is missing."""
@@ -82,12 +86,11 @@ class Overview:
             for method in self.methods
             if any(place.value(method, score) for place in self.places)
         ]
-        names = ["data", "case", "cells"] if self.has_cases else ["data", "cells"]
+        names = self.names()
         lines = [[*names, *(self._head(*column) for column in columns)]]
-        lines += [["---"] * (len(names) - 1) + ["---:"] * (len(columns) + 1)]
-        for place in self.places:
-            cells = [self._cell(place, *column) for column in columns]
-            lines.append([place.data, *([place.case] if self.has_cases else []), str(place.n_cells), *cells])
+        lines += [["---:" if head == "cells" else "---" for head in names] + ["---:"] * len(columns)]
+        for place, *texts in zip(self.places, *names.values(), strict=True):
+            lines.append([*texts, *(self._cell(place, *column) for column in columns)])
         values = [[place.value(method, score) for score, method in columns] for place in self.places]
         if len(values) > 1 and all(all(row) for row in values):
             means = np.mean([[value["mean"] for value in row if value] for row in values], axis=0)
@@ -117,9 +120,7 @@ class Overview:
         figure, axes = plt.subplots(1, len(self.scores), figsize=size, sharey=True, squeeze=False, layout="constrained")
         for ax, score in zip(axes.flat, self.scores, strict=True):
             self._panel(ax, score)
-        names = [f"{place.data}, {place.n_cells} cells" for place in self.places]
-        if self.has_cases:
-            names = [f"{name}\n{place.case}" for name, place in zip(names, self.places, strict=True)]
+        names = [", ".join(texts) for texts in zip(*self.names().values(), strict=True)]
         axes[0, 0].set_yticks(range(len(names)), names)
         axes[0, 0].invert_yaxis()  # shared by all panels
         handles = axes[0, 0].get_legend_handles_labels()
@@ -173,6 +174,8 @@ def write_overview(
     present = dict.fromkeys(row["method"] for row in rows)
     _check("method", methods or (), present)
     _check("score", scores, sorted({score for row in rows for score in row["values"]}))
+    columns = [(method, score) for method in methods or present for score in scores]
+    places = [place for place in places if any(place.value(*column) for column in columns)]
     overview = Overview(places=places, task=task, scores=scores, methods=list(methods or present))
     text = overview.markdown()
     write_text(target / "overview.md", text)
