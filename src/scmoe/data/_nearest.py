@@ -20,3 +20,12 @@ def nearest(points: np.ndarray, k: int, seed: int) -> tuple[np.ndarray, np.ndarr
     is_other = neighbor != np.arange(len(points))[:, None]
     is_other[is_other.all(1), -1] = False
     return distance[is_other].reshape(-1, k), neighbor[is_other].reshape(-1, k)
+
+
+def nearest_among(points: np.ndarray, queries: np.ndarray, k: int, seed: int) -> np.ndarray:
+    """Positions (m, k) of the nearest of (n, d) points to each of (m, d) queries, nearest first."""
+    if len(points) < N_EXACT:
+        return NearestNeighbors(n_neighbors=k).fit(points).kneighbors(queries, return_distance=False)
+    from pynndescent import NNDescent
+
+    return NNDescent(points, random_state=seed).query(queries, k)[0]

@@ -6,12 +6,13 @@ import numpy as np
 import pandas as pd
 import scanpy as sc
 from mudata import MuData
+from scipy.stats import mode
 from sklearn.cluster import KMeans
 
 from scmoe._keys import DEFAULT_KEY, Keys
 from scmoe.arguments._checked import checks_arguments
 from scmoe.datasets._anndata import takes_anndata
-from scmoe.tl._neighbors import neighbor_graph, stored_embedding
+from scmoe.tl._neighbors import find_leaders, neighbor_graph, stored_embedding
 from scmoe.tl._results import check_results, inputs_of
 from scmoe.tl._write import write_obs
 
@@ -40,7 +41,8 @@ def cluster(
     model
         A trained model; only ``method="ddc"`` needs it.
     method
-        ``"leiden"``: Leiden on the 15-nearest-neighbor graph of the embedding; ``"kmeans"``: k-means on it;
+        ``"leiden"``: Leiden on the 15-nearest-neighbor graph of the embedding; of more than 200,000 cells, so many at
+        random are clustered, and the others get the cluster of most of their 15 nearest; ``"kmeans"``: k-means on it;
         ``"ddc"``: the model's clustering head. None: k-means if `n_clusters` is given, else Leiden.
     n_clusters
         Number of clusters, exactly; for ``"kmeans"`` only (that of the head is fixed in training).
@@ -82,9 +84,14 @@ def cluster(
 
 def leiden(embedding: np.ndarray, resolution: float, seed: int) -> np.ndarray:
     """Leiden clusters of (n, d) points."""
-    points = neighbor_graph(embedding, seed)
+    leaders = find_leaders(embedding, seed, "Clusters are found")
+    points = neighbor_graph(embedding[leaders.cells], seed)
     sc.tl.leiden(points, resolution=resolution, flavor="igraph", n_iterations=2, directed=False, random_state=seed)
-    return points.obs["leiden"].to_numpy()
+    codes = points.obs["leiden"].cat.codes.to_numpy()
+    labels = np.empty(len(embedding), codes.dtype)
+    labels[leaders.cells] = codes
+    labels[leaders.others] = mode(codes[leaders.nearest], axis=1).mode
+    return labels
 
 
 def kmeans(embedding: np.ndarray, n_clusters: int | None, seed: int) -> np.ndarray:

@@ -1,6 +1,6 @@
 """The neighbor graph of the embedding, on the side: no graph made by the user is replaced."""
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import scanpy as sc
@@ -9,11 +9,14 @@ from mudata import MuData
 from scipy import sparse
 
 from scmoe._keys import Keys
+from scmoe._log import logger
 from scmoe._matrix import is_beyond
-from scmoe.data._nearest import N_EXACT
+from scmoe.data._nearest import N_EXACT, nearest_among
 from scmoe.nn._threads import threads_kept
 
 N_NEIGHBORS = 15
+MAX_CELLS = 200_000
+"""Cells that clusters and maps are computed from; more would take hours and more memory than all else."""
 
 
 def stored_embedding(mdata: MuData, key_added: str) -> np.ndarray:
@@ -32,6 +35,40 @@ def stored_embedding(mdata: MuData, key_added: str) -> np.ndarray:
             "again."
         )
     return embedding
+
+
+class Leaders(NamedTuple):
+    """Cells that something is computed for, and whom the others follow."""
+
+    cells: np.ndarray
+    """(n,) positions."""
+    others: np.ndarray
+    """(m,) positions."""
+    nearest: np.ndarray
+    """(m, k) places in `cells` of those nearest to each of the others."""
+
+
+def find_leaders(embedding: np.ndarray, seed: int, what: str) -> Leaders:
+    """All cells, or a random part of very many, which the log says.
+
+    Parameters
+    ----------
+    embedding
+        (n, d).
+    seed
+        Of the choice.
+    what
+        What is computed for them, for the log.
+    """
+    n_cells = len(embedding)
+    if n_cells <= MAX_CELLS:
+        return Leaders(np.arange(n_cells), np.zeros(0, int), np.zeros((0, N_NEIGHBORS), int))
+    is_leader = np.zeros(n_cells, bool)
+    is_leader[np.random.default_rng(seed).choice(n_cells, MAX_CELLS, replace=False)] = True
+    cells, others = np.flatnonzero(is_leader), np.flatnonzero(~is_leader)
+    logger.info("%s of %d random cells; the other %d follow the nearest of them", what, len(cells), len(others))
+    with threads_kept():
+        return Leaders(cells, others, nearest_among(embedding[cells], embedding[others], N_NEIGHBORS, seed))
 
 
 def neighbor_graph(embedding: np.ndarray, seed: int) -> AnnData:

@@ -8,9 +8,12 @@ from scmoe._keys import DEFAULT_KEY, UMAP, Keys
 from scmoe.arguments._checked import checks_arguments
 from scmoe.datasets._anndata import takes_anndata
 from scmoe.nn._threads import threads_kept
-from scmoe.tl._neighbors import neighbor_graph, stored_embedding
+from scmoe.tl._neighbors import find_leaders, neighbor_graph, stored_embedding
 from scmoe.tl._results import check_results
 from scmoe.tl._write import is_same_array, move_aside, put_obsm, write_obsm
+
+N_PLACES = 3
+"""Nearest cells of the map that another cell is placed amid."""
 
 
 @checks_arguments
@@ -18,7 +21,8 @@ from scmoe.tl._write import is_same_array, move_aside, put_obsm, write_obsm
 def umap(mdata: MuData, *, seed: int = 0, key_added: str = DEFAULT_KEY) -> None:
     """Map the embedding to two dimensions for `scanpy.pl.umap`.
 
-    The neighbor graph is built on the side and not kept, so no graph made by the user is replaced.
+    The neighbor graph is built on the side and not kept, so no graph made by the user is replaced. Of more than 200,000
+    cells, so many at random are mapped, and each of the others is placed amid its three nearest.
 
     Parameters
     ----------
@@ -45,11 +49,16 @@ def umap(mdata: MuData, *, seed: int = 0, key_added: str = DEFAULT_KEY) -> None:
     """
     name = Keys(name=key_added).umap
     check_results(mdata, key_added, [f"obsm/{name}"])
-    points = neighbor_graph(stored_embedding(mdata, key_added), seed)
+    embedding = stored_embedding(mdata, key_added)
+    leaders = find_leaders(embedding, seed, "The map is made")
+    points = neighbor_graph(embedding[leaders.cells], seed)
     with threads_kept():  # from numba, as in `neighbor_graph`
         sc.tl.umap(points, random_state=seed)
     _keep_maps(mdata)
-    values = np.asarray(points.obsm[UMAP])
+    places = np.asarray(points.obsm[UMAP])
+    values = np.empty((len(embedding), 2), places.dtype)
+    values[leaders.cells] = places
+    values[leaders.others] = places[leaders.nearest[:, :N_PLACES]].mean(1)
     write_obsm(mdata, key_added, name, values)
     put_obsm(mdata, UMAP, values)
 
