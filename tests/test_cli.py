@@ -420,9 +420,9 @@ def test_data_stay_on_disk(trained, data, folder):
 
 def test_features_are_chosen_for_a_prediction(trained, data, folder):
     name = scmoe.datasets.read(data)["adt"].var_names[2]
-    arguments = ["impute", data, "--model", trained, "--source", "rna", "--target", "adt", "-o", folder / "some.h5mu"]
+    arguments = ["impute", data, "--model", trained, "--source", "rna", "--target", "adt", "-o", folder / "chosen.h5mu"]
     assert run(*arguments, "--features", name, "--sd").exit_code == 0
-    written = scmoe.datasets.read(folder / "some.h5mu")
+    written = scmoe.datasets.read(folder / "chosen.h5mu")
     for key in ("scmoe_adt_from_rna", "scmoe_adt_from_rna_sd"):
         assert list(written.obsm[key].columns) == [name]
     unknown = run(*arguments, "--features", "XYZ", "--overwrite")

@@ -83,7 +83,7 @@ def test_every_result_survives_a_file(
     mosaic: MuData, tl_train: Callable[..., Any], tmp_path: Path, through: Callable[[MuData, Path], MuData]
 ) -> None:
     model = tl_train(mosaic, labels_key="cell_type", likelihoods={"rna": "nb"}, n_clusters=3)
-    scmoe.tl.impute(mosaic, model, source=["rna", "ephys"], target="adt")
+    scmoe.tl.impute(mosaic, model, source=["rna", "ephys"], target="adt", sd=True)
     scmoe.tl.denoise(mosaic, model, modality="adt")
     scmoe.tl.expert_usage(mosaic, model, groupby="cell_type")
     scmoe.tl.attention(mosaic, model, groupby="batch")
