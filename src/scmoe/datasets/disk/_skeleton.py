@@ -51,7 +51,7 @@ def write_skeleton(source: Path, root: Any, matrices: list[Stored], form: Format
                 for name in ("data", "indices", "indptr"):
                     copy[matrix.element.name][name] = getattr(marker, name).astype(np.int32)
             else:
-                write_elem(copy, matrix.place, marker)
+                _write(copy, matrix.place, marker)
     with open(source, "rb") as file, open(path, "rb+") as copied:  # in which mudata says who wrote the file
         copied.write(file.read(root.userblock_size))
 
@@ -67,6 +67,12 @@ def _marker(shape: tuple[int, int]) -> sparse.csr_matrix:
     indptr[0] = 0
     numbers = np.arange(n_features)
     return sparse.csr_matrix((numbers + 1.0, numbers, indptr), shape=shape)
+
+
+def _write(root: Any, place: str, marker: sparse.csr_matrix) -> None:
+    """Write to a place like ``layers/counts``, group by group: anndata 0.13 takes no path for a name."""
+    group, _, name = place.rpartition("/")
+    write_elem(root.require_group(group) if group else root, name, marker)
 
 
 def _copy_group(group: h5py.Group, copy: h5py.Group, prefix: str, places: list[str]) -> None:
@@ -106,4 +112,4 @@ def _copy_store(source: Path, matrices: list[Stored], path: Path) -> None:
             file.write_text(json.dumps(metadata))
     store = zarr.open_group(path, mode="r+", use_consolidated=False)
     for matrix in matrices:
-        write_elem(store, matrix.place, _marker(matrix.shape))
+        _write(store, matrix.place, _marker(matrix.shape))
