@@ -3,9 +3,9 @@
 import torch
 from torch import Tensor, nn
 
-from scmoe.data._transform import CLIP, fill_missing
-from scmoe.data.sparse._features import Features, standardize
-from scmoe.data.sparse._rows import SparseRows, Values
+from scmoe.data._transform import fill_missing
+from scmoe.data.sparse._features import Features, SparseFeatures, standardize
+from scmoe.data.sparse._rows import Values
 
 
 class Standardizer(nn.Module):
@@ -33,10 +33,8 @@ class Standardizer(nn.Module):
 
     def forward(self, x_BD: Values, observed: Tensor | None) -> Features:
         """Values (B, D) and which of them are observed to standardized values; of sparse ones all are observed."""
-        if isinstance(x_BD, SparseRows):
-            return standardize(x_BD, self.mean, self.std)
-        z = ((x_BD - self.mean) / self.std).clamp(-CLIP, CLIP)
-        if observed is None:
+        z = standardize(x_BD, self.mean, self.std)
+        if observed is None or isinstance(z, SparseFeatures):
             return z
         return fill_missing(torch.where(observed, z, 0), observed, self.loadings, self.penalty)
 

@@ -14,7 +14,7 @@ from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
 from scmoe.data._transform import CLIP
-from scmoe.data.sparse._rows import SparseRows
+from scmoe.data.sparse._rows import SparseRows, Values
 
 
 @dataclass(frozen=True)
@@ -73,12 +73,13 @@ Features = Tensor | SparseFeatures
 """Standardized features (n, D)."""
 
 
-def standardize(rows: SparseRows, mean: Tensor, std: Tensor) -> SparseFeatures:
-    """clip((x - mean) / std) of sparse values; mean and std are (D,)."""
-    base = (-mean / std).clamp(-CLIP, CLIP)
-    at = rows.column
-    z = ((rows.value - mean.index_select(0, at)) / std.index_select(0, at)).clamp(-CLIP, CLIP)
-    return SparseFeatures(base, rows._replace(value=z - base.index_select(0, at)))
+def standardize(x: Values, mean: Tensor, std: Tensor) -> Features:
+    """clip((x - mean) / std) of values (n, D); mean and std are (D,)."""
+    if isinstance(x, Tensor):
+        return ((x - mean) / std).clamp(-CLIP, CLIP)
+    base, at = (-mean / std).clamp(-CLIP, CLIP), x.column
+    z = ((x.value - mean.index_select(0, at)) / std.index_select(0, at)).clamp(-CLIP, CLIP)
+    return SparseFeatures(base, x._replace(value=z - base.index_select(0, at)))
 
 
 def row_squares(z: Features) -> Tensor:

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from scmoe.data._dataset import ModalityRows, MosaicDataset
 from scmoe.data._likelihood import CountLikelihood, CountSums, Likelihood
-from scmoe.data._transform import CLIP, fill_missing
+from scmoe.data._transform import fill_missing
 from scmoe.data.sparse._features import Features, SparseFeatures, standardize
 from scmoe.data.sparse._rows import SparseRows, dense
 from scmoe.data.statistics._components import Components, fill_by_components, fit_components
@@ -167,11 +167,8 @@ def _score_chunks(
 
 def standardized(rows: ModalityRows, mean: np.ndarray, std: np.ndarray) -> Features:
     """Standardized values (n, D), 0 where missing."""
-    x, units = rows.values, (torch.from_numpy(mean), torch.from_numpy(std))
-    if isinstance(x, SparseRows):
-        return standardize(x, *units)
-    z = ((x - units[0]) / units[1]).clamp(-CLIP, CLIP)
-    return z if rows.observed is None else z * rows.observed
+    z = standardize(rows.values, torch.from_numpy(mean), torch.from_numpy(std))
+    return z if rows.observed is None else dense(z) * rows.observed
 
 
 def likelihood_of(dataset: MosaicDataset, modality: int) -> Likelihood:
