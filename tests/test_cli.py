@@ -502,7 +502,8 @@ def test_a_process_beside_the_first_touches_no_output(tmp_path, monkeypatch, num
 def test_a_number_of_devices_that_is_none(data, folder, devices):
     result = run("train", data, "-o", folder / "x", f"--devices={devices}")
     assert result.exit_code == 1
-    assert f"--devices must be 'auto' or a number from 1 on; found '{devices}'" in " ".join(result.stderr.split())
+    message = " ".join(result.stderr.split())
+    assert f" --devices must be 'auto' or a number from 1 on; found '{devices}'" in message
 
 
 @pytest.mark.parametrize(("on_disk", "strategy"), [(False, "ddp_spawn"), (True, "ddp_fork")])

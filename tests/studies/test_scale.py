@@ -62,3 +62,10 @@ def test_command_refuses_what_are_no_numbers(tmp_path):
     result = CliRunner().invoke(app, ["benchmark", "scale", "--cells", "many", "-o", str(tmp_path / "out")])
     assert result.exit_code == 1
     assert "--cells must be whole numbers" in result.output
+
+
+@pytest.mark.parametrize("cells", [[], [0], [300, 20]])
+def test_too_few_cells_are_refused(tmp_path, cells):
+    with pytest.raises(ValueError, match="cells must be numbers from 100 on"):
+        run_scale(tmp_path / "out", cells=cells)
+    assert not (tmp_path / "out").exists()

@@ -56,7 +56,7 @@ ENTRY = re.compile(r"""\b(kinds|layers)\[['"]([^'"]*)['"]\]""")
 """Such as ``kinds['rna']``."""
 SUBJECT = re.compile(r"\b(kinds|layers|features)(?= names )")
 VALUE = re.compile(rf"""\b({"|".join([*OPTIONS, *WORDS])})=(?:(['"])([^'"]*)\2|(\w+))?""")
-BARE = re.compile(rf"\b({'|'.join(OPTIONS)})\b|\b({'|'.join(WORDS)})(?= must be )")
+BARE = re.compile(rf"\b({'|'.join(OPTIONS)})\b|(?<!-)\b({'|'.join(WORDS)})(?= must be )")
 ALL = re.compile(r"\b(?:n_top_features|use_var)=None\b")
 PREPARE = re.compile(r"scmoe\.pp\.prepare\(mdata(?:, ([^()]*))?\)")
 

@@ -15,6 +15,7 @@ from scmoe.studies._run import Task, Worker, processor, run_tasks, write_result
 
 Engine = Literal["memory", "disk", "scanpy", "totalvi"]
 QUICK_CELLS = (2000, 8000)
+MIN_CELLS = 100
 WORKER = "scmoe.studies.scale._phases"
 
 
@@ -79,7 +80,11 @@ def run_scale(
     ------
     scmoe.io._files.WriteError
         `output` cannot be written; nothing is measured then.
+    ValueError
+        No number of cells, or one below 100.
     """
+    if min(cells, default=0) < MIN_CELLS:
+        raise ValueError(f"cells must be numbers from {MIN_CELLS} on, to train and to test; found {list(cells)}.")
     folder = check_writable(output)
     sizes = QUICK_CELLS if quick else cells
     lengths: list[int | None] = [*epochs] or [None]
