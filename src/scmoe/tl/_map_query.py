@@ -87,7 +87,7 @@ def map_query(mdata: MuData, model: "SCMOE", *, adapt: bool = False, key_added: 
     write_embedding(mdata, results, key_added)
     if results.annotation is not None:
         detection = model.get_unknown_detection()
-        write_annotation(mdata, results.annotation, model.setup.labels, detection, key_added=key_added)
+        write_annotation(mdata, results, model.setup.labels, detection, key_added=key_added)
     write_obs(mdata, key_added, {keys.mapping_score: score})
     write_uns(mdata, key_added, **{QUERY: describe_query(model.setup, results, new_batches, hubs)})
     if new_batches:
