@@ -25,6 +25,7 @@ from scmoe.tl._router import router_paths, write_router
 from scmoe.tl._tables import uns_kept_on_error
 from scmoe.tl._umap import umap as make_umap
 from scmoe.tl._write import OBSM, drop_results, result_paths, write_uns
+from scmoe.train._presets import Objective, PresetName, Settings, check_objective
 
 if TYPE_CHECKING:
     from scmoe.model._scmoe import SCMOE
@@ -50,6 +51,8 @@ def train(
     class_balance: ClassBalance = DEFAULT_BALANCE,
     max_epochs: int | None = None,
     split_key: str | None = None,
+    preset: PresetName | None = None,
+    objective: Objective | None = None,
     predict: bool = False,
     umap: bool = False,
     seed: int = 0,
@@ -74,6 +77,14 @@ def train(
     split_key
         Column of ``obs`` with the training, validation and test cells, such as `scmoe.pp.split` writes; None: a random
         tenth of the cells is for validation. See `scmoe.model.SCMOE.train`.
+    preset
+        The scMoE paper's form and sizes for one of its data sets (``"dyngen"``, ``"dbitseq"``, ``"patchseq"``,
+        ``"atacseq"``; appendix C), with its `objective`; what is given besides counts more. Predictions are made as
+        always, with the target absent from the input. None: the defaults of this package, which are better.
+    objective
+        How the paper trains groups of cells: ``"ce"`` by the cross-entropy of labels (a ``label_weight`` of 1), or
+        ``"ddc"`` by deep divergence-based clustering (``n_clusters``, as many as there are labels). None: neither, but
+        for what is given or the preset has.
     predict
         Whether to write each modality as predicted from each other one, too, as `scmoe.tl.impute` does.
     umap
@@ -120,6 +131,7 @@ def train(
     check_mdata(mdata)
     check_results(mdata, key_added)
     check_n_clusters(mdata, model_kwargs.get("n_clusters"))
+    check_objective(objective, labels_key, model_kwargs)
     warn_of_unstorable(mdata)
     with uns_kept_on_error(mdata):
         SCMOE.setup_mudata(
@@ -134,6 +146,11 @@ def train(
             unlabeled_category=unlabeled_category,
             use_var=use_var,
         )
+        if preset is not None or objective is not None:
+            settings = Settings(model_kwargs, dict(train_kwargs or {}), max_epochs)
+            settings = settings.of_paper(SCMOE(mdata).setup, preset, objective)
+            model_kwargs, train_kwargs, max_epochs = settings
+            check_n_clusters(mdata, model_kwargs.get("n_clusters"))
         model = SCMOE(mdata, seed=seed, **model_kwargs)
         paths = _result_paths(mdata, model, key_added)
         directions = list(permutations(model.modalities, 2)) if predict else []
