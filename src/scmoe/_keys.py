@@ -294,6 +294,8 @@ EXPERT_STABILITY = "expert_stability"
 ATTENTION_GROUPBY = "attention_groupby"
 ATTENTION = "attention"
 """``mdata.uns[key_added]["attention"]``: tidy frame, see `scmoe.tl.attention`."""
+ATTENTION_TOKENS = "attention_tokens"
+"""``mdata.uns[key_added]["attention_tokens"]``: tidy frame, see `scmoe.tl.attention`."""
 ABLATION = "ablation"
 """``mdata.uns[key_added]["ablation"]``: tidy frame, see `scmoe.tl.ablation`."""
 TCAV = "tcav"
@@ -310,8 +312,8 @@ GRADIENT_CONFLICT = "gradient_conflict"
 """``mdata.uns[key_added]["gradient_conflict"]``: tidy frame, see `scmoe.tl.gradient_conflict`."""
 TABLES = (
     *(HISTORY, DIAGNOSTICS, PARAMS, QUERY, ANNOTATION, EXPERT_USAGE_GROUPBY, EXPERT_USAGE, EXPERT_SUMMARY),
-    *(EXPERT_CARDS, EXPERT_STABILITY, ATTENTION_GROUPBY, ATTENTION, ABLATION, TCAV, ATTRIBUTION, ATTRIBUTION_SUMMARY),
-    *(DELETION, DELETION_SUMMARY, GRADIENT_CONFLICT),
+    *(EXPERT_CARDS, EXPERT_STABILITY, ATTENTION_GROUPBY, ATTENTION, ATTENTION_TOKENS, ABLATION, TCAV, ATTRIBUTION),
+    *(ATTRIBUTION_SUMMARY, DELETION, DELETION_SUMMARY, GRADIENT_CONFLICT),
 )
 """All entries of ``mdata.uns[key_added]`` that tools write."""
 UMAP = "X_umap"

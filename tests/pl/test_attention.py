@@ -4,6 +4,7 @@ import pytest
 
 import scmoe.pl
 from scmoe.explain._groups import ALL_CELLS
+from scmoe.explain._token_attention import token_table
 
 
 @pytest.mark.parametrize("value", ["ratio", "attention"])
@@ -56,3 +57,22 @@ def test_bad_arguments(mdata):
         scmoe.pl.attention(mdata, value="weights")
     with pytest.raises(ValueError, match="two heat maps; found one ax"):
         scmoe.pl.attention(mdata, beside_ablation=True, ax=plt.subplots()[1])
+
+
+@pytest.mark.parametrize("n_tokens", [2, 20])
+def test_tokens_are_drawn_by_modality(mdata, n_tokens):
+    share = np.random.default_rng(0).random((3, 1, 2 * n_tokens, 2 * n_tokens))
+    table = token_table([share / share.sum(-1, keepdims=True)], ["rna", "adt"])
+    mdata.uns["scmoe"] = {**mdata.uns["scmoe"], "attention_tokens": table}
+    ax = scmoe.pl.attention(mdata, tokens=True, value="attention")
+    expected = table["attention"].to_numpy().reshape(2 * n_tokens, 2 * n_tokens)
+    np.testing.assert_allclose(np.asarray(ax.images[0].get_array()), expected)
+    labels = [label.get_text() for label in ax.get_xticklabels()]
+    assert labels == (["rna", "adt"] if n_tokens > 12 else ["rna 0", "rna 1", "adt 0", "adt 1"])
+
+
+def test_tokens_that_were_not_asked_for(mdata):
+    with pytest.raises(KeyError, match=r"scmoe.tl.attention\(..., tokens=True"):
+        scmoe.pl.attention(mdata, tokens=True)
+    with pytest.raises(ValueError, match="Leave head and beside_ablation out"):
+        scmoe.pl.attention(mdata, tokens=True, head=0)

@@ -1,4 +1,5 @@
 import numpy as np
+import pandas as pd
 
 import scmoe
 
@@ -35,3 +36,16 @@ def test_other_results_of_the_model_stay(paired, trained):
     scmoe.tl.attention(paired, trained)
     tables = {"expert_usage", "expert_summary", "attention", "expert_usage_groupby", "attention_groupby"}
     assert set(paired.uns["scmoe"]) == before | tables | {"result_paths"}
+
+
+def test_tokens_of_a_modality_add_up_to_what_it_pays(mosaic, trained_mosaic):
+    scmoe.tl.attention(mosaic, trained_mosaic, tokens=True, groupby="cell_type")
+    tokens, table = mosaic.uns["scmoe"]["attention_tokens"], mosaic.uns["scmoe"]["attention"]
+    tokens = tokens.assign(**{side: tokens[side].str.rsplit(" ", n=1).str[0] for side in ("query", "key")})
+    by = ["layer", "group", "query", "key"]
+    n_tokens = trained_mosaic.config.n_tokens
+    found = tokens.groupby(by)["attention"].sum() / n_tokens
+    expected = table[table["head"] == "mean"].set_index(by)["attention"]
+    pd.testing.assert_series_equal(found.sort_index(), expected.sort_index(), check_dtype=False, rtol=1e-5)
+    scmoe.tl.attention(mosaic, trained_mosaic)
+    assert "attention_tokens" not in mosaic.uns["scmoe"]  # it would be stale

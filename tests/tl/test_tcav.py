@@ -126,6 +126,21 @@ def test_missing_rates_and_groups_of_another_column(driven):
     assert set(table["target"]) == {"left"} and (table["kind"] == "missing rate").sum() >= 2
 
 
+def test_of_a_target_of_two_cells_what_can_be_said(driven, fit_model):
+    mdata = driven[0].copy()
+    mdata.obs["rare"] = np.where(np.arange(N_CELLS) < 2, "two cells", mdata.obs["label"])
+    model = fit_model(mdata, setup={"labels_key": "rare"}, train_size=1.0)
+    kwargs = {"targets": ["two cells", "A"], **ARGUMENTS}
+    scmoe.tl.tcav(mdata, model, gene_sets={"a": PATHWAY}, **kwargs)
+    table = mdata.uns["scmoe"]["tcav"].set_index(["target", "kind"])
+    assert set(table.loc["two cells"].index) == {"gene set", "control"}
+    assert set(table.loc["A"].index) == {"gene set", "control", "modality"}
+    row = table.loc[[("two cells", "gene set")]].iloc[0]
+    assert row["n_cells"] == 2 and row["p"] == 1 and "too few for a p-value; derivatives" in row["note"]
+    with pytest.raises(ValueError, match=r"at least 30; found two cells \(2\). Pass gene_sets="):
+        scmoe.tl.tcav(mdata, model, **kwargs)
+
+
 def test_only_a_part_of_many_cells_is_used(driven, monkeypatch):
     mdata, model = driven
     monkeypatch.setattr("scmoe.tl._tcav.MAX_CELLS", 300)

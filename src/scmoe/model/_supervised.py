@@ -1,7 +1,5 @@
 """Labels by the head of a network that has learned them: the supervised group identification of the scMoE paper."""
 
-from collections.abc import Sequence
-
 import numpy as np
 import pandas as pd
 import torch
@@ -19,6 +17,7 @@ from scmoe.model._features import to_numpy
 from scmoe.model._fitted import BATCH_SIZE, Fitted, FittedModel, query
 from scmoe.model._labels import as_names
 from scmoe.nn._config import NetworkConfig
+from scmoe.nn._network import Network
 from scmoe.readout._annotator import choose_temperature, temper
 
 NOT_LEARNED = (
@@ -138,6 +137,7 @@ def learned_labels(
     return label_loss(codes, class_balance)
 
 
-def set_labels(fitted_network: torch.nn.Module, present: Sequence[int] | np.ndarray) -> None:
+def set_labels(network: Network, present: np.ndarray) -> None:
     """Tell a network which labels training cells have."""
-    fitted_network.has_label.fill_(False)[torch.as_tensor(np.asarray(present))] = True
+    network.has_label.fill_(False)
+    network.has_label[torch.from_numpy(present)] = True

@@ -1,5 +1,6 @@
 """Heat map of attention between modalities."""
 
+from itertools import pairwise
 from pathlib import Path
 from typing import Literal
 
@@ -9,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.colors import Normalize, TwoSlopeNorm
 from mudata import MuData
 
-from scmoe._keys import ABLATION, ATTENTION, DEFAULT_KEY
+from scmoe._keys import ABLATION, ATTENTION, ATTENTION_TOKENS, DEFAULT_KEY
 from scmoe.arguments._checked import checks_arguments
 from scmoe.datasets._anndata import reads_anndata
 from scmoe.explain._attention import MEAN, ROLLOUT
@@ -18,6 +19,9 @@ from scmoe.pl._ablation import ablation
 from scmoe.pl._heatmap import heatmap
 from scmoe.pl._save import finish
 from scmoe.pl._tables import at_layer, group_suffix, of_group, stored_table
+
+MAX_TOKENS = 24
+"""Tokens that all get a name of their own."""
 
 
 @checks_arguments
@@ -30,6 +34,7 @@ def attention(
     head: int | Literal["mean", "rollout"] = "mean",
     value: Literal["ratio", "attention"] = "ratio",
     beside_ablation: bool = False,
+    tokens: bool = False,
     key: str = DEFAULT_KEY,
     ax: Axes | None = None,
     show: bool | None = None,
@@ -54,6 +59,8 @@ def attention(
         attention, rows sum to 1.
     beside_ablation
         Draw the results of `scmoe.tl.ablation` for the same cells to the right.
+    tokens
+        Draw it token by token, the mean over heads (the scMoE paper's figure 4b).
     key
         The ``key_added`` of the results.
     ax
@@ -72,13 +79,21 @@ def attention(
     KeyError
         If the table, the group, the layer or the head is not there, or no ablation to draw beside.
     ValueError
-        If `value` is none of its options, or `ax` is given for two heat maps.
+        If `value` is none of its options, `ax` is given for two heat maps, or `tokens` is asked for with a head or
+        beside an ablation.
     """
+    if tokens:
+        if head != MEAN or beside_ablation:
+            raise ValueError("tokens=True draws the mean over heads alone. Leave head and beside_ablation out.")
+        found = stored_table(mdata, key, ATTENTION_TOKENS, "scmoe.tl.attention", "tokens=True")
+        ax = _draw(of_group(at_layer(found, layer), group), value, f"Attention between tokens{group_suffix(group)}", ax)
+        _mark_modalities(ax)
+        return finish(ax, show=show, save=save)
     table = of_group(at_layer(stored_table(mdata, key, ATTENTION, "scmoe.tl.attention"), layer), group)
     heads = table["head"].astype(str)
     if str(head) not in set(heads):
         raise KeyError(f"There is no head {head!r}; the table has {', '.join(heads.unique())}.")
-    table = table[heads == str(head)].astype({"query": str, "key": str})
+    table = table[heads == str(head)]
     if beside_ablation:
         if ax is not None:
             raise ValueError("beside_ablation=True draws two heat maps; found one ax. Leave ax out.")
@@ -90,6 +105,7 @@ def attention(
 
 
 def _draw(table: pd.DataFrame, value: str, title: str, ax: Axes | None) -> Axes:
+    table = table.astype({"query": str, "key": str})
     names = table["key"].unique()
     matrix = table.pivot(index="query", columns="key", values=value)
     matrix = matrix.reindex(index=[name for name in names if name in matrix.index], columns=names)
@@ -102,8 +118,22 @@ def _draw(table: pd.DataFrame, value: str, title: str, ax: Axes | None) -> Axes:
     else:
         baseline = 1 / len(names)
         cmap, norm = "viridis", Normalize(0, max(float(matrix.max().max()), 1.5 * baseline))
-        label = f"share of attention, rows sum to 1\n(line: 1 / modalities, {baseline:.3g})"
+        label = f"share of attention, rows sum to 1\n(line: 1 / {len(names)}, {baseline:.3g})"
     return heatmap(matrix, cmap=cmap, norm=norm, colorbar=label, baseline=baseline, title=title, ax=ax)
+
+
+def _mark_modalities(ax: Axes) -> None:
+    """Lines between modalities; of very many tokens, their names in place of those of tokens."""
+    for axis, line in ((ax.xaxis, ax.axvline), (ax.yaxis, ax.axhline)):
+        labels = [label.get_text().rsplit(" ", 1)[0] for label in axis.get_ticklabels()]
+        starts = [i for i, name in enumerate(labels) if i == 0 or name != labels[i - 1]]
+        for start in starts[1:]:
+            line(start - 0.5, color="black", linewidth=1)
+        if len(labels) > MAX_TOKENS:
+            middles = [(start + end - 1) / 2 for start, end in pairwise([*starts, len(labels)])]
+            axis.set_ticks(middles, [labels[start] for start in starts], rotation=0)
+            plt.setp(axis.get_ticklabels(), ha="center" if axis is ax.xaxis else "right")
+            axis.set_ticks([], minor=True)
 
 
 def _title(table: pd.DataFrame, head: int | str, group: str) -> str:

@@ -8,8 +8,8 @@ from mudata import MuData
 from scmoe.explain._groups import ALL_CELLS
 
 
-def stored_table(mdata: MuData, key: str, name: str, function: str) -> pd.DataFrame:
-    """The frame ``mdata.uns[key][name]``.
+def stored_table(mdata: MuData, key: str, name: str, function: str, argument: str = "") -> pd.DataFrame:
+    """The frame ``mdata.uns[key][name]``, which `function`, called with `argument`, writes.
 
     Raises
     ------
@@ -18,7 +18,10 @@ def stored_table(mdata: MuData, key: str, name: str, function: str) -> pd.DataFr
     """
     results = mdata.uns.get(key)
     if not isinstance(results, Mapping) or name not in results:
-        raise KeyError(f"mdata.uns[{key!r}][{name!r}] does not exist; run {function}(..., key_added={key!r}) first.")
+        given = f"{argument}, " if argument else ""
+        raise KeyError(
+            f"mdata.uns[{key!r}][{name!r}] does not exist; run {function}(..., {given}key_added={key!r}) first."
+        )
     return pd.DataFrame(results[name])
 
 

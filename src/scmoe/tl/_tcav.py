@@ -74,7 +74,9 @@ def tcav(
         A trained model.
     targets
         Labels, or groups of `groupby`, to explain; default all with at least 30 cells
-        (that have all modalities, if these are concepts).
+        (that have all modalities, if these are concepts). Of targets with fewer, what can still be said: gene sets,
+        markers and cells are tested, modalities and missing rates are not; below 10 cells there is no p-value, and
+        ``note`` holds their derivatives.
     groupby
         Column of ``mdata.obs`` with groups, such as clusters; default the labels that the model was trained with.
         Predicted labels count as labels; other groups are explained as the embedding tells them apart.
@@ -93,8 +95,8 @@ def tcav(
         Name -> boolean mask over all cells, or boolean column of ``mdata.obs``: these cells against all others. A
         Series that names its cells is matched by name.
     missing_rate
-        A modality with raw counts. Bands of its genes by their share of zeros (0-20 %, ... 80-100 %) are concepts, made
-        like those of modalities: a band against as many genes of the other bands.
+        A modality with raw counts, or with logarithms of counts. Bands of its genes by their share of zeros (0-20 %,
+        ... 80-100 %) are concepts, made like those of modalities: a band against as many genes of the other bands.
     layer
         One or several of ``model.layers``. Labels and clusters are read from gene programs of the input as well as
         from tokens, so only ``"input"`` sees all that they depend on.
@@ -141,14 +143,14 @@ def tcav(
     with quiet_mudata():
         sample = mdata if len(indices) == mdata.n_obs else mdata[indices].copy()
     masks = {name: concept_mask(mdata, name, value)[indices] for name, value in (cells or {}).items()}
-    concepts: list[Concept | RaisedConcept] = list(modality_concepts(sample, model.setup) if modalities else ())
+    concepts: list[Concept] = list(modality_concepts(sample, model.setup) if modalities else ())
     concepts += marker_concepts(sample, model.setup, markers or {}, seed)
     concepts += [MaskConcept(name=name, kind="cells", mask=mask) for name, mask in masks.items()]
     if missing_rate is not None:
         training = model.train_indices if knows_split(model, mdata) else indices
         concepts += missing_rate_concepts(sample, model.setup, missing_rate, np.isin(indices, training), seed)
     concepts += [*depth_control(sample, model.setup), *batch_controls(sample, model.setup)]
-    entries = usable_targets(sample, model, targets, groupby, concepts, key_added)
+    entries = usable_targets(sample, model, targets, groupby, concepts, key_added, has_gene_sets=bool(gene_sets))
     layers = [layer] if isinstance(layer, str) else list(layer)
     enough = enough_permutations(len(layers) * len(entries) * (len(concepts) + len(gene_sets or {})))
     n_permutations, n_matched = n_permutations or enough, n_matched or enough
@@ -156,16 +158,17 @@ def tcav(
         name: to_numpy(standardizer.std)
         for name, standardizer in zip(model.modalities, model.module.standardizers, strict=True)
     }
-    concepts = [*raised_concepts(sample, model.setup, gene_sets or {}, scales, n_matched, seed), *concepts]
-    check_tests(concepts, len(layers) * len(entries), n_permutations, n_matched)
-    with tqdm(total=len(layers) * len(concepts), desc="TCAV", delay=BAR_SECONDS, file=sys.stderr) as bar:
+    raised = raised_concepts(sample, model.setup, gene_sets or {}, scales, n_matched, seed)
+    all_concepts: list[Concept | RaisedConcept] = [*raised, *concepts]
+    check_tests(all_concepts, len(layers) * len(entries), n_permutations, n_matched)
+    with tqdm(total=len(layers) * len(all_concepts), desc="TCAV", delay=BAR_SECONDS, file=sys.stderr) as bar:
         tables = [
             run_layer(
                 sample,
                 model,
                 name,
                 entries,
-                concepts,
+                all_concepts,
                 n_random=n_random,
                 n_permutations=n_permutations,
                 seed=seed,

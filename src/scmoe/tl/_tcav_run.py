@@ -8,6 +8,7 @@ import pandas as pd
 from mudata import MuData
 from numpy.typing import NDArray
 
+from scmoe._log import logger
 from scmoe.datasets._categories import Category
 from scmoe.explain.concepts._cells import CONTROL, MAX_CONCEPT, Activations, Concept, ScoreConcept, View
 from scmoe.explain.concepts._checks import MIN_CONCEPT
@@ -30,23 +31,48 @@ def usable_targets(
     model: "SCMOE",
     targets: Category | Sequence[Category] | None,
     groupby: str | None,
-    concepts: Sequence[Concept | RaisedConcept],
+    concepts: Sequence[Concept],
     key: str,
+    *,
+    has_gene_sets: bool,
 ) -> dict[str, TargetCells]:
-    """The targets asked for, or all that concepts can be made for."""
+    """The targets asked for, or all that concepts can be made for.
+
+    Concepts of modalities and missing rates are made from the target's own cells. A target that has too few, and was
+    asked for, is tested for the other concepts alone.
+    """
     entries = {entry.target.name: entry for entry in resolve_groups(mdata, model, targets, groupby, key)}
-    if targets is not None:
-        return entries
-    usable = np.ones(mdata.n_obs, dtype=bool)
-    if any(isinstance(concept, FeatureConcept) for concept in concepts):
-        usable = complete_cells(mdata, model.setup)
+    of_cells = [concept for concept in concepts if isinstance(concept, FeatureConcept)]
+    usable = complete_cells(mdata, model.setup) if of_cells else np.ones(mdata.n_obs, dtype=bool)
     sizes = {name: int(usable[entry.cells].sum()) for name, entry in entries.items()}
-    if max(sizes.values()) < MIN_CONCEPT:
-        raise ValueError(
-            f"No group has {MIN_CONCEPT} cells to learn a concept from; found {sizes}. Name targets=, or use more "
-            "cells."
+    small = {name: size for name, size in sizes.items() if size < MIN_CONCEPT}
+    others = [concept for concept in concepts if concept not in of_cells and concept.kind != CONTROL]
+    if targets is None:
+        if len(small) == len(sizes):
+            raise ValueError(
+                f"No group has {MIN_CONCEPT} cells to learn a concept from; found {sizes}. Name targets=, with "
+                "gene_sets=, markers= or cells=, or use more cells."
+            )
+        if small:
+            logger.info("too few cells for a target, fewer than %d: %s", MIN_CONCEPT, _listing(small))
+        return {name: entry for name, entry in entries.items() if name not in small}
+    if of_cells and small:
+        remedy = "Pass gene_sets=, markers= or cells= to test them, or leave them out of targets"
+        if not others and not has_gene_sets:
+            raise ValueError(
+                f"Concepts of modalities and missing rates are made from cells of the target that have all modalities, "
+                f"at least {MIN_CONCEPT}; found {_listing(small)}. {remedy}."
+            )
+        logger.warning(
+            "not tested for modalities and missing rates, which take %d cells that have all modalities: %s",
+            MIN_CONCEPT,
+            _listing(small),
         )
-    return {name: entry for name, entry in entries.items() if sizes[name] >= MIN_CONCEPT}
+    return entries
+
+
+def _listing(sizes: Mapping[str, int]) -> str:
+    return ", ".join(f"{name} ({size})" for name, size in sizes.items())
 
 
 def run_layer(
@@ -77,11 +103,13 @@ def run_layer(
     def move(modality: str, shifts: NDArray[np.float32], cells: NDArray[np.intp]) -> Activations:
         return model.get_directions(layer, modality, shifts, mdata, cells.tolist())
 
-    tables, cavs = [], []
+    tables, cavs, complete = [], [], complete_cells(mdata, model.setup)
     for concept in concepts:
         # Concepts that are the same for all targets are learned once.
         for names in [[name] for name in targets] if concept.by_target else [list(targets)]:
             mask, rng = targets[names[0]].truth == 1, np.random.default_rng(seed)
+            if isinstance(concept, FeatureConcept) and (mask & complete).sum() < MIN_CONCEPT:
+                continue  # see `usable_targets`
             subset, matched = {name: gradients[name] for name in names}, np.nan
             if isinstance(concept, RaisedConcept):
                 result = raised_test(concept.directions(mdata, move, rng), MAX_CONCEPT, subset)

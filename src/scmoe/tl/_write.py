@@ -88,6 +88,15 @@ def write_uns(data: MuData | AnnData, key: str, **entries: object) -> None:
     data.uns[key] = {**data.uns[key], **{name: to_uns(value) for name, value in entries.items()}}
 
 
+def drop_table(data: MuData | AnnData, key: str, name: str) -> None:
+    """Remove an entry of ``uns[key]`` that an earlier call wrote and the next one may not."""
+    path = f"{UNS}/{name}"
+    if path in noted_paths(data, key):
+        remainder = [each for each in noted_paths(data, key) if each != path]
+        entries = {entry: value for entry, value in data.uns[key].items() if entry != name}
+        data.uns[key] = {**entries, RESULT_PATHS: to_uns(remainder)}
+
+
 def note_results(data: MuData | AnnData, key: str, paths: Iterable[str]) -> None:
     """Write down what a model wrote."""
     known = sorted({*result_paths(data, key), *paths})

@@ -6,9 +6,9 @@ from scipy import sparse
 from scmoe.data._setup import Setup
 from scmoe.explain.concepts._cells import View
 from scmoe.explain.concepts._features import (
-    FeatureConcept,
     choose_columns,
     complete_cells,
+    missing_rate_bands,
     missing_rate_concepts,
     mix,
     modality_concepts,
@@ -88,13 +88,6 @@ def test_cells_that_lack_a_modality_are_not_altered(mosaic):
     assert complete.sum() == sum(all(cell in mosaic[m].obs_names for m in mosaic.mod) for cell in mosaic.obs_names)
 
 
-def test_a_target_with_too_few_cells(paired, setup):
-    view = View(mdata=paired, setup=setup, activations=np.zeros((120, 1)), encode=lambda _: np.zeros(1), n_pool=20)
-    concept = FeatureConcept(name="rna", kind="modality", keep={}, rival={})
-    with pytest.raises(ValueError, match="'rna' is made from cells of the target.*at least 30; found 5"):
-        concept.sets(view, np.arange(120) < 5, np.random.default_rng(0))
-
-
 def test_one_modality_is_no_concept(single):
     assert modality_concepts(single, Setup.from_mudata(single)) == []
 
@@ -121,9 +114,13 @@ def test_missing_rates_that_cannot_be_had(paired, setup, modality, match):
         missing_rate_concepts(paired, setup, modality, ALL, seed=0)
 
 
-def test_missing_rates_need_counts(paired, setup):
+def test_missing_rates_of_logarithms_are_those_of_the_counts(raw, paired, setup):
+    of_counts = missing_rate_bands(paired, setup, "rna", ALL)
     del paired["rna"].layers["counts"]
-    with pytest.raises(ValueError, match="needs the raw counts"):
+    for first, second in zip(of_counts, missing_rate_bands(paired, setup, "rna", ALL), strict=True):
+        np.testing.assert_array_equal(first, second)
+    paired["rna"].X = paired["rna"].X - paired["rna"].X.mean(0)
+    with pytest.raises(ValueError, match="zeros say that nothing was found.*below zero"):
         missing_rate_concepts(paired, setup, "rna", ALL, seed=0)
 
 

@@ -39,7 +39,8 @@ class FeatureConcept:
     """Some features speak for the target rather than others.
 
     The concept's cells are cells of the target in which only `keep` is their own. Cells of the pool are cells of the
-    target in which only `rival` is. All else comes from random cells of the same batch.
+    target in which only `rival` is. All else comes from random cells of the same batch. The target needs `MIN_CONCEPT`
+    cells that have all modalities.
 
     Parameters
     ----------
@@ -59,12 +60,6 @@ class FeatureConcept:
         """See `scmoe.explain.concepts._cells.Concept`."""
         complete = complete_cells(view.mdata, view.setup)
         own = rng.permutation(np.flatnonzero(complete & target))
-        if len(own) < MIN_CONCEPT:
-            raise ValueError(
-                f"Concept {self.name!r} is made from cells of the target that have all modalities, at least "
-                f"{MIN_CONCEPT}; found {len(own)}. Leave the target out, or run it without modalities= and "
-                "missing_rate=."
-            )
         n = min(max(len(own) // 2, MIN_CONCEPT), MAX_CONCEPT)
         # From the two ends: no cell is in both sets unless there are too few.
         parts = (own[:n], self.keep), (own[::-1][: min(max(len(own) - n, n), view.n_pool * n)], self.rival)
@@ -159,7 +154,7 @@ def missing_rate_concepts(mdata: MuData, setup: Setup, modality: str, cells: Mas
     mdata, setup
         The cells.
     modality
-        One with raw counts.
+        One with raw counts, or with logarithms of them.
     cells
         (n_cells,) those that the rates are computed from.
     seed
@@ -168,7 +163,7 @@ def missing_rate_concepts(mdata: MuData, setup: Setup, modality: str, cells: Mas
     Raises
     ------
     ValueError
-        The modality has no raw counts, or fewer than two bands have enough genes.
+        The modality has values below zero, or fewer than two bands have enough genes.
     """
     check_modalities(mdata, setup)
     if modality not in setup.modalities:
@@ -207,11 +202,14 @@ def missing_rate_bands(
         Genes that each of these bands has, and all other bands together.
     """
     counts = raw_counts(mdata, setup, modality)
-    if counts is None:
-        raise ValueError(
-            f"missing_rate={modality!r} needs the raw counts of this modality in mdata[{modality!r}].layers['counts']; "
-            "found none. Run scmoe.pp.prepare on raw counts, or choose another modality."
-        )
+    if counts is None:  # logarithms of counts have the same zeros
+        counts = values_of(mdata, modality, setup.layers[modality])
+        if counts.min() < 0:
+            raise ValueError(
+                f"missing_rate={modality!r} needs values of which zeros say that nothing was found: raw counts in "
+                f"mdata[{modality!r}].layers['counts'], or their logarithms. Found values below zero, down to "
+                f"{counts.min():.3g}. Choose another modality."
+            )
     names = mdata.obs_names[cells].intersection(mdata.mod[modality].obs_names)
     rows = counts[mdata.mod[modality].obs_names.get_indexer(names)]
     rate = 1 - np.asarray((rows != 0).sum(axis=0)).ravel() / len(names)

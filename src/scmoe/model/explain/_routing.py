@@ -11,9 +11,10 @@ from torch import Tensor
 
 from scmoe._align import Indices
 from scmoe.arguments._checked import checks_arguments
+from scmoe.io._memory import check_memory
 from scmoe.model._fitted import BATCH_SIZE, FittedModel, nan_where_absent, query
 
-"""What `SCMOE.get_attention` can return."""
+FEWER = "Ask for fewer cells: indices=..., or for modalities instead of tokens."
 
 
 @checks_arguments
@@ -64,9 +65,9 @@ def get_attention(
     indices: Indices | None = None,
     batch_size: int = BATCH_SIZE,
     *,
-    kind: Literal["mean", "heads", "rollout"] = "mean",
+    kind: Literal["mean", "heads", "rollout", "tokens"] = "mean",
 ) -> np.ndarray:
-    r"""How much modalities attend to each other.
+    r"""How much modalities, or their tokens, attend to each other.
 
     Parameters
     ----------
@@ -77,19 +78,20 @@ def get_attention(
     kind
         ``"mean"``: mean over the heads of a layer; ``"heads"``: each head; ``"rollout"``: how much of a token's
         input, from before the first layer, reaches a token after each layer, if a token keeps half of itself and
-        takes the other half from where it attends to.
+        takes the other half from where it attends to; ``"tokens"``: mean over the heads, token by token.
 
     Returns
     -------
     numpy.ndarray
         (n, layers, V, V) float32, for ``"heads"`` (n, layers, heads, V, V): attention of the tokens of a modality
-        (last axis but one) to all tokens of another (last axis), mean over query tokens. Rows sum to one; NaN in
-        rows of absent modalities, 0 in columns.
+        (last axis but one) to all tokens of another (last axis), mean over query tokens. For ``"tokens"`` (n, layers,
+        N, N), with the tokens of all modalities, one modality after another. Rows sum to one; NaN in rows of absent
+        modalities, 0 in columns.
 
     Raises
     ------
     ValueError
-        `kind` is none of its options.
+        `kind` is none of its options, or memory would not hold the tokens of so many cells.
 
     Notes
     -----
@@ -100,6 +102,15 @@ def get_attention(
     """
     fitted, dataset, cells = query(self, adata, indices)
     c, V = fitted.config, len(fitted.modalities)
+    if kind == "tokens":
+        N = V * c.n_tokens
+        check_memory(4 * len(cells) * c.n_layers * N**2, f"Attention of {N} tokens of {len(cells)} cells", FEWER)
+        tokens = np.empty((len(cells), c.n_layers, N, N), np.float32)
+        for chunk in fitted.encode(dataset, cells, batch_size, loadings="trained", return_attention=True):
+            here = chunk.batch.presence.mask.repeat_interleave(c.n_tokens, dim=1)
+            for layer, weights in enumerate(weights_of(chunk.encoded.attention, kind)):
+                tokens[chunk.rows, layer] = nan_where_absent(here, weights)
+        return tokens
     heads = (c.n_heads,) if kind == "heads" else ()
     out = np.full((len(cells), c.n_layers, *heads, V, V), np.nan, np.float32)
     for chunk in fitted.encode(dataset, cells, batch_size, loadings="trained", return_attention=True):
