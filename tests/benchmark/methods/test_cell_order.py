@@ -19,6 +19,7 @@ N_CELLS = 220  # muon's WNN wants 200 neighbors
 @pytest.fixture(autouse=True)
 def one_epoch(monkeypatch):
     monkeypatch.setattr(_scvi, "MAX_EPOCHS", 1)
+    monkeypatch.setattr(_scvi, "multivi_epochs", lambda n_cells: 1)
     monkeypatch.setattr(_embed, "N_FACTORS", 3)
 
 
