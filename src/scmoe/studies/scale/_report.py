@@ -15,18 +15,20 @@ OURS = ("memory", "disk")
 COLORS = {"memory": "C0", "disk": "C2", "scanpy": "0.45", "totalvi": "C1", "multivi": "C3"}
 NAMES = {"memory": "scmoe, in memory", "disk": "scmoe, on disk", "totalvi": "totalVI", "multivi": "MultiVI"}
 MEMORY = "peak memory"
-COLUMNS = 5
+COLUMNS = 4
 """Panels beside each other."""
 SHORTEST = 0.001
 """Seconds that a figure shows."""
 
 
 def to_markdown(result: Mapping[str, Any]) -> str:
-    """A row for each analysis with its scores, a row for each of its phases, and how it was measured."""
+    """A row for each analysis with its scores, for its epochs and for each of its phases, and how it was measured."""
     results: Results = result["results"]
-    heads = ["cells", "data", "CPU s", "wall s", "peak MiB", "genes as CSR, MiB", "epochs", "CPU s an epoch"]
-    heads += ["over totalVI", "over MultiVI", "validation loss", "15-NN", "Pearson"]
-    totals = markdown_table(heads, [_total(r, results) for r in results], text=(1,))
+    heads = ["cells", "data", "CPU s", "wall s", "peak MiB", "genes as CSR, MiB", "epochs"]
+    heads += ["validation loss", "15-NN", "Pearson"]
+    totals = markdown_table(heads, [_total(r) for r in results], text=(1,))
+    heads = ["cells", "data", "CPU s an epoch", "over totalVI", "over MultiVI"]
+    epochs = markdown_table(heads, [_epoch(r, results) for r in results if "epoch" in r], text=(1,))
     rows = [
         [
             f"{r['n_cells']:,}",
@@ -41,7 +43,7 @@ def to_markdown(result: Mapping[str, Any]) -> str:
         for phase, of in r["phases"].items()
     ]
     phases = markdown_table(["cells", "data", "epochs", "phase", "CPU s", "wall s", "peak MiB"], rows, text=(1, 3))
-    return "\n\n".join([totals, phases, _note(results, result["machine"]["processor"])]) + "\n"
+    return "\n\n".join([totals, epochs, phases, _note(results, result["machine"]["processor"])]) + "\n"
 
 
 def _note(results: Results, processor: str) -> str:
@@ -61,7 +63,12 @@ def _note(results: Results, processor: str) -> str:
     )
 
 
-def _total(result: Mapping[str, Any], results: Results) -> list[str]:
+def _epoch(result: Mapping[str, Any], results: Results) -> list[str]:
+    ratios = [_number(epoch_ratio(result, results, peer), 2) for peer in ("totalvi", "multivi")]
+    return [f"{result['n_cells']:,}", result["engine"], f"{result['epoch']:.2f}", *ratios]
+
+
+def _total(result: Mapping[str, Any]) -> list[str]:
     phases, scores = result["phases"].values(), result["scores"]
     return [
         f"{result['n_cells']:,}",
@@ -70,8 +77,6 @@ def _total(result: Mapping[str, Any], results: Results) -> list[str]:
         f"{peak_memory(result):,.0f}",
         f"{result['csr']:,.0f}",
         _number(scores.get("epochs"), 0),
-        _number(result.get("epoch"), 2),
-        *(_number(epoch_ratio(result, results, peer), 2) for peer in ("totalvi", "multivi")),
         *(_number(scores.get(name), 3) for name in ("validation_loss", "knn", "pearson")),
     ]
 
@@ -98,7 +103,7 @@ def scale_figure(results: Results, path: Path) -> None:
     panels = [*names, EPOCH, MEMORY] if any("epoch" in r for r in results) else [*names, MEMORY]
     n_rows = -(-len(panels) // COLUMNS)
     figure, axes = plt.subplots(
-        n_rows, COLUMNS, figsize=(2.3 * COLUMNS, 2.2 * n_rows + 0.4), squeeze=False, layout="constrained"
+        n_rows, COLUMNS, figsize=(2.1 * COLUMNS, 2 * n_rows + 0.4), squeeze=False, layout="constrained"
     )
     for ax in axes.flat[len(panels) :]:
         ax.set_axis_off()
@@ -123,7 +128,8 @@ def _draw_panel(ax: Axes, panel: str, results: Results) -> None:
             ax.plot(*zip(*points, strict=True), "o-", color=color, markersize=4, label=NAMES.get(engine, engine))
     ax.set(xscale="log", yscale="log", title=panel, xlabel="cells")
     cells = sorted({r["n_cells"] for r in results})
-    ax.set_xticks(cells, [f"{n / 1000:g}k" if n >= 1000 else str(n) for n in cells])
+    ax.set_xticks(cells, [_short(n) for n in cells])
+    ax.set_xlim(cells[0] / 1.5, cells[-1] * 1.5)
     ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     ax.minorticks_off()
     ax.margins(0.1)
@@ -137,6 +143,10 @@ def _value(result: Mapping[str, Any], panel: str) -> float | None:
     if panel == EPOCH:
         return result.get("epoch")
     return result["phases"][panel]["cpu"] if panel in result["phases"] else None
+
+
+def _short(n: int) -> str:
+    return f"{n / 1e6:g}M" if n >= 1e6 else f"{n / 1e3:g}k" if n >= 1e3 else str(n)
 
 
 def _number(value: float | None, decimals: int) -> str:
