@@ -54,18 +54,19 @@ def train_multivi(task: Mapping[str, Any], path: Path) -> dict[str, Any]:
 def _train(
     task: Mapping[str, Any], path: Path, model_class: Any, modalities: dict[str, str], **settings: bool
 ) -> dict[str, Any]:
-    """An epoch of all cells, in batches of the size that `SCMOE.train` chooses; the file has the cells in one order."""
+    """An epoch of the training cells in batches of the size that `SCMOE.train` chooses; they are in one order."""
     phases: dict[str, dict[str, float]] = {}
     start = anonymous_memory()
     with measured(phases, "read"):
-        mdata = read(path)
+        cells = read(path)
+        mdata = cells[(cells.obs["part"] == "train").to_numpy()].copy()
     scvi.settings.seed = task["seed"]
     model_class.setup_mudata(mdata, modalities=modalities)
     model, clock = model_class(mdata), EpochClock()
     with quiet(), measured(phases, EPOCH):
         model.train(
             1,
-            batch_size=default_batch_size(int((mdata.obs["part"] == "train").sum())),
+            batch_size=default_batch_size(mdata.n_obs),
             accelerator="cpu",
             train_size=1.0,
             early_stopping=False,

@@ -56,7 +56,7 @@ def _note(results: Results, processor: str) -> str:
     )
     return (
         f"Simulated {data}, 25 types, 4 batches. One thread of {processor}. scanpy: components, neighbors and clusters "
-        "of the genes; totalvi, multivi: one epoch in batches of the size that scmoe chooses, nothing else. An epoch "
+        "of the genes; totalvi, multivi: one epoch of the training cells in batches as large, nothing else. An epoch "
         "of scmoe includes validation; over totalVI, over MultiVI: its CPU time over theirs. Memory is what no file "
         "holds, above that of a process with its libraries. 15-NN: labels of test cells from their neighbors; Pearson: "
         "their proteins predicted from RNA."
