@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 from mudata import MuData
 
+from scmoe.pp._prepare import prepare
 from scmoe.studies.replicate._data import LABEL, complete_cells
 from scmoe.studies.replicate._forms import BASES, FORMS, REFERENCE
-from scmoe.studies.replicate._methods import fit_folds, folds
+from scmoe.studies.replicate._methods import fit_folds, folds, transductive_points
 from scmoe.studies.replicate._plan import EXPLAIN, FIT, Task
 from scmoe.studies.replicate._scores import off_diagonal_mean
 from scmoe.studies.replicate._studies import PART, conflict_rows, explained
@@ -44,6 +45,15 @@ def test_planted_groups_are_found(cells):
     assert row["ari"] > 0.9
     assert (row["n_train"], row["n_test"]) == (96, 24)
     assert "honest" not in row
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")
+def test_totalvi_embeds_all_cells(raw, monkeypatch):
+    monkeypatch.setattr("scmoe.benchmark.methods._scvi.MAX_EPOCHS", 1)
+    prepare(raw)
+    points = transductive_points(raw, task("totalvi"))
+    assert len(points) == raw.n_obs and points.ndim == 2
 
 
 def test_linear_method_predicts_planted_groups_honestly(cells):

@@ -64,7 +64,7 @@ RANGES: dict[str, Range] = {
         "encoder_heads encoder_layers encoder_width".split(),
         COUNT,
     ),
-    "n_boot": NOT_NEGATIVE,
+    **dict.fromkeys(("n_boot", "n_peaks"), NOT_NEGATIVE),
     # places in a list
     "expert": NOT_NEGATIVE,
     "head": NOT_NEGATIVE,

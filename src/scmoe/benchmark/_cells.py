@@ -39,6 +39,11 @@ def subset(mdata: MuData, cells: pd.Index, modalities: list[str], *, obs: bool =
     return out
 
 
+def aligned(mdata: MuData) -> MuData:
+    """A copy whose modalities have their cells in the order of the data: other libraries pair rows by position."""
+    return subset(mdata, mdata.obs_names, list(mdata.mod), obs=False)
+
+
 def stack(first: MuData, second: MuData) -> MuData:
     """Values of the cells of both, one below the other, under the features of the first."""
     with quiet_mudata():

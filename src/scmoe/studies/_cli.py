@@ -63,24 +63,30 @@ def scale(
     output: Output = Path("scmoe_scale"),
     cells: Annotated[str, typer.Option(help="Numbers of cells, separated by commas.")] = "10000,50000",
     n_genes: Annotated[int, typer.Option(help="Genes.")] = 2000,
+    peaks: Annotated[int, typer.Option(min=0, help="Peaks, in place of proteins.")] = 0,
+    all_features: Annotated[
+        bool, typer.Option("--all-features", help="Read all features, not the most variable of very many.")
+    ] = False,
     engines: Annotated[
-        str, typer.Option(help="Of memory, disk, scanpy, totalvi; separated by commas.")
+        str, typer.Option(help="Of memory, disk, scanpy, totalvi, multivi (with peaks); separated by commas.")
     ] = "memory,disk",
     epochs: Annotated[str, typer.Option(help="Numbers of epochs, an analysis each; default the model's own.")] = "",
     quick: Annotated[bool, typer.Option("--quick", help="2000 and 8000 cells: minutes.")] = False,
 ) -> None:
-    """Measure time and memory of an analysis of simulated CITE-seq, phase by phase, on one thread."""
+    """Measure time and memory of an analysis of simulated CITE-seq or multiome, phase by phase, on one thread."""
 
     def run() -> str:
-        from scmoe.studies.scale._run import run_scale, to_markdown
+        from scmoe.studies.scale._report import to_markdown
+        from scmoe.studies.scale._run import run_scale
 
         sizes: list[int] = numbers(cells, "--cells")
         ways: Any = names(engines)  # checked there
         lengths = numbers(epochs, "--epochs")
-        table = run_scale(output, cells=sizes, n_genes=n_genes, engines=ways, epochs=lengths, quick=quick)
+        settings: Any = {"engines": ways, "epochs": lengths, "quick": quick}
+        table = run_scale(output, cells=sizes, n_genes=n_genes, n_peaks=peaks, all_features=all_features, **settings)
         return to_markdown(table)
 
-    run_and_echo(run, output, "scale.json, scale.md", RESUME)
+    run_and_echo(run, output, "scale.json, scale.md, scale.png, runs", RESUME)
 
 
 @app.command()

@@ -112,10 +112,18 @@ def test_modality_is_found_by_kind(paired, single):
     assert modality_of_kind(single, "protein") is None
 
 
+@pytest.mark.parametrize("n_cells", [100, 500, 3000, 1_000_000])
+def test_multivi_has_steps_enough_on_few_cells_and_its_default_epochs_on_many(n_cells):
+    epochs = _scvi.multivi_epochs(n_cells)
+    assert epochs >= 500
+    assert epochs * np.ceil(n_cells / 128) >= 20_000
+
+
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
 def test_models_of_scvi_tools_run(raw, monkeypatch):
     monkeypatch.setattr(_scvi, "MAX_EPOCHS", 1)
+    monkeypatch.setattr(_scvi, "multivi_epochs", lambda n_cells: 1)
     cite, multiome = raw, simulate(100, genes=30, peaks=40, density=0.2)
     multiome.obs["batch"] = np.arange(100) % 2
     for mdata in (cite, multiome):

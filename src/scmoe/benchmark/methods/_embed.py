@@ -11,7 +11,7 @@ from scipy.sparse.linalg import eigsh
 from sklearn.metrics import pairwise_distances
 
 from scmoe.benchmark._baselines import pca_embedding
-from scmoe.benchmark._cells import stack
+from scmoe.benchmark._cells import aligned, stack
 from scmoe.benchmark._inputs import Mosaic, Run
 from scmoe.benchmark._outputs import Embedding, Integration, QueryMapping
 from scmoe.benchmark.methods._method import (
@@ -138,11 +138,11 @@ def wnn(mdata: MuData, seed: int) -> Embedding:
     import scanpy as sc
 
     with quiet_mudata():
-        cells = MuData({name: mdata.mod[name].copy() for name in mdata.mod})
+        cells = aligned(mdata)
         for name in cells.mod:
             adata = cells.mod[name]
             components = pca_embedding(cells, np.arange(cells.n_obs), N_COMPONENTS, modalities=[name], seed=seed)
-            adata.obsm["X_pca"] = components[cells.obs_names.get_indexer(adata.obs_names)]
+            adata.obsm["X_pca"] = components
             search = search_of(adata.n_obs, N_NEIGHBORS, seed)
             sc.pp.neighbors(adata, n_neighbors=N_NEIGHBORS, use_rep="X_pca", random_state=seed, transformer=search)
         muon.pp.neighbors(cells, random_state=seed)
@@ -155,7 +155,7 @@ def mofa(mdata: MuData, seed: int) -> Embedding:
     import muon
 
     with quiet_mudata(), tempfile.TemporaryDirectory() as folder:
-        cells = MuData({name: mdata.mod[name].copy() for name in mdata.mod})
+        cells = aligned(mdata)
         for name in cells.mod:
             cells.mod[name].var = cells.mod[name].var[[]]
         muon.tl.mofa(

@@ -19,7 +19,11 @@ from scmoe.io._quiet import quiet_mudata
 PROTEINS, PART, BATCH = "proteins", "part", "batch"
 TRAINED, HELD_OUT = "training", "held out"
 MAX_EPOCHS = 400
-"""The default of both for small data, with early stopping; without a number MultiVI trains for 1000 epochs."""
+"""The default of totalVI for small data, with early stopping."""
+MULTIVI_EPOCHS, MULTIVI_STEPS = 500, 20_000
+"""Its default is meant for many cells: at its learning rate, a tenth of scVI's, few cells need more epochs. It may take
+so many steps at least; early stopping may end the training before."""
+MULTIVI_BATCH = 128
 N_SAMPLES = 25
 """Of the posterior, averaged in a prediction."""
 
@@ -39,7 +43,7 @@ def totalvi_embed(mdata: MuData, batch: str | None, seed: int, *queries: MuData)
     scvi.model.TOTALVI.setup_anndata(
         adata, protein_expression_obsm_key=PROTEINS, batch_key=None if batch is None else BATCH
     )
-    model = _train(scvi.model.TOTALVI, adata, seed)
+    model = _train(scvi.model.TOTALVI, adata, seed, MAX_EPOCHS)
     return [model.get_latent_representation(cells) for cells in (adata, *(_cite(query, batch) for query in queries))]
 
 
@@ -55,7 +59,7 @@ def totalvi_predict(train: MuData, test: MuData, source: str, target: str, seed:
     hidden.obsm[PROTEINS] = pd.DataFrame(0.0, index=hidden.obs_names, columns=known.obsm[PROTEINS].columns)
     both = _stack(known, hidden)
     scvi.model.TOTALVI.setup_anndata(both, protein_expression_obsm_key=PROTEINS, batch_key=PART)
-    model = _train(scvi.model.TOTALVI, both, seed)
+    model = _train(scvi.model.TOTALVI, both, seed, MAX_EPOCHS)
     _, expected = model.get_normalized_expression(
         transform_batch=TRAINED, n_samples=N_SAMPLES, return_mean=True, include_protein_background=True
     )
@@ -83,16 +87,21 @@ def multivi_embed(mdata: MuData, batch: str | None, seed: int, *queries: MuData)
     with quiet_mudata():
         cells = counts_of(mdata)
         sizes = {"n_genes": cells.mod[rna].n_vars, "n_regions": cells.mod[peaks].n_vars}
-        model = _train(scvi.model.MULTIVI, cells, seed, **sizes)
+        model = _train(scvi.model.MULTIVI, cells, seed, multivi_epochs(cells.n_obs), **sizes)
         return [model.get_latent_representation(each) for each in (cells, *map(counts_of, queries))]
 
 
-def _train(model_class: Any, data: AnnData | MuData, seed: int, **settings: int) -> Any:
+def multivi_epochs(n_cells: int) -> int:
+    """Largest number of epochs."""
+    return max(MULTIVI_EPOCHS, -(-MULTIVI_STEPS // -(-n_cells // MULTIVI_BATCH)))
+
+
+def _train(model_class: Any, data: AnnData | MuData, seed: int, max_epochs: int, **settings: int) -> Any:
     import scvi
 
     scvi.settings.seed = seed  # before the initial weights
     model = model_class(data, **settings)
-    model.train(max_epochs=MAX_EPOCHS, early_stopping=True, accelerator="cpu", enable_progress_bar=False)
+    model.train(max_epochs=max_epochs, early_stopping=True, accelerator="cpu", enable_progress_bar=False)
     return model
 
 

@@ -147,7 +147,7 @@ def leaky_predictions(model: SCMOE, test: MuData) -> Pairs:
 def transductive_points(mdata: MuData, task: Task) -> NDArray[Any]:
     """Embedding of all cells by a method that has no way to embed new ones, or is compared with such."""
     if task.method == TOTALVI:
-        return np.asarray(totalvi_embed(mdata, None, task.seed))
+        return np.asarray(totalvi_embed(mdata, None, task.seed)[0])
     return np.asarray({MOFA: mofa, WNN: wnn}[task.method](mdata, task.seed).points)
 
 

@@ -13,8 +13,9 @@ from scmoe.pp._prepare import prepare
 from scmoe.studies._run import serve
 from scmoe.studies.scale._data import simulate_cells
 from scmoe.studies.scale._memory import MIB, anonymous_memory, measured
-from scmoe.studies.scale._peers import analyze_with_scanpy, analyze_with_totalvi
+from scmoe.studies.scale._peers import PEERS
 from scmoe.studies.scale._scores import scores_of
+from scmoe.studies.speed._epochs import EpochClock
 from scmoe.tl._cluster import cluster
 from scmoe.tl._embed import embed
 from scmoe.tl._impute import impute
@@ -26,7 +27,8 @@ N_TEST = 2000
 
 def simulate(task: Mapping[str, Any], folder: Path) -> dict[str, float]:
     """Write simulated cells; returns the size of the genes' counts as CSR, in MiB."""
-    mdata = simulate_cells(task["n_cells"], task["n_genes"], task["n_proteins"], task["seed"])
+    sizes = task["n_cells"], task["n_genes"], 0 if task["n_peaks"] else task["n_proteins"]
+    mdata = simulate_cells(*sizes, task["seed"], n_peaks=task["n_peaks"])
     split = np.where(np.random.default_rng(task["seed"]).random(mdata.n_obs) < 0.1, "validation", "train")
     split[:: max(mdata.n_obs // N_TEST, 10)] = "test"
     mdata.obs["part"] = split
@@ -36,27 +38,30 @@ def simulate(task: Mapping[str, Any], folder: Path) -> dict[str, float]:
 
 
 def analyze(task: Mapping[str, Any], folder: Path) -> dict[str, Any]:
-    """Read, prepare, train, embed, cluster, predict proteins and write; seconds and memory of each, and scores."""
+    """Read, prepare, train, embed, cluster, predict proteins, write; seconds and memory of each, and scores.
+
+    Without proteins nothing is predicted.
+    """
     phases: dict[str, dict[str, float]] = {}
     start = anonymous_memory()
     with measured(phases, "read"):
         mdata = read(folder / DATA, on_disk=task["engine"] == "disk")
     with measured(phases, "prepare"):
-        prepare(mdata, batch_key="batch")
+        prepare(mdata, batch_key="batch", n_top_features=None if task["all_features"] else "auto")
     with measured(phases, "train"):
         SCMOE.setup_mudata(mdata, batch_key="batch")
-        model = SCMOE(mdata, seed=task["seed"])
-        model.train(task["max_epochs"], split_key="part", accelerator="cpu", enable_progress_bar=False)
-    steps: dict[str, Callable[[], None]] = {
-        "embed": lambda: embed(mdata, model),
-        "cluster": lambda: cluster(mdata),
-        "impute proteins": lambda: impute(mdata, model, source="rna", target="adt"),
-        "write": lambda: write(mdata, folder / RESULT),
-    }
+        model, clock = SCMOE(mdata, seed=task["seed"]), EpochClock()
+        model.train(
+            task["max_epochs"], split_key="part", accelerator="cpu", callbacks=[clock], enable_progress_bar=False
+        )
+    steps: dict[str, Callable[[], None]] = {"embed": lambda: embed(mdata, model), "cluster": lambda: cluster(mdata)}
+    if "adt" in mdata.mod:
+        steps["impute proteins"] = lambda: impute(mdata, model, source="rna", target="adt")
+    steps["write"] = lambda: write(mdata, folder / RESULT)
     for name, step in steps.items():
         with measured(phases, name):
             step()
-    return {"phases": phases, "start": start, "scores": scores_of(mdata, model)}
+    return {"phases": phases, "start": start, "epoch": clock.mean, "scores": scores_of(mdata, model)}
 
 
 def perform(message: Mapping[str, Any]) -> dict[str, Any]:
@@ -64,8 +69,7 @@ def perform(message: Mapping[str, Any]) -> dict[str, Any]:
     task, folder = message["task"], Path(message["folder"])
     if message["what"] == "simulate":
         return simulate(task, folder)
-    peers = {"scanpy": analyze_with_scanpy, "totalvi": analyze_with_totalvi}
-    return peers[task["engine"]](task, folder / DATA) if task["engine"] in peers else analyze(task, folder)
+    return PEERS[task["engine"]](task, folder / DATA) if task["engine"] in PEERS else analyze(task, folder)
 
 
 if __name__ == "__main__":

@@ -2,7 +2,7 @@
 
 import os
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -10,10 +10,10 @@ from typing import Any, Literal
 from scmoe._version import __version__
 from scmoe.arguments._checked import checks_arguments
 from scmoe.io._files import check_writable
-from scmoe.studies._report import markdown_table
 from scmoe.studies._run import Task, Worker, processor, run_tasks, write_result
+from scmoe.studies.scale._report import scale_figure, to_markdown
 
-Engine = Literal["memory", "disk", "scanpy", "totalvi"]
+Engine = Literal["memory", "disk", "scanpy", "totalvi", "multivi"]
 QUICK_CELLS = (2000, 8000)
 MIN_CELLS = 100
 WORKER = "scmoe.studies.scale._phases"
@@ -26,6 +26,8 @@ class ScaleTask(Task):
     n_cells: int
     n_genes: int
     n_proteins: int
+    n_peaks: int
+    all_features: bool
     engine: Engine
     max_epochs: int | None
     seed: int
@@ -33,8 +35,17 @@ class ScaleTask(Task):
     @property
     def name(self) -> str:
         """For files."""
+        peaks = f"-{self.n_peaks}" if self.n_peaks else ""
         epochs = "" if self.max_epochs is None else f"-{self.max_epochs}"
-        return f"{self.n_cells}-{self.n_genes}-{self.engine}{epochs}"
+        return f"{self.n_cells}-{self.n_genes}{peaks}-{self.engine}{'-all' if self.all_features else ''}{epochs}"
+
+    def reason_to_skip(self) -> str:
+        """Why the engine cannot do it; empty if it can."""
+        if self.engine == "totalvi" and self.n_peaks:
+            return "totalVI reads RNA and proteins: leave out the peaks"
+        if self.engine == "multivi" and not self.n_peaks:
+            return "MultiVI reads RNA and peaks: ask for peaks (n_peaks=, --peaks)"
+        return ""
 
 
 @checks_arguments
@@ -44,12 +55,14 @@ def run_scale(
     cells: Sequence[int] = (10_000, 50_000),
     n_genes: int = 2000,
     n_proteins: int = 140,
+    n_peaks: int = 0,
+    all_features: bool = False,
     engines: Sequence[Engine] = ("memory", "disk"),
     epochs: Sequence[int] = (),
     seed: int = 0,
     quick: bool = False,
 ) -> dict[str, Any]:
-    """Analyze simulated CITE-seq data of growing size: read, prepare, train, embed, cluster, impute, write.
+    """Analyze simulated CITE-seq or multiome data of growing size: read, prepare, train, embed, cluster, impute, write.
 
     Each analysis runs in a process of its own with one thread, with the defaults of every function. Analyses that an
     earlier call has finished are taken from its folder.
@@ -57,14 +70,20 @@ def run_scale(
     Parameters
     ----------
     output
-        Folder for ``scale.json`` and ``scale.md``. The data lie in a temporary folder inside while they are needed.
+        Folder for ``scale.json``, ``scale.md`` and ``scale.png``. The data lie in a temporary folder inside while they
+        are needed.
     cells
         Numbers of cells.
     n_genes, n_proteins
         Features.
+    n_peaks
+        If not 0, cells have so many peaks in place of proteins, and nothing is imputed.
+    all_features
+        Whether scmoe reads all features, as totalVI and MultiVI do, and not the most variable of very many.
     engines
         ``"memory"``: data are read into memory; ``"disk"``: with ``on_disk=True``; ``"scanpy"``: components,
-        neighbors and clusters of the genes instead; ``"totalvi"``: one epoch of totalVI instead.
+        neighbors and clusters of the genes instead; ``"totalvi"``, ``"multivi"``: one epoch of these instead, for
+        proteins and for peaks.
     epochs
         Numbers of epochs to train for, an analysis each; default the one that `scmoe.model.SCMOE.train` chooses.
     seed
@@ -89,12 +108,23 @@ def run_scale(
     sizes = QUICK_CELLS if quick else cells
     lengths: list[int | None] = [*epochs] or [None]
     tasks = [
-        ScaleTask(n_cells=n, n_genes=n_genes, n_proteins=n_proteins, engine=engine, max_epochs=max_epochs, seed=seed)
+        ScaleTask(
+            n_cells=n,
+            n_genes=n_genes,
+            n_proteins=n_proteins,
+            n_peaks=n_peaks,
+            all_features=all_features,
+            engine=engine,
+            max_epochs=max_epochs,
+            seed=seed,
+        )
         for n in sizes
         for engine in engines
         for max_epochs in lengths
     ]
-    results, skipped = run_tasks(tasks, folder, lambda task: perform(task, folder))
+    results, skipped = run_tasks(
+        tasks, folder, lambda task: perform(task, folder), reason_to_skip=ScaleTask.reason_to_skip
+    )
     result = {
         "results": results,
         "skipped": skipped,
@@ -102,6 +132,8 @@ def run_scale(
         "versions": {"scmoe": __version__},
     }
     write_result(folder, "scale", result, to_markdown(result))
+    if results:
+        scale_figure(results, folder / "scale.png")
     return result
 
 
@@ -112,60 +144,3 @@ def perform(task: ScaleTask, folder: Path) -> dict[str, Any]:
             size = worker.perform(task, folder=place, what="simulate")
         with Worker(WORKER) as worker:
             return size | worker.perform(task, folder=place, what="analyze")
-
-
-def to_markdown(result: Mapping[str, Any]) -> str:
-    """A row for each phase of each analysis, and the scores."""
-    rows = [
-        [
-            f"{r['n_cells']:,}",
-            r["engine"],
-            _number(r["scores"].get("epochs"), 0),
-            phase,
-            f"{of['cpu']:.1f}",
-            f"{of['wall']:.1f}",
-            f"{of['peak'] - r['start']:,.0f}",
-        ]
-        for r in result["results"]
-        for phase, of in r["phases"].items()
-    ]
-    phases = markdown_table(["cells", "data", "epochs", "phase", "CPU s", "wall s", "peak MiB"], rows, text=(1, 3))
-    totals = [_total(r) for r in result["results"]]
-    heads = [
-        "cells",
-        "data",
-        "CPU s",
-        "wall s",
-        "peak MiB",
-        "genes as CSR, MiB",
-        "epochs",
-        "validation loss",
-        "15-NN",
-        "Pearson",
-    ]
-    first = result["results"][0] if result["results"] else {"n_genes": 0, "n_proteins": 0}
-    machine = result["machine"]
-    note = (
-        f"Simulated CITE-seq: {first['n_genes']} genes, {first['n_proteins']} proteins, 25 types, 4 batches. One "
-        f"thread of {machine['processor']}. scanpy: components, neighbors and clusters of the genes; totalvi: one "
-        "epoch of batches of 512, nothing else. Memory is what no file holds, above that of a process with its "
-        "libraries. 15-NN: labels of test cells from their neighbors; Pearson: their proteins predicted from RNA."
-    )
-    return "\n\n".join([markdown_table(heads, totals, text=(1,)), phases, note]) + "\n"
-
-
-def _total(result: Mapping[str, Any]) -> list[str]:
-    phases, scores = result["phases"].values(), result["scores"]
-    return [
-        f"{result['n_cells']:,}",
-        result["engine"],
-        *(f"{sum(phase[name] for phase in phases):.0f}" for name in ("cpu", "wall")),
-        f"{max(phase['peak'] for phase in phases) - result['start']:,.0f}",
-        f"{result['csr']:,.0f}",
-        _number(scores.get("epochs"), 0),
-        *(_number(scores.get(name), 3) for name in ("validation_loss", "knn", "pearson")),
-    ]
-
-
-def _number(value: float | None, decimals: int) -> str:
-    return "–" if value is None else f"{value:.{decimals}f}"

@@ -15,16 +15,20 @@ N_NEIGHBORS = 15
 
 def scores_of(mdata: MuData, model: SCMOE) -> dict[str, float]:
     """Scores of the test cells, lowest validation loss and number of epochs."""
-    test = np.flatnonzero(mdata.obs["part"].to_numpy() == "test")
-    predicted, values = model.impute("rna", "adt", indices=test), np.asarray(mdata["adt"].X[test])
-    pearson = [np.corrcoef(a, b)[0, 1] for a, b in zip(predicted.T, values.T, strict=True)]
     loss = np.asarray(model.history["validation_loss"])
-    return {
+    scores = {
         "knn": label_score(mdata, stored_embedding(mdata, DEFAULT_KEY)),
-        "pearson": float(np.nanmean(pearson)),
         "validation_loss": float(loss.min()),
         "epochs": len(loss),
     }
+    return scores | {"pearson": _protein_score(mdata, model)} if "adt" in mdata.mod else scores
+
+
+def _protein_score(mdata: MuData, model: SCMOE) -> float:
+    """Mean Pearson correlation of the proteins of test cells with what is predicted from their RNA."""
+    test = np.flatnonzero(mdata.obs["part"].to_numpy() == "test")
+    predicted, values = model.impute("rna", "adt", indices=test), np.asarray(mdata["adt"].X[test])
+    return float(np.nanmean([np.corrcoef(a, b)[0, 1] for a, b in zip(predicted.T, values.T, strict=True)]))
 
 
 def label_score(mdata: MuData, place: np.ndarray) -> float:

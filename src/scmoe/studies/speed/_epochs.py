@@ -49,6 +49,11 @@ class EpochClock(Callback):
         """Seconds of each epoch but the first, which warms up."""
         return np.diff(self.ends).tolist()
 
+    @property
+    def mean(self) -> float:
+        """Seconds of an epoch, the first one included."""
+        return (self.ends[-1] - self.called - self.before) / len(self.ends)
+
 
 def measure_epochs(mdata: MuData, baseline: str, settings: Settings) -> list[Row]:
     """Trainings of both models in turn.
