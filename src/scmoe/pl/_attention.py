@@ -16,12 +16,15 @@ from scmoe.datasets._anndata import reads_anndata
 from scmoe.explain._attention import MEAN, ROLLOUT
 from scmoe.explain._groups import ALL_CELLS
 from scmoe.pl._ablation import ablation
+from scmoe.pl._axes import axes_or_new
 from scmoe.pl._heatmap import heatmap
 from scmoe.pl._save import finish
 from scmoe.pl._tables import at_layer, group_suffix, of_group, stored_table
 
 MAX_TOKENS = 24
 """Tokens that all get a name of their own."""
+TOKENS_SIZE = (6.4, 5.2)
+"""Of the figure of tokens, inches."""
 
 
 @checks_arguments
@@ -86,6 +89,7 @@ def attention(
         if head != MEAN or beside_ablation:
             raise ValueError("tokens=True draws the mean over heads alone. Leave head and beside_ablation out.")
         found = stored_table(mdata, key, ATTENTION_TOKENS, "scmoe.tl.attention", "tokens=True")
+        ax = axes_or_new(ax, *TOKENS_SIZE)
         ax = _draw(of_group(at_layer(found, layer), group), value, f"Attention between tokens{group_suffix(group)}", ax)
         _mark_modalities(ax)
         return finish(ax, show=show, save=save)
