@@ -1,11 +1,11 @@
 """Seeded index batches for Lightning."""
 
 import math
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 
 import numpy as np
 import torch
-from lightning.pytorch import LightningDataModule
+from lightning.pytorch import LightningDataModule, Trainer
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from scmoe.data._dataset import Batch, MosaicDataset
@@ -147,6 +147,8 @@ class MosaicDataModule(LightningDataModule):
         Neighbor graph of the training cells, if it is to be taught.
     sparse
         Positions of modalities whose values may come as sparse rows, on a CPU.
+    batches
+        Makes the training batches where they are not of `dataset`; `train` are then positions in what they are of.
     """
 
     def __init__(
@@ -159,13 +161,17 @@ class MosaicDataModule(LightningDataModule):
         seed: int,
         graph: NeighborGraph | None = None,
         sparse: Collection[int] = (),
+        batches: Callable[[Trainer], Iterable[Batch]] | None = None,
     ) -> None:
         super().__init__()
         self.dataset, self.train, self.validation = dataset, train, validation
         self.batch_size, self.seed, self.graph, self.sparse = batch_size, seed, graph, sparse
+        self.batches = batches
 
-    def train_dataloader(self) -> DataLoader[Batch]:
+    def train_dataloader(self) -> Iterable[Batch]:
         """Shuffled batches of the training cells, with neighbors if there is a graph."""
+        if self.batches is not None:
+            return self.batches(self.trainer)
         dataset = FittingDataset(self.dataset, self.sparse, self.graph)
         shard = shard_of(self.trainer)
         return index_loader(dataset, EpochBatches(self.train, self.batch_size, self.seed, self.graph, shard))

@@ -1,0 +1,59 @@
+"""annbatch reads rows of one modality; imported where it is installed."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
+
+import annbatch
+import numpy as np
+import pandas as pd
+from anndata.io import sparse_dataset
+from annbatch.abc import Sampler
+
+from scmoe._matrix import Matrix
+from scmoe.datasets.atlas._atlas import Part
+
+CELL = "cell"
+
+
+class Rows(NamedTuple):
+    """Some rows of a modality."""
+
+    values: Matrix
+    """(m, D)."""
+    cells: np.ndarray
+    """(m,) names of the cells that they are of."""
+
+
+class RowSampler(Sampler):
+    """Asks for these arrays of rows, each in its order."""
+
+    batch_size = None
+    shuffle = False
+
+    def __init__(self, requests: Sequence[np.ndarray]) -> None:
+        self.requests = requests
+
+    def n_batches(self, n_obs: int) -> int:
+        """How many arrays there are."""
+        return len(self.requests)
+
+    def validate(self, n_obs: int) -> None:
+        """The rows are those of the stores, or annbatch's index fails."""
+
+    def _sample(self, n_obs: int) -> Iterator[dict[str, Any]]:
+        for rows in self.requests:
+            order = np.argsort(rows)  # rows that are one below the other are read at once
+            place = np.empty(len(rows), int)
+            place[order] = np.arange(len(rows))
+            yield {"requests": rows[order], "splits": [place]}
+
+
+def read_rows(parts: Sequence[Part], requests: Sequence[np.ndarray]) -> Iterator[Rows]:
+    """Rows of a modality for each array of their numbers, in all stores one below the other."""
+    matrices = [part.matrix for part in parts]
+    if parts[0].encoding == "csr_matrix":
+        matrices = [sparse_dataset(matrix) for matrix in matrices]
+    loader = annbatch.Loader(batch_sampler=RowSampler(requests), preload_to_gpu=False)
+    loader.add_datasets(matrices, obs=[pd.DataFrame({CELL: part.cells.to_numpy()}) for part in parts])
+    for loaded in loader:
+        yield Rows(loaded["X"], loaded["obs"][CELL].to_numpy())
