@@ -1,7 +1,9 @@
 """Training batches from an atlas."""
 
 from collections.abc import Callable, Collection, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 import pandas as pd
@@ -17,6 +19,8 @@ from scmoe.data.atlas._alike import Preparation
 from scmoe.data.atlas._order import AtlasOrder
 from scmoe.datasets.atlas._atlas import Atlas
 from scmoe.datasets.atlas._windows import Window, blocks_of, read_windows
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -93,10 +97,21 @@ class AtlasBatches:
         rng = np.random.default_rng([self.order.seed, epoch, shard.rank])
         windows = self.order.windows(epoch, shard)
         read = read_windows(self.cells.atlas, [np.sort(np.concatenate(batches)) for batches in windows])
-        for window, batches in zip(read, windows, strict=True):
-            dataset = self.cells.dataset(window)
-            graph = None if self.graph is None else self.graph(dataset, np.arange(len(dataset)))
-            fitting = FittingDataset(dataset, self.sparse, graph)
+        for fitting, batches in zip(ahead(map(self._fitting, read)), windows, strict=True):
             for batch in batches:
-                cells = dataset.obs_names.get_indexer(self.cells.atlas.names[batch])
-                yield fitting[cells if graph is None else np.union1d(cells, graph.draw(cells, rng))]
+                cells = fitting.dataset.obs_names.get_indexer(self.cells.atlas.names[batch])
+                yield fitting[cells if fitting.graph is None else np.union1d(cells, fitting.graph.draw(cells, rng))]
+
+    def _fitting(self, window: Window) -> FittingDataset:
+        dataset = self.cells.dataset(window)
+        graph = None if self.graph is None else self.graph(dataset, np.arange(len(dataset)))
+        return FittingDataset(dataset, self.sparse, graph)
+
+
+def ahead(items: Iterator[T]) -> Iterator[T]:
+    """The same items; a thread makes the next one while one is used."""
+    with ThreadPoolExecutor(1) as thread:
+        upcoming = thread.submit(next, items, None)
+        while (item := upcoming.result()) is not None:
+            upcoming = thread.submit(next, items, None)
+            yield item

@@ -8,7 +8,7 @@ import numpy as np
 
 from scmoe.data._shard import Shard
 
-WINDOW = 8192
+WINDOW = 4096
 """Cells that a process holds at once, about: batches, and the neighbors of their cells, are drawn among them."""
 BLOCK = 256
 """Cells that lie together and are read at once. Of fewer, each would be decompressed with all around it."""

@@ -63,6 +63,8 @@ class Atlas:
         (n,) names of the cells; of several stores, with the name of the store behind.
     parts
         Of each modality, what is in which store.
+    features
+        Of each modality, in the order of the stores.
     rows
         Of each modality the row (n,) of each cell, in the matrices of all stores one below the other; -1: none.
     """
@@ -71,12 +73,8 @@ class Atlas:
     sizes: list[int]
     names: pd.Index
     parts: dict[str, list[Part]]
+    features: dict[str, pd.Index]
     rows: dict[str, np.ndarray]
-
-    @property
-    def features(self) -> dict[str, pd.Index]:
-        """Of each modality, in the order of the stores."""
-        return {name: index_of(first.group, "var") for name, (first, *_) in self.parts.items()}
 
     def only(self, modalities: Sequence[str]) -> "Atlas":
         """The same cells without their other modalities."""
@@ -118,15 +116,14 @@ def open_atlas(path: str | os.PathLike[str], modality: str = "rna") -> Atlas:
         names.append(index_of(root) + suffix)
         for name, group in _modalities(root, modality).items():
             parts.setdefault(name, []).append(Part(store, group, index_of(group) + suffix))
-    for name, own in parts.items():
-        _check_alike(name, own)
+    features = {name: _features_of(name, own) for name, own in parts.items()}
     cells = names[0].append(names[1:])
     for index in (cells, *(_cells_of(own) for own in parts.values())):
         if not index.is_unique:
             repeated = index[index.duplicated()][0]
             raise ValueError(f"{path}: expected cells with names that differ; found {repeated!r} twice. Rename them.")
     rows = {name: _cells_of(own).get_indexer(cells) for name, own in parts.items()}
-    return Atlas(stores, [len(index) for index in names], cells, parts, rows)
+    return Atlas(stores, [len(index) for index in names], cells, parts, features, rows)
 
 
 def index_of(group: Any, table: str = "obs") -> pd.Index:
@@ -162,8 +159,8 @@ def _paths(folder: Path) -> list[Path]:
     return paths
 
 
-def _check_alike(name: str, parts: Sequence[Part]) -> None:
-    """Raise if a modality cannot be read by rows, or stores differ."""
+def _features_of(name: str, parts: Sequence[Part]) -> pd.Index:
+    """The features of a modality; an error if it cannot be read by rows, or stores differ."""
     first = parts[0]
     features = index_of(first.group, "var")
     for part in parts:
@@ -184,6 +181,7 @@ def _check_alike(name: str, parts: Sequence[Part]) -> None:
                 f"{first.path} and {part.path} differ in the features of {name!r}, {what}. An atlas has the same "
                 f"features in all stores: choose and order them with mdata[{name!r}][:, features].copy()."
             )
+    return features
 
 
 def _few(names: Iterable[str]) -> str:

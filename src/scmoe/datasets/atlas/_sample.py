@@ -12,6 +12,7 @@ from scmoe._log import logger
 from scmoe.arguments._checked import checks_arguments
 from scmoe.datasets.atlas._atlas import Part, open_atlas
 from scmoe.datasets.atlas._windows import blocks_of, check_annbatch, read_windows
+from scmoe.io._plain import plain
 
 BLOCK = 16
 """Cells that lie together and are read at once: of rows one by one, each would be decompressed with hundreds."""
@@ -76,7 +77,7 @@ def sample_atlas(
         adata.var = read_elem(atlas.parts[name][0].group["var"])
         adata.obs = table_of(atlas.parts[name], adata.obs_names)
     logger.info("%s: %d of %d cells", path, len(cells), len(atlas.names))
-    return mdata
+    return plain(mdata)
 
 
 def table_of(parts: Sequence[Part], cells: pd.Index) -> pd.DataFrame:
@@ -85,5 +86,6 @@ def table_of(parts: Sequence[Part], cells: pd.Index) -> pd.DataFrame:
     for part in parts:
         table = read_elem(part.group["obs"]).set_index(part.cells)
         tables.append(table.loc[part.cells.isin(cells)])
-    table = pd.concat(tables).loc[cells]
-    return table.astype({key: "category" for key in table if table[key].dtype == object})
+    # Categories that differ between stores would be text.
+    categorical = [key for key in tables[0] if isinstance(tables[0][key].dtype, pd.CategoricalDtype)]
+    return pd.concat(tables).loc[cells].astype(dict.fromkeys(categorical, "category"))

@@ -1,9 +1,8 @@
 """Windows: cells that are read from an atlas at once, with all their modalities."""
 
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from importlib.util import find_spec
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -14,7 +13,6 @@ from scmoe._matrix import Matrix
 from scmoe.datasets.atlas._atlas import Atlas
 from scmoe.io._quiet import quiet_mudata
 
-T = TypeVar("T")
 REMEDY = "The stores may have changed since the training began. Begin anew."
 
 
@@ -28,13 +26,12 @@ class Window(NamedTuple):
 
     def mudata(self, atlas: Atlas, obs: pd.DataFrame) -> MuData:
         """As a MuData; `obs` has a row for each cell, by name."""
-        features = atlas.features
         with quiet_mudata():
             modalities = {
                 name: AnnData(
                     matrix,
                     obs=pd.DataFrame(index=atlas.names[self.cells[atlas.rows[name][self.cells] >= 0]]),
-                    var=pd.DataFrame(index=features[name]),
+                    var=pd.DataFrame(index=atlas.features[name]),
                 )
                 for name, matrix in self.matrices.items()
             }
@@ -53,7 +50,7 @@ def check_annbatch() -> None:
 
 
 def read_windows(atlas: Atlas, windows: Sequence[np.ndarray]) -> Iterator[Window]:
-    """Read the cells at these positions, an array at a time, each while the one before is used.
+    """Read the cells at these positions, an array at a time.
 
     One order holds for all modalities: each is asked for the rows of the same cells. What comes is compared with what
     was asked for, cell by cell.
@@ -66,10 +63,6 @@ def read_windows(atlas: Atlas, windows: Sequence[np.ndarray]) -> Iterator[Window
         A row is of another cell than the one that was asked for.
     """
     check_annbatch()
-    return _ahead(_read(atlas, windows))
-
-
-def _read(atlas: Atlas, windows: Sequence[np.ndarray]) -> Iterator[Window]:
     from scmoe.datasets.atlas._rows import read_rows
 
     streams = {}
@@ -97,15 +90,6 @@ def check_cells(name: str, expected: np.ndarray, cells: np.ndarray) -> None:
             f"A row of {name!r} is of the cell {cells[first]!r}, and {expected[first]!r} was asked for: modalities of "
             f"different cells would be paired. {REMEDY}"
         )
-
-
-def _ahead(items: Iterator[T]) -> Iterator[T]:
-    """The same items; a thread makes the next one while one is used."""
-    with ThreadPoolExecutor(1) as thread:
-        upcoming = thread.submit(next, items, None)
-        while (item := upcoming.result()) is not None:
-            upcoming = thread.submit(next, items, None)
-            yield item
 
 
 def blocks_of(sizes: Sequence[int], length: int) -> list[np.ndarray]:
