@@ -68,7 +68,7 @@ def sample_atlas(
     atlas = open_atlas(path, modality)
     blocks = blocks_of(atlas.sizes, BLOCK)
     order = np.random.default_rng(seed).permutation(len(blocks))
-    cells = np.sort(np.concatenate([blocks[i] for i in order[: -(-n_cells // BLOCK)]])[:n_cells])
+    cells = np.sort(np.concatenate([blocks[i] for i in order])[:n_cells])
     (window,) = read_windows(atlas, [cells])
     ends = np.cumsum(atlas.sizes)
     wholes = [Part(*store, names) for store, names in zip(atlas.stores.items(), np.split(atlas.names, ends[:-1]))]
