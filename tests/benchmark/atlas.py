@@ -1,9 +1,9 @@
 """What reading from an atlas costs: neighbors among the cells of a window instead of all, and time of an epoch.
 
-``python tests/benchmark/atlas.py partners`` trains on simulated cells, and on the bundled 600, with windows of several
-sizes; the sample is all cells, so that nothing else differs from the usual training. Cells lie in stores by batch, and in
-each by type: the hardest order. ``python tests/benchmark/atlas.py times`` compares epochs from memory, from the disk
-cache and from an atlas. Needs ``scmoe[atlas]``. One thread: OMP_NUM_THREADS=1.
+``python tests/benchmark/atlas.py bundled`` trains on the bundled 600 cells, ``... simulated`` on 30,000, with windows
+of several sizes. The sample is all cells, so that nothing else differs from the usual training. Cells lie in stores by
+batch, and in each by type: the hardest order. ``... times`` compares epochs from memory, from the disk cache and from an
+atlas. Needs ``scmoe[atlas]``. One thread: OMP_NUM_THREADS=1.
 """
 
 import logging
@@ -104,6 +104,7 @@ if __name__ == "__main__":
     logging.getLogger("scmoe").setLevel(logging.WARNING)
     if sys.argv[1] == "times":
         compare_times(20_000, 4_000)
+    elif sys.argv[1] == "bundled":
+        compare_partners(scmoe.datasets.bmmc_cite(), [256, 128], 8, range(3), None)
     else:
-        compare_partners(scmoe.datasets.bmmc_cite(), [256, 128], 8, range(4), None)
-        compare_partners(simulate_cells(24_000, 1_000, 60, 0), [8192, 4096, 2048], 256, range(2), 14)
+        compare_partners(simulate_cells(30_000, 500, 60, 0), [4096, 1024], 256, range(2), 8)

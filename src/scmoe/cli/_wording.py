@@ -47,6 +47,7 @@ WORDS = {
     "resume": "--resume",
     "overwrite": "--overwrite",
     "adapt": "--adapt",
+    "atlas": "--atlas",
     "features": "--features",
 }
 """Arguments that are words as well: known by the ``=`` after them."""

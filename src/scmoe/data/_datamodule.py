@@ -171,6 +171,7 @@ class MosaicDataModule(LightningDataModule):
     def train_dataloader(self) -> Iterable[Batch]:
         """Shuffled batches of the training cells, with neighbors if there is a graph."""
         if self.batches is not None:
+            assert self.trainer is not None
             return self.batches(self.trainer)
         dataset = FittingDataset(self.dataset, self.sparse, self.graph)
         shard = shard_of(self.trainer)

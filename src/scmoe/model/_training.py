@@ -245,7 +245,7 @@ def check_training(
 def prepare_network(
     model: FittedModel, dataset: MosaicDataset, train: np.ndarray, config: TrainConfig
 ) -> GraphMaker | None:
-    """Give the network what the training cells say, unless it has learned with that already; makes the graph to teach."""
+    """Give the network what the training cells say, unless it has learned with that already; how to make the graph."""
     covariates = fit_scale(dataset, train)
     sizes = [min(model.config.n_programs, len(model.feature_names[name])) for name in model.modalities]
     statistics = [fit_statistics(dataset, train, v, size, covariates, model.seed) for v, size in enumerate(sizes)]

@@ -17,9 +17,7 @@ from scmoe.datasets.atlas._atlas import Atlas, open_atlas
 from scmoe.datasets.atlas._windows import check_annbatch
 
 
-def open_cells(
-    path: str | os.PathLike[str], sample: MuData, dataset: MosaicDataset, train: np.ndarray
-) -> AtlasCells:
+def open_cells(path: str | os.PathLike[str], sample: MuData, dataset: MosaicDataset, train: np.ndarray) -> AtlasCells:
     """The cells of an atlas to train on: all but those of the sample that are not for training.
 
     Parameters

@@ -21,14 +21,14 @@ REMEDY = "Write each file as one: scmoe.datasets.write(scmoe.datasets.read('a.h5
 
 @dataclass(frozen=True)
 class Part:
-    """A modality in one store.
+    """A store, or a modality in it.
 
     Parameters
     ----------
     path
         The store.
     group
-        An AnnData in it.
+        The MuData or AnnData in it.
     cells
         (m,) names of its cells in the atlas.
     """
@@ -56,9 +56,7 @@ class Atlas:
     Parameters
     ----------
     stores
-        Their folders, and the groups in them.
-    sizes
-        Cells of each store.
+        The stores.
     names
         (n,) names of the cells; of several stores, with the name of the store behind.
     parts
@@ -69,12 +67,16 @@ class Atlas:
         Of each modality the row (n,) of each cell, in the matrices of all stores one below the other; -1: none.
     """
 
-    stores: dict[Path, Any]
-    sizes: list[int]
+    stores: list[Part]
     names: pd.Index
     parts: dict[str, list[Part]]
     features: dict[str, pd.Index]
     rows: dict[str, np.ndarray]
+
+    @property
+    def sizes(self) -> list[int]:
+        """Cells of each store."""
+        return [len(store.cells) for store in self.stores]
 
     def only(self, modalities: Sequence[str]) -> "Atlas":
         """The same cells without their other modalities."""
@@ -84,15 +86,16 @@ class Atlas:
     def obs(self, columns: Sequence[str]) -> pd.DataFrame:
         """(n, columns) of what is known of the cells; a KeyError for a column that a store lacks."""
         tables = []
-        for (path, root), size in zip(self.stores.items(), self.sizes, strict=True):
+        for store in self.stores:
+            stored = store.group["obs"]
             for key in columns:
-                if key not in root["obs"]:
+                if key not in stored:
                     raise KeyError(
-                        f"The model reads obs[{key!r}], which {path} lacks; found {_few(root['obs'])}. Write the "
+                        f"The model reads obs[{key!r}], which {store.path} lacks; found {_few(stored)}. Write the "
                         "column into the obs of each store, or train a model without it."
                     )
-            tables.append(pd.DataFrame({key: read_elem(root["obs"][key]) for key in columns}, index=range(size)))
-        table = pd.concat(tables, ignore_index=True).set_index(self.names)
+            tables.append(pd.DataFrame({key: read_elem(stored[key]) for key in columns}, index=store.cells))
+        table = pd.concat(tables)
         return table.astype({key: "category" for key in table if not pd.api.types.is_numeric_dtype(table[key])})
 
 
@@ -109,21 +112,22 @@ def open_atlas(path: str | os.PathLike[str], modality: str = "rna") -> Atlas:
     FileNotFoundError, ValueError
         See `scmoe.datasets.sample_atlas`.
     """
-    stores = {store: zarr.open_group(store, mode="r") for store in _paths(Path(path).expanduser())}
-    names, parts = [], {}
-    for store, root in stores.items():
-        suffix = f"-{store.stem}" if len(stores) > 1 else ""
-        names.append(index_of(root) + suffix)
+    paths = _paths(Path(path).expanduser())
+    stores: list[Part] = []
+    parts: dict[str, list[Part]] = {}
+    for store in paths:
+        root, suffix = zarr.open_group(store, mode="r"), f"-{store.stem}" if len(paths) > 1 else ""
+        stores.append(Part(store, root, index_of(root) + suffix))
         for name, group in _modalities(root, modality).items():
             parts.setdefault(name, []).append(Part(store, group, index_of(group) + suffix))
     features = {name: _features_of(name, own) for name, own in parts.items()}
-    cells = names[0].append(names[1:])
+    cells = _cells_of(stores)
     for index in (cells, *(_cells_of(own) for own in parts.values())):
         if not index.is_unique:
             repeated = index[index.duplicated()][0]
             raise ValueError(f"{path}: expected cells with names that differ; found {repeated!r} twice. Rename them.")
     rows = {name: _cells_of(own).get_indexer(cells) for name, own in parts.items()}
-    return Atlas(stores, [len(index) for index in names], cells, parts, features, rows)
+    return Atlas(stores, cells, parts, features, rows)
 
 
 def index_of(group: Any, table: str = "obs") -> pd.Index:
@@ -167,7 +171,7 @@ def _features_of(name: str, parts: Sequence[Part]) -> pd.Index:
         if part.encoding not in ENCODINGS:
             raise ValueError(
                 f"The matrix of {name!r} in {part.path} is stored as {part.encoding}, which cannot be read by rows. "
-                f"Read the store (scmoe.datasets.read), set mdata[{name!r}].X = mdata[{name!r}].X.tocsr(), and write it."
+                f"Set mdata[{name!r}].X = mdata[{name!r}].X.tocsr() and write the store anew."
             )
         if part.encoding != first.encoding:
             raise ValueError(

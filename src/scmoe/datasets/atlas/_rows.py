@@ -6,8 +6,8 @@ from typing import Any, NamedTuple
 import annbatch
 import numpy as np
 import pandas as pd
-from anndata.io import sparse_dataset
 from annbatch.abc import Sampler
+from anndata.io import sparse_dataset
 
 from scmoe._matrix import Matrix
 from scmoe.datasets.atlas._atlas import Part

@@ -25,8 +25,9 @@ def sample_atlas(
 ) -> MuData:
     """Read some cells of an atlas that no disk of this machine holds, such as a folder of stores on a shared drive.
 
-    What is fitted once is fitted on them: the choice of features, means and programs, readouts, the validation loss. The
-    network then learns from all cells of the atlas: ``model.train(atlas=path)``, see `scmoe.model.SCMOE.train`.
+    What is computed once is computed from them: the choice of features, means and programs, readouts, the validation
+    loss. The network then learns from all cells of the atlas: ``model.train(atlas=path)``, see
+    `scmoe.model.SCMOE.train`.
 
     Parameters
     ----------
@@ -44,8 +45,8 @@ def sample_atlas(
     -------
     MuData
         In memory. Of each modality ``layers["counts"]`` of the stores, where it is there, else ``X``; ``var`` of the
-        first store; ``obs``. Names of the cells of several stores have that of the store behind: ``AAAC-1-donor1`` is in
-        ``donor1.zarr``.
+        first store; ``obs``. Names of the cells of several stores have that of the store behind: ``AAAC-1-donor1`` is
+        in ``donor1.zarr``.
 
     Raises
     ------
@@ -70,9 +71,7 @@ def sample_atlas(
     order = np.random.default_rng(seed).permutation(len(blocks))
     cells = np.sort(np.concatenate([blocks[i] for i in order])[:n_cells])
     (window,) = read_windows(atlas, [cells])
-    ends = np.cumsum(atlas.sizes)
-    wholes = [Part(*store, names) for store, names in zip(atlas.stores.items(), np.split(atlas.names, ends[:-1]))]
-    mdata = window.mudata(atlas, table_of(wholes, atlas.names[cells]))
+    mdata = window.mudata(atlas, table_of(atlas.stores, atlas.names[cells]))
     for name, adata in mdata.mod.items():
         adata.var = read_elem(atlas.parts[name][0].group["var"])
         adata.obs = table_of(atlas.parts[name], adata.obs_names)
