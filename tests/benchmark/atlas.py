@@ -2,8 +2,8 @@
 
 ``python tests/benchmark/atlas.py bundled`` trains on the bundled 600 cells, ``... simulated`` on 30,000, with windows
 of several sizes. The sample is all cells, so that nothing else differs from the usual training. Cells lie in stores by
-batch, and in each by type: the hardest order. ``... times`` compares epochs from memory, from the disk cache and from an
-atlas. Needs ``scmoe[atlas]``. One thread: OMP_NUM_THREADS=1.
+batch, and in each by type: the hardest order. ``... times`` compares epochs from memory, from the disk cache and from
+an atlas. Needs ``scmoe[atlas]``. One thread: OMP_NUM_THREADS=1.
 """
 
 import logging

@@ -87,7 +87,7 @@ IsAtlas = Annotated[
     bool,
     typer.Option(
         "--atlas",
-        help="FILE is a folder of .zarr stores; a sample of the cells is read, and all of them are trained on.",
+        help="FILE is a folder of .zarr stores: a sample is read, and all cells are trained on.",
     ),
 ]
 CacheDir = Annotated[

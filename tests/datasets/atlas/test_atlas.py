@@ -58,6 +58,15 @@ def test_windows_hold_what_slicing_by_name_gives(annbatch, mosaic, tmp_path, n_s
             np.testing.assert_array_equal(plain(window.matrices[modality]), expected)
 
 
+@pytest.mark.parametrize("block", [1, 3])
+def test_dense_matrices_in_chunks_of_some_columns(annbatch, raw, tmp_path, block):
+    adata = raw["adt"]
+    adata.write_zarr(tmp_path / "a.zarr", chunks=(16, 5))
+    cells = np.random.default_rng(0).permutation(adata.n_obs // block)[:20, None] * block + np.arange(block)
+    (window,) = read_windows(open_atlas(tmp_path, "adt"), [cells.ravel()])
+    np.testing.assert_array_equal(window.matrices["adt"], adata.X[cells.ravel()])
+
+
 def test_rows_of_other_cells_are_refused(annbatch, mosaic, tmp_path):
     write_stores(mosaic, tmp_path)
     atlas = open_atlas(tmp_path)
