@@ -144,7 +144,7 @@ def _newest_environment(session: nox.Session, python: str) -> Path:
     groups = [f"--group={name}" for name in ("test", "doc")]
     pip = [str(tools / "python"), "-m", "pip", "install", "-q", "-U", "--upgrade-strategy", "eager"]
     session.run(*pip, "pip>=25.1", external=True)
-    session.run(*pip, "-e", ".", *groups, external=True)
+    session.run(*pip, "-e", ".[atlas]", *groups, external=True)
     return tools
 
 

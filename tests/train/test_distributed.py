@@ -90,6 +90,11 @@ def test_shares_without_a_modality(fresh, fit_model):
     assert model.diagnostics["n_steps"] == 30 and model.diagnostics["n_skipped_steps"] == 0
 
 
+def test_without_a_graph(fresh, fit_model):
+    model = fit_model(fresh("paired"), plan_kwargs={"graph_weight": 0.0}, **TWO)
+    assert model.diagnostics["n_skipped_steps"] == 0 and "train_graph" not in model.history
+
+
 def test_gene_models_are_pretrained_alike(genes, fit_genes):
     one, two = (fit_genes(genes, train_size=0.5, batch_size=7, **STILL, **devices) for devices in ({}, TWO))
     losses = [name for name in one.history if name.startswith("validation")]

@@ -24,6 +24,7 @@ class Input(NamedTuple):
     set_aside: Search
     on_disk: bool
     cache_dir: Path | None
+    is_atlas: bool = False
 
 
 def read_prepared(
@@ -39,12 +40,11 @@ def read_prepared(
 
     An .h5ad takes the name of its modality from the option. `kinds` are those of a model; the user's go before.
     """
-    from scmoe.datasets._read import read
     from scmoe.io._storable import refuse_unstorable
     from scmoe.pp._prepare import prepare
 
     name = modality[0] if modality and len(modality) == 1 else "rna"
-    mdata = read(source.file, modality=name, genome=source.genome, on_disk=source.on_disk, cache_dir=source.cache_dir)
+    mdata = _sample(source, name) if source.is_atlas else _read(source, name)
     if suffix == ".h5ad" and len(mdata.mod) > 1:
         raise ValueError(
             f"An .h5ad holds one modality, and {source.file} has {', '.join(mdata.mod)}. Write .h5mu or .zarr."
@@ -61,6 +61,22 @@ def read_prepared(
         n_top_features="auto" if n_top_features is None else n_top_features,
     )
     return mdata
+
+
+def _read(source: Input, modality: str) -> "MuData":
+    from scmoe.datasets._read import read
+
+    return read(
+        source.file, modality=modality, genome=source.genome, on_disk=source.on_disk, cache_dir=source.cache_dir
+    )
+
+
+def _sample(source: Input, modality: str) -> "MuData":
+    from scmoe.datasets.atlas._sample import sample_atlas
+
+    if source.on_disk or source.cache_dir or source.genome or source.layers:
+        raise ValueError("--atlas reads stores as they are: leave --on-disk, --cache-dir, --genome and --layer out.")
+    return sample_atlas(source.file, modality=modality)
 
 
 def read_prepared_for(model: "SCMOE", source: Input, output: Path) -> "MuData":

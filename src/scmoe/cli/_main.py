@@ -19,6 +19,7 @@ from scmoe.cli._options import (
     File,
     FileFormat,
     Genome,
+    IsAtlas,
     Kinds,
     Layers,
     Missing,
@@ -127,6 +128,7 @@ def train(
     set_aside: SetAside = Search.auto,
     on_disk: OnDisk = False,
     cache_dir: CacheDir = None,
+    atlas: IsAtlas = False,
     max_epochs: Epochs = None,
     seed: Seed = 0,
     file_format: Annotated[FileFormat, typer.Option("--format", help="How the result is written.")] = FileFormat.h5mu,
@@ -146,8 +148,9 @@ def train(
         from scmoe.tl._train import train as fit
 
         where = Devices(accelerator, devices, nodes).train_kwargs(on_disk=on_disk)
+        where |= {"atlas": file} if atlas else {}
         mdata = read_prepared(
-            Input(file, kind, layer, genome, missing, set_aside, on_disk, cache_dir),
+            Input(file, kind, layer, genome, missing, set_aside, on_disk, cache_dir, atlas),
             modality,
             suffix=f".{file_format.value}",
             batch_key=batch_key,

@@ -83,6 +83,13 @@ Genome = Annotated[str | None, typer.Option(help="Genome to read from a 10x .h5 
 OnDisk = Annotated[
     bool, typer.Option("--on-disk", help="Leave matrices on disk; they are copied once, to a folder beside FILE.")
 ]
+IsAtlas = Annotated[
+    bool,
+    typer.Option(
+        "--atlas",
+        help="FILE is a folder of .zarr stores: a sample is read, and all cells are trained on.",
+    ),
+]
 CacheDir = Annotated[
     Path | None, typer.Option("--cache-dir", help="Folder for what --on-disk copies.", show_default=False)
 ]

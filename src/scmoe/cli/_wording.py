@@ -49,6 +49,7 @@ WORDS = {
     "overwrite": "--overwrite",
     "adapt": "--adapt",
     "predict": "--predict",
+    "atlas": "--atlas",
     "features": "--features",
 }
 """Arguments that are words as well: known by the ``=`` after them."""

@@ -1,11 +1,11 @@
 """Seeded index batches for Lightning."""
 
 import math
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 
 import numpy as np
 import torch
-from lightning.pytorch import LightningDataModule
+from lightning.pytorch import LightningDataModule, Trainer
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from scmoe.data._dataset import Batch, MosaicDataset
@@ -156,6 +156,8 @@ class MosaicDataModule(LightningDataModule):
         Positions of modalities whose values may come as sparse rows, on a CPU.
     learn_labels
         Whether training batches bring the labels of their cells; validation batches never do.
+    batches
+        Makes the training batches where they are not of `dataset`; `train` are then positions in what they are of.
     """
 
     def __init__(
@@ -169,14 +171,19 @@ class MosaicDataModule(LightningDataModule):
         graph: NeighborGraph | None = None,
         sparse: Collection[int] = (),
         learn_labels: bool = False,
+        batches: Callable[[Trainer], Iterable[Batch]] | None = None,
     ) -> None:
         super().__init__()
         self.dataset, self.train, self.validation = dataset, train, validation
         self.batch_size, self.seed, self.graph, self.sparse = batch_size, seed, graph, sparse
         self.learn_labels = learn_labels
+        self.batches = batches
 
-    def train_dataloader(self) -> DataLoader[Batch]:
+    def train_dataloader(self) -> Iterable[Batch]:
         """Shuffled batches of the training cells, with neighbors if there is a graph."""
+        if self.batches is not None:
+            assert self.trainer is not None
+            return self.batches(self.trainer)
         label = self.dataset.label if self.learn_labels else None
         dataset = FittingDataset(self.dataset, self.sparse, self.graph, label)
         shard = shard_of(self.trainer)

@@ -7,6 +7,7 @@ from ._read import read, remove_cache
 from ._spatial import simulate_spatial
 from ._write import write
 from ._zheng68k import zheng68k
+from .atlas._sample import sample_atlas
 from .grn._cells import simulate_grn
 from .paper._bmmc_multiome import bmmc_multiome
 from .paper._patchseq_gaba import patchseq_gaba
@@ -26,6 +27,7 @@ __all__ = [
     "pbmc10k_multiome",
     "read",
     "remove_cache",
+    "sample_atlas",
     "simulate_grn",
     "simulate_spatial",
     "write",

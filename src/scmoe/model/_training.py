@@ -2,8 +2,9 @@
 
 import copy
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,11 @@ from scmoe.data._dataset import MosaicDataset
 from scmoe.data._graph import NeighborGraph
 from scmoe.data._match import category_keys
 from scmoe.data._setup import Setup
+from scmoe.data.atlas._batches import AtlasBatches, AtlasCells
+from scmoe.data.atlas._open import open_cells
+from scmoe.data.atlas._order import BLOCK, AtlasOrder
 from scmoe.data.statistics._statistics import Scale, Statistics, fit_scale, fit_statistics
+from scmoe.datasets._anndata import as_mudata
 from scmoe.datasets._cells import all_obs, column_of
 from scmoe.datasets._parts import Parts, parts_of
 from scmoe.io._files import check_writable
@@ -43,6 +48,8 @@ from scmoe.train._fit import default_batch_size, default_epochs, fit
 from scmoe.train._once import once
 from scmoe.train._trainer import Precision
 
+GraphMaker = Callable[[MosaicDataset, np.ndarray], NeighborGraph]
+"""Makes the neighbor graph of some cells of a data set."""
 NETWORK = Place([*fields_of(NetworkConfig), "seed"], "{}=... to SCMOE(...) when it is made")
 """Where settings of the network belong."""
 MIN_CELLS = 4
@@ -70,6 +77,7 @@ def train(
     split_key: str | None = None,
     early_stopping: bool = False,
     class_balance: ClassBalance = DEFAULT_BALANCE,
+    atlas: str | Path | None = None,
     checkpoint_dir: str | Path | None = None,
     resume: bool = False,
     plan_kwargs: Mapping[str, Any] | None = None,
@@ -113,6 +121,10 @@ def train(
     class_balance
         How the classifier of labels treats those with few cells, and the network, if it learns labels. ``"none"``: each
         cell counts the same; ``"inverse"``: each label does; for the others see the user guide on rare types.
+    atlas
+        Stores of more cells than a disk holds, of which the data are a sample (`scmoe.datasets.sample_atlas`). The
+        network learns from all their cells but those of the sample that are for validation or tests, window by window;
+        all else is fitted on the sample. Sizes and numbers of epochs are then those of the atlas.
     checkpoint_dir
         Folder for ``last.ckpt``, the state of the training after each epoch.
     resume
@@ -158,31 +170,26 @@ def train(
             f"class_balance={class_balance!r} is for labels. Name their column (labels_key=) or leave it out."
         )
     check_training(self.setup, dataset, train, validation, early_stopping=early_stopping)
+    if atlas is not None and self.config.label_weight:
+        raise ValueError("The labels of an atlas are not read: leave label_weight or atlas out.")
+    if atlas is not None and not len(validation):
+        raise ValueError(NO_VALIDATION.replace("early_stopping", "atlas=", 1))
     check_checkpoint_dir(checkpoint_dir, resume=resume)
-    if batch_size is None:
-        batch_size = default_batch_size(len(train))
+    cells = None if atlas is None else open_cells(atlas, as_mudata(self.adata, self), dataset, train)
     start = time.perf_counter()
     label_loss = learned_labels(self.config, dataset.label[train], class_balance)
-    graph = prepare_network(self, dataset, train, config)
+    teacher = prepare_network(self, dataset, train, config)
+    data = training_data(self, dataset, train, validation, batch_size, teacher, cells)
     if label_loss is not None:
         set_labels(self.module, label_loss.present)
     before = copy.deepcopy(self.module.state_dict())
     try:
         history, diagnostics, is_joint = fit(
             self.module,
-            MosaicDataModule(
-                dataset,
-                train,
-                validation,
-                batch_size=batch_size,
-                seed=self.seed,
-                graph=graph,
-                sparse=self.module.sparse_inputs,
-                learn_labels=label_loss is not None,
-            ),
+            data,
             config,
             seed=self.seed,
-            max_epochs=default_epochs(len(train), batch_size) if max_epochs is None else max_epochs,
+            max_epochs=default_epochs(len(data.train), data.batch_size) if max_epochs is None else max_epochs,
             early_stopping=early_stopping,
             checkpoint_dir=checkpoint_dir,
             resume=resume,
@@ -245,8 +252,8 @@ def check_training(
 
 def prepare_network(
     model: FittedModel, dataset: MosaicDataset, train: np.ndarray, config: TrainConfig
-) -> NeighborGraph | None:
-    """Give the network what the training cells say, unless it has learned with that already; the graph to teach."""
+) -> GraphMaker | None:
+    """Give the network what the training cells say, unless it has learned with that already; how to make the graph."""
     covariates = fit_scale(dataset, train)
     sizes = [min(model.config.n_programs, len(model.feature_names[name])) for name in model.modalities]
     statistics = [fit_statistics(dataset, train, v, size, covariates, model.seed) for v, size in enumerate(sizes)]
@@ -255,8 +262,39 @@ def prepare_network(
         start_encoders(model.module, dataset, train, model.seed)
     if not config.graph_weight:
         return None
-    with threads_kept():  # from numba, which may search for the neighbors
-        return NeighborGraph(dataset, train, statistics, covariates, model.seed)
+    return partial(NeighborGraph, statistics=statistics, covariates=covariates, seed=model.seed)
+
+
+def training_data(
+    model: FittedModel,
+    dataset: MosaicDataset,
+    train: np.ndarray,
+    validation: np.ndarray,
+    batch_size: int | None,
+    teacher: GraphMaker | None,
+    cells: AtlasCells | None,
+) -> MosaicDataModule:
+    """Batches of the training cells, which are those of an atlas if there is one, and of the validation cells."""
+    sparse, graph, batches = model.module.sparse_inputs, None, None
+    if batch_size is None:
+        batch_size = default_batch_size(len(train if cells is None else cells.cells))
+    if cells is not None:
+        train, order = cells.cells, AtlasOrder(cells.blocks(BLOCK), batch_size, model.seed)
+        batches = partial(AtlasBatches, cells, order, sparse, teacher)
+    elif teacher is not None:
+        with threads_kept():  # from numba, which may search for the neighbors
+            graph = teacher(dataset, train)
+    return MosaicDataModule(
+        dataset,
+        train,
+        validation,
+        batch_size=batch_size,
+        seed=model.seed,
+        graph=graph,
+        sparse=sparse,
+        learn_labels=bool(model.config.label_weight),
+        batches=batches,
+    )
 
 
 def set_statistics(network: Network, statistics: list[Statistics], covariates: Scale) -> None:

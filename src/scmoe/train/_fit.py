@@ -94,6 +94,7 @@ def fit(
     if len(network.decoders) == 1:  # nothing is predicted from others; several processes wait for all gradients
         for part in (network.decoders[0].norm, network.decoders[0].cross):
             part.requires_grad_(False)
+    network.graph_head.requires_grad_(bool(config.graph_weight))
     late = LateEmbedding(sample_cells(data))
     width = network.config.n_hidden
     plan = TrainingPlan(network, partial(objective, label_loss=label_loss), config, seed)

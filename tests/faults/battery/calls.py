@@ -3,6 +3,7 @@
 import importlib
 import inspect
 from collections.abc import Callable, Iterator
+from importlib.util import find_spec
 from typing import Any
 
 import matplotlib.pyplot as plt
@@ -131,6 +132,8 @@ DATASETS: dict[str, Arguments] = {
     "simulate_spatial": given(n_cells=60, n_genes=18, n_proteins=4, n_types=3, n_regions=2),
     "write": lambda w: {"data": w.mdata(), "path": w.tmp / "out.h5mu"},
 }
+if find_spec("annbatch"):
+    DATASETS["sample_atlas"] = lambda w: {"path": w.atlas(), "n_cells": 20}
 MODEL: dict[str, Arguments] = {
     "FineTuneConfig": given(),
     "GeneConfig": given(),

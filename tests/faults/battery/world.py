@@ -162,6 +162,14 @@ class World:
                 self.copy(name).write(path)
         return path
 
+    def atlas(self) -> Path:
+        """A folder with one store, not to be changed."""
+        path = self.root / "atlas" / "raw.zarr"
+        if not path.exists():
+            with quiet():
+                scmoe.datasets.write(self.copy("raw"), path)
+        return path.parent
+
     def checkpoint(self) -> Path:
         """A copy of a folder with the checkpoint of a training of 2 epochs."""
         source = self.root / "checkpoint"

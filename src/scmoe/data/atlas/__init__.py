@@ -1,0 +1,1 @@
+"""Training on an atlas, of which some cells at a time are in memory."""
