@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
 from scmoe._log import logger
@@ -12,6 +13,7 @@ from scmoe.model.genes._xtrimogene import XTRIMOGENE
 from scmoe.nn._network import Network
 from scmoe.nn.genes._config import encoder_config
 from scmoe.nn.genes._tokenizer import GeneTokenizer
+from scmoe.tokens._rank import RankTokenizer
 
 
 def read_pretrained(path: str | Path, network_kwargs: Mapping[str, Any]) -> XTRIMOGENE:
@@ -28,7 +30,7 @@ def read_pretrained(path: str | Path, network_kwargs: Mapping[str, Any]) -> XTRI
 def take_over(network: Network, setup: Setup, pretrained: XTRIMOGENE) -> None:
     """Copy a pretrained encoder into all gene tokenizers; genes are matched by name.
 
-    Genes that it does not know start from the mean of those that it does.
+    Genes that it does not know start from the mean of those that it does; published encoders do not read them.
     """
     state, table = pretrained.module.state_dict(), pretrained.module.gene.detach()
     for name, tokenizer in zip(setup.modalities, network.tokenizers, strict=True):
@@ -45,10 +47,16 @@ def take_over(network: Network, setup: Setup, pretrained: XTRIMOGENE) -> None:
         own = tokenizer.encoder.state_dict()
         tokenizer.encoder.load_state_dict({key: state[key] for key in own} | {"gene": rows})
         tokenizer.is_pretrained = True
+        if pretrained.config.form is not None:
+            tokenizer.known.copy_(known)
+        if isinstance(pretrained.tokenizer, RankTokenizer) and pretrained.tokenizer.medians is not None:
+            medians = np.where(place >= 0, pretrained.tokenizer.medians[place], np.nan)
+            tokenizer.medians.copy_(torch.from_numpy(medians))
         logger.info(
-            "%s: the pretrained encoder knows %d of %d genes; the other %d start from the mean of these.",
+            "%s: the pretrained encoder knows %d of %d genes; the other %d %s.",
             name,
             int(known.sum()),
             len(genes),
             int((~known).sum()),
+            "start from the mean of these" if pretrained.config.form is None else "are not read",
         )
