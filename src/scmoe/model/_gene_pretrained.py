@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 
 from scmoe._log import logger
@@ -47,11 +46,12 @@ def take_over(network: Network, setup: Setup, pretrained: XTRIMOGENE) -> None:
         own = tokenizer.encoder.state_dict()
         tokenizer.encoder.load_state_dict({key: state[key] for key in own} | {"gene": rows})
         tokenizer.is_pretrained = True
+        if isinstance(pretrained.tokenizer, RankTokenizer) and pretrained.tokenizer.medians is not None:
+            medians = torch.from_numpy(pretrained.tokenizer.medians[place])
+            known &= medians.isfinite()
+            tokenizer.medians.copy_(torch.where(known, medians, 1.0))
         if pretrained.config.form is not None:
             tokenizer.known.copy_(known)
-        if isinstance(pretrained.tokenizer, RankTokenizer) and pretrained.tokenizer.medians is not None:
-            medians = np.where(place >= 0, pretrained.tokenizer.medians[place], np.nan)
-            tokenizer.medians.copy_(torch.from_numpy(medians))
         logger.info(
             "%s: the pretrained encoder knows %d of %d genes; the other %d %s.",
             name,
