@@ -84,7 +84,7 @@ def read_cells(model: GeneModel, adata: AnnData | None) -> Cells:
     adata = own_or_query(model, adata)
     cells = model.setup.read(adata)
     model._say(adata, model.setup.check_scale(adata))
-    limit = getattr(model.tokenizer, "limit", None)
+    limit = getattr(model.tokenizer, "limit", getattr(model.tokenizer, "max_length", None))
     if limit is not None and (n_longer := int((np.diff(cells.counts.indptr) > limit).sum())):
         logger.warning(
             "%d cells express more than %d genes; the %s tokenizer leaves the others out, and they count as zero",

@@ -66,7 +66,7 @@ class ScBERT(PublishedEncoder):
         for block in self.blocks:
             h = block(h)
         h = self.norm(h)
-        return Read(h.gather(1, gene[..., None].expand(-1, -1, h.shape[-1])), h[:, :-1].mean(1))
+        return Read(h.gather(1, gene.long()[..., None].expand(-1, -1, h.shape[-1])), h[:, :-1].mean(1))
 
     def closing(self) -> Iterator[nn.Parameter]:
         """See `PublishedEncoder.closing`."""
