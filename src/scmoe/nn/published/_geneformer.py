@@ -14,6 +14,14 @@ from scmoe.nn.published._layers import PostNormLayer
 
 EPS = 1e-12
 """Of BERT's normalizations."""
+LAYER_NAMES = {
+    "attention.output.dense": "out",
+    "attention.output.LayerNorm": "norm_attention",
+    "intermediate.dense": "up",
+    "output.dense": "down",
+    "output.LayerNorm": "norm_forward",
+}
+"""Stored names of the modules of a layer, but for queries, keys and values."""
 
 
 class Geneformer(PublishedEncoder):
@@ -85,12 +93,3 @@ class Geneformer(PublishedEncoder):
             names = {f"{layer}.{stored}": f"blocks.{i}.{own}" for stored, own in LAYER_NAMES.items()}
             state |= renamed(tensors, names)
         return state
-
-
-LAYER_NAMES = {
-    "attention.output.dense": "out",
-    "attention.output.LayerNorm": "norm_attention",
-    "intermediate.dense": "up",
-    "output.dense": "down",
-    "output.LayerNorm": "norm_forward",
-}

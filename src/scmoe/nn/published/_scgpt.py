@@ -14,6 +14,8 @@ from scmoe.nn.published._layers import PostNormLayer
 
 LARGEST = 512
 """Values above it are cut."""
+VALUE_NAMES = {"linear1": "first", "linear2": "second", "norm": "norm"}
+"""Stored names of the modules that embed values."""
 
 
 class ValueMap(nn.Module):
@@ -74,6 +76,3 @@ class ScGPT(PublishedEncoder):
             **renamed(tensors, {"encoder.enc_norm": "norm_gene"} | names),
             **torch_layers(tensors, "transformer_encoder.layers", n_layers),
         }
-
-
-VALUE_NAMES = {"linear1": "first", "linear2": "second", "norm": "norm"}

@@ -30,7 +30,7 @@ from scmoe.tokens._counts import read_cells
 from scmoe.tokens._make import make_tokenizer
 
 GENES, GENES_QUICK = (2000, 20_000), (500, 1000)
-ROUNDS = 3
+ROUNDS = 2
 PUBLISHED = {
     "scGPT": GeneConfig(
         tokenizer="bins",
@@ -65,7 +65,7 @@ PUBLISHED = {
 """In the sizes in which they were published."""
 WITH_ZEROS, MOST_WITH_ZEROS = "scGPT, zeros too", 5000
 """scGPT as in studies that let it read zeros; of more genes not even the fused kernel would be of use."""
-OURS = {f"scmoe, `{preset}`": gene_config(preset, {}) for preset in ("tiny", "3m", "100m")}
+OURS = {f"scmoe, `{preset}`": gene_config(preset, {}) for preset in ("tiny", "3m", "10m")}
 
 
 class Form(NamedTuple):
