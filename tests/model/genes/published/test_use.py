@@ -194,6 +194,13 @@ def test_a_number_of_heads_that_does_not_fit_is_refused(write):
         load(files)
 
 
+def test_without_settings_heads_are_of_the_published_width(write, capsys):
+    files = write("scgpt")
+    (files.path / "args.json").unlink()
+    assert load(files).config.encoder_heads == 1
+    assert "no settings say how many heads there are; taken for 1" in capsys.readouterr().err
+
+
 def test_missing_odd_and_broken_tensors_are_refused(write):
     files = write("geneformer")
     path, name = files.path / "model.safetensors", "bert.encoder.layer.1.output.dense.weight"

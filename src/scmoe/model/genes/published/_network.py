@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from scmoe._log import logger
 from scmoe.model.genes.published._checkpoint import Checkpoint, read_checkpoint
 from scmoe.model.genes.published._kinds import N_SCBERT_CODES, alpha_of, n_layers, of_type
 from scmoe.nn.genes._config import GeneConfig
@@ -154,7 +155,12 @@ def _check(checkpoint: Checkpoint, settings: Mapping[str, Any], expected: Mappin
 
 def _config(checkpoint: Checkpoint, form: PublishedForm, n_heads: int | None, **settings: Any) -> GeneConfig:
     width = checkpoint.table.shape[1]
-    n_heads = max(width // HEAD_WIDTH, 1) if n_heads is None else n_heads
+    if n_heads is None:
+        n_heads = max(width // HEAD_WIDTH, 1)
+        logger.info(
+            "%s: no settings say how many heads there are; taken for %d, for all published sizes have heads of width %d",
+            *(checkpoint.file.name, n_heads, HEAD_WIDTH),
+        )
     if form.kind != "scbert" and width % n_heads:
         raise ValueError(
             f"{checkpoint.file.name} has states of width {width}, which {n_heads} heads cannot share. Take the "
