@@ -158,7 +158,7 @@ def _config(checkpoint: Checkpoint, form: PublishedForm, n_heads: int | None, **
     if n_heads is None:
         n_heads = max(width // HEAD_WIDTH, 1)
         logger.info(
-            "%s: no settings say how many heads there are; taken for %d, for all published sizes have heads of width %d",
+            "%s: no settings say how many heads there are; taken for %d, as all published sizes have width %d",
             *(checkpoint.file.name, n_heads, HEAD_WIDTH),
         )
     if form.kind != "scbert" and width % n_heads:
