@@ -161,6 +161,17 @@ def oldest(session: nox.Session) -> None:
 
 
 @nox.session
+def published(session: nox.Session) -> None:
+    """Encoders of published gene models beside the packages that publish the networks."""
+    _install(session, "test")
+    session.install(*CONSTRAINTS, "transformers>=5")
+    # Without what else they ask for, which is of no use to the networks and in part no longer installs.
+    session.install("--no-deps", "scgpt==0.2.4", "performer-pytorch==1.0.11", "local-attention==1.4.4")
+    session.install("--no-deps", "axial-positional-embedding", "einops")
+    session.run("pytest", "-rs", "tests/model/genes/published/test_equal.py", *session.posargs, env=ENV)
+
+
+@nox.session
 def exchange(session: nox.Session) -> None:
     """Which files, models and checkpoints of this environment and of the newest libraries each other can use."""
     python = _newest_python()

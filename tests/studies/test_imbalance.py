@@ -16,6 +16,7 @@ from scmoe.studies.genes._data import LABEL
 from scmoe.studies.imbalance import _study
 from scmoe.studies.imbalance._annotator import folds_of, shared_by_donors
 from scmoe.studies.imbalance._claims import MARGIN, claims
+from scmoe.studies.imbalance._imputed import imputed
 from scmoe.studies.imbalance._plan import (
     ANNOTATED,
     ANNOTATOR,
@@ -23,6 +24,7 @@ from scmoe.studies.imbalance._plan import (
     DONORS,
     EVERYWHERE,
     IMPOSED,
+    IMPUTED,
     LINEAR,
     NATURAL,
     NONE,
@@ -47,7 +49,7 @@ from scmoe.studies.imbalance._study import (
     study_task,
 )
 
-SMALL = Size(n_genes=30, n_pretraining=2, n_steps=3, n_test=60, epochs=1)
+SMALL = Size(n_genes=30, n_pretraining=2, n_steps=3, n_test=60, epochs=1, imputation_epochs=2)
 
 
 def cells(sizes, n_genes=40, seed=0):
@@ -76,15 +78,34 @@ def test_an_unfinished_run_has_something_of_everything():
     [
         (NONE, [40, 10, 4]),
         (OVER, [40, 40, 40]),
-        *((made, [40, 40, 40]) for made in AUGMENTED),
+        *((made, [40, 40, 40]) for made in (*AUGMENTED, IMPUTED)),
         (UNDER_T, [18, 10, 4]),
         (UNDER_MIN, [4, 4, 4]),
         ("focal", [40, 10, 4]),
     ],
 )
 def test_treatments_give_labels_the_cells_that_they_should(treatment, expected):
-    out = resampled(cells({"a": 40, "b": 10, "c": 4}), treatment, 0)
+    out = resampled(cells({"a": 40, "b": 10, "c": 4}), treatment, 0, SMALL)
     assert out.obs[LABEL].value_counts().reindex(["a", "b", "c"]).tolist() == expected
+
+
+def test_imputed_cells_are_counts_at_the_depth_of_their_parents():
+    adata = cells({"a": 60, "b": 20, "c": 5})
+    out = imputed(adata, LABEL, n_epochs=100, seed=0)
+    again = imputed(adata, LABEL, n_epochs=100, seed=0)
+    new = out[adata.n_obs :]
+    assert (again.X != out.X).nnz == 0 and (out[: adata.n_obs].X != adata.X).nnz == 0
+    assert (new.X.data == np.round(new.X.data)).all() and new.X.data.min() > 0
+    parents = adata[new.obs["copy_of"].to_list()]
+    assert (new.obs[LABEL].to_numpy() == parents.obs[LABEL].to_numpy()).all()
+    assert np.abs(new.X.toarray() - parents.X.toarray()).sum(1).min() > 0  # drawn, not copied
+    depth, of_parents = (np.asarray(each.X.sum(1)).ravel() for each in (new, parents))
+    assert abs(np.log(depth.mean() / of_parents.mean())) < 0.3
+    share = {label: np.asarray(new[new.obs[LABEL] == label].X.mean(0)).ravel() for label in "bc"}
+    real = {label: np.asarray(adata[adata.obs[LABEL] == label].X.mean(0)).ravel() for label in "bc"}
+    for label, other in ("bc", "cb"):
+        near, far = (np.corrcoef(share[label], real[each])[0, 1] for each in (label, other))
+        assert near > far
 
 
 def test_training_and_test_cells_of_the_study_are_different_and_genes_are_of_training_cells(monkeypatch):
@@ -235,7 +256,9 @@ def test_a_run_is_resumed_and_written(tmp_path, monkeypatch):
     from scmoe.datasets import bmmc_cite
     from scmoe.studies.imbalance import _run
 
-    monkeypatch.setattr(_run, "QUICK", Size(n_genes=60, n_pretraining=3, n_steps=2, n_test=60, epochs=1))
+    monkeypatch.setattr(
+        _run, "QUICK", Size(n_genes=60, n_pretraining=3, n_steps=2, n_test=60, epochs=1, imputation_epochs=2)
+    )
     monkeypatch.setattr(_run, "N_SEEDS_QUICK", 1)
     monkeypatch.setattr("scmoe.studies.imbalance._study.TREATMENTS", (*EVERYWHERE, UNDER_T, UNDER_MIN, "inverse"))
     mdata = bmmc_cite()

@@ -12,6 +12,7 @@ from scmoe.model.genes._xtrimogene import XTRIMOGENE
 from scmoe.nn._network import Network
 from scmoe.nn.genes._config import encoder_config
 from scmoe.nn.genes._tokenizer import GeneTokenizer
+from scmoe.tokens._rank import RankTokenizer
 
 
 def read_pretrained(path: str | Path, network_kwargs: Mapping[str, Any]) -> XTRIMOGENE:
@@ -28,7 +29,7 @@ def read_pretrained(path: str | Path, network_kwargs: Mapping[str, Any]) -> XTRI
 def take_over(network: Network, setup: Setup, pretrained: XTRIMOGENE) -> None:
     """Copy a pretrained encoder into all gene tokenizers; genes are matched by name.
 
-    Genes that it does not know start from the mean of those that it does.
+    Genes that it does not know start from the mean of those that it does; published encoders do not read them.
     """
     state, table = pretrained.module.state_dict(), pretrained.module.gene.detach()
     for name, tokenizer in zip(setup.modalities, network.tokenizers, strict=True):
@@ -45,10 +46,17 @@ def take_over(network: Network, setup: Setup, pretrained: XTRIMOGENE) -> None:
         own = tokenizer.encoder.state_dict()
         tokenizer.encoder.load_state_dict({key: state[key] for key in own} | {"gene": rows})
         tokenizer.is_pretrained = True
+        if isinstance(pretrained.tokenizer, RankTokenizer) and pretrained.tokenizer.medians is not None:
+            medians = torch.from_numpy(pretrained.tokenizer.medians[place])
+            known &= medians.isfinite()
+            tokenizer.medians.copy_(torch.where(known, medians, 1.0))
+        if pretrained.config.form is not None:
+            tokenizer.known.copy_(known)
         logger.info(
-            "%s: the pretrained encoder knows %d of %d genes; the other %d start from the mean of these.",
+            "%s: the pretrained encoder knows %d of %d genes; the other %d %s.",
             name,
             int(known.sum()),
             len(genes),
             int((~known).sum()),
+            "start from the mean of these" if pretrained.config.form is None else "are not read",
         )

@@ -13,7 +13,6 @@ from scmoe.model.genes._inference import axes_of
 from scmoe.model.genes._start import MAX_CELLS, start_encoder
 from scmoe.nn._network import Network
 from scmoe.nn._threads import threads_for
-from scmoe.nn.genes._classifier import POOLING
 from scmoe.nn.genes._tokenizer import GeneTokenizer
 from scmoe.tokens._counts import MAX_TOTAL
 from scmoe.tokens._rows import sum_rows
@@ -57,7 +56,7 @@ def start_encoders(network: Network, dataset: MosaicDataset, train: np.ndarray, 
             n_cut = np.zeros(len(cells), np.int64)
             tokens = Tokens(values.indices, values.data, values.indptr.astype(np.int64), n_cut)
             start_encoder(tokenizer.encoder, tokens, None, seed)
-        axes = axes_of(pooled_states(tokenizer, values), POOLING)
+        axes = axes_of(pooled_states(tokenizer, values), tokenizer.encoder.pooling)
         tokenizer.set_axes(torch.from_numpy(axes.mean), torch.from_numpy(axes.whiten()))
 
 
@@ -83,7 +82,7 @@ def check_scale(values: sparse.csr_matrix, modality: str) -> None:
 
 @torch.no_grad()
 def pooled_states(tokenizer: GeneTokenizer, values: sparse.csr_matrix) -> np.ndarray:
-    """(n, 2e) pooled states of cells, as the network makes them in use."""
+    """(n, w) pooled states of cells, as the network makes them in use."""
     tokenizer.eval()
     out = []
     with threads_for(tokenizer.encoder.config.encoder_width):

@@ -72,8 +72,9 @@ class SCMOE(FittedModel):
     registry
         In place of data: the registry of a saved model. Used by `load`.
     pretrained
-        With ``tokenizer="genes"``: folder of a `scmoe.model.XTRIMOGENE` that was saved, whose encoder is taken over, in
-        its size. The log says how many genes it knows; the folder is not needed later.
+        With ``tokenizer="genes"``: folder of a `scmoe.model.XTRIMOGENE` that was saved, its own or of a published model
+        (`scmoe.model.XTRIMOGENE.from_published`), whose encoder is taken over, in its size. The log says how many genes
+        it knows; the folder is not needed later. ``train_gene_encoder=False`` keeps it as it is.
     seed
         Seed of the initial weights and of the training; on a CPU the same seed gives the same model bit by bit.
     **network_kwargs

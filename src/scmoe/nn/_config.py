@@ -41,6 +41,8 @@ class NetworkConfig:
         the cell's expressed genes; of other modalities, program tokens.
     gene_encoder
         Size of that encoder: a preset of `scmoe.model.XTRIMOGENE`, or fields of `scmoe.model.GeneConfig`.
+    train_gene_encoder
+        Whether that encoder is trained with the rest, or stays as it is, which is for a pretrained one.
     n_tokens
         Tokens per modality.
     n_programs
@@ -85,6 +87,7 @@ class NetworkConfig:
 
     tokenizer: Literal["program", "patch", "genes"] = "program"
     gene_encoder: str | Mapping[str, Any] = "tiny"
+    train_gene_encoder: bool = True
     n_tokens: int = 4
     n_programs: int = 50
     train_programs: bool = True
@@ -109,6 +112,10 @@ class NetworkConfig:
         if self.tokenizer != "genes" and self.gene_encoder != NetworkConfig.gene_encoder:
             raise ValueError(
                 f"gene_encoder is for tokenizer='genes'; found tokenizer={self.tokenizer!r}. Leave it out."
+            )
+        if self.tokenizer != "genes" and not self.train_gene_encoder:
+            raise ValueError(
+                f"train_gene_encoder is for tokenizer='genes'; found tokenizer={self.tokenizer!r}. Leave it out."
             )
         if self.top_k > self.n_experts:
             raise ValueError(

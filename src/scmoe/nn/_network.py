@@ -250,8 +250,12 @@ def make_tokenizer(
     sizes = n_features, n_components, config.n_tokens, n_covariates, frame
     if not reads_genes:
         return ProgramTokenizer(*sizes, train_programs=config.train_programs)
-    encoder = encoder_config(config.gene_encoder)
-    return GeneTokenizer(*sizes, train_programs=config.train_programs, encoder=encoder)
+    return GeneTokenizer(
+        *sizes,
+        train_programs=config.train_programs,
+        encoder=encoder_config(config.gene_encoder),
+        train_encoder=config.train_gene_encoder,
+    )
 
 
 def locate_tokens(presence: Presence, group: Tensor | None, n_tokens: int) -> Tokens:

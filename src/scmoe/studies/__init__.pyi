@@ -2,6 +2,7 @@ from .experts._run import run_experts
 from .explain._conflict import run_conflict
 from .explain._shap import run_shap
 from .genes._run import run_genes
+from .genes.cost._published import run_published_cost
 from .genes.cost._run import run_genes_cost
 from .imbalance._novelty import run_novelty
 from .imbalance._rare_experts import run_rare_experts
@@ -23,6 +24,7 @@ __all__ = [
     "run_imbalance",
     "run_novelty",
     "run_perturbation",
+    "run_published_cost",
     "run_rare_experts",
     "run_replicate",
     "run_scale",

@@ -127,6 +127,21 @@ def genes_cost(
     run_and_echo(run, output, "genes_cost.json, genes_cost.md, genes_cost.png, genes_scaling.png")
 
 
+@app.command("published-cost")
+def published_cost(
+    output: Output = Path("scmoe_published_cost"),
+    quick: Annotated[bool, typer.Option("--quick", help="500 and 1000 genes: half a minute.")] = False,
+) -> None:
+    """Time the encoders of published gene models beside ours, with and without fused attention."""
+
+    def run() -> str:
+        from scmoe.studies.genes.cost._published import published_cost_markdown, run_published_cost
+
+        return published_cost_markdown(run_published_cost(output, quick=quick))
+
+    run_and_echo(run, output, "published_cost.json, published_cost.md")
+
+
 @app.command()
 def experts(
     output: Output = Path("scmoe_experts"),

@@ -17,7 +17,7 @@ Arguments = Callable[[World], dict[str, Any]]
 PACKAGES = "pp tl pl metrics datasets model explain tokens losses".split()
 METHODS = ("SCMOE", "XTRIMOGENE")
 DOWNLOADS = ("datasets.bmmc_cite", "datasets.patchseq_m1", "datasets.pbmc10k_cite", "datasets.pbmc10k_multiome")
-DOWNLOADS += ("datasets.zheng68k", "model.read_published")
+DOWNLOADS += ("datasets.zheng68k", "model.read_published", "XTRIMOGENE.from_published")
 """Functions that need files from elsewhere."""
 RESULTS = ("metrics.ClassificationScores", "metrics.HubRatio", "model.PublishedWeights", "tokens.Cells", "tokens.Match")
 RESULTS += ("tokens.Tokens", "tokens.Masked", "tokens.Tokenizer")

@@ -9,7 +9,6 @@ from sklearn.linear_model import LogisticRegression
 from scmoe.model import XTRIMOGENE
 from scmoe.model.genes._encoding import select_cells
 from scmoe.model.genes._inference import pool_cells
-from scmoe.nn.genes._classifier import POOLING
 from scmoe.readout._axes import Axes
 
 FAST = {"max_epochs": 1, "batch_size": 16, "accelerator": "cpu", "enable_progress_bar": False}
@@ -74,7 +73,7 @@ def test_only_what_is_trainable_changes(fit_genes, genes, trainable):
 def test_the_start_is_a_logistic_regression(pretrained, genes):
     tuned = pretrained.fine_tune("cell_type", trainable="head", class_balance="none", plan_kwargs={"lr": 1e-12}, **FAST)
     cells = select_cells(pretrained, genes, None)
-    pooled = pool_cells(pretrained, cells, POOLING)
+    pooled = pool_cells(pretrained, cells, "joint")
     classifier = tuned.classifier
     white = (pooled - classifier.mean.numpy()) @ classifier.whiten.numpy()
     np.testing.assert_allclose(white.mean(0), 0, atol=1e-3)
@@ -88,7 +87,7 @@ def test_two_labels_start_at_a_logistic_regression_too(pretrained, genes):
     tuned = pretrained.fine_tune(
         "is_b", genes, trainable="head", class_balance="none", plan_kwargs={"lr": 1e-12}, **FAST
     )
-    classifier, pooled = tuned.classifier, pool_cells(pretrained, select_cells(pretrained, genes, None), POOLING)
+    classifier, pooled = tuned.classifier, pool_cells(pretrained, select_cells(pretrained, genes, None), "joint")
     white = (pooled - classifier.mean.numpy()) @ classifier.whiten.numpy()
     # Two slopes bear half the penalty of the one that stands for both.
     expected = LogisticRegression(C=2, max_iter=1000).fit(white, genes.obs["is_b"]).predict_proba(white)
@@ -152,7 +151,7 @@ def test_round_trip_is_exact(fit_genes, genes, tmp_path, network):
     pd.testing.assert_frame_equal(loaded.predict(soft=True), tuned.predict(soft=True), check_exact=True)
     np.testing.assert_array_equal(loaded.get_latent_representation(), tuned.get_latent_representation())
     assert repr(loaded) == repr(tuned) and "labels: 3" in repr(loaded)
-    assert isinstance(loaded.axes[POOLING], Axes)
+    assert isinstance(loaded.axes["joint"], Axes)
 
 
 def test_another_fine_tuning_starts_from_the_tuned_encoder(tuned, genes):

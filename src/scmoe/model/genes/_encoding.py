@@ -19,7 +19,7 @@ from scmoe.model._fitted import check_finite
 from scmoe.nn._threads import threads_for
 from scmoe.nn.genes._classifier import GeneClassifier
 from scmoe.nn.genes._config import GeneConfig
-from scmoe.nn.genes._encoder import GeneStates
+from scmoe.nn.genes._encoder import Encoder, GeneStates
 from scmoe.nn.genes._network import GeneNetwork
 from scmoe.readout._axes import Axes
 from scmoe.tokens._counts import Cells
@@ -48,8 +48,8 @@ class GeneModel(BaseModel):
     the cells by its index. A KeyError, IndexError or ValueError says which of them is no cell. n is their number.
     """
 
-    module: GeneNetwork
-    """The network, a `torch.nn.Module`."""
+    module: Encoder
+    """The network, a `torch.nn.Module`: `GeneNetwork`, or the encoder of a published model."""
     config: GeneConfig
     """The network's settings."""
     setup: GeneSetup
@@ -61,7 +61,7 @@ class GeneModel(BaseModel):
     classifier: GeneClassifier | None
     """Of the network's states; None until it is fine-tuned."""
     axes: dict[str, Axes]
-    """Principal axes of the training cells, by the way in which their states are pooled."""
+    """Principal axes of the training cells, by the way in which their states are pooled; empty without training."""
     gene_embeddings: np.ndarray | None
     """What the embeddings of genes start from; None: random."""
 
@@ -84,7 +84,7 @@ def read_cells(model: GeneModel, adata: AnnData | None) -> Cells:
     adata = own_or_query(model, adata)
     cells = model.setup.read(adata)
     model._say(adata, model.setup.check_scale(adata))
-    limit = getattr(model.tokenizer, "limit", None)
+    limit = getattr(model.tokenizer, "limit", getattr(model.tokenizer, "max_length", None))
     if limit is not None and (n_longer := int((np.diff(cells.counts.indptr) > limit).sum())):
         logger.warning(
             "%d cells express more than %d genes; the %s tokenizer leaves the others out, and they count as zero",
@@ -97,6 +97,19 @@ def check_trained(model: GeneModel) -> None:
     """Raise for a model without training."""
     if not model.is_trained_:
         raise RuntimeError("This model is not trained yet. Call model.train() first.")
+
+
+def with_decoder(model: GeneModel) -> GeneNetwork:
+    """The network; a NotImplementedError for a published encoder, which has no decoder."""
+    network = model.module
+    if isinstance(network, GeneNetwork):
+        return network
+    assert model.config.form is not None
+    raise NotImplementedError(
+        f"This model is the encoder of {model.config.form.kind}, without a decoder of genes: it embeds cells "
+        "(get_latent_representation) and learns labels (fine_tune). To predict genes, train an XTRIMOGENE, which can "
+        "start from the genes of published models: gene_embeddings=scmoe.model.read_published(...).map_to(genes)[0]."
+    )
 
 
 def select_cells(model: GeneModel, adata: AnnData | None, indices: Indices | None) -> Cells:

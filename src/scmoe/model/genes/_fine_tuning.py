@@ -38,8 +38,8 @@ from scmoe.model.genes._encoding import (
 )
 from scmoe.model.genes._inference import axes_of, fit_axes_of, pool_cells
 from scmoe.model.genes._pretraining import NETWORK, PRETRAIN_BATCH
-from scmoe.nn.genes._classifier import POOLING, GeneClassifier, Trainable
-from scmoe.nn.genes._network import GeneNetwork
+from scmoe.nn.genes._classifier import GeneClassifier, Trainable
+from scmoe.nn.genes._encoder import Encoder
 from scmoe.readout._softmax import fit_softmax
 from scmoe.train._fine_tune import FineTuneConfig, phases_of
 from scmoe.train._fit import run
@@ -134,7 +134,7 @@ def fine_tune(
     table = source.obs.iloc[rows]
     check_parts(table, (train, validation), "Pass indices= of its training cells alone")
     check_balanced_once(table.iloc[train], class_balance)
-    pooled = pool_cells(self, rows_of(cells, train), POOLING)
+    pooled = pool_cells(self, rows_of(cells, train), self.module.pooling)
     balance = Balance(class_balance, np.bincount(code[train]))
     parts = phases_of(balance, max_epochs, max_steps)
     start_classifier(tuned, pooled, code[train], parts[0].balance)
@@ -156,7 +156,7 @@ def fine_tune(
         histories.append(result.history)
     classifier.requires_grad_(True)  # for trainings to come
     if class_balance == "prototype":
-        start_classifier(tuned, pool_cells(tuned, rows_of(cells, train), POOLING), code[train], balance)
+        start_classifier(tuned, pool_cells(tuned, rows_of(cells, train), tuned.module.pooling), code[train], balance)
     if class_balance == "post_hoc":
         classifier.lower_bias(torch.from_numpy(prior_offsets(balance.counts)))
     tuned.axes = fit_axes_of(tuned, rows_of(cells, train))
@@ -234,7 +234,7 @@ def copy_with(model: M, labels: list[str]) -> M:
 
 def start_classifier(model: GeneModel, pooled: np.ndarray, code: np.ndarray, balance: Balance) -> None:
     """Softmax regression on the standardized embedding of training cells."""
-    axes = axes_of(pooled, POOLING)
+    axes = axes_of(pooled, model.module.pooling)
     white = ((pooled - axes.mean) @ axes.whiten()).astype(np.float64)
     slope, start = fit_softmax(white, code, balance.option, model.seed)
     arrays = (axes.mean, axes.whiten(), slope.T, start)
@@ -242,7 +242,7 @@ def start_classifier(model: GeneModel, pooled: np.ndarray, code: np.ndarray, bal
     model.classifier.start(*tensors)  # type: ignore[union-attr]
 
 
-def classifier_of(network: GeneNetwork, n_labels: int, class_balance: ClassBalance) -> GeneClassifier:
+def classifier_of(network: Encoder, n_labels: int, class_balance: ClassBalance) -> GeneClassifier:
     """A classifier with logits of the form that the option needs."""
     return GeneClassifier(network, n_labels, SCALE if class_balance == "ldam" else 0.0)
 

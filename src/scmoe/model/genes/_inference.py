@@ -1,7 +1,7 @@
 """What a pretrained gene model says about cells and genes."""
 
 from collections.abc import Iterator, Sequence
-from typing import Literal, get_args
+from typing import Literal
 
 import numpy as np
 import pandas as pd
@@ -18,14 +18,14 @@ from scmoe.model.genes._encoding import (
     check_trained,
     encode,
     select_cells,
+    with_decoder,
 )
 from scmoe.nn.genes._classifier import N_AXES
 from scmoe.nn.genes._encoder import pool
 from scmoe.readout._axes import Axes, fit_axes
 from scmoe.tokens._counts import Cells
 
-Pooling = Literal["joint", "weighted", "mean", "max", "depth"]
-POOLINGS = get_args(Pooling)
+Pooling = Literal["joint", "weighted", "mean", "max", "depth", "cell"]
 MAX_MEMORY = 4_000_000_000
 """Bytes of gene states that are returned at once at most."""
 N_FOLDS = 10
@@ -40,7 +40,7 @@ def get_latent_representation(
     indices: Indices | None = None,
     batch_size: int = BATCH_SIZE,
     *,
-    pooling: Pooling = "joint",
+    pooling: Pooling | None = None,
     depth: str | None = None,
 ) -> np.ndarray:
     """The embedding: encoder states of a cell's expressed genes, pooled.
@@ -55,7 +55,8 @@ def get_latent_representation(
         Over a cell's expressed genes. ``"joint"``: the mean of their identities (what a linear method sees) and
         that of their states, both weighted by their values; of these the 50 leading principal components, half of
         the variance from each. ``"weighted"``, ``"mean"``, ``"max"``: of the states alone, (n, width).
-        ``"depth"``: the states of the two depth tokens, (n, 2 width).
+        ``"depth"``: the states of the two depth tokens, (n, 2 width). ``"cell"``: of a published encoder, the vector
+        that its authors take. None: ``"cell"`` of a published encoder, else ``"joint"``.
     depth
         Depth at which cells are to be read, of a model with depth tokens: ``"t4"``, 10^4 counts (the default);
         ``"f2"``, twice the cell's own; ``"a1"``, ten times.
@@ -63,7 +64,8 @@ def get_latent_representation(
     Returns
     -------
     numpy.ndarray
-        float32, along the principal axes of the training cells. A cell without a count of a known gene gets the
+        float32, along the principal axes of the training cells; of a published encoder that was not trained further,
+        as the network makes them. A cell without a count of a known gene gets the
         place of a zero vector, and is named in the log.
 
     Raises
@@ -71,10 +73,14 @@ def get_latent_representation(
     ValueError
         An unknown pooling or depth, or depth tokens of a model without.
     """
+    pooling = self.module.pooling if pooling is None else pooling  # type: ignore[assignment]
     if pooling == "depth" and not self.config.depth_tokens:
         raise ValueError('This model has no depth tokens. Train one with depth_tokens=True, or pool by "mean".')
-    cells = select_cells(self, adata, indices)
-    return self.axes[pooling].turn(pool_cells(self, cells, pooling, batch_size, depth))
+    if pooling == "cell" and self.config.form is None:
+        raise ValueError('pooling="cell" is the vector of a published encoder, which this is not. Leave it out.')
+    pooled = pool_cells(self, select_cells(self, adata, indices), str(pooling), batch_size, depth)
+    axes = self.axes.get(str(pooling))
+    return pooled if axes is None else axes.turn(pooled)
 
 
 @torch.no_grad()
@@ -83,6 +89,7 @@ def pool_cells(
 ) -> np.ndarray:
     """Pooled states of cells as the network makes them."""
     width = model.config.encoder_width * (2 if pooling in ("joint", "depth") else 1)
+    width = model.module.pooled_width if pooling == model.module.pooling else width
     out = np.empty((len(cells.totals), width), np.float32)
     for chunk in encode(model, cells, batch_size, depth):
         out[chunk.rows] = pool(chunk.encoded, pooling).float().cpu().numpy()
@@ -91,7 +98,9 @@ def pool_cells(
 
 def fit_axes_of(model: GeneModel, cells: Cells) -> dict[str, Axes]:
     """Principal axes of the training cells, for each pooling."""
-    poolings = [pooling for pooling in POOLINGS if pooling != "depth" or model.config.depth_tokens]
+    poolings = ["joint", "weighted", "mean", "max"]
+    poolings += ["depth"] if model.config.depth_tokens else []
+    poolings += ["cell"] if model.config.form else []
     return {pooling: axes_of(pool_cells(model, cells, pooling), pooling) for pooling in poolings}
 
 
@@ -139,7 +148,7 @@ def get_gene_context(
     MemoryError
         More than 4 GB would be returned: choose fewer cells.
     """
-    cells = select_cells(self, adata, indices)
+    network, cells = with_decoder(self), select_cells(self, adata, indices)
     shape = (len(cells.totals), len(self.genes), self.config.decoder_width)
     if 4 * np.prod(shape, dtype=float) > MAX_MEMORY:
         raise MemoryError(
@@ -149,7 +158,7 @@ def get_gene_context(
         )
     out = np.empty(shape, np.float32)
     for chunk in encode(self, cells, batch_size):
-        states = self.module.contexts(chunk.encoded, chunk.batch.gene, chunk.batch.unknown)
+        states = network.contexts(chunk.encoded, chunk.batch.gene, chunk.batch.unknown)
         out[chunk.rows] = states[:, : shape[1]].cpu().numpy()
     return out
 
@@ -194,6 +203,7 @@ def impute(
     KeyError
         A gene that the vocabulary does not have.
     """
+    with_decoder(self)
     cells = select_cells(self, adata, indices)
     names = self.genes if genes is None else [genes] if isinstance(genes, str) else list(genes)
     position = self.setup.vocabulary.positions(names)
@@ -224,10 +234,13 @@ def predict_hidden(
 
 def predict_genes(model: GeneModel, chunk: GeneChunk, query: torch.Tensor) -> np.ndarray:
     hidden = torch.ones_like(query, dtype=torch.bool)
-    states = model.module.decode(chunk.encoded, chunk.batch.gene, query, hidden, chunk.batch.unknown)
-    return model.module.values(model.module.outputs(chunk.encoded, states, query)).cpu().numpy()
+    network = with_decoder(model)
+    states = network.decode(chunk.encoded, chunk.batch.gene, query, hidden, chunk.batch.unknown)
+    return network.values(network.outputs(chunk.encoded, states, query)).cpu().numpy()
 
 
 def axes_of(pooled: np.ndarray, pooling: str) -> Axes:
-    """Principal axes of a pooling: all, or the leading ones of the joint embedding."""
-    return fit_axes(pooled, n_parts=2, n_axes=N_AXES) if pooling == "joint" else fit_axes(pooled)
+    """Principal axes of a pooling: all, or the leading ones of what labels are learned from."""
+    if pooling == "joint":
+        return fit_axes(pooled, n_parts=2, n_axes=N_AXES)
+    return fit_axes(pooled, n_axes=N_AXES if pooling == "cell" else None)

@@ -18,7 +18,7 @@ from scmoe.model._base import TrainingRecord
 from scmoe.model._copies import check_parts
 from scmoe.model._settings import fields_of, training_config
 from scmoe.model._training import NO_VALIDATION, SPLIT_REMEDY, check_checkpoint_dir, split_of
-from scmoe.model.genes._encoding import GeneModel, read_cells, rows_of
+from scmoe.model.genes._encoding import GeneModel, read_cells, rows_of, with_decoder
 from scmoe.model.genes._inference import fit_axes_of
 from scmoe.model.genes._start import start
 from scmoe.nn.genes._config import GeneConfig
@@ -114,7 +114,7 @@ def train(
     """
     trainer = {"accelerator": accelerator, "devices": devices, "strategy": strategy, "precision": precision}
     config = training_config(PretrainConfig, plan_kwargs, self.train, NETWORK, trainer_kwargs, **trainer)
-    cells = read_cells(self, None)
+    network, cells = with_decoder(self), read_cells(self, None)
     check_cells(self, cells)
     train, validation, test = split_of(self, len(cells.totals), train_size, validation_size, split_key)
     check_parts(self.adata.obs, (train, validation, test), SPLIT_REMEDY if split_key is None else None)
@@ -128,7 +128,7 @@ def train(
         depth = DEFAULT_DEPTH if self.config.depth_tokens else None
         dataset = GeneDataset(cells, self.tokenizer, policy=config.policy, depth=depth)
         result = run(
-            TrainingPlan(self.module, pretrain_objective, config, self.seed),
+            TrainingPlan(network, pretrain_objective, config, self.seed),
             GeneDataModule(dataset, train, validation, batch_size=batch_size, seed=self.seed),
             width=self.config.encoder_width,
             max_epochs=max_epochs or max(round(N_STEPS * batch_size / len(train)), MIN_EPOCHS),
@@ -174,7 +174,7 @@ def train(
 def start_network(model: GeneModel, cells: Cells, train: np.ndarray, config: PretrainConfig) -> None:
     subset = rows_of(cells, train)
     model.tokenizer = make_tokenizer(model.config.tokenizer).fit(subset.counts, subset.totals)
-    start(model.module, subset, config.policy, model.gene_embeddings, model.seed)
+    start(with_decoder(model), subset, config.policy, model.gene_embeddings, model.seed)
 
 
 def check_cells(model: GeneModel, cells: Cells) -> None:

@@ -9,7 +9,7 @@ from scipy import sparse
 from sklearn.decomposition import PCA
 
 from scmoe._align import in_order_of
-from scmoe.nn.genes._encoder import GeneEncoder
+from scmoe.nn.genes._encoder import Encoder, GeneEncoder
 from scmoe.nn.genes._network import GeneNetwork
 from scmoe.nn.genes._values import BinnedValue
 from scmoe.tokens._continuous import ContinuousTokenizer
@@ -46,7 +46,7 @@ def start(network: GeneNetwork, cells: Cells, policy: MaskingPolicy, vectors: np
 
 
 @torch.no_grad()
-def start_encoder(encoder: GeneEncoder, tokens: Tokens, vectors: np.ndarray | None, seed: int) -> None:
+def start_encoder(encoder: Encoder, tokens: Tokens, vectors: np.ndarray | None, seed: int) -> None:
     """Set identities of genes and boundaries of equal bins, in place; see `start`. Tokens are continuous."""
     n, width = encoder.n_genes, encoder.gene.shape[1]
     components = principal(tokens, n, width, seed)
@@ -54,7 +54,8 @@ def start_encoder(encoder: GeneEncoder, tokens: Tokens, vectors: np.ndarray | No
         mask = np.isfinite(vectors).all(1)
         components[mask] = to_width(vectors[mask], width, seed)
     encoder.gene[:n].copy_(torch.from_numpy(components))
-    if encoder.config.tokenizer == "continuous" and encoder.config.value_embedding == "equal":
+    config = encoder.config
+    if isinstance(encoder, GeneEncoder) and config.tokenizer == "continuous" and config.value_embedding == "equal":
         assert isinstance(encoder.value, BinnedValue)
         inner = np.quantile(tokens.value, np.linspace(0, 1, len(encoder.value.boundaries) + 1)[1:-1])
         encoder.value.boundaries.copy_(torch.from_numpy(np.concatenate([[0], inner])))

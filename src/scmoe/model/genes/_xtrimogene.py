@@ -1,6 +1,8 @@
 """`XTRIMOGENE`: the model class for masked-gene pretraining."""
 
-from collections.abc import Iterator
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -27,9 +29,11 @@ from scmoe.model.genes._fine_tuning import classifier_of, fine_tune, predict
 from scmoe.model.genes._inference import get_gene_context, get_gene_embeddings, get_latent_representation, impute
 from scmoe.model.genes._pretraining import train
 from scmoe.model.genes._start import check_embeddings
+from scmoe.model.genes.published._network import check_fit, read_encoder
 from scmoe.nn._config import from_keywords
 from scmoe.nn.genes._config import GeneConfig, gene_config
-from scmoe.nn.genes._network import GeneNetwork
+from scmoe.nn.published._form import Kind
+from scmoe.nn.published._make import make_network
 from scmoe.readout._axes import Axes
 from scmoe.tokens._counts import Values, check_anndata
 from scmoe.tokens._make import make_tokenizer, tokenizer_from_state
@@ -109,10 +113,10 @@ class XTRIMOGENE(GeneModel):
         super().__init__(adata, registry)
         state = self.registry["field_registries"][GeneField.registry_key]["state_registry"]
         self.setup, self.seed = GeneSetup(**state), seed
-        self.tokenizer = make_tokenizer(self.config.tokenizer)
+        self.tokenizer = make_tokenizer(self.config.tokenizer, **self.config.token_settings)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            self.module = GeneNetwork(len(self.setup.names), self.tokenizer.n_codes, self.config)
+            self.module = make_network(len(self.setup.names), self.tokenizer.n_codes, self.config)
         self.module.eval()
         self.axes = {}
         self.classifier, self.labels = None, []
@@ -180,6 +184,72 @@ class XTRIMOGENE(GeneModel):
         manager = GeneManager([GeneField(setup)], cls._get_setup_method_args(cls=cls, adata=adata, **arguments))
         manager.register_fields(adata)
         cls.register_manager(manager)
+
+    @classmethod
+    @checks_arguments
+    def from_published(
+        cls,
+        path: str | os.PathLike[str],
+        kind: Kind,
+        *,
+        genes: str | os.PathLike[str] | Sequence[str] | None = None,
+        medians: str | os.PathLike[str] | None = None,
+        layer: str | None = None,
+        values: Values = "counts",
+        column: str | None = None,
+        min_share: float = MIN_SHARE,
+        seed: int = 0,
+    ) -> "XTRIMOGENE":
+        """Make a model whose encoder is that of a published one, with its weights, tokens and genes.
+
+        It can be used at once: `get_latent_representation` gives the vectors of cells that the authors take
+        (zero-shot), `fine_tune` learns labels on the frozen encoder (``trainable="head"``) or with it, and a folder
+        that `save` writes is what ``SCMOE(tokenizer="genes", pretrained=folder)`` takes. There is no decoder, so that
+        `train`, `impute` and `get_gene_context` are refused.
+
+        Nothing is downloaded, and nothing in the files is run; see `scmoe.model.read_published`.
+
+        Parameters
+        ----------
+        path, kind, genes
+            The files, as in `scmoe.model.read_published`. Settings are read from ``args.json`` (scGPT) or
+            ``config.json`` (Geneformer) beside the weights, if they are there; else heads have the width 64, as in all
+            published sizes. Of scFoundation's file the part "cell" is read.
+        medians
+            Geneformer, required: JSON file from its genes to their medians.
+        layer, values, column, min_share
+            Where cells have their counts, and the names of their genes, as in `setup_anndata`. Geneformer knows genes
+            by Ensembl identifiers: ``column="gene_ids"``.
+        seed
+            Of trainings.
+
+        Returns
+        -------
+        XTRIMOGENE
+            Without data: pass the AnnData to each method.
+
+        Raises
+        ------
+        FileNotFoundError
+            A file is missing.
+        ValueError
+            The files are of another model or size, damaged, or of a kind that could run code; or medians are missing.
+
+        Examples
+        --------
+        >>> model = scmoe.model.XTRIMOGENE.from_published("scgpt_human", "scgpt")  # doctest: +SKIP
+        >>> adata.obsm["X_scgpt"] = model.get_latent_representation(adata)  # doctest: +SKIP
+        >>> tuned = model.fine_tune("cell_type", adata, training_cells, trainable="head")  # doctest: +SKIP
+        """
+        encoding = read_encoder(path, kind, genes, medians)
+        setup = GeneSetup(layer=layer, values=values, column=column, min_share=min_share, names=encoding.genes)
+        description = registry(cls.__name__, "setup_anndata", GeneField.registry_key, setup.to_dict())
+        model = cls(registry=description, seed=seed, **vars(encoding.config))
+        check_fit(model.module, encoding.state, encoding.config)
+        model.module.load_state_dict(encoding.state)
+        model.tokenizer, model.is_trained_ = encoding.tokenizer, True
+        model.record = replace(model.record, history=pd.DataFrame(index=pd.Index([], name="epoch")))
+        return model
 
     @checks_arguments
     def save(self, dir_path: str | Path, *, overwrite: bool = False) -> None:
@@ -274,11 +344,16 @@ class XTRIMOGENE(GeneModel):
     def __repr__(self) -> str:
         c, state = self.config, f"trained for {len(self.history_)} epochs" if self.is_trained_ else "not trained"
         size = sum(p.numel() for p in self.module.parameters())
+        encoder = f"  encoder: {c.encoder_layers} layer(s), width {c.encoder_width}"
+        if c.form is None:
+            name = "masked-gene transformer"
+            encoder += f", {c.n_experts} expert(s); decoder: {c.decoder_layers} layer(s), width {c.decoder_width}"
+        else:
+            name, state = f"the encoder of {c.form.kind}", "as published" if self.history_.empty else state
         lines = [
-            f"XTRIMOGENE: masked-gene transformer, {state}",
+            f"XTRIMOGENE: {name}, {state}",
             f"  genes: {len(self.genes)}, read as {self.setup.values}, {c.tokenizer} tokens",
-            f"  encoder: {c.encoder_layers} layer(s), width {c.encoder_width}, {c.n_experts} expert(s); "
-            f"decoder: {c.decoder_layers} layer(s), width {c.decoder_width}; {size / 1e6:.1f} M parameters",
+            f"{encoder}; {size / 1e6:.1f} M parameters",
             f"  labels: {len(self.labels) or 'none'}; seed: {self.seed}",
         ]
         return "\n".join(lines)

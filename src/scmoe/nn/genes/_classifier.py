@@ -7,12 +7,10 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from scmoe.nn.genes._config import GeneConfig
-from scmoe.nn.genes._encoder import GeneStates, pool
-from scmoe.nn.genes._network import GeneNetwork
+from scmoe.nn.genes._encoder import Encoder, GeneStates, pool
 
 Trainable = Literal["head", "last", "all"]
 """What is trained besides the head: nothing, the last encoder layer and its norm, or the whole encoder."""
-POOLING = "joint"
 N_AXES = 50
 """Of the joint embedding: as many as scanpy has principal components."""
 
@@ -23,7 +21,7 @@ class GeneClassifier(nn.Module):
     Parameters
     ----------
     network
-        The pretrained network; its decoder is not used.
+        The pretrained network; of a decoder nothing is used.
     n_labels
         Number of labels.
     cosine_scale
@@ -33,10 +31,10 @@ class GeneClassifier(nn.Module):
     mean: Tensor
     whiten: Tensor
 
-    def __init__(self, network: GeneNetwork, n_labels: int, cosine_scale: float = 0.0) -> None:
+    def __init__(self, network: Encoder, n_labels: int, cosine_scale: float = 0.0) -> None:
         super().__init__()
         self.network, self.cosine_scale = network, cosine_scale
-        width = 2 * network.config.encoder_width
+        width = network.pooled_width
         n_axes = min(N_AXES, width)
         # Pooled states of cells differ little beside what they have in common, and much alike in many entries. Not a
         # batch norm: what it learns is no weight, so the running average of the weights would not have it.
@@ -64,16 +62,10 @@ class GeneClassifier(nn.Module):
 
     def train_only(self, trainable: Trainable) -> None:
         """Choose which weights learn."""
-        network = self.network.requires_grad_(False)
-        if trainable == "head":
-            return
-        network.norm.requires_grad_(True)
-        if trainable == "last":
-            network.blocks[-1].requires_grad_(True)
-            return
-        network.blocks.requires_grad_(True)
-        network.value.requires_grad_(True)
-        network.gene.requires_grad_(True)
+        self.network.requires_grad_(False)
+        if trainable != "head":
+            for weight in self.network.trained(last=trainable == "last"):
+                weight.requires_grad_(True)
 
     def train(self, mode: bool = True) -> Self:
         """Set the mode; an encoder that does not learn is evaluated, without dropout and noise."""
@@ -82,12 +74,12 @@ class GeneClassifier(nn.Module):
         return self
 
     def forward(self, gene: Tensor, value: Tensor, seen: Tensor) -> Tensor:
-        """Logits (B, labels) of cells, see `GeneEncoder.encode`."""
+        """Logits (B, labels) of cells, see `Encoder.encode`."""
         return self.classify(self.network.encode(gene, value, seen))
 
     def classify(self, encoded: GeneStates) -> Tensor:
         """Logits (B, labels) of encoded cells."""
-        x = (pool(encoded, POOLING) - self.mean) @ self.whiten
+        x = (pool(encoded, self.network.pooling) - self.mean) @ self.whiten
         if self.cosine_scale:
             return self.cosine_scale * functional.linear(
                 functional.normalize(x), functional.normalize(self.head.weight)

@@ -1,12 +1,14 @@
 """Size and form of the gene network: every hyper-parameter written once."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from scmoe.arguments._checked import checks_fields
 from scmoe.arguments._keywords import Place
+from scmoe.data.genes._dataset import N_DEPTH
 from scmoe.nn._config import NetworkConfig, from_keywords
+from scmoe.nn.published._form import PublishedForm
 
 PRESETS: dict[str, dict[str, Any]] = {
     "tiny": {},
@@ -56,6 +58,9 @@ class GeneConfig:
         input of some cells is thinned then.
     dropout
         After attention and feed-forward layers of the encoder.
+    published
+        Form of a published encoder in place of xTrimoGene's, which `scmoe.model.XTRIMOGENE.from_published` sets; then
+        the decoder's settings, values and experts say nothing.
     """
 
     tokenizer: Literal["continuous", "bins", "integer", "rank"] = "continuous"
@@ -73,9 +78,12 @@ class GeneConfig:
     top_k: int = 1
     depth_tokens: bool = False
     dropout: float = 0.0
+    published: PublishedForm | Mapping[str, Any] | None = None
 
     def __post_init__(self) -> None:
         """Check the fields against each other."""
+        if isinstance(self.published, Mapping):  # as saved
+            object.__setattr__(self, "published", from_keywords(PublishedForm, self.published))
         for side in ("encoder", "decoder"):
             width, heads = getattr(self, f"{side}_width"), getattr(self, f"{side}_heads")
             if width % heads:
@@ -89,6 +97,25 @@ class GeneConfig:
             )
         if self.tokenizer != "continuous" and self.depth_tokens:
             raise ValueError(f"depth_tokens are continuous values, and tokenizer={self.tokenizer!r} has codes only.")
+
+    @property
+    def form(self) -> PublishedForm | None:
+        """The published form, if there is one."""
+        return self.published if isinstance(self.published, PublishedForm) else None
+
+    @property
+    def n_depth(self) -> int:
+        """Number of depth tokens."""
+        return N_DEPTH * self.depth_tokens
+
+    @property
+    def token_settings(self) -> dict[str, Any]:
+        """Settings of the tokenizer: its defaults, or those of the published model."""
+        if self.form is None or self.form.max_length is None:
+            return {}
+        if self.tokenizer == "rank":
+            return {"limit": self.form.max_length}
+        return {"max_length": self.form.max_length, "ties": "random"}
 
     @property
     def block(self) -> NetworkConfig:
@@ -106,6 +133,8 @@ class GeneConfig:
 def encoder_config(encoder: str | Mapping[str, Any]) -> GeneConfig:
     """Settings of the encoder of ``tokenizer="genes"``: a preset or keywords; a ValueError if it reads other input."""
     config = gene_config(encoder, {}) if isinstance(encoder, str) else from_keywords(GeneConfig, encoder)
+    if config.form is not None:  # which makes its own tokens of the values, and does without those of the depth
+        return replace(config, depth_tokens=False)
     if config.tokenizer != "continuous":
         raise ValueError(
             "The gene encoder of SCMOE reads continuous values; this one reads the codes of "

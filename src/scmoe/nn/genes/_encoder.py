@@ -3,7 +3,10 @@
 B cells, m tokens (expressed and visible genes, padded to the longest cell of the batch), N genes, d the width.
 """
 
-from typing import NamedTuple
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from itertools import chain
+from typing import ClassVar, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -32,35 +35,41 @@ class GeneStates(NamedTuple):
     """(B, m, d): of the genes, as they went in."""
     routing: tuple[Routing, ...]
     """Of each layer, over the tokens that exist."""
+    cell: Tensor | None = None
+    """(B, k): the vector that a published network gives a cell."""
 
 
-class GeneEncoder(nn.Module):
-    """Blocks over the expressed genes of a cell, each the sum of its identity and its value's embedding.
+class Encoder(nn.Module, ABC):
+    """What reads the genes that a cell expresses, and makes states of them.
 
     Parameters
     ----------
     n_genes
         Genes of the vocabulary.
-    n_codes
-        Codes of the tokenizer; None: its values are continuous.
     config
         See `GeneConfig`.
     """
 
-    def __init__(self, n_genes: int, n_codes: int | None, config: GeneConfig) -> None:
+    pooling: ClassVar[str] = "joint"
+    """How the states of a cell become one vector, for labels and for the tokens of an `SCMOE`; see `pool`."""
+    gene: nn.Parameter
+    """(N, d), with the depth tokens last: identities of the genes."""
+
+    def __init__(self, n_genes: int, config: GeneConfig) -> None:
         super().__init__()
         self.config, self.n_genes = config, n_genes
-        d = config.encoder_width
-        self.gene = nn.Parameter(torch.randn(n_genes + N_DEPTH * config.depth_tokens, d))
-        self.value = make_value_embedding(config, n_codes)
-        self.blocks = Modules[Block]([Block(1, config.block) for _ in range(config.encoder_layers)])
-        self.norm = nn.LayerNorm(d)
 
     @property
     def device(self) -> torch.device:
         """Where the weights are."""
         return self.gene.device
 
+    @property
+    def pooled_width(self) -> int:
+        """Length of that vector."""
+        return 2 * self.config.encoder_width
+
+    @abstractmethod
     def encode(self, gene: Tensor, value: Tensor, seen: Tensor) -> GeneStates:
         """Encode the visible expressed genes.
 
@@ -74,6 +83,40 @@ class GeneEncoder(nn.Module):
             (B, m) boolean: which tokens exist. A cell may have none: its states are those of padding and nobody reads
             them.
         """
+
+    @abstractmethod
+    def trained(self, *, last: bool) -> Iterator[nn.Parameter]:
+        """The weights that learn when labels are learned: those of the last layer and its norm, or all."""
+
+    def amounts(self, gene: Tensor, value: Tensor, seen: Tensor) -> Tensor:
+        """(B, m): weight of each gene in a weighted mean; 0 of padding and of depth tokens. Ranks are no amounts."""
+        amount = torch.ones_like(value) if self.config.tokenizer == "rank" else value
+        return amount * (seen & (gene < self.n_genes))
+
+
+class GeneEncoder(Encoder):
+    """Blocks over the expressed genes of a cell, each the sum of its identity and its value's embedding.
+
+    Parameters
+    ----------
+    n_genes
+        Genes of the vocabulary.
+    n_codes
+        Codes of the tokenizer; None: its values are continuous.
+    config
+        See `GeneConfig`.
+    """
+
+    def __init__(self, n_genes: int, n_codes: int | None, config: GeneConfig) -> None:
+        super().__init__(n_genes, config)
+        d = config.encoder_width
+        self.gene = nn.Parameter(torch.randn(n_genes + N_DEPTH * config.depth_tokens, d))
+        self.value = make_value_embedding(config, n_codes)
+        self.blocks = Modules[Block]([Block(1, config.block) for _ in range(config.encoder_layers)])
+        self.norm = nn.LayerNorm(d)
+
+    def encode(self, gene: Tensor, value: Tensor, seen: Tensor) -> GeneStates:
+        """See `Encoder.encode`."""
         identity = self.gene[gene]
         h = self.value(value) + identity
         tokens = locate(seen)
@@ -81,9 +124,13 @@ class GeneEncoder(nn.Module):
         for block in self.blocks:
             h, block_routing = block(h, tokens)
             routing.append(block_routing)
-        amount = torch.ones_like(value) if self.config.tokenizer == "rank" else value
-        weight = amount * (seen & (gene < self.n_genes))
-        return GeneStates(self.norm(h), seen, weight, identity, tuple(routing))
+        return GeneStates(self.norm(h), seen, self.amounts(gene, value, seen), identity, tuple(routing))
+
+    def trained(self, *, last: bool) -> Iterator[nn.Parameter]:
+        """See `Encoder.trained`."""
+        if last:
+            return chain(self.norm.parameters(), self.blocks[-1].parameters())
+        return chain(self.norm.parameters(), self.blocks.parameters(), self.value.parameters(), [self.gene])
 
 
 def make_value_embedding(config: GeneConfig, n_codes: int | None) -> nn.Module:
@@ -116,12 +163,16 @@ def pool(encoded: GeneStates, how: str) -> Tensor:
         Of B cells.
     how
         ``"weighted"``: the mean over genes, by their values; ``"mean"``, ``"max"``; ``"joint"``: the weighted means of
-        the genes' identities and of their states side by side; ``"depth"``: the two depth tokens side by side.
+        the genes' identities and of their states side by side; ``"depth"``: the two depth tokens side by side;
+        ``"cell"``: the vector of a published network.
 
     Returns
     -------
     Tensor (B, d), or (B, 2 d) of two side by side; zeros for a cell without genes.
     """
+    if how == "cell":
+        assert encoded.cell is not None
+        return encoded.cell
     states, is_gene = encoded.states, encoded.weight > 0
     if how == "joint":
         states = torch.cat([encoded.identity, states], -1)

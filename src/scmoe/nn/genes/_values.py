@@ -22,10 +22,13 @@ class AutoDiscretization(nn.Module):
         b.
     width
         d.
+    alpha
+        α.
     """
 
-    def __init__(self, n_bins: int, width: int) -> None:
+    def __init__(self, n_bins: int, width: int, alpha: float = ALPHA) -> None:
         super().__init__()
+        self.alpha = alpha
         self.first = nn.Linear(1, n_bins)
         self.second = nn.Linear(n_bins, n_bins)
         self.table = nn.Parameter(torch.randn(n_bins, width))
@@ -33,7 +36,7 @@ class AutoDiscretization(nn.Module):
     def weights(self, value: Tensor) -> Tensor:
         """Shares of the bins (..., b) of values (...)."""
         v = F.leaky_relu(self.first(value[..., None]), SLOPE)
-        return (self.second(v) + ALPHA * v).softmax(-1)
+        return (self.second(v) + self.alpha * v).softmax(-1)
 
     def forward(self, value: Tensor) -> Tensor:
         """Values (...) to vectors (..., d)."""

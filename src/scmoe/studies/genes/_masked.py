@@ -12,7 +12,7 @@ from scipy import sparse
 from sklearn.decomposition import PCA
 
 from scmoe.data.genes._dataset import DEFAULT_DEPTH, hide, padded_targets
-from scmoe.model.genes._encoding import BATCH_SIZE, encode
+from scmoe.model.genes._encoding import BATCH_SIZE, encode, with_decoder
 from scmoe.model.genes._start import masked_mean
 from scmoe.model.genes._xtrimogene import XTRIMOGENE
 from scmoe.studies.genes._data import log_values
@@ -67,9 +67,9 @@ def mask(adata: AnnData, seed: int, policy: MaskingPolicy = POLICY) -> Masked:
 def predict(model: XTRIMOGENE, masked: Masked, depth: str = DEFAULT_DEPTH) -> NDArray[np.float64]:
     """Values of the masked genes, in the order of their entries; `depth` is for models with depth tokens."""
     out = np.zeros(masked.position.shape)
-    position, hidden = torch.from_numpy(masked.position), torch.from_numpy(masked.hidden)
+    position, hidden, network = torch.from_numpy(masked.position), torch.from_numpy(masked.hidden), with_decoder(model)
     for chunk in encode(model, masked.visible, BATCH_SIZE, depth if model.config.depth_tokens else None):
-        network, batch, rows = model.module, chunk.batch, chunk.rows
+        batch, rows = chunk.batch, chunk.rows
         states = network.decode(chunk.encoded, batch.gene, position[rows], hidden[rows], batch.unknown)
         out[rows] = network.values(network.outputs(chunk.encoded, states, position[rows])).numpy()
     return out[masked.hidden]

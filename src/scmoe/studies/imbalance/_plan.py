@@ -18,7 +18,9 @@ TOKENIZERS = (LINEAR, "continuous", "bins", "integer", "rank")
 NONE, OVER, UNDER_T, UNDER_MIN = "none", "oversample", "undersample to T", "undersample to least"
 AUGMENTED: dict[str, Literal["thin", "mix"]] = {"thinned copies": "thin", "mixed copies": "mix"}
 """New cells, by how `scmoe.pp.augment` makes them."""
-RESAMPLED = (OVER, UNDER_T, UNDER_MIN, *AUGMENTED)
+IMPUTED = "imputed cells"
+"""New cells, drawn from scVI."""
+RESAMPLED = (OVER, UNDER_T, UNDER_MIN, *AUGMENTED, IMPUTED)
 TREATMENTS = (NONE, *RESAMPLED, *(option for option in OPTIONS if option != NONE))
 """Resampled training cells, all of which then count alike; and the options of `class_balance`."""
 ANNOTATED = tuple(option for option in OPTIONS if option not in ("post_hoc", "deferred", "decoupled"))
@@ -50,6 +52,8 @@ class Size:
         Of `RHOS`.
     epochs
         Of SCMOE; None: its default.
+    imputation_epochs
+        Of scVI, at most.
     """
 
     n_genes: int = 400
@@ -58,10 +62,11 @@ class Size:
     n_test: int = 600
     rhos: tuple[float, ...] = RHOS
     epochs: int | None = None
+    imputation_epochs: int = 200
 
 
 FULL = Size()
-QUICK = Size(n_genes=150, n_pretraining=20, n_steps=10, n_test=400, epochs=6)
+QUICK = Size(n_genes=150, n_pretraining=20, n_steps=10, n_test=400, epochs=6, imputation_epochs=100)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -23,9 +23,12 @@ from scmoe.pp._split import split
 from scmoe.readout._softmax import fit_softmax
 from scmoe.studies.genes._data import LABEL, log_values, variable_genes
 from scmoe.studies.genes._probe import CPU
+from scmoe.studies.imbalance._imputed import imputed
 from scmoe.studies.imbalance._plan import (
     AUGMENTED,
     EVERYWHERE,
+    FULL,
+    IMPUTED,
     LINEAR,
     MAIN_RHO,
     MIN_RARE,
@@ -73,7 +76,8 @@ def study_task(task: Task, adata: AnnData) -> dict[str, Any]:
         cells = AnnData(cells.X, obs=cells.obs[[LABEL]].astype(str), var=cells.var)
         for treatment in TREATMENTS:
             if rho == main or treatment in EVERYWHERE:
-                scores = treated(fit, cells, test, treatment, rank, seed)
+                more = resampled(cells, treatment, seed, size)
+                scores = treated(fit, more, test, treatment, rank, cells.obs[LABEL].value_counts())
                 rows.append({"rho": rho, "main": rho == main, "treatment": treatment, **scores})
     return {"rows": rows, "n_total": total, "n_test": test.n_obs, "n_labels": int(labeled.obs[LABEL].nunique())}
 
@@ -150,19 +154,32 @@ def linear_fit(seed: int) -> Fit:
     return fit
 
 
-def treated(fit: Fit, labeled: AnnData, test: AnnData, treatment: str, rank: pd.Series, seed: int) -> dict[str, float]:
+def treated(
+    fit: Fit, cells: AnnData, test: AnnData, treatment: str, rank: pd.Series, counts: pd.Series
+) -> dict[str, float]:
     """Scores on test cells, which keep the frequencies that they have.
 
     The tail are the same labels at every factor, those of the last ranks: at a factor of 1, how well they are
     recognized while they are not rare.
+
+    Parameters
+    ----------
+    fit
+        Of a tokenizer.
+    cells
+        Training cells, `resampled`.
+    test
+        Test cells.
+    treatment
+        What is done.
+    rank, counts
+        Of the labels, before they were resampled.
     """
-    cells = resampled(labeled, treatment, seed)
     probability = fit(cells, NONE if treatment in RESAMPLED else treatment)(test)
-    counts = labeled.obs[LABEL].value_counts()
     return label_scores(test.obs[LABEL].to_numpy(str), probability, counts, frequency=len(rank) - rank)
 
 
-def resampled(cells: AnnData, treatment: str, seed: int) -> AnnData:
+def resampled(cells: AnnData, treatment: str, seed: int, size: Size = FULL) -> AnnData:
     """Training cells as a treatment changes them; T is the mean number of cells a label."""
     if treatment == OVER:
         return oversample(cells, LABEL, seed=seed)
@@ -172,6 +189,8 @@ def resampled(cells: AnnData, treatment: str, seed: int) -> AnnData:
         return undersample(cells, LABEL, seed=seed)
     if treatment in AUGMENTED:
         return augment(cells, LABEL, method=AUGMENTED[treatment], seed=seed)
+    if treatment == IMPUTED:
+        return imputed(cells, LABEL, n_epochs=size.imputation_epochs, seed=seed)
     return cells
 
 

@@ -54,6 +54,8 @@ class Layout:
         Names of the rows that are no genes.
     dictionary
         Usual name of the file from genes to rows; None: the rows are in the order of a list.
+    settings
+        Usual name of the file with the settings; None: they are in the weights file, if anywhere.
     """
 
     files: tuple[str, ...]
@@ -62,6 +64,7 @@ class Layout:
     layer: str
     special: tuple[str, ...]
     dictionary: str | None = None
+    settings: str | None = None
 
 
 LAYOUTS = {
@@ -72,6 +75,7 @@ LAYOUTS = {
         layer=r"transformer_encoder\.layers\.(\d+)\.",
         special=("<pad>", "<cls>", "<eoc>"),
         dictionary="vocab.json",
+        settings="args.json",
     ),
     "geneformer": Layout(
         files=("model.safetensors", "pytorch_model.bin"),
@@ -79,6 +83,7 @@ LAYOUTS = {
         layer=r"bert\.encoder\.layer\.(\d+)\.",
         special=("<pad>", "<mask>", "<cls>", "<eos>"),
         dictionary="token_dictionary.json",
+        settings="config.json",
     ),
     "scbert": Layout(
         files=("panglao_pretrain.pth",),
@@ -159,20 +164,28 @@ def value_table(
     shapes, expected = (w1.shape, b1.shape, w2.shape, b2.shape, table.shape), ((n, 1), (n,), (n, n), (n,), (n, width))
     if shapes != expected:
         raise ValueError(f"scFoundation's value encoder must have tensors of the shapes {expected}; found {shapes}.")
-    return AutoDiscretizationWeights(w1[:, 0], b1, w2, b2, table, _alpha(settings))
+    return AutoDiscretizationWeights(w1[:, 0], b1, w2, b2, table, alpha_of(settings))
 
 
-def _alpha(settings: Mapping[str, Any]) -> float:
-    """From the checkpoint's settings, which are kept by type of model."""
-    of_type = settings.get("model_config", {}).get(settings.get("model"), {})
-    return float(of_type.get("bin_alpha", DEFAULT_ALPHA))
+def of_type(settings: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Those of scFoundation's settings that are kept by type of model."""
+    return settings.get("model_config", {}).get(settings.get("model"), {})
+
+
+def alpha_of(settings: Mapping[str, Any]) -> float:
+    """Weight of the skip connection in scFoundation's value embedding."""
+    return float(of_type(settings).get("bin_alpha", DEFAULT_ALPHA))
 
 
 def sizes(kind: str, tensors: Mapping[str, Tensor]) -> dict[str, int]:
     """Width, number of layers and of parameters."""
-    numbers = {match[1] for name in tensors if (match := re.search(f"^{LAYOUTS[kind].layer}", name))}
     return {
         "width": tensors[LAYOUTS[kind].table].shape[1],
-        "n_layers": len(numbers),
+        "n_layers": n_layers(kind, tensors),
         "n_parameters": sum(tensor.numel() for tensor in tensors.values() if tensor.is_floating_point()),
     }
+
+
+def n_layers(kind: str, tensors: Mapping[str, Tensor]) -> int:
+    """Number of layers that have tensors."""
+    return len({match[1] for name in tensors if (match := re.search(f"^{LAYOUTS[kind].layer}", name))})

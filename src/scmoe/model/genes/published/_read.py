@@ -21,8 +21,10 @@ CONVERT_WEIGHTS = (
     "weights_only=False), and save the dictionary of tensors alone with safetensors.torch.save_file(tensors, "
     "'model.safetensors')."
 )
-WRAPPERS = ("gene", "model_state_dict", "state_dict")
-"""Entries of a checkpoint that hold the tensors. scFoundation's file has a model for each use; "gene" is one."""
+WRAPPERS = ("model_state_dict", "state_dict")
+"""Entries of a checkpoint that hold the tensors."""
+USES = ("gene", "cell")
+"""Entries of scFoundation's file, which has a model for each use."""
 PREFIXES = re.compile(r"^(?:module\.|model\.)+")
 """What training in parallel and Lightning put before the names of the tensors."""
 GENE_COLUMN = "gene_name"
@@ -36,10 +38,17 @@ class Stored:
     settings: dict[str, Any]
 
 
-def read_tensors(path: Path) -> Stored:
+def read_tensors(path: Path, use: str = USES[0]) -> Stored:
     """Tensors of a safetensors file or of a torch checkpoint, without prefixes.
 
     Nothing but tensors and plain values is read.
+
+    Parameters
+    ----------
+    path
+        The file.
+    use
+        Which model of a file that has one for each use; one that it lacks is replaced by another.
 
     Raises
     ------
@@ -52,7 +61,9 @@ def read_tensors(path: Path) -> Stored:
         )
     content = _load_safetensors(path) if path.suffix == ".safetensors" else _load_torch(path)
     settings: dict[str, Any] = {}
-    while isinstance(content, Mapping) and (inner := next((key for key in WRAPPERS if key in content), None)):
+    while isinstance(content, Mapping) and (
+        inner := next((key for key in (use, *USES, *WRAPPERS) if key in content), None)
+    ):
         settings = content.get("config", settings)
         content = content[inner]
     entries = content.items() if isinstance(content, Mapping) else ()

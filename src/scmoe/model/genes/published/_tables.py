@@ -3,24 +3,14 @@
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from scmoe._log import logger
 from scmoe.arguments._checked import checks_arguments
-from scmoe.model.genes.published._kinds import (
-    LAYOUTS,
-    AutoDiscretizationWeights,
-    check_tensors,
-    gene_table,
-    sizes,
-    value_table,
-)
-from scmoe.model.genes.published._read import read_dictionary, read_gene_list, read_tensors
+from scmoe.model.genes.published._checkpoint import read_checkpoint
+from scmoe.model.genes.published._kinds import AutoDiscretizationWeights, gene_table, sizes, value_table
 from scmoe.tokens._names import some
 from scmoe.tokens._vocabulary import MIN_SHARE, Vocabulary
 
@@ -132,7 +122,8 @@ def read_published(
     -------
     PublishedWeights
         Pass ``map_to(genes)[0]`` on to start a model from these genes. Value embeddings and medians are for your own
-        use: they belong to networks of another width and to other tokens.
+        use: they belong to networks of another width and to other tokens. For the whole encoder see
+        `scmoe.model.XTRIMOGENE.from_published`.
 
     Raises
     ------
@@ -147,75 +138,14 @@ def read_published(
     Layouts as in the code of the models at the time of writing: scGPT, Geneformer (30 M cells and later), scBERT and
     scFoundation. Prefixes that parallel training adds to the names of tensors are removed.
     """
-    if kind not in LAYOUTS:
-        raise ValueError(f"kind must be one of {', '.join(LAYOUTS)}; found {kind!r}.")
-    layout, file = LAYOUTS[kind], _weights_file(Path(path).expanduser(), kind)
-    stored = read_tensors(file)
-    check_tensors(kind, stored.tensors, file.name)
-    table = gene_table(kind, stored.tensors)
-    if layout.dictionary is None:
-        if genes is None:
-            raise ValueError(
-                f"{kind} does not store the names of its genes: pass genes=, their names in order or a table."
-            )
-        names = [*read_gene_list(genes), *layout.special]
-    else:
-        dictionary = read_dictionary(file.parent / layout.dictionary if genes is None else _as_path(genes, kind))
-        names = _ordered(dictionary, layout.special, len(table))
-    if len(names) != len(table):
-        n = len(layout.special)
-        raise ValueError(
-            f"{file.name} has rows for {len(table) - n} genes and {n} special tokens; found the names of "
-            f"{len(names) - n} genes. Take the list of genes that belongs to these weights."
-        )
-    is_gene = ~np.isin(names, layout.special)
-    gene_names = tuple(np.array(names, dtype=object)[is_gene])
+    checkpoint = read_checkpoint(path, kind, genes)
+    tensors = checkpoint.tensors
     return PublishedWeights(
         kind=kind,
-        genes=gene_names,
-        gene_embedding=table[is_gene],
-        value_embedding=value_table(kind, stored.tensors, stored.settings),
-        special=tuple(name for name in names if name in layout.special),
-        config=sizes(kind, stored.tensors),
-        medians=None if medians is None else _medians(read_dictionary(Path(medians).expanduser()), gene_names),
+        genes=checkpoint.genes,
+        gene_embedding=gene_table(kind, tensors)[checkpoint.is_gene],
+        value_embedding=value_table(kind, tensors, checkpoint.settings),
+        special=checkpoint.special,
+        config=sizes(kind, tensors),
+        medians=None if medians is None else checkpoint.medians(medians),
     )
-
-
-def _weights_file(path: Path, kind: str) -> Path:
-    candidates = [path / name for name in LAYOUTS[kind].files] if path.is_dir() else [path]
-    file = next((file for file in candidates if file.exists()), None)
-    if file is None:
-        names = " or ".join(LAYOUTS[kind].files)
-        raise FileNotFoundError(
-            f"There are no weights of {kind} at {path}. Expected a weights file, or a folder with {names}."
-        )
-    return file
-
-
-def _as_path(genes: Any, kind: str) -> Path:
-    if not isinstance(genes, (str, os.PathLike)):
-        raise ValueError(
-            f"For {kind}, genes= must name a JSON file from genes to rows; found a {type(genes).__name__}."
-        )
-    return Path(genes).expanduser()
-
-
-def _ordered(rows: dict[str, Any], special: Sequence[str], n_rows: int) -> list[str]:
-    """Names by their row. Special tokens that the dictionary lacks come last, in the order in which models add them."""
-    by_row = {row: name for name, row in rows.items()}
-    if set(by_row) != set(range(len(rows))):
-        wrong = next(name for name, row in rows.items() if row not in range(len(rows)) or by_row[row] != name)
-        raise ValueError(
-            f"The dictionary of genes must number its {len(rows)} entries from 0, each once; found {rows[wrong]!r} "
-            f"for {wrong!r}. Take the dictionary that belongs to these weights."
-        )
-    names = [by_row[row] for row in range(len(rows))]
-    missing = [token for token in special if token not in rows]
-    return names + missing[: max(n_rows - len(names), 0)]
-
-
-def _medians(dictionary: dict[str, Any], genes: Sequence[str]) -> NDArray[np.float64]:
-    medians = pd.Series(dictionary, dtype=float).reindex(list(genes)).to_numpy()
-    if np.isnan(medians).all():
-        raise ValueError("medians= has none of the genes of these weights. Take the medians that belong to them.")
-    return medians

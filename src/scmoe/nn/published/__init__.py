@@ -1,0 +1,1 @@
+"""Networks of published gene models, as their checkpoints need them."""
