@@ -122,4 +122,4 @@ def test_refuses_labels_of_one_type(fresh, fit_model):
 
 def test_refuses_an_atlas_whose_labels_it_would_not_read(fresh, fit_model):
     with pytest.raises(ValueError, match="labels of an atlas are not read"):
-        fit_model(fresh("paired"), setup=LABELS, network={"label_weight": 1.0}, atlas={"rna": "a.zarr"})
+        fit_model(fresh("paired"), setup=LABELS, network={"label_weight": 1.0}, atlas="atlas")
