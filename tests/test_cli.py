@@ -306,6 +306,18 @@ def test_pretrain_writes_results_and_a_model(pretrained):
     assert list(adata.var_names) == [f"gene{i}" for i in range(30)] and model.config.encoder_layers == 2
 
 
+def test_pretraining_on_a_folder_of_files(folder):
+    (folder / "many").mkdir()
+    rna = scmoe.datasets.bmmc_cite()["rna"]
+    for i, rows in enumerate((slice(0, 60), slice(60, 150))):
+        scmoe.datasets.write(rna[rows, 100 * i :].copy(), folder / "many" / f"part{i}.h5ad")
+    options = ["--on-disk", "--epochs", 1, "--accelerator", "cpu", "--devices", 1]
+    result = run("pretrain", folder / "many", "-o", folder / "of_many", *options)
+    assert result.exit_code == 0, result.output
+    adata = ad.read_h5ad(folder / "of_many" / "result.h5ad")
+    assert adata.shape == (150, 900) and adata.obs["source"].value_counts().to_dict() == {"part1": 90, "part0": 60}
+
+
 def test_pretraining_is_not_overwritten_by_accident(pretrained, data):
     before = (pretrained / "result.h5ad").stat().st_mtime_ns
     result = run("pretrain", data, "-o", pretrained, "--epochs", 1)

@@ -2,16 +2,19 @@
 
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import typer
 
 from scmoe._log import is_first
-from scmoe.cli._options import Accelerator, CacheDir, Devices, Epochs, File, Nodes, Number, OnDisk, Seed, Where
+from scmoe.cli._options import Accelerator, CacheDir, Devices, Epochs, Nodes, Number, OnDisk, Seed, Where
 from scmoe.cli._wording import reported
 
 if TYPE_CHECKING:
+    from anndata import AnnData
+
     from scmoe.cli._files import Results
+    from scmoe.tokens._vocabulary import Vocabulary
 
 
 class Preset(StrEnum):
@@ -38,11 +41,17 @@ class Values(StrEnum):
     lognormalized = "lognormalized"
 
 
-HELP = "Pretrain a gene model on the RNA counts of FILE; writes result.h5ad (or .zarr) and model/ to the output folder."
+HELP = (
+    "Pretrain a gene model on the RNA counts of FILES, of which there may be several, or folders of them; writes "
+    "result.h5ad (or .zarr) and model/ to the output folder."
+)
 
 
 def pretrain(
-    file: File,
+    files: Annotated[
+        list[Path],
+        typer.Argument(help="Data: .h5mu, .zarr, .h5ad, 10x .h5, or a folder of such files.", show_default=False),
+    ],
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder to write.", show_default=False)],
     modality: Annotated[str, typer.Option(help="Modality with the RNA counts.")] = "rna",
     layer: Annotated[str | None, typer.Option(help="Layer with the counts; default X.")] = None,
@@ -69,7 +78,6 @@ def pretrain(
     result = f"result.{file_format.value}"
     with reported("Run the same command with --resume to go on from the last finished epoch."):
         from scmoe.cli._files import training_output, write_somewhere
-        from scmoe.datasets._read import read
         from scmoe.datasets._write import write
         from scmoe.io._place import size_of
         from scmoe.io._storable import refuse_unstorable
@@ -77,25 +85,23 @@ def pretrain(
         from scmoe.tokens._vocabulary import Vocabulary
 
         where = Devices(accelerator, devices, nodes).train_kwargs(on_disk=on_disk)
-        mdata = read(file, modality=modality, on_disk=on_disk, cache_dir=cache_dir)
-        if modality not in mdata.mod:
-            raise ValueError(f"{file} has no modality {modality!r}; it has {', '.join(mdata.mod)}. Pass --modality.")
-        adata = mdata.mod[modality]
-        refuse_unstorable(adata, f".{file_format.value}")
         genes = None if vocabulary is None else Vocabulary.from_file(vocabulary)
+        data = read_data(files, genes, modality, layer, values, on_disk, cache_dir)
+        adata = data.adata
+        refuse_unstorable(adata, f".{file_format.value}")
 
         def write_all(results: "Results") -> tuple[Path, Path]:
             model.save(folder := results.model.now(), overwrite=True)
-            write(adata, data := results.data.now())
-            return data, folder
+            write(adata, written := results.data.now())
+            return written, folder
 
         with training_output(
-            output, overwrite, resume, result=result, size=size_of(adata), source=file, figures=False
+            output, overwrite, resume, result=result, size=size_of(adata), source=files[0], figures=False
         ) as results:
             model = fit(
                 adata,
-                layer=layer,
-                values=values.value,
+                layer=data.layer,
+                values=data.values,
                 vocabulary=genes,
                 preset=preset.value,
                 max_epochs=max_epochs,
@@ -104,5 +110,41 @@ def pretrain(
             )
             if not is_first():
                 return
-            data, folder = write_somewhere(output, lambda place: write_all(results.within(place)))
-    typer.echo(f"Written to {output}: {data.name}, {folder.name}/")
+            written, folder = write_somewhere(output, lambda place: write_all(results.within(place)))
+    typer.echo(f"Written to {output}: {written.name}, {folder.name}/")
+
+
+class Data(NamedTuple):
+    """What a model is pretrained on."""
+
+    adata: "AnnData"
+    layer: str | None
+    """Where its counts are."""
+    values: str
+    """What they are."""
+
+
+def read_data(
+    files: list[Path],
+    vocabulary: "Vocabulary | None",
+    modality: str,
+    layer: str | None,
+    values: Values,
+    on_disk: bool,
+    cache_dir: Path | None,
+) -> Data:
+    """One file as it is, or the counts of several with their genes in one order."""
+    from scmoe.datasets._read import read
+    from scmoe.tokens._files import files_of, read_files
+
+    paths = files_of(files)
+    if len(paths) == 1:
+        mdata = read(paths[0], modality=modality, on_disk=on_disk, cache_dir=cache_dir)
+        if modality not in mdata.mod:
+            found = ", ".join(mdata.mod)
+            raise ValueError(f"{paths[0]} has no modality {modality!r}; it has {found}. Pass --modality.")
+        return Data(mdata.mod[modality], layer, values.value)
+    options = {"modality": modality, "layer": layer, "on_disk": on_disk, "cache_dir": cache_dir}
+    adata = read_files(paths, vocabulary, values=values.value, **options)  # type: ignore[arg-type]
+    # Logarithms were turned into proportions, which are no whole numbers.
+    return Data(adata, None, Values.counts.value if values is Values.counts else Values.ambient.value)

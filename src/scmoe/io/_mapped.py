@@ -62,28 +62,38 @@ def filled(blocks: Iterable[np.ndarray], shape: tuple[int, ...], dtype: Any, *, 
         return _mapped_unnamed(file, dtype, shape, folder)
 
 
-def stacked(blocks: Iterable[sparse.csr_matrix], n_columns: int, dtype: Any, *, beside: Matrix) -> sparse.csr_matrix:
-    """A matrix of blocks of rows, sorted and without duplicates, on disk, where `beside`, which is no smaller, is.
+def stacked_beside(
+    blocks: Iterable[sparse.csr_matrix], n_columns: int, dtype: Any, *, beside: Matrix
+) -> sparse.csr_matrix:
+    """As `stacked`, in the folder of `beside`, which is on disk and no smaller."""
+    folder = folder_of(beside)
+    assert folder is not None
+    return stacked(blocks, n_columns, dtype, folder=folder, n_entries=beside.nnz)
+
+
+def stacked(
+    blocks: Iterable[sparse.csr_matrix], n_columns: int, dtype: Any, *, folder: Path, n_entries: int
+) -> sparse.csr_matrix:
+    """A matrix of blocks of rows, sorted and without duplicates, on disk; `n_entries` or fewer in all.
 
     Raises
     ------
     WriteError
         The disk is full.
     """
-    folder, index = folder_of(beside), index_type(beside.nnz)
-    assert folder is not None
-    until, n_entries = [np.zeros(1, np.int64)], 0
+    index = index_type(n_entries)
+    until, n_written = [np.zeros(1, np.int64)], 0
     with _unnamed_files(folder, 2) as (data, indices):
         for block in blocks:
             _append(data, block.data, dtype)
             _append(indices, block.indices, index)
-            until.append(n_entries + block.indptr[1:].astype(np.int64))
-            n_entries += block.nnz
+            until.append(n_written + block.indptr[1:].astype(np.int64))
+            n_written += block.nnz
         indptr = np.concatenate(until).astype(index)
-        if not n_entries:
+        if not n_written:
             return sparse.csr_matrix((len(indptr) - 1, n_columns), dtype=dtype)
-        values = _mapped_unnamed(data, dtype, (n_entries,), folder)
-        places = _mapped_unnamed(indices, index, (n_entries,), folder)
+        values = _mapped_unnamed(data, dtype, (n_written,), folder)
+        places = _mapped_unnamed(indices, index, (n_written,), folder)
         return csr_of(values, places, indptr, n_columns)
 
 
@@ -146,7 +156,7 @@ def with_columns(matrix: Matrix, columns: np.ndarray) -> Matrix:
         blocks = (matrix[rows][:, columns] for rows in row_blocks(matrix))
         return filled(blocks, (len(matrix), len(columns)), matrix.dtype, beside=matrix)
     chosen = (matrix[rows][:, columns].sorted_indices() for rows in row_blocks(matrix))
-    return stacked(chosen, len(columns), matrix.dtype, beside=matrix)
+    return stacked_beside(chosen, len(columns), matrix.dtype, beside=matrix)
 
 
 def with_rows(csr: sparse.csr_matrix, rows: np.ndarray) -> sparse.csr_matrix:
@@ -154,7 +164,7 @@ def with_rows(csr: sparse.csr_matrix, rows: np.ndarray) -> sparse.csr_matrix:
     if folder_of(csr) is None:
         return csr[rows]
     n_blocks = max(csr.nnz // BLOCK, 1)
-    return stacked((csr[part] for part in np.array_split(rows, n_blocks)), csr.shape[1], csr.dtype, beside=csr)
+    return stacked_beside((csr[part] for part in np.array_split(rows, n_blocks)), csr.shape[1], csr.dtype, beside=csr)
 
 
 def index_type(n_entries: int) -> type[np.signedinteger]:

@@ -1,6 +1,7 @@
 from ._bins import BinsTokenizer
 from ._continuous import ContinuousTokenizer
 from ._counts import Cells, read_cells, read_counts
+from ._files import read_files
 from ._integer import IntegerTokenizer
 from ._make import load_tokenizer, make_tokenizer, tokenizer_from_state
 from ._masking import Masked, MaskingPolicy
@@ -25,5 +26,6 @@ __all__ = [
     "make_tokenizer",
     "read_cells",
     "read_counts",
+    "read_files",
     "tokenizer_from_state",
 ]

@@ -13,10 +13,10 @@ from anndata import AnnData
 from scipy import sparse
 
 from scmoe._log import logger
-from scmoe._matrix import Matrix, row_blocks
+from scmoe._matrix import Matrix, row_blocks, value_blocks
 from scmoe.arguments._checked import checks_arguments, checks_fields
 from scmoe.io._files import atomic_path
-from scmoe.io._mapped import folder_of, stacked
+from scmoe.io._mapped import folder_of, stacked_beside
 from scmoe.tokens._gene_list import read_json, read_table
 from scmoe.tokens._mismatch import mismatch_reason
 from scmoe.tokens._names import gene_names, some, unique_names, without_version
@@ -333,8 +333,16 @@ class Match:
         counts = sparse.csr_matrix(matrix)
         if folder_of(counts) is None:
             return self._arranged(counts)
+        if self._is_arranged(counts):
+            return counts
         blocks = (self._arranged(counts[rows]) for rows in row_blocks(counts))
-        return stacked(blocks, len(self.vocabulary), np.float32, beside=counts)
+        return stacked_beside(blocks, len(self.vocabulary), np.float32, beside=counts)
+
+    def _is_arranged(self, counts: sparse.csr_matrix) -> bool:
+        """Whether counts on disk, which nothing can change, are what `apply` would write there once more."""
+        in_order = counts.shape[1] == len(self.vocabulary) and (self.position == np.arange(len(self.position))).all()
+        as_floats = counts.has_canonical_format and counts.dtype == np.float32
+        return bool(in_order and as_floats and all((block != 0).all() for block in value_blocks(counts)))
 
     def _arranged(self, counts: sparse.csr_matrix) -> sparse.csr_matrix:
         position = self.position[counts.indices]
