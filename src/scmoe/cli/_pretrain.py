@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from anndata import AnnData
 
     from scmoe.cli._files import Results
+    from scmoe.tokens._counts import Values as CountValues
     from scmoe.tokens._vocabulary import Vocabulary
 
 
@@ -120,7 +121,7 @@ class Data(NamedTuple):
     adata: "AnnData"
     layer: str | None
     """Where its counts are."""
-    values: str
+    values: "CountValues"
     """What they are."""
 
 

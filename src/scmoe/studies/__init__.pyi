@@ -4,6 +4,7 @@ from .explain._shap import run_shap
 from .genes._run import run_genes
 from .genes.cost._published import run_published_cost
 from .genes.cost._run import run_genes_cost
+from .genes.scaling._run import run_genes_scaling
 from .imbalance._novelty import run_novelty
 from .imbalance._rare_experts import run_rare_experts
 from .imbalance._run import run_imbalance
@@ -21,6 +22,7 @@ __all__ = [
     "run_experts",
     "run_genes",
     "run_genes_cost",
+    "run_genes_scaling",
     "run_imbalance",
     "run_novelty",
     "run_perturbation",

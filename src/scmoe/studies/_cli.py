@@ -127,6 +127,25 @@ def genes_cost(
     run_and_echo(run, output, "genes_cost.json, genes_cost.md, genes_cost.png, genes_scaling.png")
 
 
+@app.command("genes-scaling")
+def genes_scaling(
+    output: Output = Path("scmoe_genes_scaling"),
+    data: Annotated[Path | None, typer.Option(help="Data with RNA in place of the bundled cells.")] = None,
+    labels: Annotated[str | None, typer.Option(help="Column of obs with its labels.")] = None,
+    seeds: Seeds = "0,1,2",
+    quick: Annotated[bool, typer.Option("--quick", help="Two sizes, few cells and steps: a minute.")] = False,
+) -> None:
+    """Pretrain gene networks of growing size on growing numbers of cells, and fit a law to the loss."""
+
+    def run() -> str:
+        from scmoe.studies.genes.scaling._report import scaling_markdown
+        from scmoe.studies.genes.scaling._run import run_genes_scaling
+
+        return scaling_markdown(run_genes_scaling(output, data=data, labels=labels, seeds=numbers(seeds), quick=quick))
+
+    run_and_echo(run, output, "scaling.json, scaling.md, scaling.png, runs", RESUME)
+
+
 @app.command("published-cost")
 def published_cost(
     output: Output = Path("scmoe_published_cost"),

@@ -18,6 +18,7 @@ from scmoe.studies.genes._plan import (
 )
 from scmoe.studies.genes._tables import (
     annotation_table,
+    clusters_table,
     label_table,
     perturbation_table_of,
     pretraining_table,
@@ -46,7 +47,7 @@ def tables(table: Table) -> dict[str, str]:
     results, verdicts = table["results"], table["verdicts"]
     of_study = {
         PRETRAINING: pretraining_table(results),
-        ANNOTATION: annotation_table(results),
+        ANNOTATION: "\n\n".join(filter(None, [annotation_table(results), clusters_table(results)])),
         **{study: settings_table(results, study) for study in (VALUES, MASKING, EXPERTS)},
         SPARSITY: sparsity_table(results),
         TOKENIZERS: f"{tokenizers_table(results)}\n\n{LABELS_TITLE}\n\n{label_table(results)}",

@@ -29,6 +29,14 @@ SETTING_PATHS = (
 """Where the columns of the table of settings stand in a result."""
 SCREEN_SCORES = {"mse": "MSE", "pearson": "Pearson", "mse_top": "MSE, top 20", "pearson_top": "Pearson, top 20"}
 
+CLUSTER_SCORES = {
+    "homogeneity": "homogeneity (HOMO)",
+    "completeness": "completeness (CP)",
+    "silhouette": "silhouette (SIL)",
+    "nmi": "NMI",
+}
+"""Of k-means with as many clusters as labels, by the names of the xTrimoGene paper."""
+
 
 def pretraining_table(results: Results) -> str:
     """Errors at the masked genes of held-out cells, and the model's R² against every other predictor."""
@@ -63,6 +71,23 @@ def annotation_table(results: Results) -> str:
             if rows and not (part == "all" and subset[0]["n_tuned_folds"] > 1):
                 heads = ["method", "macro-F1", "accuracy", "minus PCA, macro-F1", "k-means ARI", "Leiden ARI"]
                 parts.append(f"{source}, {title}, seeds {_seeds(subset)}:\n\n{markdown_table(heads, rows)}")
+    return "\n\n".join(parts)
+
+
+def clusters_table(results: Results) -> str:
+    """What xTrimoGene reports of clusters (k-means, as many as labels), for every source and representation."""
+    parts = []
+    for source in dict.fromkeys(r["source"] for r in results if r["kind"] == FOLDS):
+        subset = [r for r in results if (r["kind"], r["source"]) == (FOLDS, source)]
+        scored = [r for r in subset if all(set(CLUSTER_SCORES) <= set(scores) for scores in r["clusters"].values())]
+        names = dict.fromkeys(name for r in scored for name in r["clusters"])
+        rows = [
+            [name, *mean_cells(by_seed(scored, FOLDS, "clusters", name, score) for score in CLUSTER_SCORES)]
+            for name in names
+        ]
+        if rows:
+            table = markdown_table(["representation", *CLUSTER_SCORES.values()], rows)
+            parts.append(f"{source}, seeds {_seeds(scored)}:\n\n{table}")
     return "\n\n".join(parts)
 
 

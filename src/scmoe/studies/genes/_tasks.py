@@ -8,7 +8,8 @@ from typing import Any, get_args
 import numpy as np
 import pandas as pd
 from anndata import AnnData
-from sklearn.metrics import adjusted_rand_score
+from sklearn.cluster import KMeans
+from sklearn.metrics import adjusted_rand_score, homogeneity_completeness_v_measure, silhouette_score
 
 from scmoe.benchmark._scores import kmeans_scores, leiden_clusters, shared_neighbors
 from scmoe.model.genes._pretraining import PRETRAIN_BATCH
@@ -157,15 +158,25 @@ def _folds_scores(labeled: AnnData, predictions: Mapping[str, np.ndarray], tuned
 
 
 def cluster_scores(embedding: np.ndarray, labeled: AnnData, seed: int) -> dict[str, float]:
-    """ARI with the labels of k-means and of Leiden, with as many clusters as labels."""
+    """ARI with the labels of k-means and of Leiden, with as many clusters as labels; and what xTrimoGene reports.
+
+    That is, of k-means, homogeneity, completeness, normalized mutual information and the silhouette of its clusters.
+    """
     cells = np.arange(labeled.n_obs)
     if labeled.n_obs > MAX_CLUSTERED:
         cells = np.random.default_rng(seed).choice(labeled.n_obs, MAX_CLUSTERED, replace=False)
     points, label = np.asarray(embedding, np.float64)[cells], pd.Series(labeled.obs[LABEL].to_numpy()[cells])
     clusters = leiden_clusters(shared_neighbors(points), label.nunique(), seed)
+    found = kmeans_scores(points, label)
+    own = KMeans(label.nunique(), n_init=10, random_state=seed).fit_predict(points)
+    homogeneity, completeness, _ = homogeneity_completeness_v_measure(label.astype(str), own)
     return {
-        "kmeans_ari": kmeans_scores(points, label)["ari"],
+        "kmeans_ari": found["ari"],
         "leiden_ari": float(adjusted_rand_score(label.astype(str), clusters)),
+        "homogeneity": float(homogeneity),
+        "completeness": float(completeness),
+        "silhouette": float(silhouette_score(points, own)),
+        "nmi": found["nmi"],
     }
 
 
