@@ -6,13 +6,21 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from scmoe.nn.genes._config import GeneConfig
+from scmoe.nn.published import _scbert
 from scmoe.nn.published._form import PublishedForm
 from scmoe.nn.published._layers import PerformerLayer, PostNormLayer
 from scmoe.nn.published._make import make_encoder
-from scmoe.nn.published._scbert import CELLS_AT_ONCE
 
 N, D = 7, 8
+AT_ONCE = 3
 SCHEMES = {"scgpt": "bins", "geneformer": "rank", "scbert": "integer", "scfoundation": "continuous"}
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _few_cells_at_once():
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(_scbert, "PLACES_AT_ONCE", AT_ONCE * N)
+        yield
 
 
 def make(kind: str, **form) -> torch.nn.Module:
@@ -36,7 +44,7 @@ def tokens(lengths: list[int], seed: int, n_padding: int = 0) -> tuple[torch.Ten
 
 @pytest.mark.parametrize("kind", SCHEMES)
 @given(
-    lengths=st.lists(st.integers(0, N), min_size=1, max_size=CELLS_AT_ONCE + 2),
+    lengths=st.lists(st.integers(0, N), min_size=1, max_size=2 * AT_ONCE + 1),
     padding=st.integers(0, 3),
     seed=st.integers(0, 9),
 )
@@ -73,7 +81,7 @@ def test_order_of_genes_is_what_geneformer_reads():
 def test_scbert_has_the_same_gradients_with_and_without_parts():
     """Without gradients cells go through the layers in parts."""
     encoder = make("scbert")
-    batch = tokens([3] * (2 * CELLS_AT_ONCE + 1), 0)
+    batch = tokens([3] * (2 * AT_ONCE + 1), 0)
     with torch.no_grad():
         in_parts = encoder.encode(*batch).cell
     torch.testing.assert_close(encoder.encode(*batch).cell, in_parts)

@@ -14,8 +14,9 @@ from scmoe.nn.published._layers import PerformerLayer
 
 N_CODES = 7
 """Levels 0 to 5, and one for masked places."""
-CELLS_AT_ONCE = 4
-"""Cells whose layers are computed at once where no gradient is asked for: all genes of more would fill the memory."""
+PLACES_AT_ONCE = 20_000
+"""Genes, of all cells together, that layers read at once where no gradient is asked for (one cell at least): random
+features of 20 000 take about 1.5 GB."""
 
 
 class Read(NamedTuple):
@@ -52,7 +53,7 @@ class ScBERT(PublishedEncoder):
 
     def encode(self, gene: Tensor, value: Tensor, seen: Tensor) -> GeneStates:
         """See `Encoder.encode`."""
-        size = max(len(gene), 1) if torch.is_grad_enabled() else CELLS_AT_ONCE
+        size = max(len(gene), 1) if torch.is_grad_enabled() else max(PLACES_AT_ONCE // self.n_genes, 1)
         parts = [self.read_cells(*part) for part in zip(*(x.split(size) for x in (gene, value, seen)), strict=True)]
         states, cell = (torch.cat(part) for part in zip(*parts, strict=True))
         return GeneStates(states, seen, self.amounts(gene, value, seen), self.gene[gene], (), cell)

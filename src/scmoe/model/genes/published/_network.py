@@ -82,7 +82,7 @@ def read_encoder(
 
 
 def _rows(checkpoint: Checkpoint) -> Rows:
-    special = {name: row for row, name in enumerate(checkpoint.rows) if name in checkpoint.special}
+    special = {name: checkpoint.rows.index(name) for name in checkpoint.special}
     return Rows(torch.from_numpy(np.flatnonzero(checkpoint.is_gene)), special)
 
 
