@@ -137,6 +137,16 @@ class Keys:
         return f"{self.name}_label_second_confidence"
 
     @property
+    def supervised_label(self) -> str:
+        """``mdata.obs``: label by the head of a network that has learned labels (categorical)."""
+        return f"{self.name}_supervised_label"
+
+    @property
+    def supervised_label_confidence(self) -> str:
+        """``mdata.obs``: probability of `supervised_label`."""
+        return f"{self.name}_supervised_label_confidence"
+
+    @property
     def label_rollup(self) -> str:
         """``mdata.obs``: the lowest label or parent of labels that is probable enough (categorical)."""
         return f"{self.name}_label_rollup"
@@ -216,7 +226,8 @@ class Keys:
     def of_annotation(self) -> list[str]:
         """Paths that `scmoe.tl.annotate` writes to."""
         labels = (self.label, self.label_confidence, self.label_second, self.label_second_confidence)
-        columns = (*labels, self.label_rollup, self.label_rollup_confidence, self.unknown_score)
+        supervised = (self.supervised_label, self.supervised_label_confidence)
+        columns = (*labels, *supervised, self.label_rollup, self.label_rollup_confidence, self.unknown_score)
         return [*(f"obs/{name}" for name in columns), f"obsm/{self.label_probability}"]
 
     def of_cells(self, modalities: Collection[str]) -> list[str]:

@@ -1,10 +1,7 @@
 """Patch-seq tables of the repository's layout become one MuData: cells matched by name, missing values kept."""
 
-import functools
 import gzip
-import http.server
-import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -52,25 +49,12 @@ def write(folder: Path, **changed: pd.DataFrame) -> Path:
 
 
 @pytest.fixture
-def served(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
+def served(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, serve: Callable) -> list[str]:
     """A server with the files in place of the repository, an empty cache, and the paths asked for."""
-    asked: list[str] = []
-
-    class Handler(http.server.SimpleHTTPRequestHandler):
-        def log_message(self, *args: object) -> None:
-            asked.append(self.path)
-
-    for name in ("http_proxy", "https_proxy", "all_proxy", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"):
-        monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("SCMOE_DATA_DIR", str(tmp_path / "cache"))
-    handler = functools.partial(Handler, directory=write(tmp_path / "served"))
-    with http.server.HTTPServer(("127.0.0.1", 0), handler) as httpd:
-        monkeypatch.setattr(_patchseq, "REPOSITORY", f"http://127.0.0.1:{httpd.server_port}/")
-        thread = threading.Thread(target=httpd.serve_forever, daemon=True)
-        thread.start()
-        yield asked
-        httpd.shutdown()
-        thread.join()
+    address, asked = serve(write(tmp_path / "served"))
+    monkeypatch.setattr(_patchseq, "REPOSITORY", f"{address}/")
+    return asked
 
 
 def test_files_are_pinned_to_a_commit() -> None:

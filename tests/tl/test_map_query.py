@@ -25,6 +25,8 @@ def test_writes_embedding_labels_score_and_what_was_found(paired, trained, conte
         *(part + path for part in ("", "mod/rna/", "mod/adt/") for path in of_cells),
         "mod/rna/obsm/a_state",
         "mod/adt/obsm/a_state",
+        "mod/rna/obsm/a_router",
+        "mod/adt/obsm/a_router",
         "uns/a/annotation/coverage",
         "uns/a/annotation/threshold",
         "uns/a/annotation/achieved_coverage",

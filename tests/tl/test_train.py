@@ -11,7 +11,7 @@ from scmoe.datasets._write import write
 from scmoe.io._quiet import quiet_mudata
 
 PARTS = ("", "mod/rna/", "mod/adt/")
-STATES = {f"mod/{name}/obsm/scmoe_state" for name in ("rna", "adt")}
+STATES = {f"mod/{name}/obsm/scmoe_{what}" for name in ("rna", "adt") for what in ("state", "router")}
 EMBEDDED = {part + path for part in PARTS for path in ("obsm/X_scmoe", "obs/scmoe_cluster")} | STATES
 LABELED = {
     part + path
@@ -146,7 +146,7 @@ def test_nothing_stale_stays_beside_new_results(paired, tl_train):
     assert {name for name in paired.obs if name.startswith("scmoe")} == {"scmoe_cluster", "scmoe_mine"}
     assert {name for name in paired.obsm if "scmoe" in name} == {"X_scmoe"}
     for adata in paired.mod.values():
-        assert set(adata.obsm) == {"X_scmoe", "scmoe_state"} and set(adata.obs) == {"scmoe_cluster"}
+        assert set(adata.obsm) == {"X_scmoe", "scmoe_state", "scmoe_router"} and set(adata.obs) == {"scmoe_cluster"}
     assert all(layer_names(adata) == ["counts"] for adata in paired.mod.values())
 
 
@@ -168,3 +168,27 @@ def test_what_files_could_not_hold_is_said_before_training(paired, tl_train, cap
     tl_train(paired)
     said = capsys.readouterr().err
     assert said.index("mdata.uns['pair'] cannot be written to .h5 files") < said.index("trained")
+
+
+def test_one_call_writes_all_that_is_asked_for(paired, tl_train):
+    model = tl_train(paired, predict=True, umap=True)
+    assert paired.obsm["X_umap"].shape == paired["rna"].obsm["X_umap"].shape == (120, 2)
+    routing = model.get_router_activations()
+    rows = {name: paired.obs_names.get_indexer(paired[name].obs_names) for name in ("rna", "adt")}
+    for source, target in (("rna", "adt"), ("adt", "rna")):
+        key, expected = f"scmoe_{target}_from_{source}", model.impute(source, target)
+        np.testing.assert_array_equal(paired.obsm[key], expected)
+        np.testing.assert_array_equal(paired[target].layers[key], expected[rows[target]])
+        np.testing.assert_array_equal(paired[source].obsm["scmoe_router"], routing[source][rows[source], -1])
+    tl_train(paired)
+    assert {name for name in paired.obsm if "scmoe" in name} == {"X_scmoe"} and "X_umap" not in paired.obsm
+
+
+def test_predictions_that_memory_would_not_hold_are_refused_before_training(
+    paired, tl_train, contents, written, monkeypatch
+):
+    monkeypatch.setattr("scmoe.io._memory.free_memory", lambda: 1000)
+    before = contents(paired)
+    with pytest.raises(ValueError, match="Predictions of all modalities take .* Leave predict out"):
+        tl_train(paired, predict=True)
+    assert not written(before, paired)

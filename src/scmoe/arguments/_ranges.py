@@ -87,7 +87,7 @@ RANGES: dict[str, Range] = {
     # other numbers
     **dict.fromkeys("lr gradient_clip max_memory resolution".split(), POSITIVE),
     **dict.fromkeys(
-        "weight_decay balance_weight cluster_weight cross_weight graph_weight own_weight z_weight "
+        "weight_decay balance_weight cluster_weight cross_weight graph_weight label_weight own_weight z_weight "
         "batch_sd depth_sd influence".split(),
         NOT_NEGATIVE,
     ),

@@ -106,7 +106,13 @@ def train(
     split_key: Annotated[
         str | None, typer.Option(help="Column of obs with train, validation and test; default a random split.")
     ] = None,
+    label_weight: Annotated[
+        float | None, typer.Option(min=0, help="Let labels shape the network, with this weight; default 0.")
+    ] = None,
     n_clusters: Annotated[int | None, typer.Option(min=2, help="Number of clusters, if known.")] = None,
+    predict: Annotated[
+        bool, typer.Option("--predict", help="Write each modality as predicted from each other one, too.")
+    ] = False,
     use_var: Annotated[
         str, typer.Option(help="Boolean column of var with the features to use, where a modality has it.")
     ] = HIGHLY_VARIABLE,
@@ -150,7 +156,7 @@ def train(
         if n_clusters is not None and n_clusters > mdata.n_obs:
             raise ValueError(f"--n-clusters must be at most the number of cells, {mdata.n_obs}; found {n_clusters}.")
         groups_of(mdata, labels_key)  # by which tables are made after the training
-        arguments = {"n_clusters": n_clusters, "class_balance": class_balance}
+        arguments = {"n_clusters": n_clusters, "class_balance": class_balance, "label_weight": label_weight}
         options: dict[str, Any] = {name: value for name, value in arguments.items() if value is not None}
         with training_output(output, overwrite, resume, result=result, size=size_of(mdata), source=file) as results:
             model = fit(
@@ -162,6 +168,7 @@ def train(
                 use_var=None if all_features else use_var,
                 split_key=split_key,
                 max_epochs=max_epochs,
+                predict=predict,
                 seed=seed,
                 train_kwargs={**where, **results.train_kwargs(resume)},
                 **options,

@@ -17,6 +17,7 @@ OPTIONS = {
     "class_balance": "--class-balance",
     "groupby": "--labels-key",
     "n_clusters": "--n-clusters",
+    "label_weight": "--label-weight",
     "max_epochs": "--max-epochs",
     "set_aside": "--set-aside",
     "n_top_features": "--n-top-features",
@@ -47,6 +48,7 @@ WORDS = {
     "resume": "--resume",
     "overwrite": "--overwrite",
     "adapt": "--adapt",
+    "predict": "--predict",
     "features": "--features",
 }
 """Arguments that are words as well: known by the ``=`` after them."""

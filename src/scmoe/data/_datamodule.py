@@ -114,20 +114,27 @@ class FittingDataset(Dataset[Batch]):
         Positions of modalities whose values may be sparse rows.
     graph
         Of the training cells: their batches know the similarities of their cells.
+    label
+        (n,) codes of labels of the data set's cells, which batches are to bring.
     """
 
-    def __init__(self, dataset: MosaicDataset, sparse: Collection[int], graph: NeighborGraph | None = None) -> None:
-        self.dataset, self.sparse, self.graph = dataset, sparse, graph
+    def __init__(
+        self,
+        dataset: MosaicDataset,
+        sparse: Collection[int],
+        graph: NeighborGraph | None = None,
+        label: np.ndarray | None = None,
+    ) -> None:
+        self.dataset, self.sparse, self.graph, self.label = dataset, sparse, graph, label
 
     def __len__(self) -> int:
         return len(self.dataset)
 
     def __getitem__(self, cells: np.ndarray) -> Batch:
         """Read the cells at these positions."""
-        batch = self.dataset.read(cells, self.sparse)
-        if self.graph is None:
-            return batch
-        return batch._replace(similarity=torch.from_numpy(self.graph.similarity(cells)))
+        similarity = None if self.graph is None else torch.from_numpy(self.graph.similarity(cells))
+        label = None if self.label is None else torch.from_numpy(self.label[cells])
+        return self.dataset.read(cells, self.sparse)._replace(similarity=similarity, label=label)
 
 
 class MosaicDataModule(LightningDataModule):
@@ -147,6 +154,8 @@ class MosaicDataModule(LightningDataModule):
         Neighbor graph of the training cells, if it is to be taught.
     sparse
         Positions of modalities whose values may come as sparse rows, on a CPU.
+    learn_labels
+        Whether training batches bring the labels of their cells; validation batches never do.
     """
 
     def __init__(
@@ -159,14 +168,17 @@ class MosaicDataModule(LightningDataModule):
         seed: int,
         graph: NeighborGraph | None = None,
         sparse: Collection[int] = (),
+        learn_labels: bool = False,
     ) -> None:
         super().__init__()
         self.dataset, self.train, self.validation = dataset, train, validation
         self.batch_size, self.seed, self.graph, self.sparse = batch_size, seed, graph, sparse
+        self.learn_labels = learn_labels
 
     def train_dataloader(self) -> DataLoader[Batch]:
         """Shuffled batches of the training cells, with neighbors if there is a graph."""
-        dataset = FittingDataset(self.dataset, self.sparse, self.graph)
+        label = self.dataset.label if self.learn_labels else None
+        dataset = FittingDataset(self.dataset, self.sparse, self.graph, label)
         shard = shard_of(self.trainer)
         return index_loader(dataset, EpochBatches(self.train, self.batch_size, self.seed, self.graph, shard))
 

@@ -44,6 +44,8 @@ class Batch(NamedTuple):
     """(B, J) one-hot batch and further covariates, see `read_covariates`."""
     similarity: Tensor | None = None
     """(B, B) similarities of the cells in the neighbor graph; in training only."""
+    label: Tensor | None = None
+    """(B,) codes of labels, -1 for none; only in training that learns them."""
 
     @property
     def n_cells(self) -> int:

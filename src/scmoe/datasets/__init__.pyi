@@ -8,12 +8,19 @@ from ._spatial import simulate_spatial
 from ._write import write
 from ._zheng68k import zheng68k
 from .grn._cells import simulate_grn
+from .paper._bmmc_multiome import bmmc_multiome
+from .paper._patchseq_gaba import patchseq_gaba
+from .paper._spots import dbitseq, dlpfc
 
 __all__ = [
     "bmmc_cite",
+    "bmmc_multiome",
+    "dbitseq",
+    "dlpfc",
     "from_anndata",
     "imbalance",
     "imbalance_total",
+    "patchseq_gaba",
     "patchseq_m1",
     "pbmc10k_cite",
     "pbmc10k_multiome",

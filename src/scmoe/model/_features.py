@@ -53,12 +53,13 @@ def label_views(network: Network, chunk: Chunk, seen: Subset) -> list[Tensor]:
     """What labels are read from, (B, p) each: components of z-scores, program scores, joint state.
 
     Components weigh all features alike, programs by their variance: which of them serves better depends on the data.
-    Without any modality in `seen`, only the joint state, which all cells have.
+    Without any modality in `seen`, only the joint state, which all cells have. A joint state that has seen labels is
+    left out where there are others.
     """
     components = [chunk.batch.presence.scatter(chunk.z[v] @ network.standardizers[v].loadings, v) for v in seen]
     programs = [program_scores(network, chunk, v) for v in seen]
-    views = [torch.cat(blocks, 1) for blocks in (components, programs, [chunk.encoded.joint]) if blocks]
-    return [view for view in views if view.shape[1]]
+    views = [view for blocks in (components, programs) if blocks and (view := torch.cat(blocks, 1)).shape[1]]
+    return views if views and network.config.label_weight else [*views, chunk.encoded.joint]
 
 
 def embedding_inputs(network: Network, readouts: Readouts, chunk: Chunk, seen: Subset) -> list[Tensor]:

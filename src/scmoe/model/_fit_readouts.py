@@ -16,6 +16,7 @@ from scmoe.model._fit_mapping import fit_mapping_scores
 from scmoe.model._fitted import Fitted, nan_where_absent
 from scmoe.model._labels import label_probabilities
 from scmoe.model._subset_passes import FittingCells, SubsetPass, read_ideal_scores, run_subset
+from scmoe.model._supervised import fit_label_temperature
 from scmoe.readout._annotator import Annotator, fit_annotator
 from scmoe.readout._linear import Linear, Mixture, fit_linear, fit_mixture, fit_projection
 from scmoe.readout._novelty import Novelty, fit_novelty
@@ -220,9 +221,14 @@ def _fit_labels(
         if len(np.unique(codes)) < 2:
             continue
         outputs = passes[subset] if subset else run_subset(fitted, dataset, cells, (), (rows, {}))
-        annotators[subset] = fit_annotator(outputs.label_views(rows), codes, len(labels), fitted.seed, class_balance)
-        novelties[subset] = fit_novelty(outputs.embedded(readouts, rows), codes, fitted.seed)
+        judges = _judges(fitted, cells, rows)
+        annotators[subset] = fit_annotator(
+            outputs.label_views(rows), codes, len(labels), fitted.seed, class_balance, judges
+        )
+        novelties[subset] = fit_novelty(outputs.embedded(readouts, rows), codes, fitted.seed, judges)
     with_labels = replace(readouts, annotators=annotators, novelties=novelties)
+    if fitted.config.label_weight:
+        with_labels.label_temperature = fit_label_temperature(fitted, dataset, cells.at[cells.held_out])
     chunks = fitted.with_readouts(with_labels).encode(dataset, cells.at[cells.having(())], loadings="fixed")
     parts = [
         (embedding_of(fitted, chunk), label_probabilities(fitted.with_readouts(with_labels), chunk)) for chunk in chunks
@@ -230,6 +236,14 @@ def _fit_labels(
     total = [np.concatenate(blocks).var(0).sum() for blocks in zip(*parts, strict=True)]
     with_labels.label_scale = float(np.sqrt(total[0] / max(total[1], 1e-12)))
     return with_labels
+
+
+def _judges(fitted: Fitted, cells: FittingCells, rows: np.ndarray) -> np.ndarray | None:
+    """Which of the cells may judge what is read off the network: where it has learned labels, those it has not seen.
+
+    Annotator and novelty are about the same held-out cells.
+    """
+    return cells.held_out[rows] if fitted.config.label_weight else None
 
 
 def _warn_of_untrained(labels: list[str], codes: np.ndarray) -> None:

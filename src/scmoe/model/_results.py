@@ -19,6 +19,7 @@ from scmoe.model._labels import (
     stack_annotations,
 )
 from scmoe.model._mapping import mapping_score_of
+from scmoe.model._supervised import supervised_probabilities
 
 # Names of arrays in a batch beside those of the modalities, which hold no dot.
 JOINT, LABELS, SCORE = ".joint", ".labels", ".score"
@@ -40,6 +41,9 @@ class Results:
         (n,), as `scmoe.model.SCMOE.get_mapping_score` gives it; NaN with patch tokens; None if it was left out.
     annotation
         As `scmoe.model.SCMOE.get_annotation` gives it; None without labels, or if it was left out.
+    supervised
+        (n, labels) probabilities of labels by the network's own head, see `scmoe.model.SCMOE.predict_supervised`; None
+        without such a head.
     n_features
         Of each modality that the data have, how many of the model's features are there.
     """
@@ -49,6 +53,7 @@ class Results:
     states: dict[str, np.ndarray]
     mapping_score: np.ndarray | None
     annotation: Annotation | None
+    supervised: np.ndarray | None
     n_features: dict[str, int]
 
 
@@ -115,5 +120,8 @@ def get_results(
         states={name: out[name] for name in names},
         mapping_score=out[SCORE] if mapping_score else None,
         annotation=labeled,
+        supervised=supervised_probabilities(fitted, dataset, cells, batch_size)
+        if annotation and fitted.config.label_weight
+        else None,
         n_features=dataset.n_found,
     )

@@ -36,6 +36,7 @@ from scmoe.model._mapping import get_mapping_score
 from scmoe.model._results import get_results
 from scmoe.model._save import load_model, registry_of, save_model
 from scmoe.model._settings import fields_of
+from scmoe.model._supervised import check_label_weight, predict_supervised
 from scmoe.model._training import train
 from scmoe.model.explain._ablation import get_ablation
 from scmoe.model.explain._attribution import get_attributions, get_mean_attributions
@@ -83,8 +84,8 @@ class SCMOE(FittedModel):
     TypeError
         A keyword that `scmoe.model.NetworkConfig` does not have.
     ValueError
-        Settings that contradict each other, gene tokens without a modality of RNA, or a pretrained encoder that does
-        not fit.
+        Settings that contradict each other, gene tokens without a modality of RNA, a weight of labels without labels,
+        or a pretrained encoder that does not fit.
 
     Examples
     --------
@@ -118,6 +119,7 @@ class SCMOE(FittedModel):
         super().__init__(as_mudata(adata), registry)
         state = self.registry["field_registries"][SetupField.registry_key]["state_registry"]
         self.setup, self.seed = Setup(**state), seed
+        check_label_weight(self.config, self.setup)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             self.module = Network(
@@ -126,6 +128,7 @@ class SCMOE(FittedModel):
                 n_covariates(self.setup),
                 self.config,
                 rna_positions(self.setup) if self.config.tokenizer == "genes" else (),
+                len(self.setup.labels),
             )
         if encoder is not None:
             take_over(self.module, self.setup, encoder)
@@ -136,6 +139,7 @@ class SCMOE(FittedModel):
     get_latent_representation = get_latent_representation
     get_results = get_results
     predict = predict
+    predict_supervised = predict_supervised
     get_annotation = get_annotation
     get_unknown_score = get_unknown_score
     get_unknown_detection = get_unknown_detection
@@ -165,12 +169,12 @@ class SCMOE(FittedModel):
         ``n_epochs``, and ``kept_epoch``, whose weights are kept; ``n_steps`` and, of these, ``n_skipped_steps``, whose
         loss or gradient was not finite; ``watched_loss`` (``"validation"``, or ``"training"`` without validation cells)
         and ``final_loss``, that of the kept weights;
-        ``late_fall`` and ``rise``, shares of the loss's fall that came in the last quarter of the epochs and that were
-        lost again; ``dead_experts`` and ``expert_load_entropy`` of each block; ``posterior_drift``, how far the
-        embedding moved in the last tenth of the epochs, relative to its spread; ``unpredicted``, predictions that are
-        no better than the mean; ``hub_within`` and ``hub_outside``, how often validation cells are neighbors of each
-        other and of training cells in the embedding, over chance (see `scmoe.metrics.hub_ratio`); ``verdict``,
-        sentences on what to do, none if all is well.
+        ``third_quarter_fall``, ``late_fall`` and ``rise``, shares of the loss's fall that came in the third and the
+        last quarter of the epochs and that were lost again; ``dead_experts`` and ``expert_load_entropy`` of each block;
+        ``posterior_drift``, how far the embedding moved in the last tenth of the epochs, relative to its spread;
+        ``unpredicted``, predictions that are no better than the mean; ``hub_within`` and ``hub_outside``, how often
+        validation cells are neighbors of each other and of training cells in the embedding, over chance (see
+        `scmoe.metrics.hub_ratio`); ``verdict``, sentences on what to do, none if all is well.
         """
         return self.record.diagnostics
 

@@ -30,6 +30,7 @@ from scmoe.model._fitted import Fitted, FittedModel
 from scmoe.model._gene_tokens import start_encoders
 from scmoe.model._hubs import sample_embedding, with_hubs
 from scmoe.model._settings import fields_of, training_config
+from scmoe.model._supervised import learned_labels, set_labels
 from scmoe.nn._config import NetworkConfig
 from scmoe.nn._network import Network
 from scmoe.nn._threads import threads_kept
@@ -81,7 +82,8 @@ def train(
     Means, spreads and programs are computed from the training cells, the network learns from them, and readouts are
     fitted to its outputs: linear members of predictions, uncertainties, labels. The validation cells do not teach the
     network; they weigh the members of predictions and set the width of intervals, and the readouts learn from them
-    as well. Test cells (`test_indices`) are not looked at at all. No label shapes the network.
+    as well. Test cells (`test_indices`) are not looked at at all. No label shapes the network, unless the model was
+    made with a `label_weight`; then those of training cells do, and no others.
 
     A second call goes on from the first one's weights, with its statistics and its split. If training fails, the model
     is as it was before.
@@ -109,8 +111,8 @@ def train(
     early_stopping
         Whether to stop when the validation loss has not improved for ten epochs.
     class_balance
-        How the classifier of labels treats those with few cells; the network does not see labels. ``"none"``: each cell
-        counts the same; ``"inverse"``: each label does; for the others see the user guide on rare types.
+        How the classifier of labels treats those with few cells, and the network, if it learns labels. ``"none"``: each
+        cell counts the same; ``"inverse"``: each label does; for the others see the user guide on rare types.
     checkpoint_dir
         Folder for ``last.ckpt``, the state of the training after each epoch.
     resume
@@ -160,7 +162,10 @@ def train(
     if batch_size is None:
         batch_size = default_batch_size(len(train))
     start = time.perf_counter()
+    label_loss = learned_labels(self.config, dataset.label[train], class_balance)
     graph = prepare_network(self, dataset, train, config)
+    if label_loss is not None:
+        set_labels(self.module, label_loss.present)
     before = copy.deepcopy(self.module.state_dict())
     try:
         history, diagnostics, is_joint = fit(
@@ -173,6 +178,7 @@ def train(
                 seed=self.seed,
                 graph=graph,
                 sparse=self.module.sparse_inputs,
+                learn_labels=label_loss is not None,
             ),
             config,
             seed=self.seed,
@@ -180,6 +186,7 @@ def train(
             early_stopping=early_stopping,
             checkpoint_dir=checkpoint_dir,
             resume=resume,
+            label_loss=label_loss,
             callbacks=callbacks,
             enable_progress_bar=enable_progress_bar,
             **trainer,

@@ -77,6 +77,10 @@ class NetworkConfig:
         Dropout of the states before they are decoded.
     n_clusters
         Size of the deep divergence-based clustering head; None: no such head.
+    label_weight
+        Weight of the cross-entropy of the training cells' labels, which a linear head reads off the joint state (the
+        scMoE paper's supervised group identification); 0: no label shapes the network. See
+        `scmoe.model.SCMOE.predict_supervised`.
     """
 
     tokenizer: Literal["program", "patch", "genes"] = "program"
@@ -98,6 +102,7 @@ class NetworkConfig:
     decoder_hidden: int = 64
     decoder_dropout: float = 0.2
     n_clusters: int | None = None
+    label_weight: float = 0.0
 
     def __post_init__(self) -> None:
         """Check the fields against each other."""

@@ -55,10 +55,13 @@ class Network(nn.Module):
         See `NetworkConfig`.
     rna
         Positions of the modalities that get a gene encoder with ``tokenizer="genes"``.
+    n_labels
+        Labels that the head for them tells apart, if `config` gives them a weight.
     """
 
     covariate_mean: Tensor
     covariate_std: Tensor
+    has_label: Tensor
 
     def __init__(
         self,
@@ -67,6 +70,7 @@ class Network(nn.Module):
         n_covariates: int,
         config: NetworkConfig,
         rna: Collection[int] = (),
+        n_labels: int = 0,
     ) -> None:
         super().__init__()
         self.config = config
@@ -105,6 +109,9 @@ class Network(nn.Module):
         if config.n_clusters is not None:
             self.cluster_head = nn.Linear(d, config.n_clusters, bias=False)
             self.cluster_projection = nn.Linear(d * self.n_modalities, d, bias=False)
+        if config.label_weight:
+            self.label_head = nn.Sequential(nn.LayerNorm(d), nn.Dropout(config.decoder_dropout), nn.Linear(d, n_labels))
+            self.register_buffer("has_label", torch.ones(n_labels, dtype=torch.bool))
 
     @property
     def sparse_inputs(self) -> list[int]:
@@ -222,6 +229,10 @@ class Network(nn.Module):
     def cluster_logits(self, encoded: Encoded) -> tuple[Tensor, Tensor]:
         """Logits (B, C) and kernel input u (B, d) of the clustering head."""
         return self.cluster_head(encoded.joint), self.cluster_projection(encoded.states.flatten(1))
+
+    def label_logits(self, joint: Tensor) -> Tensor:
+        """Logits (B, labels) of the head for labels; -inf for labels that no training cell has."""
+        return self.label_head(joint).masked_fill(~self.has_label, -torch.inf)
 
 
 def make_tokenizer(

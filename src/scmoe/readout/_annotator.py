@@ -116,6 +116,7 @@ def fit_annotator(
     n_labels: int,
     seed: int,
     class_balance: ClassBalance = DEFAULT_BALANCE,
+    judges: NDArray[np.bool_] | None = None,
 ) -> Annotator:
     """Learn labels from several views of the same cells.
 
@@ -136,6 +137,8 @@ def fit_annotator(
         Of the folds, and of samplers.
     class_balance
         See `fit_softmax`.
+    judges
+        (n,) cells that may be held out; None: all. Cells whose features have seen their labels are none.
 
     Raises
     ------
@@ -157,7 +160,7 @@ def fit_annotator(
             f"{len(known)} labeled cells. Label more cells, or leave the labels out."
         )
     features = [np.asarray(view, dtype=np.float64)[known] for view in views]
-    folds = split_labels(codes, seed)
+    folds = split_labels(codes, seed, None if judges is None else judges[known])
     weights, temperature, losses = np.eye(len(views))[0], 1.0, np.full(len(views) + 1, np.nan)
     truth, calibrated = codes[folds >= 0], np.empty((0, len(classes)))
     if len(truth):

@@ -11,13 +11,18 @@ N_FOLDS = 5
 """Labeled cells are held out in this many parts."""
 
 
-def split_labels(codes: NDArray[np.integer], seed: int) -> NDArray[np.integer]:
-    """Fold of each cell, every label spread over as many folds as it can; -1 for the only cell of a label."""
+def split_labels(codes: NDArray[np.integer], seed: int, judges: NDArray[np.bool_] | None = None) -> NDArray[np.integer]:
+    """Fold of each cell, every label spread over as many folds as it can; -1 for cells that stay in all fits.
+
+    The only cell of a label does, and cells that are no `judges`, which must have been made without their labels.
+    """
     generator, start = np.random.default_rng(seed), 0
     folds = np.full(len(codes), -1)
+    may_judge = np.ones(len(codes), bool) if judges is None else judges
     for code in np.unique(codes):
-        cells = generator.permutation(np.flatnonzero(codes == code))
-        if len(cells) > 1:
+        own = codes == code
+        cells = generator.permutation(np.flatnonzero(own & may_judge))
+        if own.sum() > 1:
             folds[cells] = np.arange(start, start + len(cells)) % N_FOLDS
             start += len(cells)  # or small labels would all be in the first folds
     return folds

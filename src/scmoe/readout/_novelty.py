@@ -88,7 +88,7 @@ class Novelty:
         return cls(**arrays)
 
 
-def fit_novelty(values: np.ndarray, labels: np.ndarray, seed: int) -> Novelty:
+def fit_novelty(values: np.ndarray, labels: np.ndarray, seed: int, judges: NDArray[np.bool_] | None = None) -> Novelty:
     """Describe where the labeled cells are.
 
     Distances of held-out cells come from fits to the other four of five folds, with the folds of the annotator.
@@ -96,11 +96,13 @@ def fit_novelty(values: np.ndarray, labels: np.ndarray, seed: int) -> Novelty:
     Parameters
     ----------
     values
-        (n, d) representation of the cells, made without labels.
+        (n, d) representation of the cells.
     labels
         (n,) codes; -1 for cells without a label, which are not looked at.
     seed
         Of the folds.
+    judges
+        (n,) cells that may be held out; None: all. Cells whose representation has seen their labels are none.
 
     Notes
     -----
@@ -110,7 +112,7 @@ def fit_novelty(values: np.ndarray, labels: np.ndarray, seed: int) -> Novelty:
     """
     known = np.asarray(labels) >= 0
     points, codes = values[known].astype(np.float64), np.unique(np.asarray(labels)[known], return_inverse=True)[1]
-    folds = split_labels(codes, seed)
+    folds = split_labels(codes, seed, None if judges is None else judges[known])
     held_out = np.full((2, len(codes)), np.nan)
     for fold in range(N_FOLDS):
         own = folds == fold

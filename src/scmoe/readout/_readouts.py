@@ -41,6 +41,8 @@ class Readouts:
         Distances to labeled cells that have some modalities; of the same sets as the annotators.
     label_scale
         Factor of label probabilities that gives them the total variance of the embedding.
+    label_temperature
+        Of the network's own head for labels, see `scmoe.model.SCMOE.predict_supervised`.
     reference
         (R, d) places of some training cells in the embedding, for queries to be compared with; models of earlier
         versions keep none.
@@ -54,6 +56,7 @@ class Readouts:
     annotators: dict[Subset, Annotator] = field(default_factory=dict)
     novelties: dict[Subset, Novelty] = field(default_factory=dict)
     label_scale: float = 1.0
+    label_temperature: float = 1.0
     reference: np.ndarray = field(default_factory=lambda: np.zeros((0, 0), np.float32))
 
     def n_fixed(self, n_modalities: int) -> list[int] | None:
@@ -75,7 +78,7 @@ class Readouts:
             for key, part in getattr(self, kind).items()
             for name, array in part.to_arrays().items()
         }
-        arrays[LABEL_SCALE] = np.asarray(self.label_scale)
+        arrays |= {LABEL_SCALE: np.asarray(self.label_scale), LABEL_TEMPERATURE: np.asarray(self.label_temperature)}
         return {**arrays, REFERENCE: self.reference} if len(self.reference) else arrays
 
     @classmethod
@@ -83,18 +86,20 @@ class Readouts:
         """The inverse of `to_arrays`."""
         nested: dict[str, dict[Any, dict[str, np.ndarray]]] = {kind: {} for kind in KINDS}
         for path, array in arrays.items():
-            if path in (LABEL_SCALE, REFERENCE):
+            if path in (LABEL_SCALE, LABEL_TEMPERATURE, REFERENCE):
                 continue
             kind, key, name = path.split("/")
             nested[kind].setdefault(from_text(key), {})[name] = array
         parts: dict[str, Any] = {
             kind: {key: KINDS[kind].from_arrays(a) for key, a in group.items()} for kind, group in nested.items()
         }
-        readouts = cls(**parts, label_scale=float(arrays[LABEL_SCALE]))
+        # Earlier versions have no temperature: their networks had no head for labels.
+        temperature = float(arrays.get(LABEL_TEMPERATURE, np.ones(())))
+        readouts = cls(**parts, label_scale=float(arrays[LABEL_SCALE]), label_temperature=temperature)
         return replace(readouts, reference=arrays[REFERENCE]) if REFERENCE in arrays else readouts
 
 
-LABEL_SCALE, REFERENCE = "label_scale", "reference"
+LABEL_SCALE, LABEL_TEMPERATURE, REFERENCE = "label_scale", "label_temperature", "reference"
 KINDS: dict[str, Any] = {
     "information": Information,
     "mixtures": Mixture,

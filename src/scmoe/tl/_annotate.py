@@ -17,7 +17,7 @@ from scmoe.tl._tables import storable_frame
 from scmoe.tl._write import drop_columns, report_others, result_paths, write_obs, write_obsm, write_uns
 
 if TYPE_CHECKING:
-    from scmoe.model._labels import Annotation
+    from scmoe.model._results import Results
     from scmoe.model._scmoe import SCMOE
 
 
@@ -66,7 +66,9 @@ def annotate(
         declined), ``"{key_added}_label_second"`` and ``"{key_added}_label_second_confidence"`` (the second most
         probable), ``"{key_added}_unknown_score"`` (see `scmoe.model.SCMOE.get_unknown_score`), and with `hierarchy`
         ``"{key_added}_label_rollup"`` (the lowest label or parent that reaches `rollup_confidence`; `reject_label`
-        where not even a root does) and ``"{key_added}_label_rollup_confidence"``; to ``obsm`` of both
+        where not even a root does) and ``"{key_added}_label_rollup_confidence"``; of a model with a `label_weight`,
+        ``"{key_added}_supervised_label"`` and ``"{key_added}_supervised_label_confidence"`` by the network's own head
+        (see `scmoe.model.SCMOE.predict_supervised`), which declines no cell; to ``obsm`` of both
         ``"{key_added}_label_probability"`` (a frame, cells x labels; ``/`` in a label becomes ``_``); and to
         ``mdata.uns[key_added]["annotation"]`` ``"coverage"``, ``"threshold"`` (of the trust, 1 - coverage),
         ``"achieved_coverage"`` (share of these cells that have a label), ``"expected_accuracy"`` (of cells that have
@@ -85,10 +87,11 @@ def annotate(
     check_reject_label(model.setup.labels, reject_label, hierarchy)
     if hierarchy is not None and model.setup.labels:  # before the work: of no cell
         roll_up(np.zeros((0, len(model.setup.labels))), model.setup.labels, hierarchy, rollup_confidence)
-    annotation = model.get_annotation(mdata, coverage=coverage)
+    model.fitted.labels()
+    results = model.get_results(mdata, coverage=coverage, mapping_score=False)
     write_annotation(
         mdata,
-        annotation,
+        results,
         model.setup.labels,
         model.get_unknown_detection(),
         coverage=coverage,
@@ -110,7 +113,7 @@ def check_reject_label(labels: Sequence[str], reject_label: str, hierarchy: Mapp
 
 def write_annotation(
     mdata: MuData,
-    annotation: "Annotation",
+    results: "Results",
     labels: Sequence[str],
     detection: pd.DataFrame,
     *,
@@ -120,8 +123,9 @@ def write_annotation(
     rollup_confidence: float = 0.9,
     key_added: str = DEFAULT_KEY,
 ) -> None:
-    """Write labels from what a model says of all cells; see `annotate`."""
-    keys = Keys(name=key_added)
+    """Write labels from what a model with labels says of all cells; see `annotate`."""
+    keys, annotation = Keys(name=key_added), results.annotation
+    assert annotation is not None
     if coverage < 1 and np.isnan(annotation.trust).any():
         raise ValueError(
             "A coverage below 1 needs labels with at least two training cells, to be held out; found none for some "
@@ -130,6 +134,9 @@ def write_annotation(
     kept = ~(annotation.trust <= 1 - coverage)
     columns = _labels_of(annotation.probability, kept, labels, reject_label, keys)
     columns[keys.unknown_score] = annotation.unknown_score
+    if results.supervised is not None:
+        columns[keys.supervised_label] = pd.Categorical.from_codes(results.supervised.argmax(1), labels)
+        columns[keys.supervised_label_confidence] = results.supervised.max(1)
     if hierarchy is not None:
         chosen, confidence, names = roll_up(annotation.probability, labels, hierarchy, rollup_confidence)
         columns[keys.label_rollup] = _categorical(chosen, names, reject_label)

@@ -4,15 +4,16 @@ from typing import TYPE_CHECKING
 
 from mudata import MuData
 
-from scmoe._keys import DEFAULT_KEY, EXPERT_SUMMARY, EXPERT_USAGE, EXPERT_USAGE_GROUPBY, Keys
+from scmoe._keys import DEFAULT_KEY, EXPERT_SUMMARY, EXPERT_USAGE, EXPERT_USAGE_GROUPBY
 from scmoe.arguments._checked import checks_arguments
 from scmoe.datasets._anndata import takes_anndata
 from scmoe.explain._permutation import N_PERMUTATIONS
 from scmoe.explain.experts._summary import usage_summary
 from scmoe.explain.experts._usage import usage_table
 from scmoe.tl._results import check_results
+from scmoe.tl._router import router_paths, write_router
 from scmoe.tl._tables import groups_of
-from scmoe.tl._write import rows_of, write_to_modality, write_uns
+from scmoe.tl._write import write_uns
 
 if TYPE_CHECKING:
     from scmoe.model._scmoe import SCMOE
@@ -61,8 +62,7 @@ def expert_usage(
     ValueError
         The data do not fit the model, no cell has a group, or there is no permutation.
     """
-    paths = {name: f"{name}/obsm/{Keys(name=key_added).router}" for name in mdata.mod}
-    check_results(mdata, key_added, paths.values())
+    check_results(mdata, key_added, router_paths(mdata, key_added).values())
     groups = groups_of(mdata, groupby)
     soft = model.get_router_activations(mdata, kind="soft")
     hard = model.get_router_activations(mdata, kind="hard")
@@ -70,7 +70,5 @@ def expert_usage(
         EXPERT_USAGE: usage_table(soft, hard, groups),
         EXPERT_SUMMARY: usage_summary(soft, hard, groups, n_permutations=n_permutations, seed=seed),
     }
-    for name, activation in soft.items():
-        if name in mdata.mod:
-            write_to_modality(mdata, key_added, paths[name], rows_of(mdata, name, activation)[:, -1])
+    write_router(mdata, soft, key_added)
     write_uns(mdata, key_added, **tables, **{EXPERT_USAGE_GROUPBY: groupby or ""})

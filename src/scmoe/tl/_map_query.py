@@ -19,6 +19,7 @@ from scmoe.readout._hubs import query_hubs, query_verdict
 from scmoe.tl._annotate import write_annotation
 from scmoe.tl._embed import write_embedding
 from scmoe.tl._results import check_results, inputs_of
+from scmoe.tl._router import router_paths, write_router
 from scmoe.tl._write import drop_results, result_paths, write_obs, write_uns
 
 if TYPE_CHECKING:
@@ -55,7 +56,7 @@ def map_query(mdata: MuData, model: "SCMOE", *, adapt: bool = False, key_added: 
     SCMOE
         The model that was used: `model` itself, or adapted to the new batches. The mapping score is that of `model`;
         NaN for a model with patch tokens, which has none. Removes earlier results under `key_added`, then writes what
-        `scmoe.tl.embed` and, if the model has labels, `scmoe.tl.annotate` write;
+        `scmoe.tl.embed` and, if the model has labels, `scmoe.tl.annotate` write; the routing, as `scmoe.tl.train` does;
         ``obs["{key_added}_mapping_score"]`` of `mdata` and of each modality (see
         `scmoe.model.SCMOE.get_mapping_score`); and ``mdata.uns[key_added]["query"]`` with ``"features"``, a frame with
         the columns ``modality``, ``n_found`` and ``n_model`` (features of the model that the query has, and all),
@@ -71,7 +72,8 @@ def map_query(mdata: MuData, model: "SCMOE", *, adapt: bool = False, key_added: 
     check_mdata(mdata)
     keys = Keys(name=key_added)
     labels = keys.of_annotation() if model.setup.labels else []
-    paths = [*keys.of_embedding(mdata.mod), *labels, f"obs/{keys.mapping_score}"]
+    router = router_paths(mdata, key_added).values()
+    paths = [*keys.of_embedding(mdata.mod), *labels, f"obs/{keys.mapping_score}", *router]
     check_results(mdata, key_added, [*paths, *result_paths(mdata, key_added)], inputs_of(model.setup, mdata))
     if adapt and model.setup.batch_key is not None:
         raw_column(mdata, model.setup.batch_key, "batch_key")  # raises where there is nothing to adapt to
@@ -82,12 +84,14 @@ def map_query(mdata: MuData, model: "SCMOE", *, adapt: bool = False, key_added: 
     if adapting:
         model = model.adapt(mdata)
         results = model.get_results(mdata, mapping_score=False)
+    routing = model.get_router_activations(mdata)
     hubs = query_hubs(model.readouts.reference, results.embedding, model.seed)
     drop_results(mdata, key_added, paths)
     write_embedding(mdata, results, key_added)
     if results.annotation is not None:
         detection = model.get_unknown_detection()
-        write_annotation(mdata, results.annotation, model.setup.labels, detection, key_added=key_added)
+        write_annotation(mdata, results, model.setup.labels, detection, key_added=key_added)
+    write_router(mdata, routing, key_added)
     write_obs(mdata, key_added, {keys.mapping_score: score})
     write_uns(mdata, key_added, **{QUERY: describe_query(model.setup, results, new_batches, hubs)})
     if new_batches:

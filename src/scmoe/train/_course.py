@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -14,16 +15,26 @@ LOSS = "validation_loss"
 """Its name in a history."""
 
 
-def course(loss: np.ndarray) -> tuple[float, float]:
-    """How much of its fall a loss (epochs,) made in the last quarter of the epochs, and how much it lost again.
+class Course(NamedTuple):
+    """What a loss did, as shares of its fall from the first epoch to its lowest: the same for any likelihood."""
 
-    Both are shares of its fall from the first epoch to its lowest, so that they mean the same for any likelihood.
-    """
-    if len(loss) < 2:
-        return math.nan, math.nan
+    third_quarter_fall: float
+    """Share of the fall in the third quarter of the epochs: the learning rate was still high."""
+    late_fall: float
+    """Share in the last quarter, in which the learning rate goes to zero, and any loss flattens."""
+    rise: float
+    """Share that was lost again by the end."""
+
+
+def course(loss: np.ndarray) -> Course:
+    """The course of a loss (epochs,); NaN where there are too few epochs to tell."""
+    n = len(loss)
+    if n < 2:
+        return Course(math.nan, math.nan, math.nan)
     fall = max(loss[0] - loss.min(), SMALLEST_FALL * abs(loss.min()))
-    quarter = max(len(loss) // 4, 1)
-    return float((loss[-1 - quarter] - loss[-1]) / fall), float((loss[-1] - loss.min()) / fall)
+    quarter = max(n // 4, 1)
+    before, middle, last = (loss[-1 - i * quarter] if i * quarter < n else math.nan for i in (2, 1, 0))
+    return Course(*(float(part / fall) for part in (before - middle, middle - last, last - loss.min())))
 
 
 def is_lowest(history: Sequence[Mapping[str, float]]) -> bool:
@@ -46,6 +57,6 @@ def kept_epoch(history: pd.DataFrame, n_cells: int) -> int:
         Number n of validation cells.
     """
     loss = history[LOSS].dropna() if LOSS in history else pd.Series(dtype=float)
-    _, rise = course(loss.to_numpy())
+    rise = course(loss.to_numpy()).rise
     is_clear = bool(n_cells) and rise > max(ROSE, n_cells**-0.5)
     return int(loss.idxmin() if is_clear else history.index[-1])

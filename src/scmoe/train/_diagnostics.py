@@ -22,7 +22,9 @@ N_SAMPLED = 512
 DEAD = 0.1
 """An expert with less than this part of an even share of the routed tokens is dead."""
 STILL_FALLING = {"validation": 0.04, "training": 0.1}
-"""Share of a loss's fall that belongs before the last quarter of the epochs; the training loss is noisier."""
+"""Share of a loss's fall that is late in the last quarter of the epochs; the training loss is noisier."""
+STEADY = {"validation": 0.1, "training": 0.2}
+"""Share in the third quarter: the last one, of a low learning rate, would have gone on like it."""
 
 WORTHLESS = 0.01
 """A prediction that explains a smaller share of its target's variance in the validation cells is worth nothing."""
@@ -89,7 +91,7 @@ def diagnose(
     stage = "validation" if LOSS in history else "training"
     loss = history[LOSS if stage == "validation" else "train_loss"]
     loss = loss[np.isfinite(loss)]
-    late_fall, rise = course(loss.to_numpy())
+    shares = course(loss.to_numpy())
     loads = expert_loads(encoded.routing)
     n_experts = loads.shape[1]
     entropy = -(loads * np.log(np.where(loads > 0, loads, 1))).sum(1)
@@ -100,8 +102,7 @@ def diagnose(
         "n_skipped_steps": n_skipped,
         "watched_loss": stage,
         "final_loss": float(loss.loc[:kept].iloc[-1]) if len(loss) else math.nan,
-        "late_fall": late_fall,
-        "rise": rise,
+        **shares._asdict(),
         "dead_experts": (loads < DEAD / n_experts).sum(1).tolist(),
         "expert_load_entropy": (entropy / math.log(max(n_experts, 2))).tolist(),
         "posterior_drift": math.nan if before is None else embedding_drift(before, encoded.joint),
@@ -130,7 +131,7 @@ def verdict(diagnostics: dict[str, Any]) -> list[str]:
             f"The validation loss rose again from its lowest, in epoch {kept}, whose weights were kept: lower "
             "max_epochs to save time, and expect little of what the network predicts."
         )
-    elif diagnostics["late_fall"] > STILL_FALLING[stage]:
+    elif diagnostics["late_fall"] > STILL_FALLING[stage] or diagnostics["third_quarter_fall"] > STEADY[stage]:
         sentences.append(f"The {stage} loss was still falling after {epochs} epochs: raise max_epochs.")
     elif stage == "validation" and diagnostics["rise"] > ROSE:
         sentences.append(

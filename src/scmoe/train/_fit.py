@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
@@ -18,6 +19,7 @@ from scmoe.data._fingerprint import fingerprint
 from scmoe.data._shard import check_shard
 from scmoe.data.genes._batches import GeneDataModule
 from scmoe.io._lock import sole_run
+from scmoe.losses._labels import LabelLoss
 from scmoe.nn._network import Network
 from scmoe.nn._threads import threads_for, threads_worth
 from scmoe.train._callbacks import EpochCheckpoint, LateEmbedding, Progress
@@ -84,16 +86,17 @@ def fit(
     config: TrainConfig,
     *,
     seed: int,
+    label_loss: LabelLoss | None = None,
     callbacks: Sequence[Callback] = (),
     **run_kwargs: Any,
 ) -> FitResult:
-    """Train `network` in place; see `scmoe.model.SCMOE.train` for the arguments."""
+    """Train `network` in place, with `label_loss` on labels too; see `scmoe.model.SCMOE.train` for the others."""
     if len(network.decoders) == 1:  # nothing is predicted from others; several processes wait for all gradients
         for part in (network.decoders[0].norm, network.decoders[0].cross):
             part.requires_grad_(False)
     late = LateEmbedding(sample_cells(data))
     width = network.config.n_hidden
-    plan = TrainingPlan(network, objective, config, seed)
+    plan = TrainingPlan(network, partial(objective, label_loss=label_loss), config, seed)
     result = run(plan, data, width=width, callbacks=[late, *callbacks], **run_kwargs)
     with threads_for(width):
         encoded = encode_cells(network, late.cells)

@@ -11,6 +11,7 @@ from scmoe.data.sparse._rows import dense
 from scmoe.losses._balance import balance_by_modality, balance_loss, z_loss
 from scmoe.losses._ddc import ddc
 from scmoe.losses._graph import graph_loss
+from scmoe.losses._labels import LabelLoss
 from scmoe.nn._decoder import Decoder
 from scmoe.nn._network import Encoded, Network
 from scmoe.train._config import TrainConfig
@@ -136,7 +137,9 @@ def further_losses(network: Network, encoded: Encoded, batch: Batch, group: Tens
     return terms
 
 
-def objective(network: Network, batch: Batch, config: TrainConfig) -> dict[str, Tensor]:
+def objective(
+    network: Network, batch: Batch, config: TrainConfig, label_loss: LabelLoss | None = None
+) -> dict[str, Tensor]:
     """All losses of a batch.
 
     In training mode the attention groups are random; in evaluation every modality is alone, so that the validation loss
@@ -145,8 +148,9 @@ def objective(network: Network, batch: Batch, config: TrainConfig) -> dict[str, 
     Returns
     -------
     dict
-        Scalars: ``loss`` (the weighted sum), ``own``, ``cross``, ``balance``, ``z``, and ``graph`` and ``cluster``
-        where there is a neighbor graph or a clustering head.
+        Scalars: ``loss`` (the weighted sum), ``own``, ``cross``, ``balance``, ``z``, and ``graph``, ``cluster`` and
+        ``label`` where there is a neighbor graph, a clustering head or labels in the batch. The weight of the last is
+        the network's.
     """
     (n_cells, n_modalities), device = batch.presence.mask.shape, batch.presence.mask.device
     if network.training:
@@ -162,6 +166,9 @@ def objective(network: Network, batch: Batch, config: TrainConfig) -> dict[str, 
         fused_encoding = network.encode(z, batch.presence, covariates, values=batch.values)
         terms["cluster"] = torch.stack(ddc(*network.cluster_logits(fused_encoding))).sum()
     weights = {name: getattr(config, f"{name}_weight") for name in terms}
+    if label_loss is not None and batch.label is not None:
+        terms["label"] = label_loss(network.label_logits(encoded.joint), batch.label)
+        weights["label"] = network.config.label_weight
     if not network.training:  # what regularizes the router is no measure of fit
         weights |= {"balance": 0.0, "z": 0.0}
     loss = torch.stack([weights[name] * value for name, value in terms.items()]).sum()

@@ -16,6 +16,7 @@ from scmoe.data.sparse._rows import Values
 from scmoe.model._scmoe import SCMOE
 from scmoe.nn._config import NetworkConfig
 from scmoe.nn._network import Encoded, Network
+from scmoe.train._presets import FORM, LOSSES, PRESETS
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,31 +56,17 @@ OURS, REFERENCE, PAPER = "scmoe", "reference", "paper"
 _REFERENCE = Form(
     variant=Variant(
         network={
-            "tokenizer": "patch",
-            "n_tokens": 8,
+            **FORM,
+            "n_tokens": 8,  # of the script; the paper has 4
             "n_heads": 1,
             "n_experts": 16,
-            "top_k": 2,
             "residual": "reference",
             "gate": "softmax_after_topk",
-            "feature_dropout": 0.0,
-            "decoder_dropout": 0.0,
         },
-        training={
-            "lr": 2e-4,  # of which the cosine leaves 1e-4 on average
-            "warmup": 0.0,
-            "weight_decay": 0.0,
-            "ema": 0.0,
-            "p_split": 1.0,
-            "graph_weight": 0.0,
-            "balance_weight": 0.1,
-            "balance_scope": "per_modality",
-            "z_weight": 0.0,
-            "cluster_weight": 0.01,  # applied twice in the published code: 0.1 x 0.1
-        },
+        training={**LOSSES, "lr": PRESETS["dyngen"].lr, "p_split": 1.0},
     ),
-    epochs=100,
-    batch_size=64,
+    epochs=PRESETS["dyngen"].max_epochs,
+    batch_size=PRESETS["dyngen"].batch_size,
     published=True,
 )
 BASES = {

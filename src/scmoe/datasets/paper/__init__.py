@@ -1,0 +1,1 @@
+"""Data sets of the scMoE paper, in the layout of their files."""
