@@ -3,16 +3,36 @@
 from collections.abc import Mapping
 
 from scmoe.benchmark._inputs import MOSAIC, mosaic_pair
+from scmoe.benchmark.methods._actinn import METHOD as ACTINN
 from scmoe.benchmark.methods._annotate import METHODS as CLASSIFIERS
+from scmoe.benchmark.methods._celltypist import METHOD as CELLTYPIST
 from scmoe.benchmark.methods._embed import METHODS as EMBEDDINGS
 from scmoe.benchmark.methods._embed import PCA, PREFIX, pca_of
+from scmoe.benchmark.methods._gene_pairs import METHOD as GENE_PAIRS
 from scmoe.benchmark.methods._method import Method
 from scmoe.benchmark.methods._midas import METHOD as MIDAS
 from scmoe.benchmark.methods._predict import METHODS as PREDICTORS
+from scmoe.benchmark.methods._schema import METHOD as SCHEMA
 from scmoe.benchmark.methods._scmoe import METHODS as SCMOE
 from scmoe.benchmark.methods._scvi import METHODS as SCVI
+from scmoe.benchmark.methods._unitednet import METHOD as UNITEDNET
 
-METHODS = {method.name: method for method in (*SCMOE, *PCA, *EMBEDDINGS, *PREDICTORS, *CLASSIFIERS, *SCVI, MIDAS)}
+RNA_CLASSIFIERS = (ACTINN, GENE_PAIRS, CELLTYPIST)
+METHODS = {
+    method.name: method
+    for method in (
+        *SCMOE,
+        *PCA,
+        *EMBEDDINGS,
+        SCHEMA,
+        *PREDICTORS,
+        *CLASSIFIERS,
+        *RNA_CLASSIFIERS,
+        UNITEDNET,
+        *SCVI,
+        MIDAS,
+    )
+}
 """By name, in the order of tables; the PCA of one modality, `pca_of`, is for the data's own names."""
 
 

@@ -21,6 +21,7 @@ from scmoe.benchmark._outputs import (
 from scmoe.benchmark.methods._method import Method
 from scmoe.data._setup import prepared_kinds
 from scmoe.nn._config import NetworkConfig
+from scmoe.train._presets import LABEL_WEIGHT
 
 PARTS = ("network", "linear")
 """What a prediction is a mixture of."""
@@ -68,6 +69,10 @@ LIKELIHOODS = {
 TOKENS = {"scmoe_genes": Variant(network={"tokenizer": "genes"})}
 """The gene encoder of `scmoe.model.XTRIMOGENE` from scratch, beside the programs of RNA; it takes 30 times as long."""
 VARIANTS = {**ALWAYS, **ABLATION, **LIKELIHOODS, **TOKENS}
+SUPERVISED = "scmoe_supervised"
+"""Of `ANNOTATE` alone: labels shape the network, whose own head tells them. `scmoe` reads them off features that no
+label has shaped."""
+SUPERVISION = Variant(network={"label_weight": LABEL_WEIGHT})
 EMBEDDING_PARTS = {"scmoe_states": "network", "scmoe_programs": "linear"}
 """What the embedding of `scmoe` is made of, each alone."""
 GROUPS = {
@@ -135,6 +140,15 @@ def annotate(fold: Fold, run: Run) -> pd.DataFrame:
     return probability
 
 
+def annotate_supervised(fold: Fold, run: Run) -> pd.DataFrame:
+    """The same by the head of a network that has learned the labels of training cells."""
+    test, train = fold.test_cells(), fold.training_cells()
+    model = train_variant(SUPERVISION, train, run.seed, labels_key=run.labels)
+    probability = model.predict_supervised(test, soft=True)
+    assert isinstance(probability, pd.DataFrame)
+    return probability
+
+
 def integrate(mosaic: Mosaic, run: Run) -> Integration:
     """An embedding of all cells and both missing modalities by one model."""
     model = fit(run.method, mosaic.cells, run.seed, batch_key=run.batch)
@@ -146,10 +160,14 @@ def integrate(mosaic: Mosaic, run: Run) -> Integration:
 
 
 def fit(method: str, mdata: MuData, seed: int, **setup: Any) -> Any:
+    """A variant by its name, trained on `mdata`."""
+    return train_variant(VARIANTS[method], mdata, seed, **setup)
+
+
+def train_variant(variant: Variant, mdata: MuData, seed: int, **setup: Any) -> Any:
     """A variant, trained on `mdata`."""
     from scmoe.model._scmoe import SCMOE
 
-    variant = VARIANTS[method]
     kinds = prepared_kinds(mdata, list(mdata.mod))
     likelihoods = {name: variant.likelihoods[kind] for name, kind in kinds.items() if kind in variant.likelihoods}
     SCMOE.setup_mudata(mdata, likelihoods=likelihoods, **setup)
@@ -191,4 +209,5 @@ METHODS = (
         Method(name=name, embed=embed, map_query=map_query, libraries=LIBRARIES, settings=asdict(VARIANTS["scmoe"]))
         for name in EMBEDDING_PARTS
     ),
+    Method(name=SUPERVISED, annotate=annotate_supervised, libraries=LIBRARIES, settings=asdict(SUPERVISION)),
 )

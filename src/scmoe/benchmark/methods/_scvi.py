@@ -1,4 +1,4 @@
-"""The models of scvi-tools, with its defaults."""
+"""The models of scvi-tools, with its defaults: of two modalities, and of RNA with labels."""
 
 from typing import Any
 
@@ -7,11 +7,13 @@ import pandas as pd
 from anndata import AnnData
 from mudata import MuData
 from numpy.typing import NDArray
+from sklearn.linear_model import LogisticRegression
 
 from scmoe._keys import COUNTS_LAYER
 from scmoe.benchmark._baselines import dense
-from scmoe.benchmark._inputs import PREDICT, Facts, Run
+from scmoe.benchmark._inputs import PREDICT, Facts, Fold, Run
 from scmoe.benchmark._outputs import Embedding, Prediction, QueryMapping, from_counts
+from scmoe.benchmark.methods._annotate import MAX_ITERATIONS
 from scmoe.benchmark.methods._method import Method, needs_complete_cells, needs_counts
 from scmoe.data._setup import prepared_kinds
 from scmoe.io._quiet import quiet_mudata
@@ -23,7 +25,11 @@ MAX_EPOCHS = 400
 MULTIVI_EPOCHS, MULTIVI_STEPS = 500, 20_000
 """Its default is meant for many cells: at its learning rate, a tenth of scVI's, few cells need more epochs. It may take
 so many steps at least; early stopping may end the training before."""
-MULTIVI_BATCH = 128
+STEP_CELLS = 128
+"""Cells of a step."""
+SCANVI_EPOCHS, SCANVI_STEPS = 20, 2000
+"""Of scANVI after scVI; its default of ten epochs at most is meant for many cells. It takes so many steps at least."""
+LABEL, UNKNOWN = "label", "Unknown"
 N_SAMPLES = 25
 """Of the posterior, averaged in a prediction."""
 
@@ -93,7 +99,48 @@ def multivi_embed(mdata: MuData, batch: str | None, seed: int, *queries: MuData)
 
 def multivi_epochs(n_cells: int) -> int:
     """Largest number of epochs."""
-    return max(MULTIVI_EPOCHS, -(-MULTIVI_STEPS // -(-n_cells // MULTIVI_BATCH)))
+    return max(MULTIVI_EPOCHS, -(-MULTIVI_STEPS // -(-n_cells // STEP_CELLS)))
+
+
+def scvi_annotate(fold: Fold, seed: int) -> pd.DataFrame:
+    """Probabilities of the training labels in test cells: logistic regression on scVI's latent means of both.
+
+    scVI reads the RNA of training cells alone, and no label.
+    """
+    import scvi
+
+    known, query = _labeled(fold)
+    scvi.model.SCVI.setup_anndata(known)
+    model = _train(scvi.model.SCVI, known, seed, MAX_EPOCHS)
+    points, new = (model.get_latent_representation(cells) for cells in (known, query))
+    classifier = LogisticRegression(max_iter=MAX_ITERATIONS).fit(points, known.obs[LABEL])
+    return pd.DataFrame(classifier.predict_proba(new), index=query.obs_names, columns=classifier.classes_)
+
+
+def scanvi_annotate(fold: Fold, seed: int) -> pd.DataFrame:
+    """Probabilities of the training labels in test cells by scANVI, which starts at scVI of the training cells."""
+    import scvi
+
+    known, query = _labeled(fold)
+    scvi.model.SCVI.setup_anndata(known)
+    start = _train(scvi.model.SCVI, known, seed, MAX_EPOCHS)
+    model = scvi.model.SCANVI.from_scvi_model(start, UNKNOWN, labels_key=LABEL)
+    model.train(max_epochs=scanvi_epochs(known.n_obs), accelerator="cpu", enable_progress_bar=False)
+    probability = model.predict(query, soft=True)
+    return probability[known.obs[LABEL].unique().tolist()]
+
+
+def scanvi_epochs(n_cells: int) -> int:
+    """Number of epochs after those of scVI."""
+    return max(SCANVI_EPOCHS, -(-SCANVI_STEPS // -(-n_cells // STEP_CELLS)))
+
+
+def _labeled(fold: Fold) -> tuple[AnnData, AnnData]:
+    """Raw counts of RNA of training cells with their labels, and of test cells, whose label is "Unknown"."""
+    adata = fold.cells.mod[modality_of_kind(fold.cells, "rna")]
+    known, query = (_counts(adata[fold.cells.obs_names[cells]].copy()) for cells in (fold.train, fold.test))
+    known.obs[LABEL], query.obs[LABEL] = fold.labels.iloc[fold.train].to_numpy(dtype=str), UNKNOWN
+    return known, query
 
 
 def _train(model_class: Any, data: AnnData | MuData, seed: int, max_epochs: int, **settings: int) -> Any:
@@ -136,6 +183,13 @@ def _totalvi_unsuited(run: Run, facts: Facts) -> str:
     return needs_complete_cells(facts)
 
 
+def _scvi_unsuited(run: Run, facts: Facts) -> str:
+    kinds = [facts.kinds[run.source]] if run.source else list(facts.kinds.values())
+    if kinds.count("rna") != 1:
+        return "needs raw counts of one modality of rna"
+    return "" if run.source else needs_complete_cells(facts)
+
+
 def _mapped(points: list[NDArray[np.floating]]) -> QueryMapping:
     reference, query = points
     return QueryMapping(reference=reference, query=query)
@@ -158,6 +212,20 @@ METHODS = (
         embed=lambda mdata, run: Embedding(points=multivi_embed(mdata, run.batch, run.seed)[0]),
         map_query=lambda reference, query, run: _mapped(multivi_embed(reference, run.batch, run.seed, query)),
         unsuited=lambda run, facts: needs_counts(facts, "rna", "peaks") or needs_complete_cells(facts),
+        libraries=("scvi",),
+        slow=True,
+    ),
+    Method(
+        name="scvi_logreg",
+        annotate=lambda fold, run: scvi_annotate(fold, run.seed),
+        unsuited=_scvi_unsuited,
+        libraries=("scvi",),
+        slow=True,
+    ),
+    Method(
+        name="scanvi",
+        annotate=lambda fold, run: scanvi_annotate(fold, run.seed),
+        unsuited=_scvi_unsuited,
         libraries=("scvi",),
         slow=True,
     ),
