@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Collection, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
 import numpy as np
@@ -58,7 +58,8 @@ class AtlasCells:
         """The cells of a window as batches are read from: a MuData in memory, like any other."""
         mdata: MuData = window.mudata(self.atlas, self.obs.iloc[window.cells])
         self.preparation.apply(mdata)
-        return MosaicDataset(mdata, self.setup)
+        # What was not measured the sample says: a window may hold a few kinds of cells, of which many genes are zero.
+        return MosaicDataset(mdata, replace(self.setup, detection={}))
 
 
 class AtlasBatches:
