@@ -20,7 +20,7 @@ SMALL = {
 @pytest.fixture(scope="module")
 def rows() -> list[dict]:
     torch.manual_seed(0)
-    return [row for name, config in SMALL.items() for row in cost.measure(name, config, 60, rounds=1)]
+    return [row for name, config in SMALL.items() for row in cost.measure(name, config, 60)]
 
 
 def of(rows: list[dict], form: str, **wanted) -> dict:
