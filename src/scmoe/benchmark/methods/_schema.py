@@ -1,4 +1,4 @@
-"""Schema (`schema-learn`; Singh et al. 2021): components of a modality, stretched so that distances agree with others."""
+"""Schema (`schema-learn`; Singh et al. 2021): a modality stretched so that its distances agree with others."""
 
 import numpy as np
 from mudata import MuData
@@ -28,7 +28,7 @@ def schema(mdata: MuData, n_fitted: int, seed: int, primary: str) -> NDArray[np.
     seed
         Of the components.
     primary
-        The modality whose components are stretched; its distances keep a correlation of 0.99 with their old ones, Schema's
+        The modality whose components are stretched. Its distances keep a correlation of 0.99 with the old ones, Schema's
         default.
     """
     from schema import SchemaQP
