@@ -28,8 +28,8 @@ def schema(mdata: MuData, n_fitted: int, seed: int, primary: str) -> NDArray[np.
     seed
         Of the components.
     primary
-        The modality whose components are stretched. Its distances keep a correlation of 0.99 with the old ones, Schema's
-        default.
+        The modality whose components are stretched. Its distances keep a correlation of 0.99 with the old ones,
+        the default.
     """
     from schema import SchemaQP
 

@@ -84,8 +84,8 @@ ONE_TASK = {
     IDENTIFICATION: _REFERENCE.changed(training={"cross_weight": 0.0}),
     PREDICTION: _REFERENCE.changed(training={"cluster_weight": 0.0}),
 }
-"""The reference form with one task: groups, without predictions of one modality from another (each is still decoded from
-its own state, or Table 2 could have no row of it), or predictions, without a clustering head."""
+"""The reference form with one task: groups, without predictions of one modality from another (each is still decoded
+from its own state, or Table 2 could have no row of it), or predictions, without a clustering head."""
 DENSE = {"dense, equal compute": "compute", "dense, equal parameters": "parameters"}
 CHANGES: dict[str, dict[str, dict[str, Any]]] = {
     REFERENCE: {
