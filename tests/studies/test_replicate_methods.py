@@ -6,7 +6,7 @@ from mudata import MuData
 
 from scmoe.pp._prepare import prepare
 from scmoe.studies.replicate._data import LABEL, complete_cells
-from scmoe.studies.replicate._forms import BASES, FORMS, REFERENCE
+from scmoe.studies.replicate._forms import BASES, FORMS, ONE_TASK, REFERENCE, build, train_form
 from scmoe.studies.replicate._methods import fit_folds, folds, transductive_points
 from scmoe.studies.replicate._plan import EXPLAIN, FIT, Task
 from scmoe.studies.replicate._scores import off_diagonal_mean
@@ -79,6 +79,38 @@ def test_published_form_is_scored_by_its_head_and_by_kmeans(cells, small_forms):
     assert {"ari", "nmi", "accuracy", "kmeans_ari", "kmeans_nmi", "kmeans_accuracy"} <= row.keys()
     (row,) = fit_folds(cells, task("scmoe", max_epochs=2))["folds"]
     assert row["ari"] == row["kmeans_ari"]
+
+
+def test_network_without_leak_finds_and_predicts_planted_groups(cells, monkeypatch):
+    monkeypatch.setattr("scmoe.benchmark.methods._unitednet_network.N_STEPS", 300)
+    (row,) = fit_folds(cells, task("unitednet"))["folds"]
+    assert row["kmeans_ari"] > 0.5 and 0 <= row["accuracy"] <= 1
+    assert off_diagonal_mean(row["honest"], upper=False) > 0.1
+    assert "leaky" not in row
+
+
+def test_forms_of_one_task_lack_the_other(cells, monkeypatch):
+    for name, form in ONE_TASK.items():
+        monkeypatch.setitem(FORMS, name, form.changed(network=SMALL))
+    (row,) = fit_folds(cells, task("identification", max_epochs=2))["folds"]
+    assert row.keys() >= {"kmeans_ari", "leaky"}
+    (row,) = fit_folds(cells, task("prediction", max_epochs=2))["folds"]
+    assert row["ari"] == row["kmeans_ari"]  # without a head, groups are those of k-means
+
+
+def test_losses_of_one_task_are_left_out(cells):
+    weights = {}
+    for name in (REFERENCE, *ONE_TASK):
+        form = FORMS[name].changed(network=SMALL)
+        training = train_form(build(form, cells, 3, 0), form, 1)
+        weights[name] = training["own_weight"], training["cross_weight"], training["cluster_weight"]
+    assert weights == {REFERENCE: (2, 2, 0.01), "identification": (2, 0, 0.01), "prediction": (2, 2, 0)}
+
+
+def test_schema_places_all_cells(cells):
+    pytest.importorskip("schema.schema_qp")
+    (row,) = fit_folds(cells, task("schema"))["folds"]
+    assert row["ari"] > 0.9 and "honest" not in row
 
 
 def test_gradients_are_measured_on_experts_and_dense_layers(cells, small_forms):

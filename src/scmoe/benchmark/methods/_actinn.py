@@ -14,7 +14,7 @@ from scmoe.benchmark.methods._method import Method
 
 LAYERS, LEARNING_RATE, DECAY, BATCH_SIZE = (100, 50, 25), 1e-4, 0.005, 128
 N_EPOCHS, N_STEPS = 50, 4000
-"""Its default of epochs is meant for many cells: at its learning rate, few need more. It takes so many steps at least."""
+"""Its epochs are meant for many cells: at its learning rate, few need more. It takes so many steps at least."""
 OUTLIERS = 1
 """Percent of the genes that are left out at either end of the means, and of the coefficients of variation."""
 

@@ -1,5 +1,6 @@
 """CellTypist: its logistic regressions, one a label, on z-scores of all genes."""
 
+from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
 from inspect import signature
 
@@ -19,8 +20,7 @@ MAX_Z = 10.0
 
 def annotate(fold: Fold) -> pd.DataFrame:
     """Probabilities of the training labels in test cells: the scores of the regressions, scaled to a sum of one."""
-    import celltypist
-
+    celltypist = import_module("celltypist")  # no dependency of ours: it cannot train with the present scikit-learn
     values, labels = expression(fold), fold.labels.iloc[fold.train].to_numpy(dtype=str)
     genes = np.array([f"gene {number}" for number in range(values.train.shape[1])])
     # Our normalization is not to 10,000 counts a cell, which z-scores do not see.

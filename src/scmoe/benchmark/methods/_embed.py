@@ -26,6 +26,8 @@ from scmoe.tl._neighbors import N_NEIGHBORS, search_of
 N_COMPONENTS = 50
 N_SPECTRAL = 50
 """Dimensions of the embedding of a graph."""
+WNN_CANDIDATES, WNN_SPARE = 200, 5
+"""Candidates for the neighbors of a cell in each modality (muon's default), and cells that are none."""
 N_FACTORS = 20
 """Of MOFA+."""
 SNF_NEIGHBORS, SNF_WIDTH, SNF_STEPS = 20, 0.5, 20
@@ -145,7 +147,9 @@ def wnn(mdata: MuData, seed: int) -> Embedding:
             adata.obsm["X_pca"] = components
             search = search_of(adata.n_obs, N_NEIGHBORS, seed)
             sc.pp.neighbors(adata, n_neighbors=N_NEIGHBORS, use_rep="X_pca", random_state=seed, transformer=search)
-        muon.pp.neighbors(cells, random_state=seed)
+        # muon asks for its 200 candidates and the cell itself, and crashes where there are not so many cells.
+        n_candidates = min(WNN_CANDIDATES, cells.n_obs - WNN_SPARE)
+        muon.pp.neighbors(cells, n_multineighbors=n_candidates, random_state=seed)
     graph = csr_matrix(cells.obsp["connectivities"], dtype=np.float64)
     return Embedding(points=spectral(graph), graph=graph)
 

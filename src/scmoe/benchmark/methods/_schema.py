@@ -1,4 +1,6 @@
-"""Schema (`schema-learn`; Singh et al. 2021): components of a modality, stretched so that distances agree with others."""
+"""Schema (`schema-learn`; Singh et al. 2021): a modality stretched so that its distances agree with others."""
+
+from importlib import import_module
 
 import numpy as np
 from mudata import MuData
@@ -28,18 +30,16 @@ def schema(mdata: MuData, n_fitted: int, seed: int, primary: str) -> NDArray[np.
     seed
         Of the components.
     primary
-        The modality whose components are stretched; its distances keep a correlation of 0.99 with their old ones, Schema's
-        default.
+        The modality whose components are stretched. Its distances keep a correlation of 0.99 with the old ones,
+        the default.
     """
-    from schema import SchemaQP
-
     train = np.arange(n_fitted)
     points = {
         name: pca_embedding(mdata, train, N_COMPONENTS, modalities=[name], seed=seed).astype(np.float64)
         for name in mdata.mod
     }
     values = points.pop(primary)
-    model = SchemaQP(mode="scale")
+    model = import_module(LIBRARY).SchemaQP(mode="scale")
     model.fit(values[train], [part[train] for part in points.values()], ["feature_vector"] * len(points))
     return np.asarray(model.transform(values))
 

@@ -10,8 +10,20 @@ from scmoe.studies._statistics import BySeed, differences, in_order, mean_over, 
 from scmoe.studies.explain._conflict import COMPUTE, EXPERTS, PARAMETERS
 from scmoe.studies.explain._conflict_report import HEADS
 from scmoe.studies.replicate._data import GRN
-from scmoe.studies.replicate._forms import ABLATIONS, DENSE, FORMS, OURS, REFERENCE
-from scmoe.studies.replicate._plan import ALL_FOUR, CONFLICT, FIT, GRN_SETS, MOFA, PCA, RIDGE, TOTALVI, WNN
+from scmoe.studies.replicate._forms import ABLATIONS, DENSE, FORMS, IDENTIFICATION, OURS, PREDICTION, REFERENCE
+from scmoe.studies.replicate._plan import (
+    ALL_FOUR,
+    CONFLICT,
+    FIT,
+    GRN_SETS,
+    MOFA,
+    PCA,
+    RIDGE,
+    SCHEMA,
+    TOTALVI,
+    UNITEDNET,
+    WNN,
+)
 from scmoe.studies.replicate._scores import Matrix, off_diagonal_mean
 from scmoe.studies.replicate._tables import LABELS
 
@@ -60,6 +72,7 @@ def claims(results: Results) -> list[Row]:
         modality_claims,
         dense_claims,
         setting_claims,
+        task_claims,
         method_claims,
         r2_claims,
         gradient_claims,
@@ -113,12 +126,24 @@ def ablation_differences(results: Results, base: str, variant: str, score: str) 
     return mean_differences(pairs)
 
 
+def task_claims(results: Results) -> list[Row]:
+    """The reference form against the same with one task, over the sets of modalities that both have."""
+    rows = []
+    for other, scores in ((IDENTIFICATION, (ARI, KMEANS_ARI, LEAKY)), (PREDICTION, (KMEANS_ARI, HONEST, LEAKY))):
+        for score in scores:
+            pairs = [(by_seed(results, REFERENCE, s, score), by_seed(results, other, s, score)) for s in GRN_SETS]
+            if sample := mean_differences(pairs):
+                rows.append(claim_row("Two tasks help each other", REFERENCE, f"minus {other} only", score, sample))
+    return rows
+
+
 def method_claims(results: Results) -> list[Row]:
     """Forms of scMoE against other methods, over the sets of modalities that both have."""
     rows = []
     for form in (REFERENCE, OURS):
         scores = (ARI, KMEANS_ARI) if FORMS[form].published else (ARI,)
-        cases = [(score, other) for score in scores for other in (PCA, WNN, MOFA, TOTALVI)] + [(HONEST, RIDGE)]
+        cases = [(score, other) for score in scores for other in (PCA, UNITEDNET, SCHEMA, WNN, MOFA, TOTALVI)]
+        cases += [(HONEST, other) for other in (RIDGE, UNITEDNET)]
         for score, other in cases:
             pairs = [(by_seed(results, form, s, score), by_seed(results, other, s, score)) for s in GRN_SETS]
             if sample := mean_differences(pairs):

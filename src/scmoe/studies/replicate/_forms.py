@@ -31,13 +31,18 @@ class Form:
         None: the defaults.
     published
         Whether it is trained as the published code trains: every decoder reads every modality's state after all have
-        been fused, losses are summed over all V² pairs, there is a clustering head, and no cell is kept for validation.
+        been fused, losses are summed over all V² pairs, and no cell is kept for validation.
     """
 
     variant: Variant = Variant()
     epochs: int | None = None
     batch_size: int | None = None
     published: bool = False
+
+    @property
+    def clusters(self) -> bool:
+        """Whether there is a clustering head."""
+        return self.published and self.variant.training["cluster_weight"] > 0
 
     def changed(self, *, network: dict[str, Any] | None = None, training: dict[str, Any] | None = None) -> "Form":
         """The same with some settings replaced."""
@@ -74,6 +79,13 @@ BASES = {
     REFERENCE: _REFERENCE,
     PAPER: _REFERENCE.changed(network={"n_tokens": 4, "residual": "paper", "gate": "topk_of_softmax"}),
 }
+IDENTIFICATION, PREDICTION = "identification", "prediction"
+ONE_TASK = {
+    IDENTIFICATION: _REFERENCE.changed(training={"cross_weight": 0.0}),
+    PREDICTION: _REFERENCE.changed(training={"cluster_weight": 0.0}),
+}
+"""The reference form with one task: groups, without predictions of one modality from another (each is still decoded
+from its own state, or Table 2 could have no row of it), or predictions, without a clustering head."""
 DENSE = {"dense, equal compute": "compute", "dense, equal parameters": "parameters"}
 CHANGES: dict[str, dict[str, dict[str, Any]]] = {
     REFERENCE: {
@@ -108,7 +120,7 @@ ABLATIONS = {
     | {f"{base}: {name}": BASES[base].changed(**change) for name, change in changes.items()}
     for base, changes in CHANGES.items()
 }
-FORMS = BASES | ABLATIONS[REFERENCE] | ABLATIONS[OURS]
+FORMS = BASES | ONE_TASK | ABLATIONS[REFERENCE] | ABLATIONS[OURS]
 
 
 class FusedNetwork(Network):
@@ -135,11 +147,11 @@ class FusedNetwork(Network):
 
 
 def build(form: Form, mdata: MuData, n_clusters: int, seed: int, **setup: Any) -> SCMOE:
-    """An untrained model; `n_clusters` is the size of the clustering head of published forms."""
+    """An untrained model; `n_clusters` is the size of the clustering head of forms that have one."""
     SCMOE.setup_mudata(mdata, **setup)
     if not form.published:
         return SCMOE(mdata, seed=seed, **form.variant.network)
-    model = SCMOE(mdata, seed=seed, n_clusters=n_clusters, **form.variant.network)
+    model = SCMOE(mdata, seed=seed, n_clusters=n_clusters if form.clusters else None, **form.variant.network)
     sizes = [len(model.feature_names[name]) for name in model.modalities]
     likelihoods = [model.setup.likelihoods[name] for name in model.modalities]
     fused = FusedNetwork(sizes, likelihoods, n_covariates(model.setup), model.config)
@@ -155,7 +167,8 @@ def train_form(
     V = len(model.modalities)
     training = dict(form.variant.training)
     if form.published:  # sums over pairs, where the objective takes means
-        training |= {"own_weight": float(V), "cross_weight": float(V * (V - 1))}
+        pairs = {"own_weight": V, "cross_weight": V * (V - 1)}
+        training |= {name: training.get(name, 1.0) * n_pairs for name, n_pairs in pairs.items()}
     limits = [n_epochs for n_epochs in (form.epochs, max_epochs) if n_epochs is not None]
     model.train(
         min(limits, default=None),

@@ -15,13 +15,26 @@ from scmoe.benchmark._baselines import dense, pca_embedding, ridge_on_pca
 from scmoe.benchmark._cells import subset
 from scmoe.benchmark._timing import Meter
 from scmoe.benchmark.methods._embed import N_COMPONENTS, mofa, wnn
+from scmoe.benchmark.methods._schema import embed as schema
 from scmoe.benchmark.methods._scvi import modality_of_kind, totalvi_embed, totalvi_predict
+from scmoe.benchmark.methods._unitednet_network import fit as fit_unitednet
 from scmoe.model._features import decoded, to_numpy
 from scmoe.model._fitted import query
 from scmoe.model._scmoe import SCMOE
 from scmoe.studies.replicate._data import LABEL, N_FOLDS
 from scmoe.studies.replicate._forms import FORMS, build, train_form
-from scmoe.studies.replicate._plan import MOFA, PCA, RIDGE, TOTALVI, TOTALVI_R2, TRANSDUCTIVE, WNN, Task
+from scmoe.studies.replicate._plan import (
+    MOFA,
+    PCA,
+    RIDGE,
+    SCHEMA,
+    TOTALVI,
+    TOTALVI_R2,
+    TRANSDUCTIVE,
+    UNITEDNET,
+    WNN,
+    Task,
+)
 from scmoe.studies.replicate._scores import group_scores, kmeans_clusters, r2_matrix
 
 Pairs = dict[tuple[int, int], NDArray[Any]]
@@ -107,6 +120,8 @@ def predict_cells(mdata: MuData, train: NDArray[Any], test: NDArray[Any], task: 
         return Prediction(honest=ridge_pairs(known, new, task))
     if task.method == TOTALVI_R2:
         return Prediction(honest=totalvi_pair(known, new, task))
+    if task.method == UNITEDNET:
+        return unitednet_prediction(known, new, task, n_clusters)
     form = FORMS[task.method]
     model = build(form, known, n_clusters, task.seed)
     train_form(model, form, task.max_epochs)
@@ -118,6 +133,17 @@ def ridge_pairs(train: MuData, test: MuData, task: Task) -> Pairs:
     known, new = ([dense(part.mod[name].X) for name in task.modalities] for part in (train, test))
     pairs = permutations(range(len(known)), 2)
     return {(t, s): ridge_on_pca(known[s], known[t], new[s], seed=task.seed) for t, s in pairs}
+
+
+def unitednet_prediction(train: MuData, test: MuData, task: Task, n_clusters: int) -> Prediction:
+    """What a UnitedNet-style network says of test cells; it predicts from one modality alone, and so never leaks."""
+    model = fit_unitednet(train, n_clusters, task.seed, max_epochs=task.max_epochs)
+    names = list(enumerate(task.modalities))
+    return Prediction(
+        clusters=[model.probabilities(test).argmax(axis=1)],
+        points=(model.latent(train), model.latent(test)),
+        honest={(t, s): model.predict(test, source, target) for (t, target), (s, source) in permutations(names, 2)},
+    )
 
 
 def form_prediction(model: SCMOE, train: MuData, test: MuData) -> Prediction:
@@ -148,7 +174,7 @@ def transductive_points(mdata: MuData, task: Task) -> NDArray[Any]:
     """Embedding of all cells by a method that has no way to embed new ones, or is compared with such."""
     if task.method == TOTALVI:
         return np.asarray(totalvi_embed(mdata, None, task.seed)[0])
-    return np.asarray({MOFA: mofa, WNN: wnn}[task.method](mdata, task.seed).points)
+    return np.asarray({SCHEMA: schema, MOFA: mofa, WNN: wnn}[task.method](mdata, task.seed).points)
 
 
 def totalvi_pair(train: MuData, test: MuData, task: Task) -> Pairs:

@@ -8,7 +8,17 @@ from typing import Any
 
 from scmoe.studies._run import Task as BaseTask
 from scmoe.studies.replicate._data import GRN, N_FOLDS, Source
-from scmoe.studies.replicate._forms import ABLATIONS, DENSE, FORMS, OURS, PAPER, REFERENCE, settings_of
+from scmoe.studies.replicate._forms import (
+    ABLATIONS,
+    DENSE,
+    FORMS,
+    IDENTIFICATION,
+    OURS,
+    PAPER,
+    PREDICTION,
+    REFERENCE,
+    settings_of,
+)
 
 FIT, CONFLICT, EXPLAIN = "fit", "conflict", "explain"
 ALL_FOUR = ("dna", "pre", "rna", "protein")
@@ -17,10 +27,27 @@ GRN_SETS = (("pre", "rna"), ("rna", "protein"), ("dna", "rna"), ALL_FOUR)
 ABLATION_SETS = (("pre", "rna"), ALL_FOUR)
 """Of dense layers; of all other changes the first one."""
 PCA, RIDGE, MOFA, WNN, TOTALVI, TOTALVI_R2 = "pca", "ridge", "mofa", "wnn", "totalvi", "totalvi_r2"
-METHODS = (OURS, REFERENCE, PAPER, PCA, RIDGE, MOFA, WNN, TOTALVI, TOTALVI_R2)
-TRANSDUCTIVE = (MOFA, WNN, TOTALVI)
+UNITEDNET, SCHEMA = "unitednet", "schema"
+METHODS = (
+    OURS,
+    REFERENCE,
+    IDENTIFICATION,
+    PREDICTION,
+    PAPER,
+    UNITEDNET,
+    PCA,
+    RIDGE,
+    SCHEMA,
+    MOFA,
+    WNN,
+    TOTALVI,
+    TOTALVI_R2,
+)
+TRAINED = (*FORMS, UNITEDNET)
+"""Networks whose epochs a smaller study limits."""
+TRANSDUCTIVE = (SCHEMA, MOFA, WNN, TOTALVI)
 """Fitted to all cells, test cells among them."""
-PACKAGES = {MOFA: ("muon", "mofapy2"), WNN: ("muon",), TOTALVI: ("scvi",), TOTALVI_R2: ("scvi",)}
+PACKAGES = {SCHEMA: ("schema",), MOFA: ("muon", "mofapy2"), WNN: ("muon",), TOTALVI: ("scvi",), TOTALVI_R2: ("scvi",)}
 ONE_FOLD = (PAPER, TOTALVI_R2)
 CONFLICT_FORMS = (REFERENCE, OURS)
 SEEDS, REAL_SEEDS = (0, 1, 2, 3, 4), (0,)
@@ -37,7 +64,7 @@ class Size:
     n_folds
         Of the 5 folds, how many are run with each seed; one of them of ablations and the paper's form.
     max_epochs
-        Of a form of scMoE; None: as the form says.
+        Of a form of scMoE or the UnitedNet-style network; None: as these say.
     conflict_epochs
         After which gradients are compared.
     sets
@@ -158,7 +185,7 @@ def _task(
         method=method,
         seed=seed,
         n_folds=n_folds,
-        max_epochs=size.max_epochs if method in FORMS and study != CONFLICT else None,
+        max_epochs=size.max_epochs if method in TRAINED and study != CONFLICT else None,
         epochs=size.conflict_epochs if study == CONFLICT else (),
     )
 
