@@ -1,0 +1,84 @@
+"""Cell lines as vectors: our embedding, components of their expression, random numbers, and nothing."""
+
+import hashlib
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from anndata import AnnData
+from numpy.typing import NDArray
+from sklearn.decomposition import PCA
+
+from scmoe.model._folder import SETTINGS
+from scmoe.model.genes._xtrimogene import XTRIMOGENE
+from scmoe.pp._normalize import log_normalize
+from scmoe.studies.genes._probe import pretrained
+
+NONE, RANDOM, COMPONENTS, OURS = REPRESENTATIONS = ("no expression", "random", "components", "XTRIMOGENE")
+N_FEATURES = 20
+"""Width of each representation, but of none; at most one less than there are cell lines."""
+Vectors = NDArray[np.float64]
+LineVectors = Callable[[str, int], Vectors]
+"""From representation and seed to (lines, features)."""
+
+
+def line_vectors(expression: pd.DataFrame, model: Path | None, n_steps: int) -> LineVectors:
+    """What makes the representations of cell lines, each once for a seed. None sees a label.
+
+    Parameters
+    ----------
+    expression
+        Cell lines x genes.
+    model
+        Folder of a pretrained model. None: one is pretrained on the expression at hand.
+    n_steps
+        Of that pretraining.
+    """
+    n_features = min(N_FEATURES, len(expression) - 1)
+
+    @cache
+    def vectors(representation: str, seed: int) -> Vectors:
+        if representation == NONE:
+            return np.zeros((len(expression), 0))
+        if representation == RANDOM:
+            return np.random.default_rng(seed).normal(size=(len(expression), n_features))
+        if representation == COMPONENTS:
+            return _components(log_normalize(expression.to_numpy(np.float64)), n_features)
+        return _components(embedding(expression, model, n_steps, seed), n_features)
+
+    return vectors
+
+
+def _components(values: NDArray[np.floating], n_features: int) -> Vectors:
+    """Principal components, with a variance of 1 on average."""
+    scores = PCA(min(n_features, values.shape[1]), svd_solver="full").fit_transform(np.asarray(values, np.float64))
+    return np.asarray(scores / max(scores.std(), 1e-12))
+
+
+def profiles(expression: pd.DataFrame) -> AnnData:
+    """Cell lines as a gene model reads them: amounts, to the nearest whole number, as counts."""
+    counts = np.rint(expression.to_numpy(np.float64)).astype(np.float32)
+    return AnnData(counts, obs=pd.DataFrame(index=expression.index), var=pd.DataFrame(index=expression.columns))
+
+
+def embedding(expression: pd.DataFrame, model: Path | None, n_steps: int, seed: int) -> NDArray[np.float32]:
+    """Embedding of cell lines by `XTRIMOGENE`."""
+    lines = profiles(expression)
+    if model is None:
+        return pretrained(lines, n_steps, seed).get_latent_representation(lines)
+    encoder = XTRIMOGENE.load(model)
+    setup = encoder.setup
+    if setup.values == "lognormalized":
+        lines.X = log_normalize(lines.X)
+    if setup.layer is not None:
+        lines.layers[setup.layer] = lines.X
+    if setup.column is not None:
+        lines.var[setup.column] = lines.var_names
+    return encoder.get_latent_representation(lines)
+
+
+def encoder_id(model: Path | None) -> str:
+    """Of a model folder, for the keys of results; its settings hold a checksum of its weights. Empty for none."""
+    return "" if model is None else hashlib.sha256((model / SETTINGS).read_bytes()).hexdigest()
