@@ -14,7 +14,7 @@ from sklearn.decomposition import PCA
 from scmoe.model._folder import SETTINGS
 from scmoe.model.genes._xtrimogene import XTRIMOGENE
 from scmoe.pp._normalize import log_normalize
-from scmoe.studies.genes._probe import pretrained
+from scmoe.studies.genes._probe import CPU
 
 NONE, RANDOM, COMPONENTS, OURS = REPRESENTATIONS = ("no expression", "random", "components", "XTRIMOGENE")
 N_FEATURES = 20
@@ -24,7 +24,7 @@ LineVectors = Callable[[str, int], Vectors]
 """From representation and seed to (lines, features)."""
 
 
-def line_vectors(expression: pd.DataFrame, model: Path | None, n_steps: int) -> LineVectors:
+def line_vectors(expression: pd.DataFrame, model: Path | None, n_passes: int) -> LineVectors:
     """What makes the representations of cell lines, each once for a seed. None sees a label.
 
     Parameters
@@ -33,8 +33,8 @@ def line_vectors(expression: pd.DataFrame, model: Path | None, n_steps: int) -> 
         Cell lines x genes.
     model
         Folder of a pretrained model. None: one is pretrained on the expression at hand.
-    n_steps
-        Of that pretraining.
+    n_passes
+        Of that pretraining over the cell lines.
     """
     n_features = min(N_FEATURES, len(expression) - 1)
 
@@ -46,7 +46,7 @@ def line_vectors(expression: pd.DataFrame, model: Path | None, n_steps: int) -> 
             return np.random.default_rng(seed).normal(size=(len(expression), n_features))
         if representation == COMPONENTS:
             return _components(log_normalize(expression.to_numpy(np.float64)), n_features)
-        return _components(embedding(expression, model, n_steps, seed), n_features)
+        return _components(embedding(expression, model, n_passes, seed), n_features)
 
     return vectors
 
@@ -63,11 +63,19 @@ def profiles(expression: pd.DataFrame) -> AnnData:
     return AnnData(counts, obs=pd.DataFrame(index=expression.index), var=pd.DataFrame(index=expression.columns))
 
 
-def embedding(expression: pd.DataFrame, model: Path | None, n_steps: int, seed: int) -> NDArray[np.float32]:
+def pretrained(lines: AnnData, n_passes: int, seed: int) -> XTRIMOGENE:
+    """The preset "tiny", pretrained on all cell lines: they are too few to spare some."""
+    XTRIMOGENE.setup_anndata(lines)
+    model = XTRIMOGENE(lines, seed=seed)
+    model.train(n_passes, train_size=1.0, **CPU)
+    return model
+
+
+def embedding(expression: pd.DataFrame, model: Path | None, n_passes: int, seed: int) -> NDArray[np.float32]:
     """Embedding of cell lines by `XTRIMOGENE`."""
     lines = profiles(expression)
     if model is None:
-        return pretrained(lines, n_steps, seed).get_latent_representation(lines)
+        return pretrained(lines, n_passes, seed).get_latent_representation(lines)
     encoder = XTRIMOGENE.load(model)
     setup = encoder.setup
     if setup.values == "lognormalized":

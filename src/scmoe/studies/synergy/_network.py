@@ -11,7 +11,7 @@ from torch.nn.functional import binary_cross_entropy_with_logits
 from scmoe.studies.synergy._molecules import Molecules
 
 N_LAYERS, WIDTH, LINE_WIDTH, HEAD_WIDTH = 3, 64, 128, 256
-DROPOUT, LEARNING_RATE, BATCH_SIZE = 0.2, 1e-3, 256
+DROPOUT, LEARNING_RATE, BATCH_SIZE = 0.2, 2e-3, 512
 
 
 class Rows(NamedTuple):

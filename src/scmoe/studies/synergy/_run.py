@@ -44,12 +44,12 @@ def run_synergy(
         columns "drug1" and "drug2" (SMILES), "cell" and "label" (0 or 1), and ``new_cell_features_954.csv``, a row
         for each cell line with its name in the first column and a column for each gene. They do not come with scmoe.
     model
-        Folder of a pretrained `scmoe.model.XTRIMOGENE` that knows these genes, or what ``scmoe pretrain`` wrote. None: a model is pretrained on the
-        expression at hand, which is that of few cell lines.
+        Folder of a pretrained `scmoe.model.XTRIMOGENE` that knows these genes, or what ``scmoe pretrain`` wrote. None:
+        a model is pretrained on the expression at hand, which is that of few cell lines.
     seeds
         Of folds, random numbers, pretraining and models.
     quick
-        The first seed, two folds, fewer trees, epochs and steps.
+        The first seed, two folds, fewer trees, epochs and passes.
 
     Returns
     -------
@@ -79,7 +79,7 @@ def run_synergy(
         folds(screen, left_out, seeds[0])  # raises if there are too few
     folder = check_writable(output)
     encoder = None if model is None else _model_folder(Path(model).expanduser())
-    vectors = line_vectors(screen.expression, encoder, size.n_steps)
+    vectors = line_vectors(screen.expression, encoder, size.n_passes)
     tasks = list(plan(screen.content, encoder_id(encoder), seeds, size))
     results, skipped = run_tasks(tasks, folder, lambda task: perform(task, screen, vectors))
     settings = _settings(screen, encoder, size) | {"seeds": seeds, "quick": quick, "scmoe": __version__}
@@ -99,13 +99,13 @@ def _model_folder(path: Path) -> Path:
 
 def _settings(screen: Screen, encoder: Path | None, size: Size) -> dict[str, Any]:
     n_lines, n_genes = screen.expression.shape
-    own = f"the expression of these {n_lines} cell lines alone, {size.n_steps} steps"
+    own = f"the expression of these {n_lines} cell lines alone, {size.n_passes} passes"
     return {
         "n_combinations": len(screen.labels),
         "n_drugs": len(screen.drugs),
         "n_lines": n_lines,
         "n_genes": n_genes,
         "share": float(screen.labels.mean()),
-        "encoder": own if encoder is None else f"other data (a model folder of the user)",
+        "encoder": own if encoder is None else "other data (a model folder of the user)",
         "size": asdict(size),
     }

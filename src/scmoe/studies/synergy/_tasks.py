@@ -34,18 +34,18 @@ class Size:
         How many of the five folds are done.
     n_trees, n_epochs
         Of the models.
-    n_steps
-        Of pretraining on the expression at hand.
+    n_passes
+        Of pretraining over the cell lines at hand.
     """
 
     n_folds: int = N_FOLDS
     n_trees: int = 100
     n_epochs: int = 30
-    n_steps: int = 300
+    n_passes: int = 200
 
 
 FULL = Size()
-QUICK = Size(n_folds=2, n_trees=30, n_epochs=4, n_steps=30)
+QUICK = Size(n_folds=2, n_trees=30, n_epochs=4, n_passes=10)
 
 
 @dataclass(frozen=True, kw_only=True)
