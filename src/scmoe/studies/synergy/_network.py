@@ -35,6 +35,10 @@ class SynergyNetwork(nn.Module):
         Width of the vectors of cell lines; 0: without cell lines.
     """
 
+    atoms: Tensor
+    bonds: Tensor
+    mask: Tensor
+
     def __init__(self, molecules: Molecules, n_line_features: int) -> None:
         super().__init__()
         for name, array in molecules._asdict().items():
