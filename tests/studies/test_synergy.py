@@ -15,7 +15,7 @@ from scmoe.studies._run import single_thread
 from scmoe.studies._statistics import mean_interval, resampled_interval
 from scmoe.studies.synergy import _lines, _run
 from scmoe.studies.synergy._data import EXPRESSION, LABELS, Screen, read_screen
-from scmoe.studies.synergy._lines import COMPONENTS, NONE, OURS, RANDOM, line_vectors
+from scmoe.studies.synergy._lines import COMPONENTS, NONE, OURS, RANDOM, Encoder, line_vectors
 from scmoe.studies.synergy._molecules import Molecules, canonical_smiles, fingerprints, molecule_graphs
 from scmoe.studies.synergy._network import SynergyNetwork, fit_network, make_rows, predict_network
 from scmoe.studies.synergy._report import claims, difference_row
@@ -39,7 +39,7 @@ from scmoe.studies.synergy._tasks import (
 rdkit = pytest.mark.skipif(importlib.util.find_spec("rdkit") is None, reason="needs rdkit: scmoe[synergy]")
 SMILES = ("CCO", "c1ccccc1", "CC(=O)O", "CCN", "CCCl", "OCC#N", "CSC", "C1CCCCC1")
 CELLS = [f"line{i}" for i in range(7)]
-TINY = Size(n_folds=2, n_trees=5, n_epochs=1, n_passes=2)
+TINY = Size(n_folds=2, n_trees=5, n_epochs=1)
 
 
 def made_up(seed: int = 0) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -83,6 +83,10 @@ def random_molecules(sizes: tuple[int, ...] = (3, 5, 2, 4), seed: int = 0) -> Mo
         out.atoms[i, :size], out.bonds[i, :size, :size] = rng.normal(size=(size, 6)), bonds + bonds.T
         out.mask[i, :size] = True
     return out
+
+
+def no_embedding(seed: int) -> np.ndarray:
+    raise AssertionError("not asked for")
 
 
 @pytest.fixture
@@ -162,7 +166,7 @@ def test_network_learns_what_lines_decide_and_repeats_with_its_seed() -> None:
 def test_representations_have_one_width_and_scale_and_none_has_no_numbers(monkeypatch: pytest.MonkeyPatch) -> None:
     expression = made_up()[1]
     monkeypatch.setattr(_lines, "N_FEATURES", 4)
-    vectors = line_vectors(expression, None, 2)
+    vectors = line_vectors(expression, lambda seed: Encoder(None, 2).embed(expression, seed))
     made = {name: vectors(name, 0) for name in (NONE, RANDOM, COMPONENTS, OURS)}
     assert {name: x.shape[1] for name, x in made.items()} == {NONE: 0, RANDOM: 4, COMPONENTS: 4, OURS: 4}
     for name in (COMPONENTS, OURS):
@@ -173,10 +177,10 @@ def test_representations_have_one_width_and_scale_and_none_has_no_numbers(monkey
 
 def test_a_model_folder_takes_the_place_of_pretraining(tmp_path: Path) -> None:
     expression = made_up()[1]
-    own = line_vectors(expression, None, 2)(OURS, 0)
-    counts = _lines.profiles(expression)
-    _lines.pretrained(counts, 2, 0).save(tmp_path / "model")
-    np.testing.assert_allclose(line_vectors(expression, tmp_path / "model", 99)(OURS, 0), own, atol=1e-5)
+    _lines.pretrained(_lines.profiles(expression), 2, 0).save(tmp_path / "model")
+    own, loaded = Encoder(None, 2), Encoder(tmp_path / "model", 99)
+    np.testing.assert_allclose(loaded.embed(expression, 1), own.embed(expression, 0), atol=1e-5)
+    assert loaded.id not in (own.id, Encoder(None, 99).id)
     assert _run._model_folder(tmp_path) == tmp_path / "model"
     with pytest.raises(ValueError):
         _run._model_folder(tmp_path / "absent")
@@ -296,7 +300,7 @@ def test_trees_use_expression_and_structure(folder: Path) -> None:
     screen = read_screen(folder)
     trees = predictors({"n_trees": 50}, 0)[TREES]
     test = next(iter(folds(screen, PAIRS, 0)))
-    vectors = line_vectors(screen.expression, None, 2)
+    vectors = line_vectors(screen.expression, no_embedding)
     errors = {}
     for name in (COMPONENTS, NONE):
         errors[name] = ((trees(screen, vectors(name, 0), test) > 0.5) != screen.labels[test]).mean()
@@ -308,6 +312,7 @@ def test_study_writes_all_and_goes_on_where_it_stopped(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(_run, "QUICK", TINY)
+    monkeypatch.setattr(_run, "N_PASSES_QUICK", 2)
     out = tmp_path / "out"
     command = ["benchmark", "synergy", str(folder), "-o", str(out), "--quick"]
     result = CliRunner().invoke(app, command)
@@ -321,6 +326,10 @@ def test_study_writes_all_and_goes_on_where_it_stopped(
     assert result.stdout.count(f"{OURS} above {NONE}; ") == 6
     times = {path: path.stat().st_mtime_ns for path in (out / "runs").iterdir()}
     monkeypatch.setattr(_run, "perform", None)
+    trees = run_synergy(tmp_path / "out", data=folder, predictors=[TREES], quick=True)["results"]
+    assert trees == [row for row in table["results"] if row["model"] == TREES]
+    with pytest.raises(ValueError, match="predictors must be of boosted trees, graph network; found forest"):
+        run_synergy(out, data=folder, predictors=["forest"], quick=True)
     assert run_synergy(out, data=folder, quick=True)["results"] == table["results"]
     assert {path: path.stat().st_mtime_ns for path in (out / "runs").iterdir()} == times
 
@@ -329,9 +338,9 @@ def test_study_writes_all_and_goes_on_where_it_stopped(
 def test_folds_of_one_kind_of_label_are_skipped_with_the_reason(folder: Path, tmp_path: Path) -> None:
     screen = read_screen(folder)
     alike = Screen(screen.drugs, screen.pairs, screen.lines, np.ones_like(screen.labels), screen.expression)
-    task = next(plan(alike.content, "", [0], TINY))
+    task = next(plan(alike.content, "", [0], MODELS, TINY))
     with pytest.raises(RuntimeError, match="fold 1 has .* both must have synergistic and other ones"):
-        perform(task, alike, line_vectors(alike.expression, None, 2))
+        perform(task, alike, line_vectors(alike.expression, no_embedding))
 
 
 @rdkit
@@ -345,7 +354,9 @@ def test_command_names_what_is_wrong(folder: Path, tmp_path: Path) -> None:
 
 
 def test_only_our_embedding_depends_on_its_model() -> None:
-    first, second = ({task.name: task.key for task in plan("data", encoder, [0], TINY)} for encoder in ("a", "b"))
+    first, second = (
+        {task.name: task.key for task in plan("data", encoder, [0], MODELS, TINY)} for encoder in ("a", "b")
+    )
     changed = {name for name in first if first[name] != second[name]}
     assert changed == {name for name in first if "xtrimogene" in name} != set()
     assert any(NETWORK.replace(" ", "_") in name for name in changed)

@@ -285,6 +285,9 @@ def synergy(
         Path | None,
         typer.Option(help="Folder of a pretrained XTRIMOGENE; default: pretrain on the expression of the cell lines."),
     ] = None,
+    predictor: Annotated[
+        list[str] | None, typer.Option(help="boosted trees or graph network; may be repeated; default both.")
+    ] = None,
     seeds: Seeds = "0,1,2",
     quick: Annotated[bool, typer.Option("--quick", help="The first seed, two folds, smaller models: minutes.")] = False,
 ) -> None:
@@ -293,7 +296,7 @@ def synergy(
     def run() -> str:
         from scmoe.studies.synergy._run import run_synergy
 
-        table = run_synergy(output, data=data, model=model, seeds=numbers(seeds), quick=quick)
+        table = run_synergy(output, data=data, model=model, predictors=predictor, seeds=numbers(seeds), quick=quick)
         return verdict_lines(table, "left_out", "model")
 
     run_and_echo(run, output, "synergy.md, synergy.json, tables, runs", RESUME)

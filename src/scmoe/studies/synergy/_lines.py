@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
@@ -20,21 +21,20 @@ NONE, RANDOM, COMPONENTS, OURS = REPRESENTATIONS = ("no expression", "random", "
 N_FEATURES = 20
 """Width of each representation, but of none; at most one less than there are cell lines."""
 Vectors = NDArray[np.float64]
+Embed = Callable[[int], NDArray[np.floating]]
 LineVectors = Callable[[str, int], Vectors]
 """From representation and seed to (lines, features)."""
 
 
-def line_vectors(expression: pd.DataFrame, model: Path | None, n_passes: int) -> LineVectors:
+def line_vectors(expression: pd.DataFrame, embed: Embed) -> LineVectors:
     """What makes the representations of cell lines, each once for a seed. None sees a label.
 
     Parameters
     ----------
     expression
         Cell lines x genes.
-    model
-        Folder of a pretrained model. None: one is pretrained on the expression at hand.
-    n_passes
-        Of that pretraining over the cell lines.
+    embed
+        From a seed to our embedding of the cell lines.
     """
     n_features = min(N_FEATURES, len(expression) - 1)
 
@@ -46,7 +46,7 @@ def line_vectors(expression: pd.DataFrame, model: Path | None, n_passes: int) ->
             return np.random.default_rng(seed).normal(size=(len(expression), n_features))
         if representation == COMPONENTS:
             return _components(log_normalize(expression.to_numpy(np.float64)), n_features)
-        return _components(embedding(expression, model, n_passes, seed), n_features)
+        return _components(embed(seed), n_features)
 
     return vectors
 
@@ -63,30 +63,47 @@ def profiles(expression: pd.DataFrame) -> AnnData:
     return AnnData(counts, obs=pd.DataFrame(index=expression.index), var=pd.DataFrame(index=expression.columns))
 
 
+@dataclass(frozen=True)
+class Encoder:
+    """What embeds cell lines.
+
+    Parameters
+    ----------
+    folder
+        Of a pretrained model; None: one is pretrained on the expression at hand.
+    n_passes
+        Of that pretraining over the cell lines.
+    """
+
+    folder: Path | None
+    n_passes: int
+
+    @property
+    def id(self) -> str:
+        """For the keys of results; the settings of a model hold a checksum of its weights."""
+        if self.folder is None:
+            return f"{self.n_passes} passes"
+        return hashlib.sha256((self.folder / SETTINGS).read_bytes()).hexdigest()
+
+    def embed(self, expression: pd.DataFrame, seed: int) -> NDArray[np.float32]:
+        """(lines, axes)."""
+        lines = profiles(expression)
+        if self.folder is None:
+            return pretrained(lines, self.n_passes, seed).get_latent_representation(lines)
+        model = XTRIMOGENE.load(self.folder)
+        setup = model.setup
+        if setup.values == "lognormalized":
+            lines.X = log_normalize(lines.X)
+        if setup.layer is not None:
+            lines.layers[setup.layer] = lines.X
+        if setup.column is not None:
+            lines.var[setup.column] = lines.var_names
+        return model.get_latent_representation(lines)
+
+
 def pretrained(lines: AnnData, n_passes: int, seed: int) -> XTRIMOGENE:
     """The preset "tiny", pretrained on all cell lines: they are too few to spare some."""
     XTRIMOGENE.setup_anndata(lines)
     model = XTRIMOGENE(lines, seed=seed)
     model.train(n_passes, train_size=1.0, **CPU)
     return model
-
-
-def embedding(expression: pd.DataFrame, model: Path | None, n_passes: int, seed: int) -> NDArray[np.float32]:
-    """Embedding of cell lines by `XTRIMOGENE`."""
-    lines = profiles(expression)
-    if model is None:
-        return pretrained(lines, n_passes, seed).get_latent_representation(lines)
-    encoder = XTRIMOGENE.load(model)
-    setup = encoder.setup
-    if setup.values == "lognormalized":
-        lines.X = log_normalize(lines.X)
-    if setup.layer is not None:
-        lines.layers[setup.layer] = lines.X
-    if setup.column is not None:
-        lines.var[setup.column] = lines.var_names
-    return encoder.get_latent_representation(lines)
-
-
-def encoder_id(model: Path | None) -> str:
-    """Of a model folder, for the keys of results; its settings hold a checksum of its weights. Empty for none."""
-    return "" if model is None else hashlib.sha256((model / SETTINGS).read_bytes()).hexdigest()

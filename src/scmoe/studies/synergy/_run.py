@@ -5,18 +5,23 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from scmoe._version import __version__
 from scmoe.arguments._checked import checks_arguments
 from scmoe.io._files import check_writable
 from scmoe.model.genes._xtrimogene import XTRIMOGENE
 from scmoe.studies._run import check_distinct, pick_seeds, run_tasks, write_result, write_tables
 from scmoe.studies.synergy._data import Screen, read_screen
-from scmoe.studies.synergy._lines import encoder_id, line_vectors
+from scmoe.studies.synergy._lines import Encoder, line_vectors
 from scmoe.studies.synergy._molecules import check_rdkit
 from scmoe.studies.synergy._report import claims, synergy_markdown, synergy_sections
-from scmoe.studies.synergy._tasks import FULL, LEFT_OUT, QUICK, Size, folds, perform, plan
+from scmoe.studies.synergy._tasks import FULL, LEFT_OUT, MODELS, QUICK, EmbeddingTask, Size, folds, perform, plan
 
 SEEDS = (0, 1, 2)
+N_PASSES, N_PASSES_QUICK = 100, 10
+"""Of pretraining over the cell lines at hand."""
 
 
 @checks_arguments
@@ -25,6 +30,7 @@ def run_synergy(
     *,
     data: str | Path,
     model: str | Path | None = None,
+    predictors: Sequence[str] | None = None,
     seeds: Sequence[int] = SEEDS,
     quick: bool = False,
 ) -> dict[str, Any]:
@@ -46,6 +52,8 @@ def run_synergy(
     model
         Folder of a pretrained `scmoe.model.XTRIMOGENE` that knows these genes, or what ``scmoe pretrain`` wrote. None:
         a model is pretrained on the expression at hand, which is that of few cell lines.
+    predictors
+        Of "boosted trees" and "graph network"; default both.
     seeds
         Of folds, random numbers, pretraining and models.
     quick
@@ -64,7 +72,7 @@ def run_synergy(
         A table is missing.
     ValueError
         The tables cannot be used (the message names rows), there are fewer than five pairs, drugs or cell lines, the
-        model does not know the genes, or a seed is given twice.
+        model does not know the genes, a seed is given twice, or a predictor is unknown.
 
     Examples
     --------
@@ -74,13 +82,22 @@ def run_synergy(
     check_rdkit()
     check_distinct(seeds)
     seeds, size = pick_seeds(seeds, quick=quick), QUICK if quick else FULL
+    names = list(MODELS if predictors is None else predictors)
+    if not names or set(names) - set(MODELS):
+        raise ValueError(f"predictors must be of {', '.join(MODELS)}; found {', '.join(names) or 'none'}.")
     screen = read_screen(data)
     for left_out in LEFT_OUT:
         folds(screen, left_out, seeds[0])  # raises if there are too few
-    folder = check_writable(output)
-    encoder = None if model is None else _model_folder(Path(model).expanduser())
-    vectors = line_vectors(screen.expression, encoder, size.n_passes)
-    tasks = list(plan(screen.content, encoder_id(encoder), seeds, size))
+    folder, content = check_writable(output), screen.content
+    encoder = Encoder(_model_folder(model), N_PASSES_QUICK if quick else N_PASSES)
+
+    def embed(seed: int) -> NDArray[np.float64]:
+        task = EmbeddingTask(seed=seed, encoder=encoder.id, content=content)
+        made, _ = run_tasks([task], folder, lambda _: {"embedding": encoder.embed(screen.expression, seed).tolist()})
+        return np.array(made[0]["embedding"])
+
+    vectors = line_vectors(screen.expression, embed)
+    tasks = list(plan(content, encoder.id, seeds, names, size))
     results, skipped = run_tasks(tasks, folder, lambda task: perform(task, screen, vectors))
     settings = _settings(screen, encoder, size) | {"seeds": seeds, "quick": quick, "scmoe": __version__}
     table = {"verdicts": claims(results), "settings": settings, "skipped": skipped, "results": results}
@@ -90,22 +107,25 @@ def run_synergy(
     return table
 
 
-def _model_folder(path: Path) -> Path:
+def _model_folder(model: str | Path | None) -> Path | None:
     """The folder of a model that can be loaded, or the one in a folder that ``scmoe pretrain`` wrote."""
+    if model is None:
+        return None
+    path = Path(model).expanduser()
     folder = path / "model" if (path / "model").is_dir() else path
     XTRIMOGENE.load(folder)  # raises if it is none
     return folder
 
 
-def _settings(screen: Screen, encoder: Path | None, size: Size) -> dict[str, Any]:
+def _settings(screen: Screen, encoder: Encoder, size: Size) -> dict[str, Any]:
     n_lines, n_genes = screen.expression.shape
-    own = f"the expression of these {n_lines} cell lines alone, {size.n_passes} passes"
+    own = f"the expression of these {n_lines} cell lines alone, without labels, in {encoder.n_passes} passes"
     return {
         "n_combinations": len(screen.labels),
         "n_drugs": len(screen.drugs),
         "n_lines": n_lines,
         "n_genes": n_genes,
         "share": float(screen.labels.mean()),
-        "encoder": own if encoder is None else "other data (a model folder of the user)",
+        "encoder": own if encoder.folder is None else "other data (a model folder of the user)",
         "size": asdict(size),
     }

@@ -34,18 +34,29 @@ class Size:
         How many of the five folds are done.
     n_trees, n_epochs
         Of the models.
-    n_passes
-        Of pretraining over the cell lines at hand.
     """
 
     n_folds: int = N_FOLDS
     n_trees: int = 100
     n_epochs: int = 30
-    n_passes: int = 200
 
 
 FULL = Size()
-QUICK = Size(n_folds=2, n_trees=30, n_epochs=4, n_passes=10)
+QUICK = Size(n_folds=2, n_trees=30, n_epochs=4)
+
+
+@dataclass(frozen=True, kw_only=True)
+class EmbeddingTask(BaseTask):
+    """Our embedding of the cell lines, which is slow where a model has to be pretrained."""
+
+    seed: int
+    encoder: str
+    content: str
+
+    @property
+    def name(self) -> str:
+        """For files."""
+        return f"embedding_{self.seed}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,11 +78,11 @@ class Task(BaseTask):
         return words.lower().replace(" ", "_")
 
 
-def plan(content: str, encoder: str, seeds: Sequence[int], size: Size) -> Iterator[Task]:
-    """All tasks; only those with our embedding depend on its model."""
+def plan(content: str, encoder: str, seeds: Sequence[int], models: Sequence[str], size: Size) -> Iterator[Task]:
+    """All tasks; only those with our embedding depend on its encoder."""
     for seed in seeds:
-        for left_out in LEFT_OUT:
-            for model in MODELS:
+        for model in models:
+            for left_out in LEFT_OUT:
                 for representation in REPRESENTATIONS:
                     yield Task(
                         left_out=left_out,
