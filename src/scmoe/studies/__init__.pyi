@@ -14,6 +14,7 @@ from .perturbation._table import perturbation_table
 from .replicate._run import run_replicate
 from .scale._run import run_scale
 from .speed._run import run_speed
+from .synergy._run import run_synergy
 
 __all__ = [
     "gene_context_features",
@@ -32,5 +33,6 @@ __all__ = [
     "run_scale",
     "run_shap",
     "run_speed",
+    "run_synergy",
     "to_gears",
 ]

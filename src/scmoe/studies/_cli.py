@@ -307,3 +307,30 @@ def rare_experts(
         )
 
     run_and_echo(run, output, "rare_experts.json, rare_experts.md")
+
+
+@app.command()
+def synergy(
+    data: Annotated[
+        Path, typer.Argument(metavar="PATH", help="Folder with the tables of the DeepDDS study.", show_default=False)
+    ],
+    output: Output = Path("scmoe_synergy"),
+    model: Annotated[
+        Path | None,
+        typer.Option(help="Folder of a pretrained XTRIMOGENE; default: pretrain on the expression of the cell lines."),
+    ] = None,
+    predictor: Annotated[
+        list[str] | None, typer.Option(help="boosted trees or graph network; may be repeated; default both.")
+    ] = None,
+    seeds: Seeds = "0,1,2",
+    quick: Annotated[bool, typer.Option("--quick", help="The first seed, two folds, smaller models: minutes.")] = False,
+) -> None:
+    """Predict synergy of drugs from structures and expression of cell lines, beside no expression at all."""
+
+    def run() -> str:
+        from scmoe.studies.synergy._run import run_synergy
+
+        table = run_synergy(output, data=data, model=model, predictors=predictor, seeds=numbers(seeds), quick=quick)
+        return verdict_lines(table, "left_out", "model")
+
+    run_and_echo(run, output, "synergy.md, synergy.json, tables, runs", RESUME)

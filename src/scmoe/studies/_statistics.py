@@ -21,6 +21,23 @@ def mean_interval(values: ArrayLike) -> tuple[float, list[float] | None]:
     return mean, [mean - half, mean + half]
 
 
+def resampled_interval(values: ArrayLike, ratio: float) -> tuple[float, list[float] | None]:
+    """`mean_interval` of folds whose training sets overlap, widened as Nadeau and Bengio (2003) do.
+
+    Parameters
+    ----------
+    values
+        One of each fold of each seed.
+    ratio
+        Rows that a fold tests, of those that it learns from.
+    """
+    mean, interval = mean_interval(values)
+    if interval is None:
+        return mean, None
+    half = (interval[1] - mean) * float(np.sqrt(1 + np.size(values) * ratio))
+    return mean, [mean - half, mean + half]
+
+
 def paired(first: Mapping[int, float], second: Mapping[int, float]) -> BySeed:
     """First minus second, by seed, of the seeds that both have."""
     return {seed: first[seed] - second[seed] for seed in sorted(first.keys() & second.keys())}
