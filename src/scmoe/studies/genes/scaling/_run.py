@@ -21,11 +21,11 @@ from scmoe.studies.genes._probe import CPU
 from scmoe.studies.genes.scaling._report import scaling_figure, scaling_markdown
 from scmoe.studies.scale._memory import measured
 
-WIDTHS = (16, 32, 64, 128)
+WIDTHS = (16, 32, 64)
 """Of the encoder; the decoder has half."""
 QUICK_WIDTHS = (16, 32)
-CELLS, QUICK_CELLS = (250, 500, 1000, 2000, 4000), (100, 200, 400)
-N_STEPS, QUICK_STEPS = 600, 30
+CELLS, QUICK_CELLS = (250, 1000, 4000), (100, 200, 400)
+N_STEPS, QUICK_STEPS = 300, 30
 N_GENES, N_TEST = 1000, 1000
 LARGEST = "100m"
 """Preset that is built and stepped once."""
