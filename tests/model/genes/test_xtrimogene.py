@@ -8,6 +8,9 @@ from scipy import sparse
 
 from scmoe.io._quiet import quiet_mudata
 from scmoe.model import XTRIMOGENE
+from scmoe.model.genes._encoding import rows_of
+from scmoe.model.genes._inference import fit_axes_of
+from scmoe.tokens._continuous import ContinuousTokenizer
 from scmoe.tokens._vocabulary import Vocabulary
 
 
@@ -214,3 +217,21 @@ def test_cells_beyond_the_limit_of_the_tokenizer_are_reported(genes, fit_genes, 
     with caplog.at_level("WARNING", logger="scmoe"):
         model.get_latent_representation()
     assert "express more than 2 genes" in caplog.text
+
+
+def test_of_very_many_cells_some_fix_start_and_axes(genes, fit_genes, monkeypatch):
+    monkeypatch.setattr("scmoe.model.genes._pretraining.N_FITTED", 20)
+    read: list[int] = []
+    transform = ContinuousTokenizer.transform
+
+    def counted(self, counts, totals):
+        read.append(counts.shape[0])
+        return transform(self, counts, totals)
+
+    monkeypatch.setattr(ContinuousTokenizer, "transform", counted)
+    model = fit_genes(genes)
+    assert read[0] == 20  # the start
+    train = model.train_indices
+    sample = rows_of(model.setup.read(genes), train[np.linspace(0, len(train) - 1, 20).astype(int)])
+    for pooling, axes in fit_axes_of(model, sample).items():
+        np.testing.assert_allclose(model.axes[pooling].directions, axes.directions, atol=1e-5)

@@ -88,11 +88,26 @@ def pool_cells(
     model: GeneModel, cells: Cells, pooling: str, batch_size: int = BATCH_SIZE, depth: str | None = None
 ) -> np.ndarray:
     """Pooled states of cells as the network makes them."""
-    width = model.config.encoder_width * (2 if pooling in ("joint", "depth") else 1)
-    width = model.module.pooled_width if pooling == model.module.pooling else width
-    out = np.empty((len(cells.totals), width), np.float32)
+    return pool_all(model, cells, [pooling], batch_size, depth)[pooling]
+
+
+@torch.no_grad()
+def pool_all(
+    model: GeneModel,
+    cells: Cells,
+    poolings: Sequence[str],
+    batch_size: int = BATCH_SIZE,
+    depth: str | None = None,
+) -> dict[str, np.ndarray]:
+    """Pooled states of cells, of several poolings from one pass."""
+    network, width = model.module, model.config.encoder_width
+    widths = {pooling: width * (2 if pooling in ("joint", "depth") else 1) for pooling in poolings}
+    if network.pooling in widths:
+        widths[network.pooling] = network.pooled_width
+    out = {pooling: np.empty((len(cells.totals), each), np.float32) for pooling, each in widths.items()}
     for chunk in encode(model, cells, batch_size, depth):
-        out[chunk.rows] = pool(chunk.encoded, pooling).float().cpu().numpy()
+        for pooling in poolings:
+            out[pooling][chunk.rows] = pool(chunk.encoded, pooling).float().cpu().numpy()
     return out
 
 
@@ -101,7 +116,7 @@ def fit_axes_of(model: GeneModel, cells: Cells) -> dict[str, Axes]:
     poolings = ["joint", "weighted", "mean", "max"]
     poolings += ["depth"] if model.config.depth_tokens else []
     poolings += ["cell"] if model.config.form else []
-    return {pooling: axes_of(pool_cells(model, cells, pooling), pooling) for pooling in poolings}
+    return {pooling: axes_of(pooled, pooling) for pooling, pooled in pool_all(model, cells, poolings).items()}
 
 
 @torch.no_grad()

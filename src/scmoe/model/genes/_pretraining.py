@@ -22,6 +22,7 @@ from scmoe.model.genes._encoding import GeneModel, read_cells, rows_of, with_dec
 from scmoe.model.genes._inference import fit_axes_of
 from scmoe.model.genes._start import start
 from scmoe.nn.genes._config import GeneConfig
+from scmoe.readout._hubs import evenly
 from scmoe.tokens._counts import Cells
 from scmoe.tokens._make import make_tokenizer
 from scmoe.train._fit import run
@@ -34,6 +35,8 @@ N_STEPS = 600
 """Steps that a pretraining takes by default, as far as whole epochs allow."""
 NETWORK = Place([*fields_of(GeneConfig), "seed"], "{}=... to XTRIMOGENE(...) when it is made")
 """Where settings of the network belong."""
+N_FITTED = 20_000
+"""Training cells, evenly from all, that the network's start and the axes of its embedding are computed from at most."""
 MIN_EPOCHS = 3
 PRETRAIN_BATCH = 64
 """Cells a step by default."""
@@ -140,7 +143,8 @@ def train(
             **trainer,
             **trainer_kwargs,
         )
-        self.axes = once(lambda: fit_axes_of(self, rows_of(cells, train)), is_joint=result.is_joint)
+        sample = rows_of(cells, train[evenly(len(train), N_FITTED)])
+        self.axes = once(lambda: fit_axes_of(self, sample), is_joint=result.is_joint)
     except BaseException:
         self.module.load_state_dict(before[0])  # no half-trained model
         self.tokenizer = before[1]
@@ -174,7 +178,8 @@ def train(
 def start_network(model: GeneModel, cells: Cells, train: np.ndarray, config: PretrainConfig) -> None:
     subset = rows_of(cells, train)
     model.tokenizer = make_tokenizer(model.config.tokenizer).fit(subset.counts, subset.totals)
-    start(with_decoder(model), subset, config.policy, model.gene_embeddings, model.seed)
+    sample = rows_of(cells, train[evenly(len(train), N_FITTED)])
+    start(with_decoder(model), sample, config.policy, model.gene_embeddings, model.seed)
 
 
 def check_cells(model: GeneModel, cells: Cells) -> None:
