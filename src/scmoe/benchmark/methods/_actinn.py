@@ -71,4 +71,4 @@ def _annotate(fold: Fold, run: Run) -> pd.DataFrame:
     return annotate(fold, run.seed)
 
 
-METHOD = Method(name="actinn", annotate=_annotate, unsuited=needs_rna)
+METHOD = Method(name="actinn", annotate=_annotate, unsuited=needs_rna, slow=True)
