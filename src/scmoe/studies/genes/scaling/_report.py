@@ -66,6 +66,9 @@ def scaling_figure(results: Results, path: Path) -> None:
         means = [mean_interval([each[name] for each in own if each["n_cells"] == n])[0] for n in cells]
         ax.plot(cells, means, marker="o", markersize=4, color=color, label=label, ls="--" if size is None else "-")
     ax.set_xscale("log")
+    every = sorted({result["n_cells"] for result in results})
+    ax.set_xticks(every, [f"{n:,}" for n in every])
+    ax.minorticks_off()
     ax.set_xlabel("training cells")
     ax.set_ylabel("mean squared error of masked genes,\nunseen cells")
     ax.legend(frameon=False, fontsize="small")
