@@ -35,9 +35,9 @@ def embed(mdata: MuData, model: "SCMOE", *, key_added: str = DEFAULT_KEY) -> Non
         Writes ``mdata.obsm["X_{key_added}"]`` (cells x n_hidden, float32), and the same rows for the cells of each
         modality to ``mdata.mod[m].obsm["X_{key_added}"]``, where scanpy finds them beside the features. The state of
         the modality alone is ``mdata.mod[m].obsm["{key_added}_state"]`` (its cells x n_hidden). No label has shaped
-        these, unless the model has a ``label_weight``. A model with labels also writes ``obsm["X_{key_added}_labeled"]``
-        to both, cells x (n_hidden + labels), in which what the labels say shapes the neighborhoods (see
-        `scmoe.model.SCMOE.get_latent_representation`).
+        these, unless the model has a ``label_weight``. A model with labels also writes
+        ``obsm["X_{key_added}_labeled"]`` to both, cells x (n_hidden + labels), in which what the labels say shapes the
+        neighborhoods (see `scmoe.model.SCMOE.get_latent_representation`).
 
     Raises
     ------
