@@ -11,7 +11,7 @@ from scipy import sparse
 from scmoe import _matrix
 from scmoe.io import _mapped
 from scmoe.io._files import WriteError
-from scmoe.io._mapped import csr_of, filled, folder_of, index_type, mapped, stacked, with_columns, with_data, with_rows
+from scmoe.io._mapped import csr_of, filled, folder_of, index_type, mapped, with_columns, with_data, with_rows
 
 
 @pytest.fixture
@@ -48,7 +48,7 @@ def test_what_is_made_of_data_on_disk_is_on_disk(memory, disk, tmp_path: Path) -
         (with_columns(disk, columns), memory[:, columns]),
         (with_rows(disk, rows), memory[rows]),
         (with_data(disk, filled([disk.data * 2], disk.data.shape, np.float32, beside=disk)), memory * 2),
-        (stacked((disk[i : i + 7] for i in range(0, 50, 7)), 20, np.float64, beside=disk), memory.astype(float)),
+        (stacked_beside((disk[i : i + 7] for i in range(0, 50, 7)), 20, np.float64, beside=disk), memory.astype(float)),
     ]
     for found, expected in pairs:
         assert folder_of(found) == tmp_path
@@ -80,7 +80,7 @@ def test_nothing_computes_in_the_place_of_a_file(disk) -> None:
 
 
 def test_empty_matrices(disk) -> None:
-    assert stacked([sparse.csr_matrix((4, 20))], 20, np.float32, beside=disk).shape == (4, 20)
+    assert stacked_beside([sparse.csr_matrix((4, 20))], 20, np.float32, beside=disk).shape == (4, 20)
     assert with_columns(disk, np.zeros(0, int)).shape == (50, 0)
     assert mapped("nowhere", np.float32, (0, 3)).shape == (0, 3)
 
