@@ -11,7 +11,17 @@ from scipy import sparse
 from scmoe import _matrix
 from scmoe.io import _mapped
 from scmoe.io._files import WriteError
-from scmoe.io._mapped import csr_of, filled, folder_of, index_type, mapped, with_columns, with_data, with_rows
+from scmoe.io._mapped import (
+    csr_of,
+    filled,
+    folder_of,
+    index_type,
+    mapped,
+    stacked_beside,
+    with_columns,
+    with_data,
+    with_rows,
+)
 
 
 @pytest.fixture
