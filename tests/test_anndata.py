@@ -204,7 +204,7 @@ def test_results_are_replaced_and_removed_as_in_a_mudata(pair, tl_train, content
         scmoe.tl.denoise(data, model, modality="rna")
         tl_train(data)
     assert {name for name in adata.obs if "scmoe" in name} == {"scmoe_cluster"}
-    assert set(adata.obsm) == {"spatial", "X_scmoe", "scmoe_state"}
+    assert set(adata.obsm) == {"spatial", "X_scmoe", "scmoe_state", "scmoe_router"}
     assert adata.uns["scmoe"].keys() == mdata.uns["scmoe"].keys()
     assert list(filter(None, adata.layers)) == ["counts"]
 

@@ -430,18 +430,18 @@ def test_data_stay_on_disk(trained, data, folder):
     assert refused.exit_code == 1 and "--cache-dir" in refused.stderr and "--on-disk" in refused.stderr
 
 
-def test_an_atlas_is_trained_on(data, folder):
+def test_an_atlas_is_trained_on(data, tmp_path):
     pytest.importorskip("annbatch", reason="annbatch is not installed: pip install 'scmoe[atlas]'")
     mdata = scmoe.datasets.read(data)
     for i in range(2):
-        write(mdata[mdata.obs_names[i::2]].copy(), folder / "atlas" / f"s{i}.zarr")
+        write(mdata[mdata.obs_names[i::2]].copy(), tmp_path / "atlas" / f"s{i}.zarr")
     where = ["--atlas", "--max-epochs", 1, "--accelerator", "cpu"]
-    assert run("train", folder / "atlas", "-o", folder / "of_atlas", *where).exit_code == 0
-    result = scmoe.datasets.read(folder / "of_atlas" / "result.h5mu")
+    assert run("train", tmp_path / "atlas", "-o", tmp_path / "of_atlas", *where).exit_code == 0
+    result = scmoe.datasets.read(tmp_path / "of_atlas" / "result.h5mu")
     assert result.n_obs == N_CELLS and "c1-s1" in result.obs_names and "X_scmoe" in result.obsm
-    refused = run("train", folder / "atlas", "-o", folder / "no", *where, "--on-disk")
+    refused = run("train", tmp_path / "atlas", "-o", tmp_path / "no", *where, "--on-disk")
     assert refused.exit_code == 1 and "leave --on-disk" in refused.stderr
-    refused = run("train", folder, "-o", folder / "no", *where)
+    refused = run("train", tmp_path, "-o", tmp_path / "no", *where)
     assert refused.exit_code == 1 and "is no atlas" in refused.stderr
 
 

@@ -27,7 +27,7 @@ ARGUMENTS = {
     "get_attributions": {"n_steps": 1},
     "get_deletion": {"slopes": {"rna": np.ones(60), "adt": np.ones(12)}, "n_steps": 1},
 }
-WITHOUT = {"predict_clusters", "get_gradient_conflict"}
+WITHOUT = {"predict_clusters", "predict_supervised", "get_gradient_conflict"}
 """They need another model, or more cells."""
 
 

@@ -70,7 +70,7 @@ class Course(Callback):
         self.values, self.epoch, self.averages = values, 0, {}
         objective = getattr(*place)
 
-        def given_course(network, batch, config, label_loss=None):
+        def given_course(network, batch, config):
             terms = objective(network, batch, config)
             return terms if network.training else terms | {"loss": torch.tensor(self.values[self.epoch])}
 

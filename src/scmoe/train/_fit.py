@@ -97,7 +97,8 @@ def fit(
     network.graph_head.requires_grad_(bool(config.graph_weight))
     late = LateEmbedding(sample_cells(data))
     width = network.config.n_hidden
-    plan = TrainingPlan(network, partial(objective, label_loss=label_loss), config, seed)
+    losses = objective if label_loss is None else partial(objective, label_loss=label_loss)
+    plan = TrainingPlan(network, losses, config, seed)
     result = run(plan, data, width=width, callbacks=[late, *callbacks], **run_kwargs)
     with threads_for(width):
         encoded = encode_cells(network, late.cells)
