@@ -1,11 +1,8 @@
 """Zheng 68k from small files of the same layout, from a folder or a server on 127.0.0.1."""
 
-import functools
-import http.server
 import io
 import tarfile
-import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -55,27 +52,14 @@ def write(folder: Path, content: dict[str, bytes] | None = None, labels: pd.Data
 
 
 @pytest.fixture
-def served(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
+def served(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, serve: Callable) -> list[str]:
     """A server with the files in place of both sites, an empty cache, and the paths asked for."""
-    asked: list[str] = []
-
-    class Handler(http.server.SimpleHTTPRequestHandler):
-        def log_message(self, *args: object) -> None:
-            asked.append(self.path)
-
-    for name in ("http_proxy", "https_proxy", "all_proxy", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"):
-        monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("SCMOE_DATA_DIR", str(tmp_path / "cache"))
-    handler = functools.partial(Handler, directory=write(tmp_path / "served"))
-    with http.server.HTTPServer(("127.0.0.1", 0), handler) as httpd:
-        for constant, name in (("MATRICES", ARCHIVE), ("ANNOTATION", ANNOTATION)):
-            assert getattr(_zheng68k, constant).endswith(f"/{name}")
-            monkeypatch.setattr(_zheng68k, constant, f"http://127.0.0.1:{httpd.server_port}/{name}")
-        thread = threading.Thread(target=httpd.serve_forever, daemon=True)
-        thread.start()
-        yield asked
-        httpd.shutdown()
-        thread.join()
+    address, asked = serve(write(tmp_path / "served"))
+    for constant, name in (("MATRICES", ARCHIVE), ("ANNOTATION", ANNOTATION)):
+        assert getattr(_zheng68k, constant).endswith(f"/{name}")
+        monkeypatch.setattr(_zheng68k, constant, f"{address}/{name}")
+    return asked
 
 
 def test_counts_are_cells_by_genes_and_labels_are_matched_by_barcode(tmp_path: Path) -> None:

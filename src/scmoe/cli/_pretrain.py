@@ -135,16 +135,12 @@ def read_data(
     cache_dir: Path | None,
 ) -> Data:
     """One file as it is, or the counts of several with their genes in one order."""
-    from scmoe.datasets._read import read
-    from scmoe.tokens._files import files_of, read_files
+    from scmoe.tokens._files import files_of, read_files, read_modality
 
     paths = files_of(files)
     if len(paths) == 1:
-        mdata = read(paths[0], modality=modality, on_disk=on_disk, cache_dir=cache_dir)
-        if modality not in mdata.mod:
-            found = ", ".join(mdata.mod)
-            raise ValueError(f"{paths[0]} has no modality {modality!r}; it has {found}. Pass --modality.")
-        return Data(mdata.mod[modality], layer, values.value)
+        adata = read_modality(paths[0], modality, on_disk=on_disk, cache_dir=cache_dir)
+        return Data(adata, layer, values.value)
     options = {"modality": modality, "layer": layer, "on_disk": on_disk, "cache_dir": cache_dir}
     adata = read_files(paths, vocabulary, values=values.value, **options)  # type: ignore[arg-type]
     # Logarithms were turned into proportions, which are no whole numbers.

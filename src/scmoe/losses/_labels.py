@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from scmoe.losses._class_balance import Balance
@@ -24,19 +25,17 @@ class LabelLoss:
     """
 
     balance: Balance
-    present: np.ndarray
+    present: Tensor
 
     def __call__(self, logits: Tensor, label: Tensor) -> Tensor:
         """Mean loss of logits (B, labels) and codes (B,), of cells whose code is not negative; 0 if there is none."""
-        known = label >= 0
-        position = np.full(logits.shape[1], 0)
-        position[self.present] = np.arange(len(self.present))
-        own = label.new_tensor(position)[label.clamp(min=0)]
-        losses = self.balance.losses(logits[:, label.new_tensor(self.present)], own)
+        known, present = label >= 0, self.present.to(label.device)
+        own = torch.searchsorted(present, label.clamp(min=0))
+        losses = self.balance.losses(logits[:, present], own)
         return (losses * known).sum() / known.sum().clamp(min=1)
 
 
 def label_loss(codes: np.ndarray, option: str) -> LabelLoss:
     """The loss of training cells with these codes, of which negative ones are none."""
     present, counts = np.unique(codes[codes >= 0], return_counts=True)
-    return LabelLoss(Balance(option, counts), present)  # type: ignore[arg-type]
+    return LabelLoss(Balance(option, counts), torch.from_numpy(present))  # type: ignore[arg-type]

@@ -137,7 +137,7 @@ def learned_labels(
     return label_loss(codes, class_balance)
 
 
-def set_labels(network: Network, present: np.ndarray) -> None:
+def set_labels(network: Network, present: torch.Tensor) -> None:
     """Tell a network which labels training cells have."""
     network.has_label.fill_(False)
-    network.has_label[torch.from_numpy(present)] = True
+    network.has_label[present] = True

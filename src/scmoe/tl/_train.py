@@ -1,6 +1,6 @@
 """`train`: setup, fit and results in one call."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict
 from itertools import permutations
 from typing import TYPE_CHECKING, Any
@@ -159,22 +159,27 @@ def train(
         check_results(mdata, key_added, [*paths, *result_paths(mdata, key_added)], inputs)
         params = _params(model, train_kwargs, class_balance, split_key)
         model.train(max_epochs, class_balance=class_balance, split_key=split_key, **(train_kwargs or {}))
-    results, routing = model.get_results(mdata, mapping_score=False), model.get_router_activations(mdata)
-    drop_results(mdata, key_added, paths)
-    write_embedding(mdata, results, key_added)
-    cluster(mdata, n_clusters=model.config.n_clusters, seed=seed, key_added=key_added)
-    if results.annotation is not None:
-        detection = model.get_unknown_detection()
-        write_annotation(mdata, results, model.setup.labels, detection, key_added=key_added)
-    params |= {"seconds": model.train_seconds_, "n_train": len(model.train_indices)}
-    write_router(mdata, routing, key_added)
-    tables = {HISTORY: model.history.reset_index(), DIAGNOSTICS: model.diagnostics, PARAMS: params}
-    write_uns(mdata, key_added, **tables)
+    _write(mdata, model, paths, params, key_added)
     if umap:
         make_umap(mdata, seed=seed, key_added=key_added)
     for source, target in directions:
         impute(mdata, model, source=source, target=target, key_added=key_added)
     return model
+
+
+def _write(mdata: MuData, model: "SCMOE", paths: Collection[str], params: Mapping[str, Any], key_added: str) -> None:
+    """Write what a trained model says of its cells, in place of earlier results, and how it was trained."""
+    results, routing = model.get_results(mdata, mapping_score=False), model.get_router_activations(mdata)
+    drop_results(mdata, key_added, paths)
+    write_embedding(mdata, results, key_added)
+    cluster(mdata, n_clusters=model.config.n_clusters, seed=model.seed, key_added=key_added)
+    if results.annotation is not None:
+        detection = model.get_unknown_detection()
+        write_annotation(mdata, results, model.setup.labels, detection, key_added=key_added)
+    write_router(mdata, routing, key_added)
+    record = {**params, "seconds": model.train_seconds_, "n_train": len(model.train_indices)}
+    tables = {HISTORY: model.history.reset_index(), DIAGNOSTICS: model.diagnostics, PARAMS: record}
+    write_uns(mdata, key_added, **tables)
 
 
 def _check_predictions(mdata: MuData, model: "SCMOE", directions: Sequence[tuple[str, str]], key_added: str) -> None:

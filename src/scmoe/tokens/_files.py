@@ -77,7 +77,7 @@ def read_files(
     (1200, 1000)
     """
     files = files_of(paths)
-    tables = [_modality(path, modality, on_disk, cache_dir) for path in files]
+    tables = [read_modality(path, modality, on_disk=on_disk, cache_dir=cache_dir) for path in files]
     if vocabulary is None:
         vocabulary = _shared_genes(files, [gene_names(adata, column) for adata in tables], min_share)
     kwargs = {"layer": layer, "values": values, "column": column, "min_share": min_share}
@@ -115,7 +115,8 @@ def files_of(paths: str | os.PathLike[str] | Sequence[str | os.PathLike[str]]) -
     return named
 
 
-def _modality(path: Path, modality: str, on_disk: bool, cache_dir: str | os.PathLike[str] | None) -> AnnData:
+def read_modality(path: Path, modality: str, *, on_disk: bool, cache_dir: str | os.PathLike[str] | None) -> AnnData:
+    """One modality of a file; a ValueError if it is not there."""
     mdata = read(path, modality=modality, on_disk=on_disk, cache_dir=cache_dir)
     if modality not in mdata.mod:
         raise ValueError(f"{path} has no modality {modality!r}; it has {', '.join(mdata.mod)}. Pass modality=.")
