@@ -117,6 +117,11 @@ class Keys:
         return f"{self.name}_cluster"
 
     @property
+    def split(self) -> str:
+        """``mdata.obs``: whether the model was trained on a cell: train, validation or test (categorical)."""
+        return f"{self.name}_{SPLIT}"
+
+    @property
     def label(self) -> str:
         """``mdata.obs``: predicted label of each cell (categorical)."""
         return f"{self.name}_label"
@@ -234,7 +239,7 @@ class Keys:
         """Paths of all that is said of cells, but for predictions, which are named after modalities."""
         arrays = (f"obsm/{self.router}", f"layers/{self.denoised}")
         own = [f"{name}/{array}" for name in modalities for array in arrays]
-        columns = [f"obs/{self.cluster}", f"obs/{self.mapping_score}"]
+        columns = [f"obs/{self.cluster}", f"obs/{self.split}", f"obs/{self.mapping_score}"]
         return [*self.of_embedding(modalities), *self.of_annotation(), *columns, *own]
 
 

@@ -20,12 +20,12 @@ from sklearn.neighbors import KNeighborsClassifier, NearestNeighbors
 
 from scmoe.arguments._checked import checks_arguments
 from scmoe.benchmark._scores_held_out import class_scores
+from scmoe.metrics._mixing import ilisi, knn_mixing
 
 N_KMEANS = 5
 """Seeds of k-means that the scores are averaged over."""
 N_NEIGHBORS, N_FOLDS = 15, 5
 """Of the neighbor classifier."""
-LISI_NEIGHBORS = 90
 RARE = 0.03
 """Share of the cells below which a label is rare."""
 LEIDEN_STEPS = 20
@@ -183,40 +183,3 @@ def _rare_recall(truth: NDArray[Any], predicted: NDArray[Any]) -> float:
     if not len(rare):
         return float("nan")
     return float(recall_score(truth, predicted, labels=rare, average="macro", zero_division=0))
-
-
-def ilisi(embedding: ArrayLike, batch: ArrayLike, n_neighbors: int = LISI_NEIGHBORS) -> float:
-    """Mixing of batches: median inverse Simpson's index of the neighbors' batches, scaled to 0-1, as in scib-metrics.
-
-    Neighbors are weighted by a Gaussian whose width gives a third of their number as perplexity.
-    """
-    points, (codes, names) = np.asarray(embedding), pd.factorize(np.asarray(batch).astype(str))
-    k = min(n_neighbors, len(points) - 1)
-    distance, index = NearestNeighbors(n_neighbors=k).fit(points).kneighbors()
-    weight = perplexity_weights(distance, max(k // 3, 1))
-    share = np.stack([(weight * (codes[index] == code)).sum(axis=1) for code in range(len(names))])
-    return float((np.median(1 / (share**2).sum(axis=0)) - 1) / (len(names) - 1))
-
-
-def perplexity_weights(distance: NDArray[np.float64], perplexity: float) -> NDArray[np.float64]:
-    """Weights exp(-b d) of each row, summing to 1; bisection finds the b that makes their entropy log(perplexity)."""
-    low, high = np.full((len(distance), 1), -30.0), np.full((len(distance), 1), 30.0)  # logarithms of b
-    shifted = distance - distance.min(axis=1, keepdims=True)  # the same weights, and no underflow
-    weight = np.empty_like(shifted)
-    for _ in range(60):
-        middle = (low + high) / 2
-        weight = np.exp(-np.exp(middle) * shifted)
-        weight /= weight.sum(axis=1, keepdims=True)
-        entropy = -(weight * np.log(np.maximum(weight, 1e-300))).sum(axis=1, keepdims=True)
-        wide = entropy > np.log(perplexity)
-        low, high = np.where(wide, middle, low), np.where(wide, high, middle)
-    return weight
-
-
-def knn_mixing(embedding: ArrayLike, batch: ArrayLike, n_neighbors: int = N_NEIGHBORS) -> float:
-    """Share of neighbors from other batches than the cell's, divided by that of random cells (1: perfectly mixed)."""
-    points, codes = np.asarray(embedding), pd.factorize(np.asarray(batch).astype(str))[0]
-    k = min(n_neighbors, len(points) - 1)
-    index = NearestNeighbors(n_neighbors=k).fit(points).kneighbors(return_distance=False)
-    others = 1 - np.bincount(codes)[codes] / len(codes)
-    return float((codes[index] != codes[:, None]).mean() / others.mean())

@@ -179,13 +179,17 @@ def load(folder: Path, output: Path, *, overwrite: bool) -> "SCMOE":
 
     if output.suffix not in SUFFIXES:
         raise WriteError(f"The output must end in .h5mu or .zarr (or .h5ad, of one modality); found {output}.")
-    if output.exists() and not overwrite:
-        check_suffix(output, output.suffix)
-        raise ValueError(f"{output} is there already. Pass --overwrite to replace it, or choose another name.")
     check_suffix(output, output.suffix)
+    refuse_existing(output, overwrite)
     if not folder.is_dir():
         raise ValueError(f"There is no model folder {folder}; it is what 'scmoe train' or model.save() wrote.")
     return SCMOE.load(folder / MODEL if (folder / MODEL).is_dir() else folder)
+
+
+def refuse_existing(output: Path, overwrite: bool) -> None:
+    """Raise if the output is there and may not be replaced."""
+    if output.exists() and not overwrite:
+        raise ValueError(f"{output} is there already. Pass --overwrite to replace it, or choose another name.")
 
 
 def write_result(mdata: "MuData", path: Path) -> None:

@@ -34,6 +34,7 @@ from scmoe.cli._options import (
 )
 from scmoe.cli._pretrain import HELP, pretrain
 from scmoe.cli._query import annotate, denoise, embed, impute, map_query
+from scmoe.cli._report import report
 from scmoe.cli._wording import reported
 
 # The scientific libraries take seconds to load, so each command imports what it needs: `scmoe --help` stays instant.
@@ -185,5 +186,5 @@ def train(
 
 
 app.command("map")(map_query)
-for command in (embed, annotate, impute, denoise):
+for command in (embed, annotate, impute, denoise, report):
     app.command()(command)

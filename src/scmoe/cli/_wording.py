@@ -51,6 +51,8 @@ WORDS = {
     "predict": "--predict",
     "atlas": "--atlas",
     "features": "--features",
+    "color": "--color",
+    "key": "--key",
 }
 """Arguments that are words as well: known by the ``=`` after them."""
 MAPPING = re.compile(r"""\b(kinds|layers)=\{['"]?([^'"{}]*?)['"]?: ?['"]?([^'"{}]*?)['"]?\}""")

@@ -11,6 +11,7 @@ from ._gradient_conflict import gradient_conflict
 from ._history import history
 from ._imputed import imputed
 from ._per_class import per_class
+from ._report import report
 from ._tcav import tcav
 
 __all__ = [
@@ -27,5 +28,6 @@ __all__ = [
     "history",
     "imputed",
     "per_class",
+    "report",
     "tcav",
 ]

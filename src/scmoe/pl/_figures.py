@@ -77,7 +77,7 @@ def save_figures(
     if EXPERT_USAGE in stored:
         plots["expert_usage"] = partial(expert_usage, mdata, key=key)
         if stored.get(EXPERT_USAGE_GROUPBY):
-            min_cells = _min_cells(stored[EXPERT_USAGE])
+            min_cells = smallest_group(stored[EXPERT_USAGE])
             plots["expert_usage_by_group"] = partial(expert_usage, mdata, by="group", min_cells=min_cells, key=key)
     if ATTENTION in stored:
         plots["attention"] = partial(attention, mdata, beside_ablation=ABLATION in stored, key=key)
@@ -107,7 +107,7 @@ def save_figures(
     return files
 
 
-def _min_cells(usage: pd.DataFrame) -> int:
+def smallest_group(usage: pd.DataFrame) -> int:
     """`MIN_CELLS`, or 1 where no group has so many."""
     largest = usage["n_cells"][usage["group"].astype(str) != ALL_CELLS].max()
     return MIN_CELLS if largest >= MIN_CELLS else 1

@@ -5,10 +5,12 @@ from dataclasses import asdict
 from itertools import permutations
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+import pandas as pd
 from mudata import MuData
 
 from scmoe._check import check_mdata
-from scmoe._keys import DEFAULT_KEY, DIAGNOSTICS, HIGHLY_VARIABLE, HISTORY, PARAMS, UNKNOWN_LABEL, Keys
+from scmoe._keys import DEFAULT_KEY, DIAGNOSTICS, HIGHLY_VARIABLE, HISTORY, PARAMS, PARTS, UNKNOWN_LABEL, Keys
 from scmoe.arguments._checked import checks_arguments
 from scmoe.datasets._anndata import takes_anndata
 from scmoe.datasets._categories import Category
@@ -24,7 +26,7 @@ from scmoe.tl._results import check_results, inputs_of
 from scmoe.tl._router import router_paths, write_router
 from scmoe.tl._tables import uns_kept_on_error
 from scmoe.tl._umap import umap as make_umap
-from scmoe.tl._write import OBSM, drop_results, result_paths, write_uns
+from scmoe.tl._write import OBSM, drop_results, result_paths, write_obs, write_uns
 from scmoe.train._presets import Objective, PresetName, Settings, check_objective
 
 if TYPE_CHECKING:
@@ -103,9 +105,11 @@ def train(
     SCMOE
         The trained model. Removes earlier results under `key_added`, then writes what `scmoe.tl.embed` and
         `scmoe.tl.cluster` (exactly `n_clusters` clusters where that is given; else Leiden) and, with `labels_key`,
-        `scmoe.tl.annotate` write; for each modality ``mdata.mod[m].obsm["{key_added}_router"]`` (its cells x experts:
-        mean routing weight in the last block); and to ``mdata.uns[key_added]`` ``"history"`` (losses by epoch),
-        ``"diagnostics"`` (whether the training went well, see `scmoe.model.SCMOE.diagnostics`) and ``"params"``
+        `scmoe.tl.annotate` write; ``obs["{key_added}_split"]`` of `mdata` and of each modality (which cells are
+        ``"train"``, ``"validation"`` and ``"test"``); for each modality ``mdata.mod[m].obsm["{key_added}_router"]``
+        (its cells x experts: mean routing weight in the last block); and to ``mdata.uns[key_added]`` ``"history"``
+        (losses by epoch), ``"diagnostics"`` (whether the training went well, see
+        `scmoe.model.SCMOE.diagnostics`) and ``"params"``
         (settings, seed, versions, seconds).
 
     Raises
@@ -177,9 +181,18 @@ def _write(mdata: MuData, model: "SCMOE", paths: Collection[str], params: Mappin
         detection = model.get_unknown_detection()
         write_annotation(mdata, results, model.setup.labels, detection, key_added=key_added)
     write_router(mdata, routing, key_added)
+    write_obs(mdata, key_added, {Keys(name=key_added).split: _parts(model, mdata.n_obs)})
     record = {**params, "seconds": model.train_seconds_, "n_train": len(model.train_indices)}
     tables = {HISTORY: model.history.reset_index(), DIAGNOSTICS: model.diagnostics, PARAMS: record}
     write_uns(mdata, key_added, **tables)
+
+
+def _parts(model: "SCMOE", n_cells: int) -> pd.Categorical:
+    """Which cells the model was trained on."""
+    codes = np.zeros(n_cells, dtype=np.int8)
+    for code, cells in enumerate((model.train_indices, model.validation_indices, model.test_indices)):
+        codes[cells] = code
+    return pd.Categorical.from_codes(codes, PARTS).remove_unused_categories()
 
 
 def _check_predictions(mdata: MuData, model: "SCMOE", directions: Sequence[tuple[str, str]], key_added: str) -> None:
@@ -209,7 +222,7 @@ def _result_paths(mdata: MuData, model: "SCMOE", key_added: str) -> list[str]:
     keys = Keys(name=key_added)
     labels = keys.of_annotation() if model.setup.labels else []
     router = router_paths(mdata, key_added).values()
-    return [*keys.of_embedding(mdata.mod), *labels, f"obs/{keys.cluster}", *router]
+    return [*keys.of_embedding(mdata.mod), *labels, f"obs/{keys.cluster}", f"obs/{keys.split}", *router]
 
 
 def _params(
