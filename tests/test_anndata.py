@@ -46,7 +46,7 @@ WRITERS: dict[str, Callable[[Any, Any], Any]] = {
     "tl.tcav": lambda data, model: scmoe.tl.tcav(data, model, n_random=10, cells={"b": data.obs["cell_type"] == "B"}),
     "tl.umap": lambda data, model: scmoe.tl.umap(data),
 }
-"""What each verb is called with; ``tl.train`` and ``tl.pretrain`` have tests of their own."""
+"""What each verb is called with; ``tl.train``, ``tl.pretrain`` and ``pl.report`` have tests of their own."""
 FIGURES: dict[str, Callable[[Any], Any]] = {
     "pl.ablation": lambda data: scmoe.pl.ablation(data),
     "pl.attention": lambda data: scmoe.pl.attention(data),
@@ -131,7 +131,7 @@ def check_same(mdata: MuData, before: dict[str, Any], adata: ad.AnnData, content
 def test_every_verb_is_tried():
     """A new one goes into the tables above, or takes an AnnData by itself."""
     public = {name for package in ("pp", "tl", "pl") for name in verbs(package)}
-    assert public - {"tl.pretrain", "tl.train"} == WRITERS.keys() | FIGURES.keys()
+    assert public - {"tl.pretrain", "tl.train", "pl.report"} == WRITERS.keys() | FIGURES.keys()
 
 
 @pytest.mark.parametrize("name", sorted(name for name in WRITERS if name.startswith("pp")))
@@ -203,7 +203,7 @@ def test_results_are_replaced_and_removed_as_in_a_mudata(pair, tl_train, content
         scmoe.tl.expert_usage(data, model)
         scmoe.tl.denoise(data, model, modality="rna")
         tl_train(data)
-    assert {name for name in adata.obs if "scmoe" in name} == {"scmoe_cluster"}
+    assert {name for name in adata.obs if "scmoe" in name} == {"scmoe_cluster", "scmoe_split"}
     assert set(adata.obsm) == {"spatial", "X_scmoe", "scmoe_state", "scmoe_router"}
     assert adata.uns["scmoe"].keys() == mdata.uns["scmoe"].keys()
     assert list(filter(None, adata.layers)) == ["counts"]

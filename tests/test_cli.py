@@ -96,6 +96,18 @@ def test_train_writes_results_model_and_figures(trained):
     assert {"history", "expert_usage", "expert_usage_by_group", "attention", "umap_kind"} <= figures
 
 
+def test_report(trained, folder):
+    page, before = folder / "page.html", (trained / "result.h5mu").read_bytes()
+    result = run("report", trained / "result.h5mu", "-o", page, "--color", "kind", "--title", "Ours")
+    assert result.exit_code == 0, result.stderr
+    assert "<title>Ours</title>" in page.read_text("utf-8") and (trained / "result.h5mu").read_bytes() == before
+    assert "--overwrite" in run("report", trained / "result.h5mu", "-o", page).stderr
+    result = run("report", trained / "result.h5mu", "-o", folder / "other.html", "--color", "nothing")
+    assert result.exit_code == 1 and "--color nothing is neither a column" in result.stderr
+    result = run("report", trained / "result.h5mu", "-o", folder / "other.html", "--key", "other")
+    assert result.exit_code == 1 and "pass --key scmoe" in result.stderr
+
+
 def test_annotate(trained, data, folder):
     result = run("annotate", data, "--model", trained, "-o", folder / "labels.h5mu")
     assert result.exit_code == 0, result.stderr

@@ -189,7 +189,8 @@ def test_an_anndata_knows_what_was_written(paired, tl_train):
     tl_train(adata)
     adata.uns["scmoe"]["notes"] = "mine"
     tl_train(adata)
-    assert set(adata.obs) == {"scmoe_label", "scmoe_cluster"} and (adata.obs["scmoe_label"] == "by hand").all()
+    assert set(adata.obs) == {"scmoe_label", "scmoe_cluster", "scmoe_split"}
+    assert (adata.obs["scmoe_label"] == "by hand").all()
     assert adata.uns["scmoe"]["notes"] == "mine"
 
 

@@ -12,7 +12,7 @@ from scmoe.io._quiet import quiet_mudata
 
 PARTS = ("", "mod/rna/", "mod/adt/")
 STATES = {f"mod/{name}/obsm/scmoe_{what}" for name in ("rna", "adt") for what in ("state", "router")}
-EMBEDDED = {part + path for part in PARTS for path in ("obsm/X_scmoe", "obs/scmoe_cluster")} | STATES
+EMBEDDED = {part + path for part in PARTS for path in ("obsm/X_scmoe", "obs/scmoe_cluster", "obs/scmoe_split")} | STATES
 LABELED = {
     part + path
     for part in PARTS
@@ -143,10 +143,11 @@ def test_nothing_stale_stays_beside_new_results(paired, tl_train):
     paired.obs["scmoe_mine"] = 1
     tl_train(paired)
     assert set(paired.uns["scmoe"]) == {"prepare", "history", "diagnostics", "params", "result_paths"}
-    assert {name for name in paired.obs if name.startswith("scmoe")} == {"scmoe_cluster", "scmoe_mine"}
+    assert {name for name in paired.obs if name.startswith("scmoe")} == {"scmoe_cluster", "scmoe_split", "scmoe_mine"}
     assert {name for name in paired.obsm if "scmoe" in name} == {"X_scmoe"}
     for adata in paired.mod.values():
-        assert set(adata.obsm) == {"X_scmoe", "scmoe_state", "scmoe_router"} and set(adata.obs) == {"scmoe_cluster"}
+        assert set(adata.obsm) == {"X_scmoe", "scmoe_state", "scmoe_router"}
+        assert set(adata.obs) == {"scmoe_cluster", "scmoe_split"}
     assert all(layer_names(adata) == ["counts"] for adata in paired.mod.values())
 
 
