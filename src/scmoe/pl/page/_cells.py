@@ -68,6 +68,7 @@ def pack_cells(mdata: MuData, keys: Keys, color: Sequence[str], seed: int = 0) -
     cells = np.random.default_rng(seed).permutation(mapped)[:MAX_CELLS]
     points = points[cells]
     low, span = points.min(0), max(float(np.ptp(points, axis=0).max()), 1e-9)
+    low -= (span - np.ptp(points, axis=0)) / 2  # the map is square, and the cells in its middle
     places = np.round((points - low) / span * 65535).astype("<u2")
     features, n_features = _features(mdata, cells, color)
     payload = {
