@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -6,6 +8,7 @@ from mudata import MuData
 from scmoe.benchmark._cells import subset
 from scmoe.benchmark._inputs import Facts, Fold, Run
 from scmoe.benchmark._plan import reason_to_skip
+from scmoe.benchmark._tasks import few_labels
 from scmoe.benchmark.methods import _actinn, _celltypist, _gene_pairs, _scmoe, _scvi, _unitednet_network
 from scmoe.benchmark.methods._expression import expression
 from scmoe.benchmark.methods._registry import METHODS, method_of
@@ -28,6 +31,7 @@ def small(monkeypatch, tiny):
     monkeypatch.setattr(_scvi, "MAX_EPOCHS", 60)
     monkeypatch.setattr(_scvi, "SCANVI_STEPS", 20)
     settings = {**tiny, **_scmoe.SUPERVISION.network}
+    monkeypatch.setitem(_scmoe.VARIANTS, "scmoe", _scmoe.Variant(network=dict(tiny), training={"lr": 5e-3}))
     monkeypatch.setattr(_scmoe, "SUPERVISION", _scmoe.Variant(network=settings, training={"lr": 5e-3}))
 
 
@@ -40,16 +44,21 @@ def fold_of(mdata: MuData) -> Fold:
     return Fold(cells=mdata, train=train, test=test, labels=labels)
 
 
+def few(fold: Fold, n: int) -> Fold:
+    """The same with `n` labels of each type."""
+    return replace(fold, labels=few_labels(fold.labels, n, seed=0).reindex(fold.labels.index).replace({np.nan: None}))
+
+
 def run_of(method: str, **settings) -> Run:
     return Run(task="annotate", method=method, seed=0, case="folds", data="", labels="cell_type", **settings)
 
 
-def annotated(method: str, mdata: MuData) -> pd.DataFrame:
+def annotated(method: str, mdata: MuData, fold: Fold | None = None) -> pd.DataFrame:
     record = method_of(method)
     if reason := reason_to_skip(run_of(method), CITE):
         pytest.skip(reason)
     assert record.annotate is not None
-    return record.annotate(fold_of(mdata), run_of(method))
+    return record.annotate(fold or fold_of(mdata), run_of(method))
 
 
 @pytest.fixture
@@ -85,6 +94,32 @@ def test_same_seed_gives_the_same_labels_whatever_the_test_cells(counts, method)
         adata.X[rows] = adata.X[rows][::-1]
     second = annotated(method, changed)
     np.testing.assert_allclose(first.iloc[0], second.iloc[0], atol=1e-5)
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("n", [1, 8])
+@pytest.mark.parametrize("method", ["scmoe", *ALL])
+def test_few_labels_are_enough_to_tell_types_apart(counts, method, n):
+    truth, fold = counts.obs["cell_type"].astype(str), fold_of(counts)
+    probability = annotated(method, counts, few(fold, n))
+    assert list(probability.index) == list(counts.obs_names[fold.test]) and sorted(probability) == sorted(
+        truth.unique()
+    )
+    np.testing.assert_allclose(probability.sum(axis=1), 1, atol=1e-4)
+    if n > 1:
+        assert (probability.idxmax(axis=1) == truth[probability.index]).mean() > 0.6
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize(
+    ("method", "reads"),
+    [("logreg", True), ("unitednet", True), ("actinn", False), ("gene_pairs", False), ("celltypist", False)],
+)
+def test_cells_without_a_label_are_read_by_methods_that_can(counts, method, reads):
+    fold = few(fold_of(counts), 8)
+    labeled = replace(fold, train=fold.labeled)
+    first, second = (annotated(method, counts, each) for each in (fold, labeled))
+    assert np.allclose(first, second[first.columns], atol=1e-6) != reads
 
 
 @pytest.mark.parametrize("method", ["actinn", "gene_pairs", "celltypist", "scanvi", "scvi_logreg"])

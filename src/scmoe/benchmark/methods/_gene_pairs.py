@@ -46,7 +46,7 @@ def annotate(fold: Fold, seed: int) -> pd.DataFrame:
     seed
         Of the forest.
     """
-    values, labels = expression(fold), fold.labels.iloc[fold.train].to_numpy(dtype=str)
+    values, labels = expression(fold), fold.training_labels()
     pairs = np.unique(np.concatenate([top_pairs(values.train, labels == label) for label in np.unique(labels)]), axis=0)
     train, test = (part[:, pairs[:, 0]] > part[:, pairs[:, 1]] for part in values)
     forest = RandomForestClassifier(N_TREES, random_state=seed).fit(train, labels)
