@@ -4,19 +4,30 @@ import numpy as np
 import pandas as pd
 import pytest
 from mudata import MuData
+from scipy import sparse
 
 from scmoe.benchmark._cells import subset
 from scmoe.benchmark._inputs import Facts, Fold, Run
 from scmoe.benchmark._plan import reason_to_skip
 from scmoe.benchmark._tasks import few_labels
-from scmoe.benchmark.methods import _actinn, _celltypist, _gene_pairs, _scmoe, _scvi, _unitednet_network
+from scmoe.benchmark.methods import (
+    _actinn,
+    _celltypist,
+    _gene_pairs,
+    _scbert,
+    _scbert_network,
+    _scmoe,
+    _scvi,
+    _unitednet_network,
+)
 from scmoe.benchmark.methods._expression import expression
 from scmoe.benchmark.methods._registry import METHODS, method_of
 from scmoe.io._quiet import quiet_mudata
 from scmoe.pp._prepare import prepare
+from scmoe.tokens._integer import IntegerTokenizer
 
 CITE = Facts(kinds={"rna": "rna", "adt": "protein"}, n_cells=100, complete=True, n_labels=3, n_batches=2)
-FAST = ("logreg", "logreg_balanced", "actinn", "gene_pairs", "unitednet")
+FAST = ("logreg", "logreg_balanced", "actinn", "gene_pairs", "scbert", "unitednet")
 OPTIONAL = ("celltypist",)
 SLOW = [pytest.param(name, marks=pytest.mark.slow) for name in ("scvi_logreg", "scanvi")]
 ALL = (*FAST, *OPTIONAL, "scmoe_supervised", *SLOW)
@@ -28,6 +39,9 @@ def small(monkeypatch, tiny):
     monkeypatch.setattr(_actinn, "LEARNING_RATE", 1e-3)
     monkeypatch.setattr(_unitednet_network, "N_STEPS", 60)
     monkeypatch.setattr(_gene_pairs, "N_TREES", 50)
+    monkeypatch.setattr(_scbert, "N_GENES", 30)
+    monkeypatch.setattr(_scbert_network, "N_PRETRAINING", 5)
+    monkeypatch.setattr(_scbert_network, "N_STEPS", 80)
     monkeypatch.setattr(_scvi, "MAX_EPOCHS", 60)
     monkeypatch.setattr(_scvi, "SCANVI_STEPS", 20)
     settings = {**tiny, **_scmoe.SUPERVISION.network}
@@ -113,7 +127,14 @@ def test_few_labels_are_enough_to_tell_types_apart(counts, method, n):
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize(
     ("method", "reads"),
-    [("logreg", True), ("unitednet", True), ("actinn", False), ("gene_pairs", False), ("celltypist", False)],
+    [
+        ("logreg", True),
+        ("unitednet", True),
+        ("scbert", True),
+        ("actinn", False),
+        ("gene_pairs", False),
+        ("celltypist", False),
+    ],
 )
 def test_cells_without_a_label_are_read_by_methods_that_can(counts, method, reads):
     fold = few(fold_of(counts), 8)
@@ -122,7 +143,7 @@ def test_cells_without_a_label_are_read_by_methods_that_can(counts, method, read
     assert np.allclose(first, second[first.columns], atol=1e-6) != reads
 
 
-@pytest.mark.parametrize("method", ["actinn", "gene_pairs", "celltypist", "scanvi", "scvi_logreg"])
+@pytest.mark.parametrize("method", ["actinn", "gene_pairs", "celltypist", "scbert", "scanvi", "scvi_logreg"])
 def test_methods_of_rna_say_what_they_need(method):
     assert "rna" in reason_to_skip(run_of(method, source="adt"), CITE).lower()
     absent = Facts(**CITE.__dict__ | {"complete": False})
@@ -181,6 +202,28 @@ def test_expression_that_was_not_measured_is_the_mean_of_training_cells(counts):
     part = expression(fold)
     assert part.train.shape == (len(fold.train), counts["rna"].n_vars)
     np.testing.assert_allclose(part.test[fold.test < 10, 0], values[known, 0].mean(), rtol=1e-5)
+
+
+def test_levels_are_those_of_the_integer_tokens():
+    counts = sparse.csr_matrix(np.random.default_rng(0).poisson(0.5, size=(20, 30)).astype(np.float32))
+    tokens = IntegerTokenizer().fit(counts).transform(counts)
+    expected = np.zeros(counts.shape, int)
+    expected[np.repeat(np.arange(20), tokens.lengths), tokens.gene] = tokens.value
+    np.testing.assert_array_equal(_scbert.levels(np.log1p(1e4 * counts.toarray() / counts.sum(1).A)), expected)
+
+
+def test_scbert_learns_masked_genes_before_labels(counts, monkeypatch):
+    losses, masked_loss = [], _scbert_network.masked_loss
+
+    def spy(network, level, generator):
+        loss = masked_loss(network, level, generator)
+        losses.append(loss.item())
+        return loss
+
+    monkeypatch.setattr(_scbert_network, "masked_loss", spy)
+    monkeypatch.setattr(_scbert_network, "N_PRETRAINING", 60)
+    _scbert.annotate(fold_of(counts), 0)
+    assert np.mean(losses[-10:]) < 0.8 * np.mean(losses[:5])
 
 
 def test_supervised_form_differs_from_the_default_in_the_weight_of_labels_alone():

@@ -46,7 +46,7 @@ def annotate(fold: Fold, seed: int) -> pd.DataFrame:
         Of the first weights and of batches.
     """
     values = expression(fold)
-    genes = ordinary_genes(values.train)
+    genes = ordinary_genes(values.labeled)
     epochs = n_epochs(len(fold.labeled))
     network = MLPClassifier(
         LAYERS,
@@ -59,7 +59,7 @@ def annotate(fold: Fold, seed: int) -> pd.DataFrame:
     )
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", category=ConvergenceWarning)  # the number of epochs is fixed
-        network.fit(values.train[:, genes], fold.training_labels())
+        network.fit(values.labeled[:, genes], fold.training_labels())
     return pd.DataFrame(
         network.predict_proba(values.test[:, genes]),
         index=fold.cells.obs_names[fold.test],

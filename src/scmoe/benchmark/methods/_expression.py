@@ -15,21 +15,23 @@ RNA_KINDS = ("rna", *LIKE["rna"])
 
 
 class Expression(NamedTuple):
-    """Log-normalized values, cells x genes; the mean of the labeled cells where nothing was measured."""
+    """Log-normalized values, cells x genes; the mean of the training cells where nothing was measured."""
 
     train: NDArray[np.float64]
+    labeled: NDArray[np.float64]
+    """Of the training cells that have a label."""
     test: NDArray[np.float64]
 
 
 def expression(fold: Fold) -> Expression:
-    """Values of all genes of labeled and of test cells; several modalities of RNA stand side by side."""
+    """Values of all genes of training and of test cells; several modalities of RNA stand side by side."""
     kinds = prepared_kinds(fold.cells, list(fold.cells.mod))
     names = [name for name, kind in kinds.items() if kind in RNA_KINDS]
     values = np.concatenate([dense(fold.cells.mod[name][fold.cells.obs_names].X) for name in names], axis=1)
-    known = np.isfinite(values[fold.labeled])
-    mean = np.where(known, values[fold.labeled], 0).sum(axis=0) / np.maximum(known.sum(axis=0), 1)
+    known = np.isfinite(values[fold.train])
+    mean = np.where(known, values[fold.train], 0).sum(axis=0) / np.maximum(known.sum(axis=0), 1)
     values = np.where(np.isfinite(values), values, mean)
-    return Expression(train=values[fold.labeled], test=values[fold.test])
+    return Expression(train=values[fold.train], labeled=values[fold.labeled], test=values[fold.test])
 
 
 def needs_rna(run: Run, facts: Facts) -> str:
