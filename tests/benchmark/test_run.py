@@ -103,6 +103,16 @@ def test_number_of_cells_is_for_tasks_that_hold_cells_out(file, performed):
     assert "map and predict" in table["skipped"][0]["reason"]
 
 
+def test_number_of_labels_is_for_annotation_and_said_in_the_table(file, performed):
+    table = compare(file, methods=["logreg", "ridge"], seeds=[0], labels_per_type=5)
+    assert {row["task"] for row in table["rows"]} == {"annotate"} and table["settings"]["labels_per_type"] == 5
+    assert {row["reason"] for row in table["skipped"]} == {"a number of labels a type is for annotate"}
+    assert "Of each label 5 training cells keep it" in (file.parent / "out" / "table.md").read_text()
+    n_runs = len(performed)
+    compare(file, methods=["logreg"], seeds=[0], tasks=["annotate"], labels_per_type=1)
+    assert len(performed) > n_runs
+
+
 def test_kinds_are_what_they_are_said_to_be(file, monkeypatch):
     seen = []
 
@@ -125,6 +135,7 @@ def test_kinds_are_what_they_are_said_to_be(file, monkeypatch):
         ({"batch": "donor"}, KeyError, "batch='donor' is not a column"),
         ({"kinds": {"adt": "proteins"}}, ValueError, "proteins"),
         ({"n_cells": 0}, ValueError, "n_cells"),
+        ({"labels_per_type": 0}, ValueError, "labels_per_type"),
     ],
 )
 def test_bad_arguments_are_refused_before_anything_is_run(file, performed, kwargs, error, message):

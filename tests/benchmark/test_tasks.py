@@ -5,7 +5,7 @@ import pytest
 from scmoe.benchmark._cells import known_labels, subset
 from scmoe.benchmark._inputs import Run
 from scmoe.benchmark._outputs import Prediction
-from scmoe.benchmark._tasks import held_out_cells, perform
+from scmoe.benchmark._tasks import few_labels, held_out_cells, perform
 from scmoe.benchmark.methods._method import Method
 from scmoe.benchmark.methods._registry import METHODS
 
@@ -61,6 +61,36 @@ def test_labels_of_held_out_cells_are_not_there(paired, monkeypatch):
     monkeypatch.setitem(METHODS, "scmoe", Method(name="scmoe", annotate=spy))
     result = perform(paired, a_run("annotate", "scmoe", "folds"))
     assert result["scores"]["accuracy"] == pytest.approx((paired.obs["cell_type"] == "B").mean())
+
+
+def test_few_labels_are_drawn_from_each_type_and_among_those_of_more():
+    labels = pd.Series(list("aaaaaabbbc"), index=[f"cell {i}" for i in range(10)])
+    few, more = (few_labels(labels, n, seed=0) for n in (2, 4))
+    assert few.value_counts().to_dict() == {"a": 2, "b": 2, "c": 1}
+    assert more.value_counts().to_dict() == {"a": 4, "b": 3, "c": 1}
+    assert set(few.index) < set(more.index) and few.equals(labels[few.index])
+    assert len({tuple(sorted(few_labels(labels, 2, seed).index)) for seed in range(9)}) > 1
+    assert few_labels(labels, None, seed=0).equals(labels)
+
+
+def test_labels_that_training_cells_have_lost_are_nowhere(paired, monkeypatch):
+    folds = {}
+
+    def spy(fold, run):
+        train, test = fold.training_cells(), fold.test_cells()
+        assert len(train) == len(fold.train) and train.obs_names.equals(paired.obs_names[fold.train])
+        seen = train.obs[run.labels]
+        assert seen.value_counts().to_dict() == dict.fromkeys(seen.dropna(), 3)
+        assert list(seen.dropna()) == list(fold.training_labels())
+        assert (fold.training_labels() == paired.obs[run.labels].astype(str).iloc[fold.labeled]).all()
+        folds.setdefault(run.method, []).append(list(fold.labeled))
+        return pd.DataFrame(1.0, index=test.obs_names, columns=["B"])
+
+    for name in ("scmoe", "logreg"):
+        monkeypatch.setitem(METHODS, name, Method(name=name, annotate=spy))
+        result = perform(paired, a_run("annotate", name, "folds", labels_per_type=3))
+        assert result["scores"]["accuracy"] == pytest.approx((paired.obs["cell_type"] == "B").mean())
+    assert folds["scmoe"] == folds["logreg"] and len(folds["scmoe"]) == 5
 
 
 def test_batches_are_held_out_whole(paired):

@@ -7,11 +7,13 @@ import pytest
 from anndata import AnnData
 from mudata import MuData
 from scipy import sparse
+from sklearn.metrics import silhouette_score
 from typer.testing import CliRunner
 
 import scmoe.studies.genes._data as genes_data
 import scmoe.studies.genes._run as genes_run
 import scmoe.studies.genes._tasks as genes_tasks
+from scmoe.benchmark._scores import kmeans_partitions, kmeans_scores
 from scmoe.cli import app
 from scmoe.datasets._write import write
 from scmoe.studies.genes._claims import claims
@@ -198,6 +200,31 @@ def test_untrained_model_is_where_training_starts(source):
     barely = pretrained(source.adata, 1, 0, Variant(training={"lr": 1e-12}))
     embedding = untrained(source.adata, 0).get_latent_representation(source.adata)
     np.testing.assert_allclose(np.abs(embedding), np.abs(barely.get_latent_representation()), atol=1e-3)
+
+
+def entropy(codes):
+    share = np.unique(codes, return_counts=True)[1] / len(codes)
+    return -(share * np.log(share)).sum()
+
+
+def test_scores_of_clusters_are_of_the_same_partitions():
+    rng = np.random.default_rng(0)
+    label = np.repeat(list("abc"), [40, 30, 20])
+    points = rng.normal(size=(90, 4)) + 2 * (label == "a")[:, None] * [1, 0, 0, 0]
+    cells = AnnData(points, obs=pd.DataFrame({LABEL: label}, index=[f"cell {i}" for i in range(90)]))
+    result = genes_tasks.cluster_scores(points, cells, 0)
+    scored = []
+    for clusters in kmeans_partitions(points, 3):
+        joint = entropy(pd.Series(label) + clusters.astype(str))
+        information = entropy(label) + entropy(clusters) - joint
+        scored.append([information / entropy(label), information / entropy(clusters)])
+    homogeneity, completeness = np.mean(scored, axis=0)
+    assert result["homogeneity"] == pytest.approx(homogeneity)
+    assert result["completeness"] == pytest.approx(completeness)
+    same = kmeans_scores(points, pd.Series(label))
+    assert (result["kmeans_ari"], result["nmi"]) == pytest.approx((same["ari"], same["nmi"]))
+    silhouettes = [silhouette_score(points, clusters) for clusters in kmeans_partitions(points, 3)]
+    assert result["silhouette"] == pytest.approx(np.mean(silhouettes))
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,9 @@
 """Responses to perturbations: baselines, ridge on features of genes, scores, folds, and the simulated screen."""
 
 import json
+import pickle
+import sys
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -9,8 +12,10 @@ from anndata import AnnData, read_h5ad
 from scipy import sparse
 from sklearn.linear_model import Ridge
 
+import scmoe.studies.perturbation._gears_response as gears_study
 import scmoe.studies.perturbation._run as perturbation_run
 from scmoe.benchmark._baselines import ALPHAS
+from scmoe.pp._normalize import log_normalize
 from scmoe.studies.perturbation._baselines import additive_response, response_scores, responses, ridge_response
 from scmoe.studies.perturbation._gears import gene_context_features, to_gears
 from scmoe.studies.perturbation._run import pca_loadings, run_perturbation, simulate_screen
@@ -195,6 +200,81 @@ def test_gears_form_needs_cell_types_and_all_features(screen: AnnData) -> None:
     features[-1] = np.nan
     with pytest.raises(ValueError, match="'gene_context' are missing for 1 of the 60 genes .* 'gene59'"):
         to_gears(screen, features)
+
+
+class MeasuringGears:
+    """A module in the form of GEARS whose predictions are the true means of logarithms, on a scale of its own."""
+
+    def __init__(self, truth: AnnData) -> None:
+        self.truth, self.seen = truth, []
+
+    def PertData(self, folder: str, *, default_pert_graph: bool) -> "MeasuringGears":
+        assert not default_pert_graph
+        self.gene2go = pickle.loads((Path(folder) / "gene2go_all.pkl").read_bytes())
+        return self
+
+    def new_data_process(self, name: str, adata: AnnData) -> None:
+        self.adata = adata
+        self.seen.append(set(adata.obs["condition"]))
+
+    def prepare_split(self, **settings) -> None:
+        pass
+
+    def get_dataloader(self, batch_size: int) -> None:
+        pass
+
+    def GEARS(self, data: "MeasuringGears", device: str) -> "MeasuringGears":
+        self.pert_list = sorted(self.gene2go)
+        return self
+
+    def model_initialize(self, G_go, G_go_weight) -> None:
+        assert G_go.max() == N_GENES - 1 and G_go.shape[1] == len(G_go_weight) == N_GENES * 21
+
+    def train(self, epochs: int) -> None:
+        np.random.seed(epochs)
+
+    def predict(self, sets: list[list[str]]) -> dict[str, np.ndarray]:
+        names = ["+".join((*genes, "ctrl")[:2]) for genes in sets]
+        assert not set(names) & self.seen[-1]
+        condition = self.truth.obs["condition"].to_numpy()
+        means = [np.asarray(self.truth.X[condition == name].mean(axis=0)).ravel() for name in names]
+        return {"_".join(genes): mean for genes, mean in zip(sets, means, strict=True)}
+
+
+def test_gears_sees_no_left_out_perturbation_and_is_scored_on_the_scale_of_the_study(
+    screen: AnnData, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    truth = screen.copy()
+    truth.X = sparse.csr_matrix(log_normalize(screen.X))
+    gears = MeasuringGears(truth)
+    monkeypatch.setitem(sys.modules, "gears", gears)
+    monkeypatch.setattr(gears_study, "find_spec", lambda name: object())
+    state = np.random.get_state()[1].copy()
+    table = perturbation_table({}, screen, gears=True)
+    assert (np.random.get_state()[1] == state).all() and len(gears.seen) == 5
+    scores = table[table["method"] == "GEARS"]
+    assert len(scores) == (table["method"] == "mean").sum()
+    assert (
+        scores["pearson"].mean() > 0.95
+        and scores["mse"].mean() < 0.1 * table.loc[table["method"] == "no change", "mse"].mean()
+    )
+
+
+def test_similar_genes_are_those_that_correlate_most(screen: AnnData) -> None:
+    control = screen[screen.obs["condition"] == "ctrl"].copy()
+    (source, target), weight = gears_study.similar_genes(control)
+    r = np.abs(np.corrcoef(control.X.toarray().T))
+    for gene in range(N_GENES):
+        nearest = source[target == gene]
+        assert gene in nearest and set(nearest) == set(np.argsort(-r[gene])[: gears_study.N_SIMILAR + 1])
+    np.testing.assert_allclose(weight, r[source, target], rtol=1e-5)
+
+
+def test_gears_that_is_not_installed_says_how_to_get_it(screen: AnnData, monkeypatch, tmp_path) -> None:
+    monkeypatch.setattr(gears_study, "find_spec", lambda name: None)
+    for call in (lambda: perturbation_table({}, screen, gears=True), lambda: run_perturbation(tmp_path, gears=True)):
+        with pytest.raises(ModuleNotFoundError, match="pip install cell-gears torch-geometric"):
+            call()
 
 
 def test_simulated_screen_has_singles_and_doubles_without_their_genes(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -57,7 +57,7 @@ RANGES: dict[str, Range] = {
     # counts of things
     **dict.fromkeys(
         "batch_size cells epochs folds length limit max_epochs max_length max_level max_steps min_cells "
-        "n_batches n_bins n_cells "
+        "labels_per_type n_batches n_bins n_cells "
         "n_clusters n_components n_experts n_features n_genes n_groups n_heads n_hidden n_layers n_matched n_neighbors "
         "n_permutations n_programs n_proteins n_random n_regions n_slices n_steps n_tokens n_top n_top_features "
         "n_total n_types ncols threshold top_k expert_hidden decoder_hidden decoder_heads decoder_layers decoder_width "

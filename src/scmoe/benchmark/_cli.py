@@ -30,6 +30,9 @@ def compare(
     cells: Annotated[
         int | None, typer.Option(min=1, help="Fit on as many cells only (map, predict); default four fifths.")
     ] = None,
+    labels_per_type: Annotated[
+        int | None, typer.Option(min=1, help="Cells of each type that keep their label (annotate); default all.")
+    ] = None,
     kind: Annotated[
         list[str] | None, typer.Option("--kind", help="What a modality is, e.g. rna=ambient (repeatable).")
     ] = None,
@@ -52,6 +55,7 @@ def compare(
                 seeds=numbers(seeds),
                 quick=quick,
                 n_cells=cells,
+                labels_per_type=labels_per_type,
                 kinds=pairs(kind, "--kind", "rna=ambient"),
             )
     typer.echo(compare_markdown(table))

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import pandas as pd
 from mudata import MuData
 from numpy.typing import NDArray
@@ -33,6 +34,8 @@ class Run:
         Modalities of a prediction; those of a mosaic; the one modality that an annotation sees, empty for all.
     n_cells
         Largest number of cells to fit on; None: all but those that are held out.
+    labels_per_type
+        Largest number of training cells of each label that keep it in `ANNOTATE`; None: all.
     kinds
         Kinds of modalities that `scmoe.pp.prepare` is told.
     """
@@ -47,6 +50,7 @@ class Run:
     source: str = ""
     target: str = ""
     n_cells: int | None = None
+    labels_per_type: int | None = None
     kinds: Mapping[str, str] | None = None
 
     @property
@@ -94,7 +98,8 @@ class Fold:
     train, test
         Their positions in `cells`.
     labels
-        Label of each cell as text, under the name of its column; None in the cells to label.
+        Label of each cell as text, under the name of its column; None in the cells to label, and in training cells that
+        have lost theirs.
     """
 
     cells: MuData
@@ -102,9 +107,20 @@ class Fold:
     test: NDArray[Any]
     labels: pd.Series
 
+    @property
+    def labeled(self) -> NDArray[Any]:
+        """Positions of the training cells that have a label."""
+        return self.train[self.labels.iloc[self.train].notna()]
+
+    def training_labels(self) -> NDArray[np.str_]:
+        """Labels of the `labeled` cells."""
+        return self.labels.iloc[self.labeled].to_numpy(dtype=str)
+
     def training_cells(self) -> MuData:
-        """The cells to learn from, with their labels in ``obs``."""
-        return subset(self.cells, self.cells.obs_names[self.train], list(self.cells.mod))
+        """The cells to learn from, with the labels that may be seen in ``obs``."""
+        cells = subset(self.cells, self.cells.obs_names[self.train], list(self.cells.mod))
+        cells.obs[self.labels.name] = self.labels.iloc[self.train]
+        return cells
 
     def test_cells(self) -> MuData:
         """The cells to label, without ``obs``: labels are hidden, and the batches of held-out donors are new."""

@@ -93,6 +93,8 @@ def reason_to_skip(run: Run, facts: Facts) -> str:
     method = method_of(run.method)
     if run.n_cells is not None and run.task not in (MAP, PREDICT):
         return f"a number of cells to fit on is for {MAP} and {PREDICT}"
+    if run.labels_per_type is not None and run.task != ANNOTATE:
+        return f"a number of labels a type is for {ANNOTATE}"
     if run.task == EMBED and max(facts.n_labels, facts.n_batches) < 2:
         return "no labels and no batches to score the embedding with"
     if run.task == MAP and method.map_query is None:

@@ -143,9 +143,12 @@ def compare_markdown(table: Mapping[str, Any]) -> str:
         parts.append("**Not run**\n\n" + _skipped(table["skipped"]))
     settings = table["settings"]
     kinds = ", ".join(f"{name} ({kind})" for name, kind in settings["modalities"].items())
+    n_labeled = settings.get("labels_per_type")
+    few = f"Of each label {n_labeled} training cells keep it, or all if it has fewer. " if n_labeled else ""
     parts.append(
         f"{settings['data']}: {settings['n_cells']} cells, {kinds}, {settings['n_labels']} labels, "
-        f"{settings['n_batches']} batches; scmoe {settings['scmoe']}. Mean ± standard deviation over the seeds "
+        f"{settings['n_batches']} batches; scmoe {settings['scmoe']}. "
+        f"{few}Mean ± standard deviation over the seeds "
         f"{', '.join(map(str, settings['seeds']))}; best in bold. Methods that take minutes are run with the first "
         f"seed only on more than {MANY_CELLS} cells. CPU seconds of a run on one thread (of all folds in "
         "annotation), without loading libraries and data; GiB: largest memory of its process, with libraries and data."

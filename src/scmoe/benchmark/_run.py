@@ -55,6 +55,7 @@ def run_compare(
     seeds: Sequence[int] = (0, 1, 2),
     quick: bool = False,
     n_cells: int | None = None,
+    labels_per_type: int | None = None,
     kinds: Mapping[str, str] | None = None,
 ) -> dict[str, Any]:
     """Compare scmoe with other methods on your own data.
@@ -85,6 +86,10 @@ def run_compare(
     n_cells
         Fit on as many cells only, drawn by the seed; scores are of the same held-out cells as without. For "map" and
         "predict".
+    labels_per_type
+        Only as many training cells of each label keep it, drawn by the seed, the same for all methods; a label with
+        fewer cells keeps all. Methods that learn from cells without a label do; the others get those with one. For
+        "annotate".
     kinds
         Kinds of some modalities, as in `scmoe.pp.prepare`, which chooses the others.
 
@@ -108,7 +113,8 @@ def run_compare(
     check_methods(facts.kinds, methods, tasks)
     seeds = list(seeds)[:1] if quick else list(seeds)
     planned = plan(facts, str(path), labels, batch, methods=methods, tasks=tasks, seeds=seeds, quick=quick)
-    runs = [replace(run, n_cells=n_cells, kinds=dict(kinds) if kinds else None) for run in planned]
+    options = {"n_cells": n_cells, "labels_per_type": labels_per_type, "kinds": dict(kinds) if kinds else None}
+    runs = [replace(run, **options) for run in planned]
     results = list(_results(runs, facts, folder / RUNS, hashlib.sha256(path.read_bytes()).hexdigest()))
     settings = {
         "data": path.name,
@@ -116,6 +122,7 @@ def run_compare(
         "modalities": facts.kinds,
         "labels": labels,
         "n_labels": facts.n_labels,
+        "labels_per_type": labels_per_type,
         "batch": batch,
         "n_batches": facts.n_batches,
         "seeds": seeds,

@@ -124,12 +124,16 @@ def kmeans_scores(embedding: ArrayLike, labels: pd.Series) -> dict[str, float]:
     """
     mask = labels.notna().to_numpy()
     values, truth = np.asarray(embedding)[mask], labels[mask].astype(str).to_numpy()
-    n_clusters = len(np.unique(truth))
-    partitions = [KMeans(n_clusters, n_init=10, random_state=seed).fit_predict(values) for seed in range(N_KMEANS)]
+    partitions = kmeans_partitions(values, len(np.unique(truth)))
     return {
         "ari": float(np.mean([adjusted_rand_score(truth, clusters) for clusters in partitions])),
         "nmi": float(np.mean([_nmi(truth, clusters) for clusters in partitions])),
     }
+
+
+def kmeans_partitions(embedding: ArrayLike, n_clusters: int) -> list[NDArray[np.integer]]:
+    """Clusters (n_cells,) of an embedding (n_cells, width) by k-means, with each of the seeds."""
+    return [KMeans(n_clusters, n_init=10, random_state=seed).fit_predict(embedding) for seed in range(N_KMEANS)]
 
 
 def shared_neighbors(embedding: ArrayLike, n_neighbors: int = N_NEIGHBORS) -> csr_matrix:

@@ -76,12 +76,17 @@ def _annotate(mdata: MuData, run: Run, meter: Meter) -> dict[str, float]:
     labels = labels[mdata.obs_names]
     table = pd.DataFrame(np.nan, index=mdata.obs_names, columns=sorted(labels.unique()))
     for train, test in held_out_cells(mdata, labels, run):
-        hidden = labels.copy()
-        hidden.iloc[test] = None
+        hidden = few_labels(labels.iloc[train], run.labels_per_type, run.seed).reindex(labels.index)
+        hidden = hidden.where(hidden.notna(), None)
         with meter:
             probability = annotate(Fold(cells=mdata, train=train, test=test, labels=hidden), run)
         table.loc[probability.index, probability.columns] = probability
     return label_scores(labels, table)
+
+
+def few_labels(labels: pd.Series, n: int | None, seed: int) -> pd.Series:
+    """At most `n` cells of each label, drawn: those of a smaller number are among those of a larger one."""
+    return labels if n is None else labels.sample(frac=1, random_state=seed).groupby(labels).head(n)
 
 
 def held_out_cells(mdata: MuData, labels: pd.Series, run: Run) -> Iterator[tuple[NDArray[Any], NDArray[Any]]]:

@@ -46,12 +46,12 @@ def annotate(fold: Fold, seed: int) -> pd.DataFrame:
         Of the first weights and of batches.
     """
     values = expression(fold)
-    genes = ordinary_genes(values.train)
-    epochs = n_epochs(len(fold.train))
+    genes = ordinary_genes(values.labeled)
+    epochs = n_epochs(len(fold.labeled))
     network = MLPClassifier(
         LAYERS,
         alpha=DECAY,
-        batch_size=min(BATCH_SIZE, len(fold.train)),
+        batch_size=min(BATCH_SIZE, len(fold.labeled)),
         learning_rate_init=LEARNING_RATE,
         max_iter=epochs,
         n_iter_no_change=epochs,
@@ -59,7 +59,7 @@ def annotate(fold: Fold, seed: int) -> pd.DataFrame:
     )
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", category=ConvergenceWarning)  # the number of epochs is fixed
-        network.fit(values.train[:, genes], fold.labels.iloc[fold.train].to_numpy(dtype=str))
+        network.fit(values.labeled[:, genes], fold.training_labels())
     return pd.DataFrame(
         network.predict_proba(values.test[:, genes]),
         index=fold.cells.obs_names[fold.test],

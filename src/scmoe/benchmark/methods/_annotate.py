@@ -30,7 +30,7 @@ def logreg(
     train, test
         Positions of the cells to learn from and to label.
     labels
-        Labels of all cells; those of test cells are not looked at.
+        Labels of all cells; those of test cells are not looked at. Training cells without one count in the components.
     seed
         Of PCA.
 
@@ -41,7 +41,8 @@ def logreg(
     values = pca_embedding(mdata, train, N_COMPONENTS, seed=seed)
     values *= np.sqrt(values.shape[1])  # a mean variance of one, for which C = 1 is meant
     model = LogisticRegression(C=1.0, class_weight=CLASS_WEIGHTS[method], max_iter=MAX_ITERATIONS)
-    model.fit(values[train], labels.iloc[train].astype(str))
+    labeled = train[labels.iloc[train].notna()]
+    model.fit(values[labeled], labels.iloc[labeled].astype(str))
     return pd.DataFrame(model.predict_proba(values[test]), index=mdata.obs_names[test], columns=model.classes_)
 
 

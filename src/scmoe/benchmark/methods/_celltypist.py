@@ -21,10 +21,10 @@ MAX_Z = 10.0
 def annotate(fold: Fold) -> pd.DataFrame:
     """Probabilities of the training labels in test cells: the scores of the regressions, scaled to a sum of one."""
     celltypist = import_module("celltypist")  # no dependency of ours: it cannot train with the present scikit-learn
-    values, labels = expression(fold), fold.labels.iloc[fold.train].to_numpy(dtype=str)
-    genes = np.array([f"gene {number}" for number in range(values.train.shape[1])])
+    values, labels = expression(fold), fold.training_labels()
+    genes = np.array([f"gene {number}" for number in range(values.labeled.shape[1])])
     # Our normalization is not to 10,000 counts a cell, which z-scores do not see.
-    model = celltypist.train(values.train, labels=labels, genes=genes, check_expression=False, n_jobs=1)
+    model = celltypist.train(values.labeled, labels=labels, genes=genes, check_expression=False, n_jobs=1)
     columns = np.flatnonzero(np.isin(genes, model.features))
     scaled = np.minimum(model.scaler.transform(values.test[:, columns]), MAX_Z)
     _, scores, _ = model.predict_labels_and_prob(scaled)

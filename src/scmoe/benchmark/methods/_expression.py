@@ -18,6 +18,8 @@ class Expression(NamedTuple):
     """Log-normalized values, cells x genes; the mean of the training cells where nothing was measured."""
 
     train: NDArray[np.float64]
+    labeled: NDArray[np.float64]
+    """Of the training cells that have a label."""
     test: NDArray[np.float64]
 
 
@@ -29,7 +31,7 @@ def expression(fold: Fold) -> Expression:
     known = np.isfinite(values[fold.train])
     mean = np.where(known, values[fold.train], 0).sum(axis=0) / np.maximum(known.sum(axis=0), 1)
     values = np.where(np.isfinite(values), values, mean)
-    return Expression(train=values[fold.train], test=values[fold.test])
+    return Expression(train=values[fold.train], labeled=values[fold.labeled], test=values[fold.test])
 
 
 def needs_rna(run: Run, facts: Facts) -> str:

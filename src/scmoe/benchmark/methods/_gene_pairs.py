@@ -46,9 +46,11 @@ def annotate(fold: Fold, seed: int) -> pd.DataFrame:
     seed
         Of the forest.
     """
-    values, labels = expression(fold), fold.labels.iloc[fold.train].to_numpy(dtype=str)
-    pairs = np.unique(np.concatenate([top_pairs(values.train, labels == label) for label in np.unique(labels)]), axis=0)
-    train, test = (part[:, pairs[:, 0]] > part[:, pairs[:, 1]] for part in values)
+    values, labels = expression(fold), fold.training_labels()
+    pairs = np.unique(
+        np.concatenate([top_pairs(values.labeled, labels == label) for label in np.unique(labels)]), axis=0
+    )
+    train, test = (part[:, pairs[:, 0]] > part[:, pairs[:, 1]] for part in (values.labeled, values.test))
     forest = RandomForestClassifier(N_TREES, random_state=seed).fit(train, labels)
     return pd.DataFrame(
         forest.predict_proba(test), index=fold.cells.obs_names[fold.test], columns=forest.classes_.astype(str)

@@ -12,12 +12,13 @@ from scmoe.benchmark.methods._gene_pairs import METHOD as GENE_PAIRS
 from scmoe.benchmark.methods._method import Method
 from scmoe.benchmark.methods._midas import METHOD as MIDAS
 from scmoe.benchmark.methods._predict import METHODS as PREDICTORS
+from scmoe.benchmark.methods._scbert import METHOD as SCBERT
 from scmoe.benchmark.methods._schema import METHOD as SCHEMA
 from scmoe.benchmark.methods._scmoe import METHODS as SCMOE
 from scmoe.benchmark.methods._scvi import METHODS as SCVI
 from scmoe.benchmark.methods._unitednet import METHOD as UNITEDNET
 
-RNA_CLASSIFIERS = (ACTINN, GENE_PAIRS, CELLTYPIST)
+RNA_CLASSIFIERS = (ACTINN, GENE_PAIRS, CELLTYPIST, SCBERT)
 METHODS = {
     method.name: method
     for method in (

@@ -105,7 +105,7 @@ def multivi_epochs(n_cells: int) -> int:
 def scvi_annotate(fold: Fold, seed: int) -> pd.DataFrame:
     """Probabilities of the training labels in test cells: logistic regression on scVI's latent means of both.
 
-    scVI reads the RNA of training cells alone, and no label.
+    scVI reads the RNA of training cells alone, and no label; the regression reads those that have one.
     """
     import scvi
 
@@ -113,7 +113,8 @@ def scvi_annotate(fold: Fold, seed: int) -> pd.DataFrame:
     scvi.model.SCVI.setup_anndata(known)
     model = _train(scvi.model.SCVI, known, seed, MAX_EPOCHS)
     points, new = (model.get_latent_representation(cells) for cells in (known, query))
-    classifier = LogisticRegression(max_iter=MAX_ITERATIONS).fit(points, known.obs[LABEL])
+    labeled = (known.obs[LABEL] != UNKNOWN).to_numpy()
+    classifier = LogisticRegression(max_iter=MAX_ITERATIONS).fit(points[labeled], known.obs[LABEL][labeled])
     return pd.DataFrame(classifier.predict_proba(new), index=query.obs_names, columns=classifier.classes_)
 
 
@@ -127,7 +128,7 @@ def scanvi_annotate(fold: Fold, seed: int) -> pd.DataFrame:
     model = scvi.model.SCANVI.from_scvi_model(start, UNKNOWN, labels_key=LABEL)
     model.train(max_epochs=scanvi_epochs(known.n_obs), accelerator="cpu", enable_progress_bar=False)
     probability = model.predict(query, soft=True)
-    return probability[known.obs[LABEL].unique().tolist()]
+    return probability[sorted(set(known.obs[LABEL]) - {UNKNOWN})]
 
 
 def scanvi_epochs(n_cells: int) -> int:
@@ -136,10 +137,10 @@ def scanvi_epochs(n_cells: int) -> int:
 
 
 def _labeled(fold: Fold) -> tuple[AnnData, AnnData]:
-    """Raw counts of RNA of training cells with their labels, and of test cells, whose label is "Unknown"."""
+    """Raw counts of RNA of training cells and of test cells with their labels, "Unknown" where there is none."""
     adata = fold.cells.mod[modality_of_kind(fold.cells, "rna")]
     known, query = (_counts(adata[fold.cells.obs_names[cells]].copy()) for cells in (fold.train, fold.test))
-    known.obs[LABEL], query.obs[LABEL] = fold.labels.iloc[fold.train].to_numpy(dtype=str), UNKNOWN
+    known.obs[LABEL], query.obs[LABEL] = fold.labels.iloc[fold.train].fillna(UNKNOWN).to_numpy(dtype=str), UNKNOWN
     return known, query
 
 

@@ -44,8 +44,8 @@ def predict(known: MuData, test: MuData, run: Run) -> Prediction:
 
 def annotate(fold: Fold, run: Run) -> pd.DataFrame:
     """Probabilities of the training labels in test cells."""
-    names, codes = np.unique(fold.labels.iloc[fold.train].to_numpy(dtype=str), return_inverse=True)
-    test = fold.test_cells()
+    names, test = np.unique(fold.training_labels()), fold.test_cells()
+    codes = pd.Index(names).get_indexer(fold.labels.iloc[fold.train])
     probability = trained(fold.training_cells(), len(names), run.seed, codes).probabilities(test)
     return pd.DataFrame(probability, index=test.obs_names, columns=names)
 

@@ -85,12 +85,13 @@ def group_loss(network: UnitedNet, x: Sequence[Tensor], labels: Tensor | None) -
     x
         Values of each modality.
     labels
-        Codes (B,); None: clusters.
+        Codes (B,), -1 in cells without a label; None: clusters.
     """
     output = network(x)
     own = reconstruction(network, x, output)
     if labels is not None:
-        return functional.cross_entropy(output.logits, labels) + own
+        error = functional.cross_entropy(output.logits, labels, ignore_index=-1, reduction="sum")
+        return error / (labels >= 0).sum().clamp(min=1) + own
     terms, share = ddc(output.logits, output.fused), output.logits.softmax(1).mean(0)
     entropy = -torch.xlogy(share, share).sum()
     return DDC_WEIGHT * (terms.separation + terms.simplex) - ENTROPY_WEIGHT * entropy + own
@@ -212,7 +213,7 @@ def fit(
     seed
         Of first weights and batches.
     codes
-        Label of each cell, from 0; None: the head finds clusters.
+        Label of each cell, from 0, -1 where it has none; None: the head finds clusters.
     max_epochs
         At most so many.
     """

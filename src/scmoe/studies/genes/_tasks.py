@@ -8,10 +8,9 @@ from typing import Any, get_args
 import numpy as np
 import pandas as pd
 from anndata import AnnData
-from sklearn.cluster import KMeans
 from sklearn.metrics import adjusted_rand_score, homogeneity_completeness_v_measure, silhouette_score
 
-from scmoe.benchmark._scores import kmeans_scores, leiden_clusters, shared_neighbors
+from scmoe.benchmark._scores import kmeans_partitions, leiden_clusters, shared_neighbors
 from scmoe.model.genes._pretraining import PRETRAIN_BATCH
 from scmoe.model.genes._xtrimogene import XTRIMOGENE
 from scmoe.nn.genes._classifier import Trainable
@@ -161,22 +160,29 @@ def cluster_scores(embedding: np.ndarray, labeled: AnnData, seed: int) -> dict[s
     """ARI with the labels of k-means and of Leiden, with as many clusters as labels; and what xTrimoGene reports.
 
     That is, of k-means, homogeneity, completeness, normalized mutual information and the silhouette of its clusters.
+    Scores of k-means are means over its seeds.
     """
     cells = np.arange(labeled.n_obs)
     if labeled.n_obs > MAX_CLUSTERED:
         cells = np.random.default_rng(seed).choice(labeled.n_obs, MAX_CLUSTERED, replace=False)
     points, label = np.asarray(embedding, np.float64)[cells], pd.Series(labeled.obs[LABEL].to_numpy()[cells])
-    clusters = leiden_clusters(shared_neighbors(points), label.nunique(), seed)
-    found = kmeans_scores(points, label)
-    own = KMeans(label.nunique(), n_init=10, random_state=seed).fit_predict(points)
-    homogeneity, completeness, _ = homogeneity_completeness_v_measure(label.astype(str), own)
+    truth = label.astype(str).to_numpy()
+    leiden = leiden_clusters(shared_neighbors(points), label.nunique(), seed)
+    kmeans = pd.DataFrame(
+        [partition_scores(points, truth, own) for own in kmeans_partitions(points, label.nunique())]
+    ).mean()
+    return {**kmeans.to_dict(), "leiden_ari": float(adjusted_rand_score(truth, leiden))}
+
+
+def partition_scores(points: np.ndarray, truth: np.ndarray, clusters: np.ndarray) -> dict[str, float]:
+    """Scores of one partition; ``nmi`` is normalized by the geometric mean of the entropies."""
+    homogeneity, completeness, _ = homogeneity_completeness_v_measure(truth, clusters)
     return {
-        "kmeans_ari": found["ari"],
-        "leiden_ari": float(adjusted_rand_score(label.astype(str), clusters)),
+        "kmeans_ari": float(adjusted_rand_score(truth, clusters)),
         "homogeneity": float(homogeneity),
         "completeness": float(completeness),
-        "silhouette": float(silhouette_score(points, own)),
-        "nmi": found["nmi"],
+        "silhouette": float(silhouette_score(points, clusters)),
+        "nmi": float(np.sqrt(homogeneity * completeness)),
     }
 
 

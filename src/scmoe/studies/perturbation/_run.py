@@ -22,6 +22,7 @@ from scmoe.pp._normalize import log_normalize
 from scmoe.studies._report import markdown_table, plus_minus
 from scmoe.studies._run import pick_seeds, single_thread, write_result
 from scmoe.studies.perturbation._baselines import CONDITION, CONTROL, N_TOP
+from scmoe.studies.perturbation._gears_response import check_gears
 from scmoe.studies.perturbation._table import N_FOLDS, SCORES, perturbation_table
 
 BACKBONE = "bifurcating"
@@ -91,6 +92,7 @@ def run_perturbation(
     *,
     features: Mapping[str, GeneFeatures] = FEATURES,
     seeds: Sequence[int] = (0, 1),
+    gears: bool = False,
     quick: bool = False,
 ) -> pd.DataFrame:
     """Predict the response to unseen knock-outs from features that genes have in unperturbed cells.
@@ -106,6 +108,8 @@ def run_perturbation(
         By name, a function from the control cells of a screen (counts) to (genes, width); default 10 PCA loadings.
     seeds
         Of screens, folds and random features.
+    gears
+        Whether GEARS predicts too; see `perturbation_table`.
     quick
         The first seed, and a fifth of the cells.
 
@@ -115,9 +119,13 @@ def run_perturbation(
 
     Raises
     ------
+    ModuleNotFoundError
+        GEARS is asked for and not installed.
     ValueError
         Features do not fit the genes, or no seed is given.
     """
+    if gears:
+        check_gears()
     folder = check_writable(output)
     seeds = pick_seeds(seeds, quick=quick)
     n_cells = N_CELLS // 5 if quick else N_CELLS
@@ -127,7 +135,7 @@ def run_perturbation(
             screen = simulate_screen(seed, n_cells=n_cells)
             control = screen[screen.obs[CONDITION] == CONTROL].copy()
             of_genes = {name: function(control) for name, function in features.items()}
-            tables.append(perturbation_table(of_genes, screen, seed=seed).assign(seed=seed))
+            tables.append(perturbation_table(of_genes, screen, seed=seed, gears=gears).assign(seed=seed))
     table = pd.concat(tables, ignore_index=True)
     settings = {"n_cells": n_cells, "seeds": seeds, "scmoe": __version__}
     result = {"rows": table.to_dict("records"), "settings": settings}

@@ -9,12 +9,15 @@ from numpy.typing import NDArray
 
 from scmoe.arguments._checked import checks_arguments
 from scmoe.studies.perturbation._baselines import (
+    CONDITION,
+    CONTROL,
     additive_response,
     check_features,
     response_scores,
     responses,
     ridge_response,
 )
+from scmoe.studies.perturbation._gears_response import check_gears, gears_response
 
 N_FOLDS = 5
 SCORES = ("mse", "pearson", "mse_top", "pearson_top")
@@ -22,7 +25,7 @@ SCORES = ("mse", "pearson", "mse_top", "pearson_top")
 
 @checks_arguments
 def perturbation_table(
-    gene_features: Mapping[str, NDArray[np.floating]], screen: AnnData, *, seed: int = 0
+    gene_features: Mapping[str, NDArray[np.floating]], screen: AnnData, *, seed: int = 0, gears: bool = False
 ) -> pd.DataFrame:
     """Predict the response to left-out perturbations from features of genes, beside baselines and random features.
 
@@ -39,6 +42,9 @@ def perturbation_table(
         Counts and ``obs["condition"]``: "ctrl", "A+ctrl" or "A+B".
     seed
         Of folds and random features.
+    gears
+        Whether GEARS predicts too: "GEARS", with correlations in control cells in place of gene ontology. It needs
+        ``cell-gears``, ``torch-geometric`` and ``scipy<1.15``, and minutes a fold.
 
     Returns
     -------
@@ -49,11 +55,16 @@ def perturbation_table(
 
     Raises
     ------
+    ModuleNotFoundError
+        GEARS is asked for and not installed.
     ValueError
         The screen is unusable (the message says why), it has fewer than 5 perturbed genes, or features do not fit its
         genes.
     """
+    if gears:
+        check_gears()
     known = responses(screen)
+    names, condition = np.array(known.name), screen.obs[CONDITION].astype(str)
     hit = np.asarray(known.perturbed.any(axis=0))
     if hit.sum() < N_FOLDS:
         raise ValueError(f"At least {N_FOLDS} genes must be perturbed, to leave some out; found {hit.sum()}.")
@@ -71,7 +82,10 @@ def perturbation_table(
             "additive": additive_response(*given, unseen),
             **{name: ridge_response(x, *given, unseen) for name, x in features.items()},
         }
-        rows = pd.DataFrame({"condition": np.array(known.name)[test], "setting": _settings(given[0], unseen)})
+        if gears:
+            seen = screen[condition.isin([CONTROL, *names[~test]]).to_numpy()].copy()
+            predicted["GEARS"] = gears_response(seen, list(names[test]), seed)
+        rows = pd.DataFrame({"condition": names[test], "setting": _settings(given[0], unseen)})
         tables += [rows.assign(method=name, **response_scores(truth, x, unseen)) for name, x in predicted.items()]
     return pd.concat(tables, ignore_index=True)[["method", "condition", "setting", *SCORES]]
 
