@@ -40,14 +40,14 @@ def get_router_activations(
     Returns
     -------
     dict
-        Of each modality an array (n, layers, experts) float32; rows sum to one (soft ones to less with
+        Of each modality an array (n, layers with experts, experts) float32; rows sum to one (soft ones to less with
         ``gate="topk_of_softmax"``) and are NaN in cells that lack the modality.
     """
     if kind not in ("soft", "hard"):
         raise ValueError(f"kind must be 'soft' or 'hard'; found {kind!r}.")
     fitted, dataset, cells = query(self, adata, indices)
     c, V = fitted.config, len(fitted.modalities)
-    out = np.full((V, len(cells), c.n_layers, c.n_experts), np.nan, np.float32)
+    out = np.full((V, len(cells), c.n_layers - c.dense_layers, c.n_experts), np.nan, np.float32)
     for chunk in fitted.encode(dataset, cells, batch_size, loadings="trained"):
         cell, modality = chunk.batch.presence.mask.cpu().numpy().nonzero()
         for layer, routing in enumerate(chunk.encoded.routing):
