@@ -283,3 +283,32 @@ def test_how_saved_data_were_set_up_is_read_from_a_whole_folder_only(folder, tmp
     (folder / "settings.json").write_text("")
     with pytest.raises(ValueError, match="is damaged"):
         SCMOE.view_setup_args(folder)
+
+
+@pytest.mark.parametrize(
+    "network",
+    [
+        {"bias_rate": 0.01, "gate": "sigmoid"},
+        {"shared_hidden": 4, "router_input": "cell"},
+        {"router_start": "clusters", "n_layers": 2, "dense_layers": 1},
+    ],
+)
+def test_settings_of_experts_come_back(fresh, fit_model, tmp_path, network):
+    model = fit_model(fresh("mosaic"), network=network)
+    model.save(tmp_path / "model")
+    again = type(model).load(tmp_path / "model", model.adata)
+    assert again.config == model.config
+    for name, use in model.get_router_activations().items():
+        np.testing.assert_array_equal(again.get_router_activations()[name], use)
+        assert use.shape[1] == 1
+
+
+def test_settings_of_models_saved_before_experts_had_more(fresh, fit_model, tmp_path):
+    model = fit_model(fresh("paired"))
+    model.save(tmp_path / "model")
+    settings = json.loads((tmp_path / "model" / "settings.json").read_text())
+    for name in ("shared_hidden", "dense_layers", "router_input", "router_start", "bias_rate"):
+        del settings["config"][name]
+    settings[saving.CHECKSUM] = saving._settings_digest(settings)
+    (tmp_path / "model" / "settings.json").write_text(json.dumps(settings))
+    assert type(model).load(tmp_path / "model").config == model.config

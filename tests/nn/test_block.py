@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from scmoe.nn._block import Block, Tokens
+from scmoe.nn._block import Block, Tokens, mean_in_reach
 from scmoe.nn._config import NetworkConfig
 
 B, N, d = 3, 4, 8
@@ -69,3 +69,34 @@ def test_attention_weights_are_those_of_the_normalized_tokens(shake):
     shake(block)
     expected = block.attention.weights(block.norm_attention(h), None)
     torch.testing.assert_close(block.attention_weights(h, ALL), expected)
+
+
+@pytest.mark.parametrize("residual", ["prenorm", "paper", "reference"])
+def test_shared_expert_starts_at_zero_where_the_block_does(residual):
+    h = torch.randn(B, N, d)
+    block = make(residual=residual, shared_hidden=5)
+    assert torch.equal(block(h, ALL)[0], h) == (residual == "prenorm")
+
+
+def test_mean_in_reach_is_that_of_the_keys_a_token_may_attend_to():
+    x, allowed = torch.randn(B, N, d), torch.rand(B, 1, N, N) < 0.5
+    allowed[0, 0, 1] = False
+    mean = mean_in_reach(x, allowed)
+    for b in range(B):
+        for i in range(N):
+            keys = x[b, allowed[b, 0, i]]
+            torch.testing.assert_close(mean[b, i], keys.mean(0) if len(keys) else torch.zeros(d))
+    torch.testing.assert_close(mean_in_reach(x, None), mean_in_reach(x, torch.ones(B, 1, N, N, dtype=torch.bool)))
+
+
+def test_router_of_cells_does_not_see_what_its_token_may_not(shake):
+    block, h = make(router_input="cell"), torch.randn(B, N, d)
+    shake(block)
+    group = torch.arange(N) // 2
+    allowed = (group[:, None] == group)[None, None].expand(B, 1, N, N)
+    other = h.clone()
+    other[:, 2:] = torch.randn(B, 2, d)
+    first, second = (block(x, Tokens(None, ALL.modality, allowed)) for x in (h, other))
+    torch.testing.assert_close(first[0][:, :2], second[0][:, :2])
+    fused = block(other, ALL)[1].logits.view(B, N, -1)
+    assert not torch.allclose(fused[:, :2], second[1].logits.view(B, N, -1)[:, :2])

@@ -36,6 +36,7 @@ from scmoe.model._gene_tokens import start_encoders
 from scmoe.model._hubs import sample_embedding, with_hubs
 from scmoe.model._settings import fields_of, training_config
 from scmoe.model._supervised import learned_labels, set_labels
+from scmoe.model.experts._clusters import start_routers
 from scmoe.nn._config import NetworkConfig
 from scmoe.nn._network import Network
 from scmoe.nn._threads import threads_kept
@@ -260,6 +261,7 @@ def prepare_network(
     if not model.is_trained_:
         set_statistics(model.module, statistics, covariates)
         start_encoders(model.module, dataset, train, model.seed)
+        start_routers(model.module, dataset, train, model.seed)
     if not config.graph_weight:
         return None
     return partial(NeighborGraph, statistics=statistics, covariates=covariates, seed=model.seed)

@@ -48,8 +48,12 @@ class Block(nn.Module):
         self.norm_experts = nn.LayerNorm(config.n_hidden)
         self.moe = SparseMoE(n_modalities, config)
         self.dropout = nn.Dropout(config.dropout)
+        self.reads_cell = config.router_input == "cell"
         if config.residual == "prenorm":
-            for parameter in (self.attention.out.weight, self.attention.out.bias, self.moe.experts.w2):
+            last = [self.attention.out.weight, self.attention.out.bias, self.moe.experts.w2]
+            if self.moe.shared is not None:
+                last += self.moe.shared[-1].parameters()
+            for parameter in last:
                 nn.init.zeros_(parameter)
 
     def forward(self, h_BNd: Tensor, tokens: Tokens) -> tuple[Tensor, Routing]:
@@ -69,9 +73,19 @@ class Block(nn.Module):
 
     def _mix(self, x_BNd: Tensor, tokens: Tokens) -> tuple[Tensor, Routing]:
         flat = x_BNd.flatten(0, 1)
+        context = mean_in_reach(x_BNd, tokens.allowed).flatten(0, 1) if self.reads_cell else None
         if tokens.row is None:
-            mixed, routing = self.moe(flat, tokens.modality)
+            mixed, routing = self.moe(flat, tokens.modality, context)
             return mixed.view_as(x_BNd), routing
-        mixed, routing = self.moe(flat[tokens.row], tokens.modality)
+        context = None if context is None else context[tokens.row]
+        mixed, routing = self.moe(flat[tokens.row], tokens.modality, context)
         full = torch.zeros_like(flat, dtype=mixed.dtype).index_copy(0, tokens.row, mixed)
         return full.view_as(x_BNd), routing
+
+
+def mean_in_reach(x_BNd: Tensor, allowed: Tensor | None) -> Tensor:
+    """Of each token (B, N, d) the mean of those that it may attend to: a target that is hidden from it stays hidden."""
+    if allowed is None:
+        return x_BNd.mean(1, keepdim=True).expand_as(x_BNd)
+    share = allowed.squeeze(1).to(x_BNd.dtype)
+    return share @ x_BNd / share.sum(-1, keepdim=True).clamp(min=1)

@@ -164,18 +164,22 @@ def published_cost(
 @app.command()
 def experts(
     output: Output = Path("scmoe_experts"),
-    data: Annotated[Path | None, typer.Option(help="Data with RNA, whose gene programs are compared too.")] = None,
-    seeds: Seeds = "0,1,2",
-    quick: Annotated[bool, typer.Option("--quick", help="The first seed and fewer cells.")] = False,
+    data: Annotated[list[Path] | None, typer.Option(help="Data with two modalities or more; may be repeated.")] = None,
+    labels: Annotated[
+        list[str] | None, typer.Option(help="Column of obs with types of cells, one for each --data.")
+    ] = None,
+    seeds: Annotated[str, typer.Option(help="Of the confirmation; comma-separated.")] = "0,1,2,3,4",
+    quick: Annotated[bool, typer.Option("--quick", help="Small simulations, one seed of each stage.")] = False,
 ) -> None:
-    """Compare experts with a dense layer of equal active size where cells differ in kind."""
+    """Compare settings of the experts with each other and with dense networks of equal size and time."""
 
     def run() -> str:
         from scmoe.studies.experts._run import experts_markdown, run_experts
 
-        return experts_markdown(run_experts(output, data=data, seeds=numbers(seeds), quick=quick))
+        table = run_experts(output, data=data or [], labels=labels or [], seeds=numbers(seeds), quick=quick)
+        return experts_markdown(table)
 
-    run_and_echo(run, output, "experts.json, experts.md")
+    run_and_echo(run, output, "experts.json, experts.md, tables, figures, runs", RESUME)
 
 
 @app.command()

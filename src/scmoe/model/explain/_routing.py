@@ -1,6 +1,8 @@
 """How a trained model works inside: routing and attention."""
 
+import copy
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Literal
 
 import numpy as np
@@ -11,8 +13,10 @@ from torch import Tensor
 
 from scmoe._align import Indices
 from scmoe.arguments._checked import checks_arguments
+from scmoe.data._dataset import MosaicDataset
 from scmoe.io._memory import check_memory
-from scmoe.model._fitted import BATCH_SIZE, FittedModel, nan_where_absent, query
+from scmoe.model._fitted import BATCH_SIZE, Fitted, FittedModel, nan_where_absent, query
+from scmoe.nn._router import TopKRouter
 
 FEWER = "Ask for fewer cells: indices=..., or for modalities instead of tokens."
 
@@ -40,14 +44,21 @@ def get_router_activations(
     Returns
     -------
     dict
-        Of each modality an array (n, layers, experts) float32; rows sum to one (soft ones to less with
+        Of each modality an array (n, layers with experts, experts) float32; rows sum to one (soft ones to less with
         ``gate="topk_of_softmax"``) and are NaN in cells that lack the modality.
     """
     if kind not in ("soft", "hard"):
         raise ValueError(f"kind must be 'soft' or 'hard'; found {kind!r}.")
-    fitted, dataset, cells = query(self, adata, indices)
+    return router_use(*query(self, adata, indices), kind, batch_size)
+
+
+@torch.no_grad()
+def router_use(
+    fitted: Fitted, dataset: MosaicDataset, cells: np.ndarray, kind: str, batch_size: int = BATCH_SIZE
+) -> dict[str, np.ndarray]:
+    """Of a fitted model; see `get_router_activations`."""
     c, V = fitted.config, len(fitted.modalities)
-    out = np.full((V, len(cells), c.n_layers, c.n_experts), np.nan, np.float32)
+    out = np.full((V, len(cells), c.n_layers - c.dense_layers, c.n_experts), np.nan, np.float32)
     for chunk in fitted.encode(dataset, cells, batch_size, loadings="trained"):
         cell, modality = chunk.batch.presence.mask.cpu().numpy().nonzero()
         for layer, routing in enumerate(chunk.encoded.routing):
@@ -55,6 +66,20 @@ def get_router_activations(
             use = gates if kind == "soft" else (gates > 0) / c.top_k
             out[modality, chunk.rows.start + cell, layer] = use.unflatten(0, (-1, c.n_tokens)).mean(1).float().cpu()
     return dict(zip(fitted.modalities, out, strict=True))
+
+
+def with_untrained_routers(fitted: Fitted, seed: int) -> Fitted:
+    """The same network with routers as they are before a training: random, of the seed.
+
+    What experts seem to specialize in with them is what any router makes of tokens that differ.
+    """
+    network = copy.deepcopy(fitted.network)
+    device = network.device
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        for block in list(network.blocks)[fitted.config.dense_layers :]:
+            block.moe.router = TopKRouter(network.n_modalities, fitted.config).to(device)
+    return replace(fitted, network=network)
 
 
 @checks_arguments

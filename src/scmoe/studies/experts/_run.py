@@ -1,164 +1,176 @@
-"""`run_experts`: do sparse experts pay where cells differ in kind?"""
+"""`run_experts`: do sparse experts pay, beside dense networks of equal active and of equal total size?"""
 
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from mudata import MuData
 
-from scmoe._log import logger
 from scmoe._version import __version__
 from scmoe.arguments._checked import checks_arguments
-from scmoe.benchmark._baselines import dense
 from scmoe.benchmark._cells import subset
-from scmoe.benchmark._new_cells import TRAIN_SIZE
-from scmoe.benchmark._scores import neighbor_scores
-from scmoe.benchmark.methods._scmoe import ALWAYS, fit, predicted
 from scmoe.datasets._read import read
 from scmoe.io._files import check_writable
-from scmoe.metrics._features import feature_scores
-from scmoe.pp._prepare import prepare
-from scmoe.studies._report import markdown_table, plus_minus
-from scmoe.studies._run import pick_seeds, single_thread, write_result
-from scmoe.studies.experts._regimes import (
-    FIRST,
-    N_PROGRAMS,
-    N_REGIMES,
-    REGIME,
-    SECOND,
-    halves_of_programs,
-    simulate_regimes,
-    specialization,
+from scmoe.studies._run import (
+    FIGURES,
+    Result,
+    check_distinct,
+    pick_seeds,
+    run_tasks,
+    write_result,
+    write_tables,
 )
+from scmoe.studies.experts._arms import ARMS, DEFAULT
+from scmoe.studies.experts._claims import comparisons
+from scmoe.studies.experts._plan import (
+    N_CELLS,
+    N_CELLS_QUICK,
+    N_CELLS_SCREENING,
+    N_CHOSEN,
+    SCREENING_SEEDS,
+    SEEDS,
+    SIMULATIONS,
+    Source,
+    Task,
+    choose,
+    confirmation,
+    screening,
+    time_factors,
+)
+from scmoe.studies.experts._regimes import REGIME, simulate_regimes
+from scmoe.studies.experts._scores import run_scores
+from scmoe.studies.experts._tables import figure, sections
+from scmoe.studies.replicate._data import LABEL, complete_cells, hash_of
 
-MOE, DENSE = ALWAYS
-N_CELLS, N_CELLS_QUICK = 4000, 600
-DECIMALS = 3
-HEADS = {
-    "knn_accuracy": "regimes by 15 neighbors, accuracy",
-    "router_modality": "top expert and modality, mutual information",
-    "router_regime": "top expert and regime, mutual information",
-}
-PARTS = {"pearson": "Pearson", "r2": "R²", "pearson_network": "Pearson, network alone"}
+MAX_CELLS = 2000
+"""Of a file; of more, a sample."""
 
 
 @checks_arguments
 def run_experts(
-    output: str | Path, *, data: str | Path | None = None, seeds: Sequence[int] = (0, 1, 2), quick: bool = False
+    output: str | Path,
+    *,
+    data: Sequence[str | Path] = (),
+    labels: Sequence[str] = (),
+    seeds: Sequence[int] = SEEDS,
+    quick: bool = False,
 ) -> dict[str, Any]:
-    """Compare experts with a dense layer of equal active size, on data made of distinct regimes.
+    """Compare settings of the experts with each other and with dense networks.
+
+    Two stages, which :doc:`/experts` describes: a screening of all settings with seeds of its own, and a confirmation
+    of the default and the best settings. Every training is a JSON file in ``output/runs``, kept when the command is
+    given again, unless data, settings, model or version have changed.
 
     Parameters
     ----------
     output
-        Folder for ``experts.json`` and ``experts.md``.
+        Folder for ``experts.json``, ``experts.md``, ``tables``, ``figures`` and ``runs``.
     data
-        A file with RNA, whose gene programs are compared too; see `scmoe.studies.experts._regimes.halves_of_programs`.
+        Files with two modalities or more, besides the simulations; the first two take part in the screening. Cells that
+        have a label and every modality are used, at most 2000.
+    labels
+        For each file, the column of ``mdata.obs`` with the types of cells.
     seeds
-        Of data, split and model.
+        Of the confirmation.
     quick
-        600 cells and the first seed.
+        Small simulations, one seed of each stage.
 
     Returns
     -------
-    The content of ``experts.json``: ``rows``, each with section, score, the values of both models by seed, and mean
-    and standard deviation of their paired difference; ``settings``; and ``ceiling``, the Pearson correlation of the
-    simulated second modality with its values before the noise.
+    The content of ``experts.json``: ``results`` (one a training), ``comparisons`` (differences of the confirmation,
+    with intervals, p-values and what would have been seen), ``chosen``, ``time_factors``, ``n_planned``, ``hours`` (of
+    CPU), ``skipped`` and ``settings``.
 
     Raises
     ------
+    KeyError
+        A column that the data do not have.
     ValueError
-        The file has no RNA, or no seed is given.
+        Files that cannot be used, or that do not pair up with columns; no seed.
+    WriteError
+        If `output` cannot be written.
     """
-    folder = check_writable(output)
-    seeds = pick_seeds(seeds, quick=quick)
-    n_cells = N_CELLS_QUICK if quick else N_CELLS
-    with single_thread():
-        sections = {}
-        if data is not None:  # first: a file that cannot be read is said before the work
-            mdata = read(data)
-            prepare(mdata)
-            sections[f"gene programs of {Path(data).name}"] = [halves_of_programs(mdata, seed) for seed in seeds]
-        simulations = [simulate_regimes(n_cells, seed) for seed in seeds]
-        ceiling = float(np.mean([_ceiling(mdata) for mdata in simulations]))
-        rows = [
-            row
-            for section, parts in {"simulated regimes": simulations, **sections}.items()
-            for row in _compare(section, parts, seeds)
-        ]
-    settings = {"n_cells": n_cells, "seeds": seeds, "scmoe": __version__}
-    result = {"rows": rows, "ceiling": ceiling, "settings": settings}
-    write_result(folder, "experts", result, experts_markdown(result), indent=2)
-    return result
+    folder, seeds = check_writable(output), pick_seeds(seeds, quick=quick)
+    check_distinct(seeds)
+    sources = make_sources(data, labels)
+    small, large = (N_CELLS_QUICK,) * 2 if quick else (N_CELLS_SCREENING, N_CELLS)
+    tasks = list(screening(sources, pick_seeds(SCREENING_SEEDS, quick=quick), small))
+    screened, skipped = run_tasks(tasks, folder, perform)
+    chosen = choose(screened, 1 if quick else N_CHOSEN)
+    factors = time_factors(screened, chosen)
+    more = list(confirmation(sources, seeds, large, chosen, factors))
+    confirmed, skipped_too = run_tasks(more, folder, perform)
+    table = summary(sources, [*screened, *confirmed], chosen, len(tasks) + len(more))
+    table |= {"time_factors": factors, "skipped": [*skipped, *skipped_too]}
+    table["settings"] |= {"seeds": seeds, "quick": quick}
+    write(table, folder)
+    return table
 
 
-def _ceiling(mdata: MuData) -> float:
-    """Correlation of the second modality with its values before the noise, which no prediction can surpass."""
-    second = mdata.mod[SECOND]
-    return float(feature_scores(second.X, second.layers["clean"])["pearson"].mean())
-
-
-def _compare(section: str, data: Sequence[MuData], seeds: Sequence[int]) -> list[dict[str, Any]]:
-    """A row for each score, with the values of both models by seed."""
-    scores: dict[str, list[dict[str, float]]] = {MOE: [], DENSE: []}
-    for mdata, seed in zip(data, seeds, strict=True):
-        for method, of_seeds in scores.items():
-            logger.info("%s, %s, seed %d", section, method, seed)
-            of_seeds.append(experts_scores(method, mdata, seed))
-    names = list(scores[MOE][0])
-    return [_row(section, name, *([row[name] for row in scores[method]] for method in (MOE, DENSE))) for name in names]
-
-
-def _row(section: str, score: str, ours: list[float], theirs: list[float]) -> dict[str, Any]:
-    difference = np.subtract(ours, theirs)
+def summary(sources: Sequence[Source], results: Sequence[Result], chosen: Sequence[str], n_planned: int) -> Result:
+    """What results say, done or not."""
+    real = {source.name: source.is_real for source in sources}
     return {
-        "section": section,
-        "score": score,
-        MOE: ours,
-        DENSE: theirs,
-        "difference": float(difference.mean()),
-        "sd": float(difference.std(ddof=1)) if len(difference) > 1 else None,
+        "chosen": list(chosen),
+        "comparisons": comparisons(results, [DEFAULT, *chosen], real),
+        "n_planned": n_planned,
+        "hours": sum(row["seconds"] for row in results) / 3600,
+        "settings": {"sources": [source.name for source in sources], "scmoe": __version__},
+        "results": list(results),
     }
 
 
-def experts_scores(method: str, mdata: MuData, seed: int) -> dict[str, float]:
-    """Prediction of held-out cells both ways, regimes in the embedding of all cells, and what the router knows."""
-    order = mdata.obs_names[np.random.default_rng(seed).permutation(mdata.n_obs)]
-    n_train = round(TRAIN_SIZE * mdata.n_obs)
-    train, test = (subset(mdata, cells, [FIRST, SECOND]) for cells in (order[:n_train], order[n_train:]))
-    model = fit(method, train, seed)
-    scores: dict[str, float] = {}
-    for source, target in ((FIRST, SECOND), (SECOND, FIRST)):
-        of_pair = predicted(model, train, test, source, target).scores(dense(train[target].X), dense(test[target].X))
-        scores |= {f"{source} → {target}: {name}": of_pair[name] for name in PARTS}
-    points = model.get_latent_representation(mdata)
-    scores["knn_accuracy"] = neighbor_scores(points, mdata.obs[REGIME].to_numpy(dtype=str), seed)["knn_accuracy"]
-    return scores | specialization(model.get_router_activations(test), test.obs[REGIME].to_numpy(dtype=str))
+def write(table: Mapping[str, Any], folder: Path) -> None:
+    """Files of tables, and the figure."""
+    parts = sections(table)
+    write_result(folder, "experts", table, experts_markdown(table))
+    write_tables(folder, parts)
+    figure(table["comparisons"], check_writable(folder / FIGURES) / "experts.png")
 
 
-def experts_markdown(result: Mapping[str, Any]) -> str:
-    """A table for each section, the difference with its standard deviation, and how it was made."""
-    parts = []
-    for section in dict.fromkeys(row["section"] for row in result["rows"]):
-        rows = [_cells(row) for row in result["rows"] if row["section"] == section]
-        parts.append(markdown_table([section, MOE, DENSE, "difference"], rows))
-    settings = result["settings"]
-    parts.append(
-        f"Seeds {', '.join(map(str, settings['seeds']))}; the difference is the mean over runs with the same seed, "
-        f"with its standard deviation. {MOE}: the defaults; {DENSE}: one dense layer of equal active size. A fifth of "
-        "the cells are held out. Mutual information is that of the most used expert of a cell's modality, divided by "
-        "the entropy of what it is compared with (of regimes: within each modality); a dense layer has none. "
-        f"Simulated: {settings['n_cells']} cells of {N_REGIMES} regimes, each with its own nonlinear map from the "
-        "first modality to the second; the second before the noise was added has a Pearson of "
-        f"{result['ceiling']:.{DECIMALS}f} with itself after. Gene programs, if any: {N_PROGRAMS} components of the "
-        f"RNA, alternately in the first and in the second modality; regimes are {N_REGIMES} k-means clusters of them."
-    )
-    return "\n\n".join(parts) + "\n"
+def experts_markdown(table: Mapping[str, Any]) -> str:
+    """All tables."""
+    return "\n".join(sections(table).values())
 
 
-def _cells(row: Mapping[str, Any]) -> list[str]:
-    pair, _, score = row["score"].rpartition(": ")
-    head = f"{pair}: {PARTS[score]}" if pair else HEADS[score]
-    means = [f"{np.mean(row[name]):.{DECIMALS}f}" for name in (MOE, DENSE)]
-    return [head, *means, plus_minus(row["difference"], row["sd"], DECIMALS, sign=True)]
+def make_sources(data: Sequence[str | Path], labels: Sequence[str]) -> list[Source]:
+    """The files, read once so that what is wrong with one is said before the work, and the simulations."""
+    if len(data) != len(labels):
+        raise ValueError(
+            f"Every file needs a column with its labels; found {len(data)} file(s) and {len(labels)} column(s). "
+            "Give --data and --labels equally often, in the same order."
+        )
+    files = [
+        Source(
+            name=Path(path).stem,
+            path=str(path),
+            labels=column,
+            content=hash_of(cells_of_file(str(path), column)),
+        )
+        for path, column in zip(data, labels, strict=True)
+    ]
+    sources = [*files, *(Source(name=name) for name in SIMULATIONS)]
+    names = [source.name for source in sources]
+    if repeated := [name for name in names if names.count(name) > 1]:
+        raise ValueError(f"Two data sets are called {repeated[0]!r}. Rename the file.")
+    return sources
+
+
+@lru_cache(maxsize=8)
+def cells_of_file(path: str, labels: str) -> MuData:
+    """Cells with a label and every modality, at most as many as are used."""
+    mdata = complete_cells(read(path), labels, Path(path).stem)
+    order = np.random.default_rng(0).permutation(mdata.n_obs)[:MAX_CELLS]
+    return mdata if len(order) == mdata.n_obs else subset(mdata, mdata.obs_names[np.sort(order)], list(mdata.mod))
+
+
+def perform(task: Task) -> Result:
+    """Scores of one training."""
+    if task.path:
+        mdata = cells_of_file(task.path, task.column)
+    else:
+        mdata = simulate_regimes(task.n_cells, task.seed, **SIMULATIONS[task.source])
+        mdata.obs[LABEL] = mdata.obs[REGIME]
+    return run_scores(mdata, ARMS[task.arm], task.seed, task.more_epochs)

@@ -1,0 +1,1 @@
+"""How experts and their routers start."""
