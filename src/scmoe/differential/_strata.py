@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-CELLS = 50
+CELLS = 30
 """Cells of a batch for each of its classes of depth."""
 MAX_CLASSES = 20
 

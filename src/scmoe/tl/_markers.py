@@ -8,7 +8,7 @@ import pandas as pd
 from mudata import MuData
 from numpy.typing import NDArray
 
-from scmoe._check import check_mdata
+from scmoe._check import check_mdata, choose_modalities
 from scmoe._keys import DEFAULT_KEY, MARKERS, MARKERS_GROUPBY, Keys
 from scmoe._log import logger
 from scmoe.arguments._checked import checks_arguments
@@ -165,9 +165,7 @@ def group_names(mdata: MuData, groupby: str) -> pd.Series:
 
 def _modalities(mdata: MuData, modality: str | Sequence[str] | None) -> list[str]:
     check_mdata(mdata)
-    if modality is None:
-        return readable_modalities(mdata)
-    return check_mdata(mdata, [modality] if isinstance(modality, str) else list(modality))
+    return readable_modalities(mdata) if modality is None else choose_modalities(mdata, modality)
 
 
 def _batch_key(mdata: MuData, model: "SCMOE | None", groupby: str, batch_key: str | None) -> str | None:
@@ -210,7 +208,9 @@ def _check_groups(groups: pd.Series, groupby: str, reference: str) -> None:
     if len(names) < 2:
         raise ValueError(f"groupby={groupby!r} must have at least two groups; found {', '.join(names) or 'none'}.")
     if reference != REST and reference not in names:
-        raise KeyError(f"reference={reference!r} is no group of {groupby!r}; it is 'rest' or one of {', '.join(names)}.")
+        raise KeyError(
+            f"reference={reference!r} is no group of {groupby!r}; it is 'rest' or one of {', '.join(names)}."
+        )
     n_missing = int(groups.isna().sum())
     if n_missing:
         logger.info("obs[%r]: %d of %d cells have no entry and are left out", groupby, n_missing, len(groups))
