@@ -76,8 +76,8 @@ def split_counts(
         adata = mdata.mod[name]
         if HELD_OUT_LAYER in adata.layers:
             raise ValueError(
-                f"The counts of mdata[{name!r}] are split already. Add them up to begin anew: layers['{COUNTS_LAYER}'] + "
-                f"layers['{HELD_OUT_LAYER}']."
+                f"The counts of mdata[{name!r}] are split already. To begin anew, add them up: "
+                f"layers['{COUNTS_LAYER}'] + layers['{HELD_OUT_LAYER}']."
             )
         sources[name] = find_source(name, adata)
         check_counts(sources[name].matrix, name, sources[name].where, adata.obs_names, adata.var_names)

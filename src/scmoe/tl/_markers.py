@@ -86,8 +86,8 @@ def markers(
         counts per 10 000; of proteins, of centered logarithms; NaN of continuous values); with a model
         ``log_fold_change_denoised`` and the ends ``_lower`` and ``_upper`` of its interval of 95 % over cells, which
         does not know the errors of the model; ``p_value``; ``p_adjusted`` (Benjamini-Hochberg over the features of a
-        group and modality); ``detection_in`` and ``detection_out``, shares of cells above zero. Rows are sorted by score.
-        NaN: nothing to compare, as for a group of one cell or without others in its batches.
+        group and modality); ``detection_in`` and ``detection_out``, shares of cells above zero. Rows are sorted by
+        score. NaN: nothing to compare, as for a group of one cell or without others in its batches.
 
         Writes ``mdata.mod[m].uns["{key_added}_markers"]`` as well, for scanpy's plots:
         ``sc.pl.rank_genes_groups_dotplot(mdata["rna"], key="scmoe_markers")``; and the groups to ``mdata.mod[m].obs``
@@ -229,7 +229,8 @@ def _report_groups(name: str, groups: pd.Categorical, batches: NDArray[np.intp],
     lonely = [groups.categories[code] for code in table if code >= 0 and alone[code][table[code] > 0].all()]
     if lonely:
         logger.warning(
-            "%s: groups without other cells in their batches (obs[%r]) cannot be told from these, and are not tested: %s",
+            "%s: groups without other cells in their batches (obs[%r]) cannot be told from these, and are not tested: "
+            "%s",
             *(name, batch_key, _few(lonely)),
         )
 

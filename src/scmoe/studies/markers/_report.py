@@ -30,16 +30,16 @@ def markers_markdown(result: Mapping[str, Any]) -> str:
     n = len(settings["seeds"])
     parts = [
         _errors(pd.concat([frames["shuffled"], frames["donors"]])),
-        f"Share of pairs of a feature and a group with adjusted p < .05, mean of {n} seeds (largest in brackets). Shuffled: "
-        "200 of 1000 genes and 40 of 134 proteins of the bundled cells, whose counts were shuffled over all cells, so that "
-        "every call is false. Two donors that differ: each shuffled feature has fewer molecules in one donor, and types "
-        "go with donors.",
+        f"Share of pairs of a feature and a group with adjusted p < .05, mean of {n} seeds (largest in brackets). "
+        "Shuffled: 200 of 1000 genes and 40 of 134 proteins of the bundled cells, whose counts were shuffled over all "
+        "cells, so that every call is false. Two donors that differ: each shuffled feature has fewer molecules in one "
+        "donor, and types go with donors.",
         _permuted(frames["permuted"]),
-        f"Share of p < .05 with permuted cell types, {settings['n_draws']} draws, of features that a tenth of the cells "
-        "have, ± the standard deviation of the draws.",
+        f"Share of p < .05 with permuted cell types, {settings['n_draws']} draws, of features that a tenth of the "
+        "cells have, ± the standard deviation of the draws.",
         _power(pd.concat([frames[name] for name in SETTINGS])),
-        f"Power: share of the known differences that are called where the threshold leaves one false call in twenty; in "
-        f"brackets what is found at the method's own level of .05, and how many of these calls are false. Mean of {n} "
+        "Power: share of the known differences that are called where the threshold leaves one false call in twenty; "
+        f"in brackets what is found at the method's own level of .05, and how many of these calls are false. Mean of {n} "
         "seeds. Pools: four random pools of the cells of each group and donor, for there are but two donors.",
         _time(frames["time"]),
         "Best of three rounds of 7000 cells × 4000 genes, 15 groups, one thread.",
