@@ -44,7 +44,7 @@ def check_mdata(mdata: Any, modalities: Sequence[str] | None = None) -> list[str
         raise TypeError(f"Expected a MuData, found {type(mdata).__name__}. Read one with scmoe.datasets.read(path).")
     if mdata.axis != 0:
         raise ValueError(f"Expected modalities that share cells (MuData axis 0), found axis {mdata.axis}.")
-    names = _choose_modalities(mdata, modalities)
+    names = choose_modalities(mdata, modalities)
     if mdata.n_obs == 0:
         raise ValueError("Expected at least one cell, found a MuData without cells. Check the filter applied before.")
     check_tables(mdata)
@@ -54,7 +54,8 @@ def check_mdata(mdata: Any, modalities: Sequence[str] | None = None) -> list[str
     return names
 
 
-def _choose_modalities(mdata: MuData, modalities: Sequence[str] | None) -> list[str]:
+def choose_modalities(mdata: MuData, modalities: str | Sequence[str] | None) -> list[str]:
+    """Names of the modalities asked for, all for None; an error if one of them does not exist."""
     present = list(mdata.mod)
     if not present:
         raise ValueError('Expected at least one modality, found none. Build the MuData as MuData({"rna": adata}).')

@@ -12,6 +12,8 @@ PRETRAIN_KEY = "xtrimogene"
 """Default name of the results of `scmoe.tl.pretrain`."""
 COUNTS_LAYER = "counts"
 """Layer of a modality that keeps the raw counts (written by `scmoe.pp.prepare`)."""
+HELD_OUT_LAYER = "counts_held_out"
+"""Layer of a modality with the counts that `scmoe.pp.split_counts` has set aside for tests."""
 ORIGINAL_LAYER = "X_before_prepare"
 """Layer of a modality that keeps the ``X`` that `scmoe.pp.prepare` replaced, where it was not the source."""
 UNS_ROOT = "scmoe"
@@ -186,6 +188,11 @@ class Keys:
         """As `embedding`: the map that `scmoe.tl.umap` made of it, cells x 2."""
         return f"{self.name}_umap"
 
+    @property
+    def markers(self) -> str:
+        """``mdata.mod[m].uns``: tests of the modality as scanpy stores its own, see `scmoe.tl.markers`."""
+        return f"{self.name}_markers"
+
     def imputed(self, target: str, sources: Sequence[str]) -> str:
         """``mdata.obsm`` (all cells) and ``mdata.mod[target].layers`` (its cells): predicted features of `target`."""
         return f"{self.name}_{target}_from_{'+'.join(sources)}"
@@ -315,10 +322,18 @@ DELETION_SUMMARY = "deletion_summary"
 """``mdata.uns[key_added]["deletion_summary"]``: by target and ranking, see `scmoe.tl.deletion`."""
 GRADIENT_CONFLICT = "gradient_conflict"
 """``mdata.uns[key_added]["gradient_conflict"]``: tidy frame, see `scmoe.tl.gradient_conflict`."""
+MARKERS = "markers"
+"""``mdata.uns[key_added]["markers"]``: tidy frame, see `scmoe.tl.markers`."""
+MARKERS_GROUPBY = "markers_groupby"
+DIFFERENTIAL = "differential"
+"""``mdata.uns[key_added]["differential"]``: tidy frame, see `scmoe.tl.differential`."""
+ABUNDANCE = "abundance"
+"""``mdata.uns[key_added]["abundance"]``: tidy frame, see `scmoe.tl.abundance`."""
 TABLES = (
     *(HISTORY, DIAGNOSTICS, PARAMS, QUERY, ANNOTATION, EXPERT_USAGE_GROUPBY, EXPERT_USAGE, EXPERT_SUMMARY),
     *(EXPERT_CARDS, EXPERT_STABILITY, ATTENTION_GROUPBY, ATTENTION, ATTENTION_TOKENS, ABLATION, TCAV, ATTRIBUTION),
-    *(ATTRIBUTION_SUMMARY, DELETION, DELETION_SUMMARY, GRADIENT_CONFLICT),
+    *(ATTRIBUTION_SUMMARY, DELETION, DELETION_SUMMARY, GRADIENT_CONFLICT, MARKERS, MARKERS_GROUPBY, DIFFERENTIAL),
+    ABUNDANCE,
 )
 """All entries of ``mdata.uns[key_added]`` that tools write."""
 UMAP = "X_umap"

@@ -81,6 +81,7 @@ RANGES: dict[str, Range] = {
     ),
     "coverage": POSITIVE_SHARE,
     "level": INNER_SHARE,
+    "held_out": INNER_SHARE,
     "rollup_confidence": Range(0.5, 1, open_low=True),
     "train_size": POSITIVE_SHARE,
     "validation_size": SHARE_BELOW_ONE,

@@ -10,6 +10,7 @@ from ._expert_usage import expert_usage
 from ._gradient_conflict import gradient_conflict
 from ._history import history
 from ._imputed import imputed
+from ._markers import markers
 from ._per_class import per_class
 from ._report import report
 from ._tcav import tcav
@@ -27,6 +28,7 @@ __all__ = [
     "gradient_conflict",
     "history",
     "imputed",
+    "markers",
     "per_class",
     "report",
     "tcav",

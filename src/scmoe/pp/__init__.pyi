@@ -4,5 +4,6 @@ from ._niche import niche
 from ._prepare import prepare
 from ._resample import oversample, undersample
 from ._split import split
+from ._split_counts import split_counts
 
-__all__ = ["assign_tags", "augment", "niche", "oversample", "prepare", "split", "undersample"]
+__all__ = ["assign_tags", "augment", "niche", "oversample", "prepare", "split", "split_counts", "undersample"]

@@ -8,6 +8,7 @@ from .genes.scaling._run import run_genes_scaling
 from .imbalance._novelty import run_novelty
 from .imbalance._rare_experts import run_rare_experts
 from .imbalance._run import run_imbalance
+from .markers._run import run_markers
 from .perturbation._gears import gene_context_features, to_gears
 from .perturbation._run import run_perturbation
 from .perturbation._table import perturbation_table
@@ -25,6 +26,7 @@ __all__ = [
     "run_genes_cost",
     "run_genes_scaling",
     "run_imbalance",
+    "run_markers",
     "run_novelty",
     "run_perturbation",
     "run_published_cost",

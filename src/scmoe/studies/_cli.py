@@ -248,6 +248,25 @@ def shap(
 
 
 @app.command()
+def markers(
+    output: Output = Path("scmoe_markers"),
+    seeds: Seeds = "0,1,2",
+    quick: Annotated[
+        bool, typer.Option("--quick", help="The first seed, short trainings, without totalVI: minutes.")
+    ] = False,
+) -> None:
+    """Count false and true calls of tests of markers, beside Wilcoxon, pools of cells and totalVI."""
+
+    def run() -> str:
+        from scmoe.studies.markers._report import markers_markdown
+        from scmoe.studies.markers._run import run_markers
+
+        return markers_markdown(run_markers(output, seeds=numbers(seeds), quick=quick))
+
+    run_and_echo(run, output, "markers.json, markers.md, runs", RESUME)
+
+
+@app.command()
 def novelty(
     output: Output = Path("scmoe_novelty"),
     data: Annotated[Path | None, typer.Option(help="Data with labels; default the bundled CITE data.")] = None,

@@ -12,6 +12,7 @@ from ._expert_usage import expert_usage
 from ._gradient_conflict import gradient_conflict
 from ._impute import impute
 from ._map_query import map_query
+from ._markers import markers
 from ._pretrain import pretrain
 from ._tcav import tcav
 from ._train import train
@@ -32,6 +33,7 @@ __all__ = [
     "gradient_conflict",
     "impute",
     "map_query",
+    "markers",
     "pretrain",
     "tcav",
     "train",

@@ -11,6 +11,7 @@ from scmoe.datasets._anndata import takes_anndata
 from scmoe.datasets._categories import Category
 from scmoe.tl._results import check_results, inputs_of
 from scmoe.tl._tables import as_layer
+from scmoe.tl._untested import warn_of_tests
 from scmoe.tl._write import write_to_modality
 
 if TYPE_CHECKING:
@@ -28,6 +29,9 @@ def denoise(
     key_added: str = DEFAULT_KEY,
 ) -> None:
     """Decode a modality without noise, and if wished without batch effects.
+
+    For plots, not for tests: these find differences that only the model makes. `scmoe.tl.markers` tests what was
+    measured, and shows denoised fold changes beside.
 
     Parameters
     ----------
@@ -63,4 +67,5 @@ def denoise(
             f"The MuData has no modality {modality!r}, so there is nothing to denoise; it has {', '.join(mdata.mod)}. "
             "scmoe.tl.impute predicts it from others."
         )
+    warn_of_tests()
     write_to_modality(mdata, key_added, path, as_layer(mdata, modality, values, model.feature_names[modality]))

@@ -14,6 +14,7 @@ from scmoe.io._memory import check_memory
 from scmoe.model._impute import REMEDY, feature_positions
 from scmoe.tl._results import check_results, inputs_of
 from scmoe.tl._tables import as_layer, storable_frame
+from scmoe.tl._untested import warn_of_tests
 from scmoe.tl._write import drop_arrays, write_frame, write_to_modality
 
 if TYPE_CHECKING:
@@ -35,6 +36,8 @@ def impute(
     key_added: str = DEFAULT_KEY,
 ) -> None:
     """Predict a modality from others, with the target absent from the input.
+
+    Tests of predicted values are not valid: these follow the sources. `scmoe.tl.markers` tests what was measured.
 
     Parameters
     ----------
@@ -90,6 +93,7 @@ def impute(
     arrays = model.impute(names, target, mdata, features=features, transform_batch=transform_batch, **options)
     results = {f"obsm/{name}" for name in stored} | {f"{target}/layers/{name}" for name in stored if with_layer}
     drop_arrays(mdata, key_added, [path for path in paths if path not in results])
+    warn_of_tests()
     columns = [model.feature_names[target][i] for i in feature_positions(model.fitted, target, features)]
     for name, values in zip(stored, arrays if isinstance(arrays, tuple) else (arrays,), strict=True):
         if with_layer:

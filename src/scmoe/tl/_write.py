@@ -88,6 +88,15 @@ def write_uns(data: MuData | AnnData, key: str, **entries: object) -> None:
     data.uns[key] = {**data.uns[key], **{name: to_uns(value) for name, value in entries.items()}}
 
 
+def write_modality_uns(mdata: MuData, key: str, modality: str, name: str, entry: Mapping[str, Any]) -> None:
+    """Write an entry to ``uns`` of a modality, as it is."""
+    path = f"{modality}/{UNS}/{name}"
+    if path not in result_paths(mdata, key):
+        move_aside(modality, mdata.mod[modality].uns, UNS, name)
+    mdata.mod[modality].uns[name] = entry
+    note_results(mdata, key, [path])
+
+
 def drop_table(data: MuData | AnnData, key: str, name: str) -> None:
     """Remove an entry of ``uns[key]`` that an earlier call wrote and the next one may not."""
     path = f"{UNS}/{name}"
@@ -182,6 +191,8 @@ def drop_results(mdata: MuData, key: str, paths: Collection[str] = ()) -> None:
             drop_columns(mdata, [name])
         elif part in (OBSM, LAYERS):
             _drop_array(mdata, path, keys)
+        elif part == UNS and owner and owner[0] in mdata.mod:
+            mdata.mod[owner[0]].uns.pop(name, None)
     if known:
         entries = {RESULT_PATHS, *(path.removeprefix(f"{UNS}/") for path in known if path.startswith(f"{UNS}/"))}
         remainder = {name: value for name, value in mdata.uns.pop(key).items() if name not in entries}
