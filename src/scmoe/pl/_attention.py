@@ -124,11 +124,11 @@ def _draw(table: pd.DataFrame, value: str, title: str, ax: Axes | None) -> Axes:
     if value == "ratio":
         highest = max(2.0, float(matrix.max().max()))
         cmap, norm, baseline = DIVERGING, TwoSlopeNorm(1.0, vmin=0.0, vmax=highest), 1.0
-        label = "attention / uniform attention\n(line: no preference, 1)"
+        label = "attention / uniform\n(line: no preference, 1)"
     else:
         baseline = 1 / len(names)
         cmap, norm = "viridis", Normalize(0, max(float(matrix.max().max()), 1.5 * baseline))
-        label = f"share of attention, rows sum to 1\n(line: 1 / {len(names)}, {baseline:.3g})"
+        label = f"attention, rows sum to 1\n(line: no preference, {baseline:.3g})"
     return heatmap(matrix, cmap=cmap, norm=norm, colorbar=label, baseline=baseline, title=title, ax=ax)
 
 
@@ -149,4 +149,4 @@ def _mark_modalities(ax: Axes) -> None:
 def _title(table: pd.DataFrame, head: int | str, group: str) -> str:
     kind = {MEAN: "Attention", ROLLOUT: "Rollout of attention"}.get(str(head), f"Attention of head {head}")
     across, uniform = (f"{table[name].iloc[0]:.0%}" for name in ("across", "across_uniform"))
-    return f"{kind} between modalities{group_suffix(group)}\n{across} to other modalities (uniform: {uniform})"
+    return f"{kind} between modalities{group_suffix(group)}\n{across} to others (uniform: {uniform})"

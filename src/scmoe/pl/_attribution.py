@@ -16,7 +16,7 @@ from scmoe._keys import ATTRIBUTION, ATTRIBUTION_SUMMARY, DEFAULT_KEY
 from scmoe.arguments._checked import checks_arguments
 from scmoe.datasets._anndata import reads_anndata
 from scmoe.datasets._categories import Category, names_of
-from scmoe.pl._axes import figure_or_place, grid_shape
+from scmoe.pl._axes import figure_or_place, grid_shape, short_name
 from scmoe.pl._save import finish
 from scmoe.pl._style import COLUMN, DIVERGING, PAGE, SMALL, for_print
 from scmoe.pl._tables import check_in_table, stored_table
@@ -50,7 +50,7 @@ def attribution(
     For labels and groups the bars are mean attributions in the target's cells, in log-odds: to the right, what speaks
     for the label there. Their color says whether the feature is high or low in these cells. Predicted features are
     high in some cells and low in others, so their bars are slopes: to the right, features whose high values raise the
-    prediction. Modalities stand behind the features; a panel's title gives their shares.
+    prediction. Modalities stand behind the features; a panel's title gives its cells and their shares.
 
     Parameters
     ----------
@@ -114,12 +114,17 @@ def _panel(ax: Axes, name: str, table: pd.DataFrame, summary: pd.DataFrame, norm
     color = plt.get_cmap(DIVERGING)(norm(table["level"].to_numpy(dtype=float))) if has_level else UNKNOWN
     ax.barh(rows, values, color=color, height=0.75, edgecolor="0.3", linewidth=0.4)
     several = len(summary) > 1
-    features = [f"{row.feature} · {row.modality}" if several else row.feature for row in table.itertuples()]
-    ax.set_yticks(rows, features)
+    ax.set_yticks(rows, [_feature_label(row.feature, row.modality if several else "") for row in table.itertuples()])
     ax.axvline(0, color="black", linewidth=0.6)
     ax.set_xlabel("mean attribution, log-odds" if unit == LOG_ODDS else f"{unit}\nper standard deviation")
     ax.locator_params(axis="x", nbins=4)
     ax.spines[["top", "right", "left"]].set_visible(False)
     ax.tick_params(axis="y", length=0)
     shares = ", ".join(f"{m} {share:.0%}" for m, share in zip(summary["modality"], summary["share"], strict=True))
-    ax.set_title(f"{name}\n{int(summary['n_cells'].iloc[0])} cells; {shares}", loc="left")
+    ax.set_title(f"{short_name(name)}\n{shares}; n = {int(summary['n_cells'].iloc[0])}", loc="left", fontsize=SMALL)
+
+
+def _feature_label(feature: str, modality: str) -> str:
+    """A feature and its modality, unless its name says that already, as where two modalities share a name."""
+    name = short_name(feature)
+    return f"{name} · {modality}" if modality and not feature.startswith(f"{modality}:") else name

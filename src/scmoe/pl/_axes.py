@@ -6,6 +6,8 @@ import matplotlib.pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure, SubFigure
 
+MAX_NAME = 26
+"""Characters of a name that fit beside a bar."""
 ROW_SHARE = 0.6
 """Part of a row that its series share; the rest separates rows."""
 
@@ -37,6 +39,12 @@ def grid_shape(n_panels: int, max_columns: int) -> tuple[int, int]:
 def row_offset(series: int, n_series: int) -> float:
     """Distance of a series from the middle of a row that it shares with others."""
     return ROW_SHARE * ((series + 0.5) / n_series - 0.5)
+
+
+def short_name(name: str) -> str:
+    """A name that fits beside a bar: a long one without its middle."""
+    half = MAX_NAME // 2
+    return name if len(name) <= MAX_NAME else f"{name[: half - 1]}…{name[-half:]}"
 
 
 def legend_beside(ax: Axes, *, x: float = 1.0, centered: bool = False, **kwargs: Any) -> None:

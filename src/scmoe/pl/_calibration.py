@@ -79,7 +79,7 @@ def calibration(
     tiny = ", ".join(f"{name} ({n})" for name, n in n_cells.items() if n < MIN_CELLS)
     ax.set_xlabel("probability of the predicted label" + (f"\nfewer than {MIN_CELLS} cells: {tiny}" if tiny else ""))
     ax.set_ylabel("share of cells that are right, 95 % interval")
-    ax.set_title("Calibration in bins of as many cells", loc="left")
+    ax.set_title("Calibration, bins of as many cells each", loc="left")
     ax.legend(frameon=False, loc="best")
     ax.spines[["top", "right"]].set_visible(False)
     return finish(ax, show=show, save=save, return_fig=return_fig)

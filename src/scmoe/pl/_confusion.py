@@ -16,15 +16,17 @@ from scipy.spatial.distance import squareform
 from scmoe._keys import UNKNOWN_LABEL
 from scmoe.arguments._checked import checks_arguments
 from scmoe.pl._axes import axes_or_new
-from scmoe.pl._heatmap import heatmap
+from scmoe.pl._heatmap import CHARACTER, heatmap
 from scmoe.pl._save import finish
-from scmoe.pl._style import COLUMN, MAX_HEIGHT, PAGE, for_print
+from scmoe.pl._style import COLUMN, PAGE, SMALL, for_print
 
 LINE = 60
 """Characters of a line below the axes."""
-CELL, MAX_LARGE, SMALLEST = 0.3, 16, 5.5
+CELL, MAX_LARGE, SMALLEST = 0.32, 16, 5.5
 """Inches of a row; rows beyond which they are smaller, and the points of their labels then."""
 OTHER = "other labels"
+MARGIN = 1.0
+"""Inches for the color bar and what the axes are called."""
 
 
 @checks_arguments
@@ -85,21 +87,25 @@ def confusion(
     shares.index = pd.Index([f"{name} ({n_cells[name]})" for name in order], name="true label (cells)")
     absent = [name for name in names if name not in order]
     note = "\n" + fill(f"no cell: {', '.join(absent)}", LINE) if absent else ""
-    size = float(np.clip(CELL * len(order) + 2.4, COLUMN, PAGE))
-    ax = axes_or_new(ax, size, min(size, MAX_HEIGHT) - 0.4 + 0.12 * note.count("\n"))
+    large = len(order) <= MAX_LARGE
+    letter = CHARACTER * (1 if large else SMALLEST / SMALL)
+    beside, below = (letter * max(map(len, axis)) for axis in (shares.index, shares.columns))
+    side = min(CELL * len(shares.columns), PAGE - beside - MARGIN)
+    height = side + below + 0.6 + 0.12 * note.count("\n")
+    ax = axes_or_new(ax, max(side + beside + MARGIN, COLUMN), max(height, 2.2))
     heatmap(
         shares.rename_axis(columns="predicted label"),
-        cmap="viridis",
+        cmap="Blues",
         norm=Normalize(0, 1),
-        colorbar=f"share of the true label's cells\n(line: balanced accuracy, {recall:.3g})",
+        colorbar=f"share of the row's cells\n(line: balanced accuracy, {recall:.3g})",
         baseline=recall,
-        title="Which labels are taken for which",
+        title="Confusion of labels",
         ax=ax,
     )
     ax.set_aspect("equal")
     ax.set_xlabel(f"predicted label{note}")
-    ax.tick_params(axis="x", labelrotation=90)
-    if len(order) > MAX_LARGE:
+    ax.set_xticks(range(len(shares.columns)), list(shares.columns), rotation=90, ha="center")
+    if not large:
         ax.tick_params(labelsize=SMALLEST)
     if hierarchy:
         _frame_roots(ax, order, hierarchy)
@@ -145,4 +151,4 @@ def _frame_roots(ax: Axes, order: list[str], hierarchy: Mapping[str, str]) -> No
     roots = [_root(name, hierarchy) for name in order]
     for root in dict.fromkeys(roots):
         start, n = roots.index(root) - 0.5, roots.count(root)
-        ax.add_patch(Rectangle((start, start), n, n, fill=False, edgecolor="white", linewidth=1))
+        ax.add_patch(Rectangle((start, start), n, n, fill=False, edgecolor="0.2", linewidth=0.8, zorder=4))

@@ -88,6 +88,6 @@ def deletion(
     band = "" if target is None else "\n(band: two standard errors)"
     ax.set_title(names[0] + band if len(names) == 1 else f"Mean of {len(names)} targets (thin: each)", loc="left")
     ax.margins(y=0.05)
-    ax.legend(frameon=False, title="ranked by (mean fall)", ncols=1, loc="best")
+    ax.legend(title="ranked by (mean fall)", loc="upper left", edgecolor="none", framealpha=0.9)
     ax.spines[["top", "right"]].set_visible(False)
     return finish(ax, show=show, save=save, return_fig=return_fig)

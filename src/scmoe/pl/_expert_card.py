@@ -13,7 +13,7 @@ from scmoe.arguments._checked import checks_arguments
 from scmoe.datasets._anndata import reads_anndata
 from scmoe.explain.concepts._adjust import ALPHA
 from scmoe.explain.experts._cards import EXPERT, FEATURE, FEATURE_WITHIN, GROUP, MODALITY
-from scmoe.pl._axes import figure_or_place
+from scmoe.pl._axes import figure_or_place, short_name
 from scmoe.pl._save import finish
 from scmoe.pl._style import COLORS, COLUMN, PAGE, SMALL, UNCLEAR, for_print
 from scmoe.pl._tables import at_layer, stored_table
@@ -21,9 +21,9 @@ from scmoe.train._diagnostics import DEAD
 
 LESS, MORE = COLORS[:2]
 LEGEND = f"orange: more, blue: less, gray: may be chance (adjusted p ≥ {ALPHA}); cells are taken as independent"
+TITLE_PAD = 12
+"""Points between a panel and its title, for the note between them."""
 GROUP_LABEL = "P(cell uses it more than one outside)"
-MAX_NAME = 26
-"""Characters of a name that fit beside its bar."""
 
 
 @checks_arguments
@@ -117,14 +117,14 @@ def _draw(
                 ax, subset.assign(name=_short(subset["name"]) + " (" + subset["n_cells"].astype(str) + ")"), GROUP_LABEL
             )
             _means(ax, subset)
-            ax.set_title(f"{modality}: groups (cells)", loc="left", fontsize=SMALL)
+            ax.set_title(f"{modality}: groups (cells)", loc="left", pad=TITLE_PAD)
         ax = figure.add_subplot(grid[1 + i, -1])
         features = of_tokens[of_tokens["kind"] == FEATURE]
         subset = _both_ends(features, n_features)
         _bars(ax, subset.assign(name=_short(subset["name"])), "correlation with use")
         if has_groups:
             _diamonds(ax, subset, of_tokens[of_tokens["kind"] == FEATURE_WITHIN])
-        ax.set_title(f"{modality}: features", loc="left", fontsize=SMALL)
+        ax.set_title(f"{modality}: features", loc="left", pad=TITLE_PAD)
     return figure
 
 
@@ -140,8 +140,7 @@ def _header(card: pd.DataFrame, layer: int) -> str:
 
 def _short(names: pd.Series) -> pd.Series:
     """Names that fit beside a bar: long ones without their middle, unless two would be the same."""
-    half = MAX_NAME // 2
-    short = names.where(names.str.len() <= MAX_NAME, names.str[: half - 1] + "…" + names.str[-half:])
+    short = names.map(short_name)
     return names.where(short.duplicated(keep=False), short)
 
 

@@ -80,9 +80,7 @@ def expert_stability(
     ax.set(yticks=range(len(means)), yticklabels=pairs, ylim=(len(means) - 0.5, -0.5))
     ax.set_xlim(min(-0.05, float(table["value"].min()) - 0.05), 1.08)
     ax.axvline(0, color="0.8", linewidth=0.8, zorder=0)
-    ax.set_xlabel(
-        f"correlation of matched experts (black line: mean)\nfilled: adjusted p < {ALPHA}; tick: with permuted cells"
-    )
+    ax.set_xlabel(f"correlation of matched experts (line: mean)\nfilled: adjusted p < {ALPHA}; tick: permuted cells")
     ax.tick_params(axis="y", length=0)
     ax.spines[["top", "right", "left"]].set_visible(False)
     ax.set_title(_title(table), loc="left")

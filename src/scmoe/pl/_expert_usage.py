@@ -44,7 +44,7 @@ def expert_usage(
     """Draw the share of each expert for every modality or group of cells.
 
     The title says how much a token's row tells about its expert: the mutual information of the two over all rows and
-    cells, its share of the maximum and its p-value, see `scmoe.explain.usage_summary`.
+    cells, in brackets its share of the maximum, and its p-value, see `scmoe.explain.usage_summary`.
 
     Parameters
     ----------
@@ -107,7 +107,7 @@ def expert_usage(
         shares,
         cmap="viridis",
         norm=Normalize(0, max(float(shares.max().max()), 1.5 * baseline)),
-        colorbar=f"share of {VALUES[value]}, {view}s sum to 1\n(line: no preference, {baseline:.3g})",
+        colorbar=f"{VALUES[value]}, {view}s sum to 1\n(line: no preference, {baseline:.3g})",
         baseline=baseline,
         title=_title(by, view, modality) + _information(mdata, key, layer, by, value, modality),
         ax=ax,
@@ -146,4 +146,4 @@ def _information(mdata: MuData, key: str, layer: int, by: str, value: str, modal
         return ""
     row = match.iloc[0]
     share = row["value"] / row["maximum"] if row["maximum"] > 0 else 0.0
-    return f"\nI({by}; expert) = {row['value']:.3f} nats, {share:.0%} of its maximum, p = {row['p']:.2g}"
+    return f"\nI({by}; expert) = {row['value']:.3f} nats ({share:.0%}), p = {row['p']:.2g}"

@@ -14,7 +14,7 @@ MAX_ANNOTATED = 120
 """Cells of a matrix up to which the numbers are written into it; more are unreadable."""
 MAX_UNROTATED = 5
 """Characters of the longest column label up to which labels stay horizontal."""
-CELL, CHARACTER, BAR = 0.34, 0.06, 1.0
+CELL, CHARACTER, BAR = 0.34, 0.052, 1.1
 """Inches: width of a column with numbers, of a letter of labels, and of the color bar with its label."""
 ROW = 0.2
 """Inches, height of a row."""
@@ -37,7 +37,7 @@ def heatmap(
     """
     n_rows, n_columns = matrix.shape
     width = CELL * n_columns + CHARACTER * max(len(str(name)) for name in matrix.index) + BAR
-    height = min(max(ROW * n_rows + 1.2, 1.9), MAX_HEIGHT)
+    height = min(max(ROW * n_rows + 1.2, 2.0), MAX_HEIGHT)
     ax = axes_or_new(ax, float(np.clip(width, COLUMN, PAGE)), height)
     ax.set_facecolor("0.9")
     image = ax.imshow(matrix.to_numpy(dtype=float), cmap=cmap, norm=norm, aspect="auto", interpolation="none")

@@ -16,7 +16,7 @@ from scmoe.pl._save import finish
 from scmoe.pl._style import COLORS, COLUMN, for_print
 from scmoe.pl._tables import stored_table
 
-DECODING = ("own", "cross")
+DECODING = {"own": "from its own state", "cross": "from other states"}
 """Terms of the loss that training and validation have alike: a modality from its own state, and from those of others."""
 TOTAL_LOSSES = {
     "train_loss": "train loss (all terms)",
@@ -82,11 +82,12 @@ def history(
         number = terms.index(_term(name)) if len(terms) < len(columns) else columns.index(name)
         color, validation = COLORS[number % len(COLORS)], name.startswith("validation")
         style = {"marker": "o" if len(values) == 1 else "", "linestyle": "-" if validation else "--"}
-        ax.plot(epochs, curve, color=color, label=TOTAL_LOSSES.get(name, name.replace("_", " ")), **style)
+        ax.plot(epochs, curve, color=color, label=TOTAL_LOSSES.get(name, _label(name)), **style)
         if validation and len(values) > 1:
             best = int(curve.argmin())
             ax.plot(epochs[best], curve[best], "o", color=color, markersize=4)
-    ax.set(xlabel="epoch", ylabel="loss")
+    of_decoding = set(terms) <= set(DECODING)
+    ax.set(xlabel="epoch", ylabel="loss of decoding a modality" if of_decoding else "loss")
     ax.xaxis.set_major_locator(MaxNLocator(integer=True))
     ax.set_title(f"Training of {key}, {len(table)} epochs", loc="left")
     ax.spines[["top", "right"]].set_visible(False)
@@ -99,6 +100,12 @@ def _default(columns: Sequence[str]) -> list[str]:
     decoding = [name for term in DECODING if (name := f"train_{term}") in columns]
     pairs = [each for name in decoding for each in (name, name.replace("train", "validation")) if each in columns]
     return pairs or [name for name in TOTAL_LOSSES if name in columns] or list(columns)
+
+
+def _label(column: str) -> str:
+    """What the legend calls a column."""
+    part, _, term = column.partition("_")
+    return f"{part}, {DECODING[term]}" if term in DECODING else column.replace("_", " ")
 
 
 def _term(column: str) -> str:

@@ -18,7 +18,7 @@ from scmoe.pl._save import finish
 from scmoe.pl._style import COLORS, COLUMN, MARKERS, SMALL, for_print
 
 MAX_METHODS = 6
-LINE = 56
+LINE = 36
 """Characters of a line below the axis."""
 
 
@@ -88,7 +88,7 @@ def per_class(
     ax.set(xlim=(-0.03, 1.03), ylim=(len(order) - 0.4, -0.6))
     _describe(ax, score, first, trained=n_train is not None)
     if len(by_method) > 1:
-        legend_beside(ax, x=1.08)
+        legend_beside(ax, x=1.16 if groups is not None else 1.0)
     return finish(ax, show=show, save=save, return_fig=return_fig)
 
 
@@ -121,7 +121,7 @@ def _mark_groups(ax: Axes, groups: pd.Series) -> None:
         if len(rows):
             if rows[0]:
                 ax.axhline(rows[0] - 0.5, color="0.5", linewidth=0.8, linestyle=":")
-            place, text = ax.get_yaxis_transform(), {"rotation": 270, "fontsize": SMALL}
+            place, text = ax.get_yaxis_transform(), {"fontsize": SMALL}
             ax.text(1.01, rows.mean(), group, text, transform=place, va="center", color="0.4")
 
 
@@ -130,8 +130,7 @@ def _describe(ax: Axes, score: str, table: pd.DataFrame, *, trained: bool) -> No
     absent = ", ".join(map(str, table.index[table["support"] == 0]))
     text = f"{score if score != 'f1' else 'F1'} with its interval over cells"
     ax.set_xlabel(text + ("\n" + fill(f"no cell here: {absent}", LINE) if absent else ""))
-    ax.set_ylabel("label (training, scored cells)" if trained else "label (scored cells)")
-    ax.set_title("Scores by label", loc="left")
+    ax.set_title(f"Scores by label\n({'training, scored cells' if trained else 'scored cells'})", loc="left")
     ax.grid(axis="x", color="0.9")
     ax.set_axisbelow(True)
     ax.spines[["top", "right", "left"]].set_visible(False)

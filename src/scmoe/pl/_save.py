@@ -35,9 +35,7 @@ def _root(figure: Figure | SubFigure | None) -> Figure:
     return figure
 
 
-def show_or_save(
-    figure: Figure, *, show: bool | None, save: str | Path | None, dpi: int = 150
-) -> bool:
+def show_or_save(figure: Figure, *, show: bool | None, save: str | Path | None, dpi: int = 150) -> bool:
     """Write the figure to `save` (if given) and show it (if asked); tells whether it was shown."""
     if save is not None:
         path = _figure_file(figure, save)

@@ -98,7 +98,8 @@ def tcav(
         mask = table[series] == name
         _draw_series(ax, table[mask], place[mask], number, doubted)
     ax.axvline(NO_EFFECT, color="0.6", linewidth=0.8, zorder=0)
-    ax.hlines(np.arange(1, len(rows)) - 0.5, -0.04, 1.04, color="0.9", linewidth=0.5, zorder=0)
+    for between in np.arange(1, len(rows)) - 0.5:
+        ax.axhline(between, color="0.9", linewidth=0.5, zorder=0)
     labels = [f"{name} (control)" if name in controls else str(name) for name in rows]
     ax.set_yticks(range(len(rows)), labels)
     ax.set(xlim=(-0.04, 1.04), ylim=(len(rows) - 0.5, -0.5))
