@@ -44,8 +44,8 @@ def expert_card(
 ) -> Figure | SubFigure | None:
     """Draw which modalities, groups of cells and features an expert serves.
 
-    Bars start at no preference: orange ones go with more use of the expert, blue ones with less, gray ones may be chance
-    (adjusted p of 0.05 or more). Beside the groups stand the mean use in the group and elsewhere. Diamonds are
+    Bars start at no preference: orange ones go with more use of the expert, blue ones with less, gray ones may be
+    chance (adjusted p of 0.05 or more). Beside the groups stand the mean use in the group and elsewhere. Diamonds are
     correlations within the groups of cells, filled where the adjusted p is below 0.05. A long bar with its diamond at
     0 marks a group of cells, and is no feature that the expert follows. The p-values treat cells as independent.
 

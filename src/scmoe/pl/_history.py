@@ -17,7 +17,7 @@ from scmoe.pl._style import COLORS, COLUMN, for_print
 from scmoe.pl._tables import stored_table
 
 DECODING = {"own": "from its own state", "cross": "from other states"}
-"""Terms of the loss that training and validation have alike: a modality from its own state, and from those of others."""
+"""Terms that training and validation have alike: decoding a modality from its own state, and from those of others."""
 TOTAL_LOSSES = {
     "train_loss": "train loss (all terms)",
     "validation_loss": "validation loss (decoding)",

@@ -132,8 +132,9 @@ def get_mean_attributions(
     -------
     MeanAttributions
         ``signed`` and ``absolute`` means of each modality's features, their ``slope``, and their ``level`` (how high
-        they are in these cells, in standard deviations from the mean cell); ``value`` and ``baseline``, the target's means over the cells and over mean cells; ``explained``, how much of the difference the
-        attributions add up to (1 but for jumps where the choice of experts changes); ``n_cells``.
+        they are in these cells, in standard deviations from the mean cell); ``value`` and ``baseline``, the target's
+        means over the cells and over mean cells; ``explained``, how much of the difference the attributions add up to
+        (1 but for jumps where the choice of experts changes); ``n_cells``.
 
     Raises
     ------
