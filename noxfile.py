@@ -73,6 +73,13 @@ def docs(session: nox.Session) -> None:
 
 
 @nox.session
+def gallery(session: nox.Session) -> None:
+    """Draw the figures of the gallery again, with the code of its page; some minutes."""
+    _install(session)
+    session.run("python", "docs/make_gallery.py", env=ENV)
+
+
+@nox.session
 def tutorials(session: nox.Session) -> None:
     """Execute copies of the tutorial notebooks; fail on an error."""
     _install(session, "doc")

@@ -274,3 +274,24 @@ def written() -> Callable[[dict[str, Any], Any], set[str]]:
         return {path for path in paths if before.get(path) != after.get(path)}
 
     return differ
+
+
+@pytest.fixture(scope="session")
+def explained() -> tuple[MuData, Any]:
+    """The bundled data with everything that tools write, and a tiny model of its lineages; not to be changed."""
+    mdata = scmoe.datasets.bmmc_cite()
+    scmoe.pp.prepare(mdata)
+    options = {"labels_key": "lineage", "batch_key": "batch", "max_epochs": 2, "train_kwargs": TRAIN, **NETWORK}
+    model = scmoe.tl.train(mdata, umap=True, **options)
+    other = scmoe.tl.train(mdata, seed=1, key_added="other", **options)
+    scmoe.tl.impute(mdata, model, source="rna", target="adt", sd=True)
+    scmoe.tl.expert_usage(mdata, model, groupby="lineage")
+    scmoe.tl.expert_cards(mdata, model, groupby="lineage", n_permutations=19)
+    scmoe.tl.expert_stability(mdata, {"seed 0": model, "seed 1": other}, n_permutations=19)
+    scmoe.tl.attention(mdata, model, groupby="lineage", tokens=True)
+    scmoe.tl.ablation(mdata, model, groupby="lineage")
+    scmoe.tl.attribute(mdata, model, n_steps=2, n_cells=50)
+    scmoe.tl.deletion(mdata, model, n_steps=2, n_cells=50)
+    scmoe.tl.tcav(mdata, model, markers={"MHC II": ["CD74"]})
+    scmoe.tl.gradient_conflict(mdata, model, n_batches=2)
+    return mdata, model

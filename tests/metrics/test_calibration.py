@@ -1,6 +1,7 @@
 import numpy as np
 import pandas as pd
 import pytest
+from statsmodels.stats.proportion import proportion_confint
 
 from scmoe.metrics import calibration_table, coverage_accuracy
 from scmoe.metrics._calibration import calibration_error
@@ -14,16 +15,46 @@ def test_error_by_hand():
     assert np.isnan(calibration_error(np.array([]), np.array([], dtype=bool)))
 
 
-def test_table_holds_the_error():
+@pytest.fixture
+def cells():
+    """Truth, prediction, probabilities and confidence of 400 cells."""
     rng = np.random.default_rng(0)
     p = rng.uniform(0.5, 1, 400)
     predicted = rng.choice(LABELS, 400)
     truth = np.where(rng.random(400) < p**2, predicted, np.where(predicted == "B", "T", "B"))
     probability = np.where((predicted == "B")[:, None], np.stack([p, 1 - p], 1), np.stack([1 - p, p], 1))
+    return truth, predicted, probability, p
+
+
+def test_table_holds_the_error(cells):
+    truth, predicted, probability, p = cells
     table = calibration_table(truth, predicted, probability, labels=LABELS)
-    error = (table["n_cells"] * (table["accuracy"] - table["confidence"]).abs()).sum() / 400
-    assert error == pytest.approx(calibration_error(p, truth == predicted))
+    assert table["ece"].unique() == pytest.approx([calibration_error(p, truth == predicted)])
     assert (table["low"] <= table["confidence"]).all() and (table["confidence"] <= table["high"] + 1e-12).all()
+
+
+def test_bins_hold_as_many_cells_and_their_means(cells):
+    truth, predicted, probability, p = cells
+    table = calibration_table(truth, predicted, probability, labels=LABELS)
+    assert table["n_cells"].tolist() == [40] * 10
+    order = np.argsort(p).reshape(10, 40)
+    np.testing.assert_allclose(table["confidence"], p[order].mean(axis=1))
+    np.testing.assert_allclose(table["accuracy"], (truth == predicted)[order].mean(axis=1))
+
+
+def test_intervals_are_those_of_statsmodels(cells):
+    table = calibration_table(*cells[:3], labels=LABELS)
+    ends = proportion_confint(table["accuracy"] * table["n_cells"], table["n_cells"], method="wilson")
+    np.testing.assert_allclose(table[["accuracy_low", "accuracy_high"]].T, ends)
+
+
+def test_few_or_equal_cells_have_fewer_bins():
+    probability = [[0.9, 0.1]] * 60
+    table = calibration_table(["B"] * 60, ["B"] * 60, probability, labels=LABELS)
+    assert table["n_cells"].tolist() == [60]
+    few = np.linspace(0.5, 1, 25)
+    table = calibration_table(["B"] * 25, ["B"] * 25, np.stack([few, 1 - few], 1), labels=LABELS)
+    assert len(table) == 2 and table["n_cells"].sum() == 25
 
 
 def test_cells_are_grouped_by_their_true_label():
@@ -31,7 +62,7 @@ def test_cells_are_grouped_by_their_true_label():
     probability = pd.DataFrame([[0.9, 0.1], [0.3, 0.7], [0.2, 0.8], [0.5, 0.5]], columns=LABELS)
     table = calibration_table(truth, predicted, probability, labels=LABELS, n_train={"B": 90, "T": 3})
     assert table.groupby("group")["n_cells"].sum().to_dict() == {"all cells": 3, "head": 2, "tail": 1}
-    assert table[table["group"] == "head"]["accuracy"].tolist() == [0, 1]
+    assert table[table["group"] == "head"]["accuracy"].tolist() == [0.5]
 
 
 def test_coverage_keeps_cells_of_equal_confidence_together():

@@ -29,7 +29,7 @@ def test_title_tells_what_is_drawn_and_how_much_goes_across(mdata, head, words):
     row = table[(table["layer"] == 1) & (table["head"] == str(head)) & (table["group"] == "T")].iloc[0]
     title = scmoe.pl.attention(mdata, head=head, group="T").get_title(loc="left")
     assert words in title and "T\n" in title
-    assert f"{row['across']:.0%} to other modalities (uniform: {row['across_uniform']:.0%})" in title
+    assert f"{row['across']:.0%} to others (uniform: {row['across_uniform']:.0%})" in title
 
 
 def test_ablation_of_the_same_cells_beside(mdata):

@@ -26,7 +26,7 @@ def test_dots_and_ticks_are_the_stored_values(compared):
     null, dots = (np.sort(found.get_offsets()[:, 0]) for found in ax.collections[5:7])
     np.testing.assert_allclose(dots, 1)
     np.testing.assert_allclose(null, np.sort(table["null_mean"]))
-    assert [label.get_text() for label in ax.get_yticklabels()] == ["a / b", "a / c", "b / c"]
+    assert [label.get_text() for label in ax.get_yticklabels()] == ["a\nand b", "a\nand c", "b\nand c"]
     assert {text.get_text() for text in ax.texts} >= {"0–2", "1–1", "2–0"}
 
 

@@ -56,7 +56,7 @@ def test_numbers_are_written_where_there_is_room(mdata):
 def test_color_bar_states_the_view(mdata):
     ax = scmoe.pl.expert_usage(mdata)
     label = ax.figure.axes[-1].get_ylabel()
-    assert "share of routing weight, rows sum to 1" in label
+    assert "routing weight, rows sum to 1" in label
     assert "0.25" in label
 
 
@@ -101,8 +101,8 @@ def test_title_tells_the_information_of_what_is_drawn(summarized, value, view, b
     table = summarized.uns["scmoe"]["expert_summary"].query("layer == 1 and statistic == 'mutual_information'")
     chosen = (table["by"] == by) & (table["share"] == value) & (table["modality"] == (modality or "all modalities"))
     (row,) = table[chosen].itertuples()
-    share = f"{row.value / row.maximum:.0%} of its maximum"
-    assert title.endswith(f"\nI({by}; expert) = {row.value:.3f} nats, {share}, p = {row.p:.2g}")
+    share = f"{row.value / row.maximum:.0%}"
+    assert title.endswith(f"\nI({by}; expert) = {row.value:.3f} nats ({share}), p = {row.p:.2g}")
 
 
 def test_title_without_a_summary(mdata):

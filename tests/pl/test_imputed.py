@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+from matplotlib.collections import LineCollection, PathCollection
 from mudata import MuData
 from scipy.sparse import csr_matrix
 from scipy.stats import pearsonr
@@ -11,7 +12,8 @@ PAIR = {"source": "rna", "target": "adt"}
 
 
 def points(figure, panel=0) -> np.ndarray:
-    return np.asarray(figure.axes[panel].collections[0].get_offsets())
+    (dots,) = (each for each in figure.axes[panel].collections if isinstance(each, PathCollection))
+    return np.asarray(dots.get_offsets())
 
 
 def test_draws_prediction_against_observation(mdata):
@@ -19,6 +21,31 @@ def test_draws_prediction_against_observation(mdata):
     drawn = points(figure, panel=1)
     np.testing.assert_allclose(drawn[:, 0], mdata["adt"][:, "CD19"].X.ravel())
     np.testing.assert_allclose(drawn[:, 1], mdata["adt"][:, "CD19"].layers["scmoe_adt_from_rna"].ravel())
+
+
+def test_without_features_they_go_from_the_best_to_the_worst(mdata):
+    figure = scmoe.pl.imputed(mdata, **PAIR)
+    r = [pearsonr(*points(figure, panel).T)[0] for panel in range(5)]
+    assert r == sorted(r, reverse=True) and len({ax.get_title() for ax in figure.axes[:5]}) == 5
+
+
+def test_units_are_those_of_the_preparation(mdata):
+    assert scmoe.pl.imputed(mdata, **PAIR, features="CD4").get_supxlabel() == "observed adt: units of X"
+    mdata.uns["scmoe"]["prepare"] = {"adt": {"steps": np.array(["log1p", "minus the cell's mean"], object)}}
+    figure = scmoe.pl.imputed(mdata, **PAIR, features="CD4")
+    assert figure.get_supxlabel() == "observed adt: log1p, minus the cell's mean"
+    mdata["adt"].layers["raw"] = mdata["adt"].X.copy()
+    assert scmoe.pl.imputed(mdata, **PAIR, features="CD4", layer="raw").get_supxlabel() == "observed adt: layer raw"
+
+
+def test_stored_standard_deviations_are_drawn(mdata):
+    sd = np.random.default_rng(1).random((20, 5))
+    mdata["adt"].layers["scmoe_adt_from_rna_sd"] = sd
+    figure = scmoe.pl.imputed(mdata, **PAIR, features="CD4", cells="held_out")
+    (bars,) = (each for each in figure.axes[0].collections if isinstance(each, LineCollection))
+    lengths = [np.ptp(segment[:, 1]) for segment in bars.get_segments()]
+    np.testing.assert_allclose(lengths, 2 * sd[::2, 1])
+    assert figure.get_supylabel().endswith("± 1 sd")
 
 
 def test_title_gives_pearson(mdata):

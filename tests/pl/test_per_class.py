@@ -24,7 +24,8 @@ def rows(ax) -> list[str]:
 @pytest.mark.parametrize("score", ["f1", "recall", "precision"])
 def test_each_dot_and_bar_is_of_the_table(table, score):
     ax = scmoe.pl.per_class(table, score=score, n_train=N_TRAIN)
-    assert rows(ax) == ["T (90)", "B (20)", "NK (5)"]
+    n = table["support"]
+    assert rows(ax) == [f"T (90, {n['T']})", f"B (20, {n['B']})", f"NK (5, {n['NK']})"]
     order = ["T", "B", "NK"]
     (dots,) = (line for line in ax.lines if line.get_marker() == "o")
     np.testing.assert_array_equal(dots.get_xdata(), table.loc[order, score])

@@ -2,9 +2,19 @@
 
 from importlib import resources
 
+import numpy as np
+import pandas as pd
 from mudata import MuData
 
 from scmoe.datasets._read import read
+
+LINEAGES = {
+    "T and NK": r"^CD[48]\+ T|^T reg|gdT|MAIT|NK|ILC",
+    "B": r"^B1 B|Naive CD20\+ B|Transitional B|Plasma",
+    "myeloid": r"Mono|DC",
+    "erythroid, progenitors": r"[Ee]rythro|Normo|Reticulo|prog|HSC",
+}
+"""Patterns of the types of `bmmc_cite` that belong together."""
 
 
 def bmmc_cite() -> MuData:
@@ -17,7 +27,8 @@ def bmmc_cite() -> MuData:
     -------
     MuData
         ``rna``: 600 cells x 1000 genes, ``adt``: 600 cells x 134 surface proteins, both raw counts (CSR, float32);
-        ``obs["cell_type"]``: 41 types, 32 of them in fewer than 3 % of the cells; ``obs["batch"]``: 2 donors.
+        ``obs["cell_type"]``: 41 types, 32 of them in fewer than 3 % of the cells; ``obs["lineage"]``: 4 groups of
+        them; ``obs["batch"]``: 2 donors.
 
     Examples
     --------
@@ -27,4 +38,8 @@ def bmmc_cite() -> MuData:
     (600, 1134)
     """
     with resources.as_file(resources.files("scmoe.datasets") / "files" / "bmmc_cite.h5mu") as path:
-        return read(path)
+        mdata = read(path)
+    types = mdata.obs["cell_type"].astype(str)
+    matches = [types.str.contains(pattern).to_numpy() for pattern in LINEAGES.values()]
+    mdata.obs["lineage"] = pd.Categorical(np.select(matches, list(LINEAGES), ""), categories=list(LINEAGES))
+    return mdata

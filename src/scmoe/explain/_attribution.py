@@ -18,6 +18,7 @@ def attribution_table(
     slope: Mapping[str, NDArray[np.floating]],
     feature_names: Mapping[str, Sequence[str]],
     *,
+    level: Mapping[str, NDArray[np.floating]] | None = None,
     n_top: int | None = None,
 ) -> pd.DataFrame:
     """Features of all modalities, those of the largest attribution first.
@@ -30,13 +31,16 @@ def attribution_table(
         Of each modality, in the same form: change of the target for one standard deviation more of a feature.
     feature_names
         Of each modality, in the same order.
+    level
+        Of each modality, in the form of `signed`: mean of a feature in these cells, in standard deviations from that
+        of all.
     n_top
         Features of each modality that are kept; None: all.
 
     Returns
     -------
-    A frame with the columns ``modality``, ``feature``, ``attribution``, ``size``, ``slope`` and ``rank`` (by size,
-    over all modalities, from 1).
+    A frame with the columns ``modality``, ``feature``, ``attribution``, ``size``, ``slope``, with `level`
+    ``level``, and ``rank`` (by size, over all modalities, from 1).
 
     Raises
     ------
@@ -44,18 +48,20 @@ def attribution_table(
         Arrays and names do not fit.
     """
     parts = []
+    columns = {"attribution": ("signed", signed), "size": ("absolute", absolute), "slope": ("slope", slope)}
+    if level is not None:
+        columns["level"] = ("level", level)
     for name, features in feature_names.items():
-        arrays = [
-            np.asarray(in_order_of(values[name], pd.Index(features), f"{argument}[{name!r}]", "features"))
-            for argument, values in (("signed", signed), ("absolute", absolute), ("slope", slope))
-        ]
-        if any(np.shape(values) != (len(features),) for values in arrays):
+        arrays = {
+            column: np.asarray(in_order_of(values[name], pd.Index(features), f"{argument}[{name!r}]", "features"))
+            for column, (argument, values) in columns.items()
+        }
+        if any(np.shape(values) != (len(features),) for values in arrays.values()):
             raise ValueError(
                 f"Modality {name!r} has {len(features)} features; found arrays of "
-                f"{[np.shape(values) for values in arrays]}."
+                f"{[np.shape(values) for values in arrays.values()]}."
             )
-        columns = dict(zip(("attribution", "size", "slope"), arrays, strict=True))
-        parts.append(pd.DataFrame({"modality": name, "feature": list(features), **columns}))
+        parts.append(pd.DataFrame({"modality": name, "feature": list(features), **arrays}))
     table = pd.concat(parts).sort_values("size", ascending=False, kind="stable", ignore_index=True)
     table["rank"] = np.arange(1, len(table) + 1)
     if n_top is not None:

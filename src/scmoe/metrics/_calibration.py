@@ -12,9 +12,12 @@ from scmoe.arguments._checked import checks_arguments
 from scmoe.datasets._categories import Category, category_names
 from scmoe.metrics._confusion import Labels, as_codes, numbers, training_counts
 from scmoe.metrics._frequency import frequency_groups
+from scmoe.metrics._wilson import wilson_interval
 
 N_BINS = 15
-"""Of equal width, from 0 to 1."""
+"""Of the calibration error; of equal width, from 0 to 1."""
+MAX_QUANTILES, MIN_PER_BIN = 10, 10
+"""Of the table: bins of as many cells each, as many as have this many cells."""
 ALL_CELLS = "all cells"
 ROUNDING = 1e-3
 """By which the probabilities of a cell may miss a sum of 1."""
@@ -29,7 +32,7 @@ def calibration_table(
     labels: Sequence[Category],
     n_train: Mapping[str, int] | pd.Series | None = None,
 ) -> pd.DataFrame:
-    """Mean probability of the predicted label, and how often it is right, in bins of that probability.
+    """Mean probability of the predicted label, and how often it is right, in bins of as many cells each.
 
     Parameters
     ----------
@@ -46,12 +49,16 @@ def calibration_table(
 
     Returns
     -------
-    One row for each group and bin that has a cell, with the columns
+    One row for each group and bin, with the columns
 
     - ``group``: ``"all cells"``, and with `n_train` ``"head"``, ``"middle"`` and ``"tail"``;
-    - ``low`` and ``high``: ends of the bin, 15 of equal width;
+    - ``low`` and ``high``: lowest and highest probability in the bin. Up to ten bins of at least ten cells each have as
+      many cells, but that cells of the same probability stay together;
     - ``confidence`` and ``accuracy``: means of its cells;
-    - ``n_cells``.
+    - ``accuracy_low`` and ``accuracy_high``: Wilson's 95 % interval of the accuracy;
+    - ``n_cells``;
+    - ``ece``: the group's expected calibration error, as in `scmoe.metrics.classification_scores` (15 bins of equal
+      width).
 
     Raises
     ------
@@ -70,21 +77,38 @@ def calibration_table(
     )
     names, true_code, predicted_code = as_codes(truth, predicted, labels)
     confidence = confidence_of(probabilities, names, predicted_code)
-    cells = pd.DataFrame(
-        {"group": ALL_CELLS, "confidence": confidence, "accuracy": true_code == predicted_code, "n_cells": 1}
-    )
-    cells["bin"] = bin_of(confidence)
-    cells = cells[predicted_code < len(names)]
+    answered = predicted_code < len(names)
+    group = np.full(len(names), ALL_CELLS)
     if n_train is not None:
-        group = frequency_groups(training_counts(n_train, names)).astype(str).to_numpy()[true_code]
-        cells = pd.concat([cells, cells.assign(group=group[predicted_code < len(names)])])
-    table = (
-        cells.groupby(["group", "bin"]).agg({"confidence": "mean", "accuracy": "mean", "n_cells": "sum"}).reset_index()
+        group = frequency_groups(training_counts(n_train, names)).astype(str).to_numpy()
+    right, parts = true_code == predicted_code, []
+    for name in dict.fromkeys([ALL_CELLS, *group]):
+        mask = answered & ((group[true_code] == name) | (name == ALL_CELLS))
+        parts.append(_binned(confidence[mask], right[mask]).assign(group=name))
+    table = pd.concat(parts, ignore_index=True)
+    return table[["group", *table.columns.drop("group")]]
+
+
+def _binned(confidence: NDArray[np.floating], right: NDArray[np.bool_]) -> pd.DataFrame:
+    """Rows of one group of cells."""
+    n_bins = int(np.clip(len(confidence) // MIN_PER_BIN, 1, MAX_QUANTILES))
+    edges = np.unique(np.quantile(confidence, np.linspace(0, 1, n_bins + 1)[1:-1])) if len(confidence) else []
+    cells = pd.DataFrame({"bin": np.searchsorted(edges, confidence), "confidence": confidence, "right": right})
+    of_bin = cells.groupby("bin")
+    n = of_bin.size().to_numpy()
+    low, high = wilson_interval(of_bin["right"].sum().to_numpy(), n)
+    return pd.DataFrame(
+        {
+            "low": of_bin["confidence"].min().to_numpy(),
+            "high": of_bin["confidence"].max().to_numpy(),
+            "confidence": of_bin["confidence"].mean().to_numpy(),
+            "accuracy": of_bin["right"].mean().to_numpy(dtype=float),
+            "accuracy_low": low,
+            "accuracy_high": high,
+            "n_cells": n,
+            "ece": calibration_error(confidence, right),
+        }
     )
-    low = table.pop("bin") / N_BINS
-    table.insert(1, "low", low)
-    table.insert(2, "high", low + 1 / N_BINS)
-    return table
 
 
 @checks_arguments

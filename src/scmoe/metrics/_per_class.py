@@ -10,6 +10,7 @@ from scmoe._align import in_one_order
 from scmoe.arguments._checked import checks_arguments
 from scmoe.datasets._categories import Category
 from scmoe.metrics._confusion import Labels, as_codes, cell_labels
+from scmoe.metrics._wilson import wilson_interval
 
 SCORES = ("precision", "recall", "f1")
 N_BOOT = 1000
@@ -27,7 +28,7 @@ def per_class_scores(
     level: float = LEVEL,
     seed: int = 0,
 ) -> pd.DataFrame:
-    """Precision, recall and F1 of each label, with bootstrap intervals over cells.
+    """Precision, recall and F1 of each label, with intervals over cells.
 
     F1 = 2 TP / (2 TP + FP + FN). A label that is never predicted has precision and F1 of 0; one that no cell has is NaN
     throughout, with a ``support`` of 0.
@@ -38,12 +39,12 @@ def per_class_scores(
         As in `scmoe.metrics.confusion_table`.
     groups
         Donor of every cell, ``(n_cells,)``, matched by name as `truth` and `predicted` are. Cells are then drawn within
-        donors, so that the interval does not hold what different shares of donors would do. It is for these donors;
-        others may differ more.
+        donors (bootstrap), so that the interval does not hold what different shares of donors would do. It is for
+        these donors; others may differ more.
     n_boot
-        Draws with replacement of as many cells as there are; 0: no intervals (NaN).
+        With `groups`: draws with replacement of as many cells as there are; 0: no intervals (NaN).
     level
-        Share of the draws between the ends of an interval.
+        Share of intervals that hold the true value; of the draws, share between the ends.
     seed
         Of the draws.
 
@@ -53,6 +54,10 @@ def per_class_scores(
     ``_high``, ``support`` (cells of the label) and ``n_predicted`` (cells predicted to be). A draw without a cell of
     a label is left out of its interval.
 
+    Without `groups` the intervals are Wilson's: of recall among the cells of the label, of precision among those
+    predicted to be, and of F1 = 2 J / (1 + J) by J, the share of true positives among the cells of either. They have a
+    width even where all cells are right.
+
     Raises
     ------
     ValueError
@@ -61,8 +66,8 @@ def per_class_scores(
 
     Notes
     -----
-    Resampled cells cannot show an error that none of them has: where a handful of cells are all right, the interval
-    has no width.
+    With `groups`, resampled cells cannot show an error that none of them has: where a handful of cells are all right,
+    the interval has no width.
 
     Examples
     --------
@@ -79,7 +84,10 @@ def per_class_scores(
     total = counts.sum(axis=0)
     scores = class_scores(total)
     table = pd.DataFrame(index=pd.Index(names, name="label"))
-    ends = _intervals(counts, n_boot, level, np.random.default_rng(seed))
+    if groups is None:
+        ends = _wilson(total, level)
+    else:
+        ends = _drawn(counts, n_boot, level, np.random.default_rng(seed))
     for i, name in enumerate(SCORES):
         table[name], table[f"{name}_low"], table[f"{name}_high"] = scores[i], *ends[:, i]
     return table.assign(support=total.sum(axis=1), n_predicted=total.sum(axis=0)[: len(names)])
@@ -101,7 +109,17 @@ def class_scores(confusion: NDArray[np.integer]) -> NDArray[np.float64]:
     return np.where(support > 0, scores, np.nan)
 
 
-def _intervals(counts: NDArray[np.integer], n_boot: int, level: float, rng: np.random.Generator) -> NDArray[np.float64]:
+def _wilson(total: NDArray[np.integer], level: float) -> NDArray[np.float64]:
+    """Ends of the intervals, (2, 3 scores, C); of F1 by the share of true positives among those of either."""
+    right, support = np.diagonal(total), total.sum(axis=1)
+    n_predicted = total.sum(axis=0)[: len(total)]
+    n = np.where(support > 0, np.stack([n_predicted, support, support + n_predicted - right]), 0)
+    ends = wilson_interval(right, n, level)
+    ends[:, 2] = 2 * ends[:, 2] / (1 + ends[:, 2])
+    return ends
+
+
+def _drawn(counts: NDArray[np.integer], n_boot: int, level: float, rng: np.random.Generator) -> NDArray[np.float64]:
     """Ends of the intervals, (2, 3 scores, C).
 
     Cells with the same true and predicted label are alike, so a draw of n cells is a multinomial draw of n from the

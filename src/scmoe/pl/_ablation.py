@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import SymLogNorm
+from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from matplotlib.ticker import StrMethodFormatter
 from mudata import MuData
@@ -15,6 +16,7 @@ from scmoe.datasets._anndata import reads_anndata
 from scmoe.explain._groups import ALL_CELLS
 from scmoe.pl._heatmap import heatmap
 from scmoe.pl._save import finish
+from scmoe.pl._style import DIVERGING, for_print
 from scmoe.pl._tables import group_suffix, of_group, stored_table
 
 LINEAR = 0.1
@@ -26,6 +28,7 @@ HOW_LABELS = {"hide": "absent", "permute": "of another cell"}
 
 @checks_arguments
 @reads_anndata
+@for_print
 def ablation(
     mdata: MuData,
     *,
@@ -34,7 +37,8 @@ def ablation(
     ax: Axes | None = None,
     show: bool | None = None,
     save: str | Path | None = None,
-) -> Axes | None:
+    return_fig: bool = False,
+) -> Axes | Figure | None:
     """Draw how much the loss of each outcome (column) rises when a modality (row) is taken away, relative to the loss.
 
     Hatched: within two standard errors of no increase.
@@ -52,11 +56,13 @@ def ablation(
     show
         Show the figure and return nothing.
     save
-        File to write the figure to.
+        File to write the figure to; its ending says the format.
+    return_fig
+        Return the figure.
 
     Returns
     -------
-    The axes, unless `show` is True.
+    The axes; with `return_fig` their figure; nothing with `show`.
 
     Raises
     ------
@@ -77,9 +83,9 @@ def ablation(
     title = f"What a modality is worth{group_suffix(group)}\n{table['n_cells'].max()} cells ({table['cells'].iloc[0]})"
     ax = heatmap(
         matrix,
-        cmap="RdBu_r",
+        cmap=DIVERGING,
         norm=SymLogNorm(LINEAR, vmin=-highest, vmax=highest),
-        colorbar="increase of the loss / loss\n(line: none; hatched: within 2 s.e. of it)",
+        colorbar="increase of the loss / loss\n(hatched: within 2 s.e. of none)",
         baseline=0.0,
         title=title,
         ax=ax,
@@ -89,4 +95,4 @@ def ablation(
     by_chance = rise.notna() & ~(rise.abs() > CHANCE * error)  # of a single cell, the error is not known
     for row, column in np.argwhere(by_chance.to_numpy()):
         ax.add_patch(Rectangle((column - 0.5, row - 0.5), 1, 1, fill=False, hatch="///", edgecolor="0.45", linewidth=0))
-    return finish(ax, show=show, save=save)
+    return finish(ax, show=show, save=save, return_fig=return_fig)

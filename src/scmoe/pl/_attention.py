@@ -8,6 +8,7 @@ import matplotlib.pyplot as plt
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.colors import Normalize, TwoSlopeNorm
+from matplotlib.figure import Figure
 from mudata import MuData
 
 from scmoe._keys import ABLATION, ATTENTION, ATTENTION_TOKENS, DEFAULT_KEY
@@ -19,16 +20,18 @@ from scmoe.pl._ablation import ablation
 from scmoe.pl._axes import axes_or_new
 from scmoe.pl._heatmap import heatmap
 from scmoe.pl._save import finish
+from scmoe.pl._style import DIVERGING, PAGE, for_print
 from scmoe.pl._tables import at_layer, group_suffix, of_group, stored_table
 
 MAX_TOKENS = 24
 """Tokens that all get a name of their own."""
-TOKENS_SIZE = (6.4, 5.2)
+TOKENS_SIZE = (4.6, 3.8)
 """Of the figure of tokens, inches."""
 
 
 @checks_arguments
 @reads_anndata
+@for_print
 def attention(
     mdata: MuData,
     *,
@@ -42,7 +45,8 @@ def attention(
     ax: Axes | None = None,
     show: bool | None = None,
     save: str | Path | None = None,
-) -> Axes | None:
+    return_fig: bool = False,
+) -> Axes | Figure | None:
     """Draw how much attention each modality (row) pays to each modality (column).
 
     Attention says where a token looks, not what matters for a prediction; show it next to an ablation.
@@ -71,11 +75,13 @@ def attention(
     show
         Show the figure and return nothing.
     save
-        File to write the figure to.
+        File to write the figure to; its ending says the format.
+    return_fig
+        Return the figure.
 
     Returns
     -------
-    The axes (of the attention), unless `show` is True.
+    The axes (of the attention); with `return_fig` their figure; nothing with `show`.
 
     Raises
     ------
@@ -92,7 +98,7 @@ def attention(
         ax = axes_or_new(ax, *TOKENS_SIZE)
         ax = _draw(of_group(at_layer(found, layer), group), value, f"Attention between tokens{group_suffix(group)}", ax)
         _mark_modalities(ax)
-        return finish(ax, show=show, save=save)
+        return finish(ax, show=show, save=save, return_fig=return_fig)
     table = of_group(at_layer(stored_table(mdata, key, ATTENTION, "scmoe.tl.attention"), layer), group)
     heads = table["head"].astype(str)
     if str(head) not in set(heads):
@@ -102,10 +108,10 @@ def attention(
         if ax is not None:
             raise ValueError("beside_ablation=True draws two heat maps; found one ax. Leave ax out.")
         stored_table(mdata, key, ABLATION, "scmoe.tl.ablation")  # before a figure is made
-        _, (ax, right) = plt.subplots(1, 2, figsize=(11, 3.4), layout="constrained")
+        _, (ax, right) = plt.subplots(1, 2, figsize=(PAGE, 2.3), layout="constrained")
         ablation(mdata, group=group, key=key, ax=right)
     ax = _draw(table, value, _title(table, head, group), ax)
-    return finish(ax, show=show, save=save)
+    return finish(ax, show=show, save=save, return_fig=return_fig)
 
 
 def _draw(table: pd.DataFrame, value: str, title: str, ax: Axes | None) -> Axes:
@@ -117,12 +123,12 @@ def _draw(table: pd.DataFrame, value: str, title: str, ax: Axes | None) -> Axes:
     norm: Normalize
     if value == "ratio":
         highest = max(2.0, float(matrix.max().max()))
-        cmap, norm, baseline = "RdBu_r", TwoSlopeNorm(1.0, vmin=0.0, vmax=highest), 1.0
-        label = "attention / uniform attention\n(line: no preference, 1)"
+        cmap, norm, baseline = DIVERGING, TwoSlopeNorm(1.0, vmin=0.0, vmax=highest), 1.0
+        label = "attention / uniform\n(line: no preference, 1)"
     else:
         baseline = 1 / len(names)
         cmap, norm = "viridis", Normalize(0, max(float(matrix.max().max()), 1.5 * baseline))
-        label = f"share of attention, rows sum to 1\n(line: 1 / {len(names)}, {baseline:.3g})"
+        label = f"attention, rows sum to 1\n(line: no preference, {baseline:.3g})"
     return heatmap(matrix, cmap=cmap, norm=norm, colorbar=label, baseline=baseline, title=title, ax=ax)
 
 
@@ -143,4 +149,4 @@ def _mark_modalities(ax: Axes) -> None:
 def _title(table: pd.DataFrame, head: int | str, group: str) -> str:
     kind = {MEAN: "Attention", ROLLOUT: "Rollout of attention"}.get(str(head), f"Attention of head {head}")
     across, uniform = (f"{table[name].iloc[0]:.0%}" for name in ("across", "across_uniform"))
-    return f"{kind} between modalities{group_suffix(group)}\n{across} to other modalities (uniform: {uniform})"
+    return f"{kind} between modalities{group_suffix(group)}\n{across} to others (uniform: {uniform})"

@@ -2,11 +2,10 @@
 
 from pathlib import Path
 
-import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
+from matplotlib.figure import Figure, SubFigure
 from mudata import MuData
 
 from scmoe._keys import DEFAULT_KEY, EXPERT_CARDS
@@ -14,19 +13,22 @@ from scmoe.arguments._checked import checks_arguments
 from scmoe.datasets._anndata import reads_anndata
 from scmoe.explain.concepts._adjust import ALPHA
 from scmoe.explain.experts._cards import EXPERT, FEATURE, FEATURE_WITHIN, GROUP, MODALITY
+from scmoe.pl._axes import figure_or_place, short_name
 from scmoe.pl._save import finish
+from scmoe.pl._style import COLORS, COLUMN, PAGE, SMALL, UNCLEAR, for_print
 from scmoe.pl._tables import at_layer, stored_table
 from scmoe.train._diagnostics import DEAD
 
-LESS, MORE, UNCLEAR = "#3b6fb6", "#c8553d", "0.75"
-COLORS = f"red: more, blue: less, gray: may be chance (adjusted p ≥ {ALPHA}); cells are taken as independent"
-GROUP_LABEL = "P(cell of the group uses it more than another cell)"
-MAX_NAME = 26
-"""Characters of a name that fit beside its bar."""
+LESS, MORE = COLORS[:2]
+LEGEND = f"orange: more, blue: less, gray: may be chance (adjusted p ≥ {ALPHA}); cells are taken as independent"
+TITLE_PAD = 12
+"""Points between a panel and its title, for the note between them."""
+GROUP_LABEL = "P(cell uses it more than one outside)"
 
 
 @checks_arguments
 @reads_anndata
+@for_print
 def expert_card(
     mdata: MuData,
     expert: int,
@@ -35,13 +37,15 @@ def expert_card(
     n_groups: int = 8,
     n_features: int = 8,
     key: str = DEFAULT_KEY,
+    ax: Axes | None = None,
     show: bool | None = None,
     save: str | Path | None = None,
-) -> Figure | None:
+    return_fig: bool = False,
+) -> Figure | SubFigure | None:
     """Draw which modalities, groups of cells and features an expert serves.
 
-    Bars start at no preference: red ones go with more use of the expert, blue ones with less, gray ones may be chance
-    (adjusted p of 0.05 or more). Beside the groups stand the mean use in the group and elsewhere. Diamonds are
+    Bars start at no preference: orange ones go with more use of the expert, blue ones with less, gray ones may be
+    chance (adjusted p of 0.05 or more). Beside the groups stand the mean use in the group and elsewhere. Diamonds are
     correlations within the groups of cells, filled where the adjusted p is below 0.05. A long bar with its diamond at
     0 marks a group of cells, and is no feature that the expert follows. The p-values treat cells as independent.
 
@@ -59,14 +63,18 @@ def expert_card(
         Features drawn for each modality, half of them of either direction.
     key
         The ``key_added`` of the results.
+    ax
+        Axes of a grid, in whose place the panels are drawn; a new figure if None.
     show
         Show the figure and return nothing.
     save
-        File to write the figure to.
+        File to write the figure to; its ending says the format.
+    return_fig
+        Return the figure.
 
     Returns
     -------
-    The figure, unless `show` is True.
+    The figure, or the part of one that took the place of `ax`; with `return_fig` all of it; nothing with `show`.
 
     Raises
     ------
@@ -83,18 +91,18 @@ def expert_card(
     card = table[table["expert"] == expert]
     modalities = card.loc[card["kind"] == MODALITY, "name"].tolist()
     has_groups = bool((card["kind"] == GROUP).any())
-    figure = _draw(card, modalities, has_groups, n_groups, n_features)
-    figure.suptitle(_header(card, int(table["layer"].iloc[0])), x=0.01, ha="left", fontsize="medium")
-    return finish(figure, show=show, save=save)
+    figure = _draw(card, modalities, has_groups, n_groups, n_features, ax)
+    figure.suptitle(_header(card, int(table["layer"].iloc[0])), x=0.01, ha="left")
+    return finish(figure, show=show, save=save, return_fig=return_fig)
 
 
-def _draw(card: pd.DataFrame, modalities: list[str], has_groups: bool, n_groups: int, n_features: int) -> Figure:
+def _draw(
+    card: pd.DataFrame, modalities: list[str], has_groups: bool, n_groups: int, n_features: int, ax: Axes | None
+) -> Figure | SubFigure:
     """A row of bars for the modalities, and below it a row of panels for each."""
     bars = max(n_groups if has_groups else 1, n_features)
-    heights = [0.28 * len(modalities) + 0.2, *[0.2 * bars + 0.3] * len(modalities)]
-    figure = plt.figure(
-        figsize=(10 if has_groups else 7.5, sum(heights) + 0.8 * len(heights) + 0.6), layout="constrained"
-    )
+    heights = [0.16 * len(modalities) + 0.1, *[0.15 * bars + 0.1] * len(modalities)]
+    figure = figure_or_place(ax, PAGE if has_groups else COLUMN + 1, sum(heights) + 0.55 * len(heights) + 0.5)
     grid = figure.add_gridspec(len(heights), 1 + has_groups, height_ratios=heights)
     of_modalities = card[card["kind"] == MODALITY]
     ax = figure.add_subplot(grid[0, :])
@@ -109,14 +117,14 @@ def _draw(card: pd.DataFrame, modalities: list[str], has_groups: bool, n_groups:
                 ax, subset.assign(name=_short(subset["name"]) + " (" + subset["n_cells"].astype(str) + ")"), GROUP_LABEL
             )
             _means(ax, subset)
-            ax.set_title(f"{modality}: groups (cells)", loc="left", fontsize="small")
+            ax.set_title(f"{modality}: groups (cells)", loc="left", pad=TITLE_PAD)
         ax = figure.add_subplot(grid[1 + i, -1])
         features = of_tokens[of_tokens["kind"] == FEATURE]
         subset = _both_ends(features, n_features)
-        _bars(ax, subset.assign(name=_short(subset["name"])), "correlation with the use of the expert")
+        _bars(ax, subset.assign(name=_short(subset["name"])), "correlation with use")
         if has_groups:
             _diamonds(ax, subset, of_tokens[of_tokens["kind"] == FEATURE_WITHIN])
-        ax.set_title(f"{modality}: features", loc="left", fontsize="small")
+        ax.set_title(f"{modality}: features", loc="left", pad=TITLE_PAD)
     return figure
 
 
@@ -127,13 +135,12 @@ def _header(card: pd.DataFrame, layer: int) -> str:
     )
     if row["value"] < DEAD * row["reference"]:
         text += ", dead: what follows rests on little use"
-    return f"{text}\n{COLORS}"
+    return f"{text}\n{LEGEND}"
 
 
 def _short(names: pd.Series) -> pd.Series:
     """Names that fit beside a bar: long ones without their middle, unless two would be the same."""
-    half = MAX_NAME // 2
-    short = names.where(names.str.len() <= MAX_NAME, names.str[: half - 1] + "…" + names.str[-half:])
+    short = names.map(short_name)
     return names.where(short.duplicated(keep=False), short)
 
 
@@ -149,12 +156,12 @@ def _bars(ax: Axes, rows: pd.DataFrame, label: str) -> None:
     color = np.where(rows["p_adjusted"] >= ALPHA, UNCLEAR, np.where(value > reference, MORE, LESS))
     ax.barh(positions, value - reference, left=reference, color=color.tolist(), height=0.7)
     ax.axvline(reference, color="black", linewidth=0.8)
-    ax.set_yticks(positions, rows["name"].tolist(), fontsize="small")
+    ax.set_yticks(positions, rows["name"].tolist(), fontsize=SMALL)
     ax.invert_yaxis()
     low, high = (0.0, 1.0) if reference else (-1.0, 1.0)
     ax.set_xlim(low, high)
-    ax.set_xlabel(f"{label} (line: no preference, {reference:.3g})", fontsize="x-small")
-    ax.tick_params(axis="x", labelsize="x-small")
+    ax.set_xlabel(f"{label} (line: none, {reference:.3g})", fontsize=SMALL)
+    ax.tick_params(axis="x", labelsize=SMALL)
     ax.tick_params(axis="y", length=0)
     ax.spines[["top", "right", "left"]].set_visible(False)
 
@@ -163,7 +170,7 @@ def _means(ax: Axes, groups: pd.DataFrame) -> None:
     """Mean use in the group and elsewhere, on the side that the bar leaves free."""
     for y, (value, use, elsewhere) in enumerate(groups[["value", "use", "use_elsewhere"]].to_numpy(dtype=float)):
         x, side = (0.48, "right") if value > 0.5 else (0.52, "left")
-        ax.text(x, y, f"{use:.2f} : {elsewhere:.2f}", ha=side, va="center", fontsize="x-small", color="0.3")
+        ax.text(x, y, f"{use:.2f} : {elsewhere:.2f}", ha=side, va="center", fontsize=SMALL, color="0.3")
     _corner(ax, "mean use, group : elsewhere")
 
 
@@ -172,10 +179,10 @@ def _diamonds(ax: Axes, features: pd.DataFrame, within: pd.DataFrame) -> None:
     color = np.where(match["p_adjusted"] < ALPHA, "black", "white")
     x = match["value"].to_numpy(dtype=float)
     ax.scatter(
-        x, np.arange(len(match)), marker="D", s=20, c=color.tolist(), edgecolors="black", linewidths=0.8, zorder=3
+        x, np.arange(len(match)), marker="D", s=12, c=color.tolist(), edgecolors="black", linewidths=0.8, zorder=3
     )
     _corner(ax, "◆ within groups (open: may be chance)")
 
 
 def _corner(ax: Axes, text: str) -> None:
-    ax.annotate(text, (1, 1), xycoords="axes fraction", ha="right", va="bottom", fontsize="x-small", color="0.3")
+    ax.annotate(text, (1, 1), xycoords="axes fraction", ha="right", va="bottom", fontsize=SMALL, color="0.3")

@@ -6,6 +6,7 @@ from typing import Literal
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.colors import Normalize
+from matplotlib.figure import Figure
 from mudata import MuData
 
 from scmoe._keys import DEFAULT_KEY, EXPERT_SUMMARY, EXPERT_USAGE, EXPERT_USAGE_GROUPBY
@@ -15,6 +16,7 @@ from scmoe.explain._groups import ALL_CELLS
 from scmoe.explain.experts._usage import ALL_MODALITIES
 from scmoe.pl._heatmap import heatmap
 from scmoe.pl._save import finish
+from scmoe.pl._style import for_print
 from scmoe.pl._tables import at_layer, check_in_table, stored_table
 
 FUNCTION = "scmoe.tl.expert_usage"
@@ -23,6 +25,7 @@ VALUES = {"soft": "routing weight", "hard": "routed tokens"}
 
 @checks_arguments
 @reads_anndata
+@for_print
 def expert_usage(
     mdata: MuData,
     *,
@@ -36,11 +39,12 @@ def expert_usage(
     ax: Axes | None = None,
     show: bool | None = None,
     save: str | Path | None = None,
-) -> Axes | None:
+    return_fig: bool = False,
+) -> Axes | Figure | None:
     """Draw the share of each expert for every modality or group of cells.
 
     The title says how much a token's row tells about its expert: the mutual information of the two over all rows and
-    cells, its share of the maximum and its p-value, see `scmoe.explain.usage_summary`.
+    cells, in brackets its share of the maximum, and its p-value, see `scmoe.explain.usage_summary`.
 
     Parameters
     ----------
@@ -66,11 +70,13 @@ def expert_usage(
     show
         Show the figure and return nothing.
     save
-        File to write the figure to.
+        File to write the figure to; its ending says the format.
+    return_fig
+        Return the figure.
 
     Returns
     -------
-    The axes, unless `show` is True.
+    The axes; with `return_fig` their figure; nothing with `show`.
 
     Raises
     ------
@@ -101,12 +107,12 @@ def expert_usage(
         shares,
         cmap="viridis",
         norm=Normalize(0, max(float(shares.max().max()), 1.5 * baseline)),
-        colorbar=f"share of {VALUES[value]}, {view}s sum to 1\n(line: no preference, {baseline:.3g})",
+        colorbar=f"{VALUES[value]}, {view}s sum to 1\n(line: no preference, {baseline:.3g})",
         baseline=baseline,
         title=_title(by, view, modality) + _information(mdata, key, layer, by, value, modality),
         ax=ax,
     )
-    return finish(ax, show=show, save=save)
+    return finish(ax, show=show, save=save, return_fig=return_fig)
 
 
 def _shares(table: pd.DataFrame, by: str, value: str, modality: str | None) -> pd.DataFrame:
@@ -140,4 +146,4 @@ def _information(mdata: MuData, key: str, layer: int, by: str, value: str, modal
         return ""
     row = match.iloc[0]
     share = row["value"] / row["maximum"] if row["maximum"] > 0 else 0.0
-    return f"\nI({by}; expert) = {row['value']:.3f} nats, {share:.0%} of its maximum, p = {row['p']:.2g}"
+    return f"\nI({by}; expert) = {row['value']:.3f} nats ({share:.0%}), p = {row['p']:.2g}"

@@ -1,13 +1,12 @@
 """Every figure of a result, written to a folder."""
 
-import warnings
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
 import matplotlib.pyplot as plt
+import numpy as np
 import pandas as pd
-import scanpy as sc
 from mudata import MuData
 
 from scmoe._keys import (
@@ -35,11 +34,11 @@ from scmoe.pl._expert_card import expert_card
 from scmoe.pl._expert_usage import expert_usage
 from scmoe.pl._gradient_conflict import gradient_conflict
 from scmoe.pl._history import history
-from scmoe.pl._save import show_or_save
+from scmoe.pl._map import draw_map
+from scmoe.pl._save import DPI, show_or_save
+from scmoe.pl._style import COLUMN, for_print
 from scmoe.pl._tcav import tcav
 
-MAX_LARGE_LEGEND = 14
-"""Categories beyond which the legend has several columns, in small print."""
 MIN_CELLS = 5
 """Smaller groups are left out of the expert usage by group, unless all are smaller."""
 
@@ -56,7 +55,8 @@ def save_figures(
     folder
         Folder for the PNG files; created if needed.
     color
-        Columns of ``mdata.obs`` for one UMAP each, if ``mdata.obsm["X_umap"]`` is there.
+        Columns of ``mdata.obs`` for one UMAP each, if ``mdata.obsm["X_umap"]`` is there. Of more than
+        six categories, those that lie next to each other share a color.
     key
         The ``key_added`` of the results.
 
@@ -113,14 +113,9 @@ def smallest_group(usage: pd.DataFrame) -> int:
     return MIN_CELLS if largest >= MIN_CELLS else 1
 
 
+@for_print
 def _umap(mdata: MuData, color: str, *, save: Path) -> None:
-    figure, ax = plt.subplots(figsize=(5, 4.5))
-    size = min(max(30_000 / mdata.n_obs, 4), 40)
-    many = mdata.obs[color].nunique() > MAX_LARGE_LEGEND
-    style = {"frameon": False, "title": color.replace("_", " "), "legend_fontsize": 7 if many else None}
-    with warnings.catch_warnings():
-        # scanpy 1.11 calls what anndata and matplotlib are about to retire; users of scmoe can do nothing about it.
-        warnings.filterwarnings("ignore", category=FutureWarning, module="scanpy")
-        warnings.filterwarnings("ignore", category=PendingDeprecationWarning, module="scanpy")
-        sc.pl.umap(mdata, color=color, ax=ax, size=size, show=False, **style)
-    show_or_save(figure, show=False, save=save)
+    figure, ax = plt.subplots(figsize=(COLUMN, COLUMN), layout="constrained")
+    draw_map(ax, np.asarray(mdata.obsm[UMAP]), mdata.obs[color])
+    ax.set_title(color.replace("_", " "), loc="left")
+    show_or_save(figure, show=False, save=save, dpi=DPI)

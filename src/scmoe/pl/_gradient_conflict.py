@@ -1,4 +1,4 @@
-"""Cosines of gradients: a heat map of one model, or several models beside each other."""
+"""Cosines of gradients beside those of random cells, of one model or several."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -7,15 +7,16 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.colors import Normalize
+from matplotlib.figure import Figure
 from mudata import MuData
+from numpy.typing import NDArray
 
 from scmoe._keys import DEFAULT_KEY, GRADIENT_CONFLICT
 from scmoe.arguments._checked import checks_arguments
 from scmoe.datasets._anndata import reads_anndata
 from scmoe.pl._axes import axes_or_new, legend_beside
-from scmoe.pl._heatmap import heatmap
 from scmoe.pl._save import finish
+from scmoe.pl._style import COLORS, COLUMN, MARKERS, for_print
 from scmoe.pl._tables import at_layer, stored_table
 
 FUNCTION = "scmoe.tl.gradient_conflict"
@@ -29,6 +30,7 @@ DEFINITION_LABELS = {
 
 @checks_arguments
 @reads_anndata
+@for_print
 def gradient_conflict(
     mdata: MuData,
     *,
@@ -38,12 +40,14 @@ def gradient_conflict(
     ax: Axes | None = None,
     show: bool | None = None,
     save: str | Path | None = None,
-) -> Axes | None:
+    return_fig: bool = False,
+) -> Axes | Figure | None:
     """Draw how the gradients of modalities, or tasks, agree on the experts.
 
-    Of one model a heat map of mean cosines. The line in the color bar is the mean cosine of random groups of cells,
-    which differ by chance alone. Of several models the mean cosine of every pair, with a line over 95 % of the
-    batches, and below it, hollow, the same of random groups.
+    A dot is the cosine of two gradients on all experts of the layer, its mean over batches; the line holds 95 % of the
+    batches. 1: they pull the experts the same way; 0: they have nothing to do with each other; below 0: conflict.
+    Hollow, below it: the same of random groups of cells, which differ by chance alone. What is lower than these is
+    more than few cells cost.
 
     Parameters
     ----------
@@ -60,11 +64,13 @@ def gradient_conflict(
     show
         Show the figure and return nothing.
     save
-        File to write the figure to.
+        File to write the figure to; its ending says the format.
+    return_fig
+        Return the figure.
 
     Returns
     -------
-    The axes, unless `show` is True.
+    The axes; with `return_fig` their figure; nothing with `show`.
 
     Raises
     ------
@@ -75,9 +81,8 @@ def gradient_conflict(
     """
     keys = [key] if isinstance(key, str) else list(key)
     tables = {name: _rows(mdata, name, definition, layer) for name in keys}
-    title = f"Agreement of gradients: {DEFINITION_LABELS[definition]}"
-    ax = _map(tables[keys[0]], title, ax) if isinstance(key, str) else _intervals(tables, title, ax)
-    return finish(ax, show=show, save=save)
+    ax = _draw(tables, f"Agreement of gradients\n{DEFINITION_LABELS[definition]}", ax)
+    return finish(ax, show=show, save=save, return_fig=return_fig)
 
 
 def _rows(mdata: MuData, key: str, definition: str, layer: int) -> pd.DataFrame:
@@ -89,41 +94,42 @@ def _rows(mdata: MuData, key: str, definition: str, layer: int) -> pd.DataFrame:
     return at_layer(subset, layer)
 
 
-def _map(table: pd.DataFrame, title: str, ax: Axes | None) -> Axes:
-    names = list(dict.fromkeys([*table["first"], *table["second"]]))
-    matrix = pd.DataFrame(np.nan, index=names, columns=names)  # a gradient agrees with itself: nothing to see
-    for row in table.itertuples():
-        matrix.loc[row.first, row.second] = matrix.loc[row.second, row.first] = row.cosine
-    reference = float(table["reference"].iloc[0])
-    limit = 1.2 * max(float(table["cosine"].abs().max()), abs(reference), 0.05)
-    return heatmap(
-        matrix,
-        cmap="RdBu_r",
-        norm=Normalize(-limit, limit),
-        colorbar=f"mean cosine over {table['n_batches'].max()} batches\n(line: random cells, {reference:.2f})",
-        baseline=reference,
-        title=title,
-        ax=ax,
-    )
-
-
-def _intervals(tables: Mapping[str, pd.DataFrame], title: str, ax: Axes | None) -> Axes:
+def _draw(tables: Mapping[str, pd.DataFrame], title: str, ax: Axes | None) -> Axes:
     first = next(iter(tables.values()))
     pairs = list(zip(first["first"], first["second"], strict=True))
-    ax = axes_or_new(ax, 6.5, 1.4 + 0.45 * len(tables) * len(pairs))
+    ax = axes_or_new(ax, COLUMN + 1.2, 1.1 + 0.3 * len(tables) * len(pairs))
     for place, (key, table) in enumerate(tables.items()):
         rows = table.set_index(["first", "second"]).reindex(pairs)
-        y, color = np.arange(len(pairs)) + 0.8 * (place + 0.5) / len(tables) - 0.4, f"C{place}"
-        for name, prefix, shift, face in (("cosine", "", 0, color), ("reference", "reference_", 0.09, "white")):
-            height = y + shift * 2 / len(tables)
-            ax.hlines(height, rows[f"{prefix}low"], rows[f"{prefix}high"], color=color, linewidth=1, zorder=1)
-            label = key if name == "cosine" else f"{key}, random cells"
-            ax.scatter(rows[name], height, s=28, facecolor=face, edgecolor=color, label=label, zorder=2)
+        color, marker = COLORS[place % len(COLORS)], MARKERS[place % len(MARKERS)]
+        own, chance = ("gradients", "random cells") if len(tables) == 1 else (key, f"{key}, random cells")
+        y = np.arange(len(pairs)) + 0.8 * (place + 0.5) / len(tables) - 0.4
+        _series(ax, y, rows["cosine"], rows["low"], rows["high"], color=color, face=color, marker=marker, label=own)
+        y, parts = y + 0.2 / len(tables), (rows[f"reference{end}"] for end in ("", "_low", "_high"))
+        _series(ax, y, *parts, color=color, face="white", marker=marker, label=chance)
     ax.axvline(0, color="0.2", linewidth=0.8, zorder=0)
     ax.set_yticks(range(len(pairs)), [" and ".join(pair) for pair in pairs])
-    ax.invert_yaxis()
-    ax.set_xlabel("cosine (below 0: conflict)")
+    n_batches = max(int(table["n_batches"].max()) for table in tables.values())
+    ax.set_xlabel(f"cosine, mean and 95 % of {n_batches} batches\n(below 0: conflict)")
+    ax.tick_params(axis="y", length=0)
+    ax.set_ylim(len(pairs) - 0.4, -0.6)
     ax.spines[["top", "right"]].set_visible(False)
-    ax.set_title(title, loc="left", fontsize="medium")
+    ax.set_title(title, loc="left")
     legend_beside(ax, centered=True)
     return ax
+
+
+def _series(
+    ax: Axes,
+    y: NDArray[np.floating],
+    middle: pd.Series,
+    low: pd.Series,
+    high: pd.Series,
+    *,
+    color: str,
+    face: str,
+    marker: str,
+    label: str,
+) -> None:
+    """Dots on lines."""
+    ax.hlines(y, low, high, color=color, linewidth=0.8, zorder=1)
+    ax.scatter(middle, y, s=16, marker=marker, facecolor=face, edgecolor=color, label=label, zorder=2)

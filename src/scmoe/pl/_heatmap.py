@@ -8,13 +8,19 @@ from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 
 from scmoe.pl._axes import axes_or_new
+from scmoe.pl._style import COLUMN, MAX_HEIGHT, PAGE, SMALL, for_print
 
 MAX_ANNOTATED = 120
 """Cells of a matrix up to which the numbers are written into it; more are unreadable."""
-MAX_UNROTATED = 6
+MAX_UNROTATED = 5
 """Characters of the longest column label up to which labels stay horizontal."""
+CELL, CHARACTER, BAR = 0.34, 0.052, 1.1
+"""Inches: width of a column with numbers, of a letter of labels, and of the color bar with its label."""
+ROW = 0.2
+"""Inches, height of a row."""
 
 
+@for_print
 def heatmap(
     matrix: pd.DataFrame,
     *,
@@ -30,7 +36,9 @@ def heatmap(
     Missing entries are left gray.
     """
     n_rows, n_columns = matrix.shape
-    ax = axes_or_new(ax, max(4.2, 0.55 * n_columns + 3.0), max(3.0, 0.24 * n_rows + 1.7))
+    width = CELL * n_columns + CHARACTER * max(len(str(name)) for name in matrix.index) + BAR
+    height = min(max(ROW * n_rows + 1.2, 2.0), MAX_HEIGHT)
+    ax = axes_or_new(ax, float(np.clip(width, COLUMN, PAGE)), height)
     ax.set_facecolor("0.9")
     image = ax.imshow(matrix.to_numpy(dtype=float), cmap=cmap, norm=norm, aspect="auto", interpolation="none")
     labels = [str(name) for name in matrix.columns]
@@ -43,16 +51,16 @@ def heatmap(
     ax.spines[:].set_visible(False)
     ax.set_xticks(np.arange(1, n_columns) - 0.5, minor=True)
     ax.set_yticks(np.arange(1, n_rows) - 0.5, minor=True)
-    ax.grid(which="minor", color="white", linewidth=0.8)
+    ax.grid(which="minor", color="white", linewidth=0.6)
     ax.tick_params(which="minor", length=0)
-    ax.set_title(title, loc="left", fontsize="medium")
+    ax.set_title(title, loc="left")
     if ax.figure is not None:
         # A bar as tall as forty rows is a slab; about 3 inches are enough to read it.
         shrink = min(1.0, 3.2 / ax.figure.get_figheight()) if isinstance(ax.figure, Figure) else 1.0
         bar = ax.figure.colorbar(image, ax=ax, pad=0.02, shrink=shrink, aspect=18)
-        bar.set_label(colorbar, fontsize="small")
+        bar.set_label(colorbar, fontsize=SMALL)
         bar.outline.set_visible(False)
-        bar.ax.axhline(baseline, color="black", linewidth=1.5)
+        bar.ax.axhline(baseline, color="black", linewidth=1.2)
     if matrix.size <= MAX_ANNOTATED:
         _annotate(ax, matrix, cmap, norm)
     return ax
@@ -65,4 +73,4 @@ def _annotate(ax: Axes, matrix: pd.DataFrame, cmap: str, norm: Normalize) -> Non
     for (row, column), value in np.ndenumerate(matrix.to_numpy(dtype=float)):
         if np.isfinite(value):
             ink = "white" if dark[row, column] else "black"
-            ax.text(column, row, f"{value:z.2f}", ha="center", va="center", color=ink, fontsize="small")
+            ax.text(column, row, f"{value:z.2f}", ha="center", va="center", color=ink, fontsize=SMALL - 0.5)

@@ -3,46 +3,55 @@
 from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
 from pathlib import Path
-from typing import cast
+from typing import NamedTuple, cast
 
-import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 from anndata import AnnData
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
+from matplotlib.figure import Figure, SubFigure
 from mudata import MuData
 from numpy.typing import NDArray
 from scipy.sparse import issparse
 
 from scmoe._align import mask_of
 from scmoe._check import layer_names
-from scmoe._keys import DEFAULT_KEY, Keys
+from scmoe._keys import DEFAULT_KEY, PREPARE, UNS_ROOT, Keys
 from scmoe.arguments._checked import checks_arguments
 from scmoe.datasets._anndata import reads_anndata
 from scmoe.metrics._features import feature_scores
-from scmoe.pl._axes import grid_shape
+from scmoe.pl._axes import figure_or_place, grid_shape
 from scmoe.pl._save import finish
+from scmoe.pl._style import COLORS, PAGE, for_print
+
+N_SPREAD, CHUNK = 8, 200
+"""Features without `features`, and how many are scored at a time to choose them."""
+MANY = 2000
+"""Cells from which on dots are fainter."""
 
 
 @checks_arguments
 @reads_anndata
+@for_print
 def imputed(
     mdata: MuData,
     *,
     source: str | Sequence[str],
     target: str,
-    features: str | Sequence[str],
+    features: str | Sequence[str] | None = None,
     layer: str | None = None,
     cells: str | NDArray[np.bool_] | pd.Series | None = None,
     key: str = DEFAULT_KEY,
     ncols: int = 4,
+    ax: Axes | None = None,
     show: bool | None = None,
     save: str | Path | None = None,
-) -> Figure | None:
-    """Draw predicted against observed values of some features, one panel each.
+    return_fig: bool = False,
+) -> Figure | SubFigure | None:
+    """Draw predicted against observed values of some features, one panel each, in the units of the observed values.
 
     Only cells that have the target modality and a prediction are drawn; the title gives their Pearson correlation.
+    Lines are plus and minus one standard deviation, where `scmoe.tl.impute` has stored it (``sd=True``).
 
     Parameters
     ----------
@@ -53,7 +62,8 @@ def imputed(
     target
         Modality that was predicted.
     features
-        Features of the target to draw.
+        Features of the target to draw; None: eight, from the best predicted to the worst by correlation, in even
+        steps, so that the figure flatters nobody.
     layer
         Layer of the target with the observed values; default ``X``. It must be in the units of the prediction.
     cells
@@ -63,14 +73,18 @@ def imputed(
         The ``key_added`` of the results.
     ncols
         Panels in a row.
+    ax
+        Axes of a grid, in whose place the panels are drawn; a new figure if None.
     show
         Show the figure and return nothing.
     save
-        File to write the figure to.
+        File to write the figure to; its ending says the format.
+    return_fig
+        Return the figure.
 
     Returns
     -------
-    The figure, unless `show` is True.
+    The figure, or the part of one that took the place of `ax`; with `return_fig` all of it; nothing with `show`.
 
     Raises
     ------
@@ -79,19 +93,32 @@ def imputed(
     ValueError
         If no feature is given, or no cell can be drawn.
     """
-    names = [features] if isinstance(features, str) else list(dict.fromkeys(features))
     sources = [source] if isinstance(source, str) else list(source)
-    observed, predicted = matched_values(mdata, sources, target, names, layer, cells, key)
+    if features is None:
+        names = _spread(mdata, sources, target, layer, cells, key)
+    else:
+        names = [features] if isinstance(features, str) else list(dict.fromkeys(features))
+    match = matched_values(mdata, sources, target, names, layer, cells, key)
     n_rows, n_columns = grid_shape(len(names), ncols)
-    figure, grid = plt.subplots(
-        n_rows, n_columns, figsize=(2.5 * n_columns, 2.6 * n_rows + 0.4), squeeze=False, layout="constrained"
-    )
-    draw_panels(grid.flat[: len(names)], observed, predicted)
-    for ax in grid.flat[len(names) :]:
-        ax.set_visible(False)
-    figure.supxlabel(f"observed ({target})", fontsize="medium")
-    figure.supylabel(f"predicted from {' and '.join(sources)}", fontsize="medium")
-    return finish(figure, show=show, save=save)
+    width = min(PAGE, 1.65 * n_columns + 0.4)
+    figure = figure_or_place(ax, max(width, 2.2), (width - 0.4) / n_columns * n_rows + 0.25 * n_rows + 0.4)
+    grid = figure.subplots(n_rows, n_columns, squeeze=False)
+    draw_panels(grid.flat[: len(names)], match)
+    for panel in grid.flat[len(names) :]:
+        panel.set_visible(False)
+    bars = "" if match.sd is None else "; lines: ± 1 sd"
+    figure.supxlabel(f"observed {target}: {_unit(mdata, target, layer)}", fontsize="medium")
+    figure.supylabel(f"predicted from {' and '.join(sources)}{bars}", fontsize="medium")
+    return finish(figure, show=show, save=save, return_fig=return_fig)
+
+
+class Match(NamedTuple):
+    """Values of the same features and cells, cells x features."""
+
+    observed: pd.DataFrame
+    predicted: pd.DataFrame
+    sd: pd.DataFrame | None
+    """Standard deviations of the predicted values; None where they are not stored."""
 
 
 def matched_values(
@@ -102,8 +129,8 @@ def matched_values(
     layer: str | None,
     cells: str | NDArray[np.bool_] | pd.Series | None,
     key: str,
-) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Observed and predicted values of the features `names` for the same cells; see `imputed` for the arguments."""
+) -> Match:
+    """Observed and predicted values of the features `names`; see `imputed` for the arguments."""
     adata = _predicted_modality(mdata, sources, target, key)
     _check_features(adata, target, names)
     if layer is not None and layer not in adata.layers:
@@ -119,26 +146,66 @@ def matched_values(
         raise ValueError(
             f"None of the chosen cells has modality {target!r} and a prediction from {' and '.join(sources)}."
         )
-    return observed[mask], predicted[mask]
+    sd_key = Keys(name=key).imputed_sd(target, sources)
+    sd = _values(adata, names, sd_key)[mask] if sd_key in adata.layers else None
+    return Match(observed[mask], predicted[mask], sd)
 
 
-def draw_panels(axes: Iterable[Axes], observed: pd.DataFrame, predicted: pd.DataFrame) -> None:
+def _spread(
+    mdata: MuData,
+    sources: Sequence[str],
+    target: str,
+    layer: str | None,
+    cells: str | NDArray[np.bool_] | pd.Series | None,
+    key: str,
+) -> list[str]:
+    """Features at even steps of their correlation, from the best predicted to the worst."""
+    adata = _predicted_modality(mdata, sources, target, key)
+    stored = adata.layers[Keys(name=key).imputed(target, sources)]
+    known = np.asarray(adata.var_names)[np.isfinite(stored).any(axis=0)]
+    # A part at a time: dense copies of all features may be larger than memory.
+    parts = [known[i : i + CHUNK].tolist() for i in range(0, len(known), CHUNK)]
+    matches = (matched_values(mdata, sources, target, part, layer, cells, key) for part in parts)
+    scores = pd.concat([feature_scores(match.observed, match.predicted) for match in matches])
+    ranked = scores["pearson"].dropna().sort_values(ascending=False, kind="stable").index
+    if not len(ranked):
+        raise ValueError(f"No feature of {target!r} varies in the chosen cells. Name features=, or choose other cells.")
+    places = np.linspace(0, len(ranked) - 1, min(N_SPREAD, len(ranked))).round().astype(int)
+    return [str(name) for name in ranked[places]]
+
+
+def _unit(mdata: MuData, target: str, layer: str | None) -> str:
+    """What was done to the observed values, as far as it is recorded."""
+    if layer is not None:
+        return f"layer {layer}"
+    record = mdata.uns.get(UNS_ROOT, {}).get(PREPARE, {}).get(target, {})
+    return ", ".join(map(str, record.get("steps", ()))) or "units of X"
+
+
+def draw_panels(axes: Iterable[Axes], match: Match) -> None:
     """One panel a feature, with its Pearson correlation as title."""
-    pearson = feature_scores(observed, predicted)["pearson"]
-    for ax, name in zip(axes, observed, strict=True):
-        _panel(ax, observed[name].to_numpy(), predicted[name].to_numpy())
-        ax.set_title(f"{name}   r = {pearson[name]:.2f}", fontsize="medium")
+    pearson = feature_scores(match.observed, match.predicted)["pearson"]
+    for ax, name in zip(axes, match.observed, strict=True):
+        sd = None if match.sd is None else match.sd[name].to_numpy()
+        _panel(ax, match.observed[name].to_numpy(), match.predicted[name].to_numpy(), sd)
+        ax.set_title(f"{name}, r = {pearson[name]:.2f}")
 
 
-def _panel(ax: Axes, observed: NDArray[np.floating], predicted: NDArray[np.floating]) -> None:
+def _panel(
+    ax: Axes, observed: NDArray[np.floating], predicted: NDArray[np.floating], sd: NDArray[np.floating] | None
+) -> None:
     both = np.concatenate([observed, predicted])
     low, high = float(np.nanmin(both)), float(np.nanmax(both))
     margin = 0.05 * (high - low) or 0.5
     limits = (low - margin, high + margin)
-    ax.plot(limits, limits, color="0.6", linewidth=1, zorder=1)
+    ax.plot(limits, limits, color="0.6", linewidth=0.8, zorder=1)
     # Many cells need small, faint dots for density to show.
-    size = float(np.clip(2000 / len(observed), 3, 14))
-    ax.scatter(observed, predicted, s=size, alpha=0.6 if len(observed) < 2000 else 0.2, linewidths=0, rasterized=True)
+    alpha = 0.6 if len(observed) < MANY else 0.2
+    style = {"color": COLORS[0], "rasterized": True}
+    if sd is not None:
+        ax.vlines(observed, predicted - sd, predicted + sd, linewidth=0.4, alpha=alpha / 3, zorder=1, **style)
+    size = float(np.clip(1000 / len(observed), 1.5, 7))
+    ax.scatter(observed, predicted, s=size, alpha=alpha, linewidths=0, **style)
     ax.set(xlim=limits, ylim=limits, aspect="equal")
     ax.locator_params(nbins=4)
     ax.spines[["top", "right"]].set_visible(False)

@@ -8,20 +8,22 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 
 from scmoe.arguments._checked import checks_arguments
 from scmoe.metrics._confusion import training_counts
 from scmoe.metrics._frequency import GROUPS, frequency_groups
 from scmoe.pl._axes import axes_or_new, legend_beside, row_offset
 from scmoe.pl._save import finish
+from scmoe.pl._style import COLORS, COLUMN, MARKERS, SMALL, for_print
 
 MAX_METHODS = 6
-MARKERS = "osD^vP"
-LINE = 60
+LINE = 36
 """Characters of a line below the axis."""
 
 
 @checks_arguments
+@for_print
 def per_class(
     tables: pd.DataFrame | Mapping[str, pd.DataFrame],
     *,
@@ -30,8 +32,9 @@ def per_class(
     ax: Axes | None = None,
     show: bool | None = None,
     save: str | Path | None = None,
-) -> Axes | None:
-    """Draw a score of each label, from the most frequent to the rarest, with its interval.
+    return_fig: bool = False,
+) -> Axes | Figure | None:
+    """Draw a score of each label, from the most frequent to the rarest, with its interval and the cells it rests on.
 
     Labels that no cell has are left out, and named below the axis.
 
@@ -49,11 +52,13 @@ def per_class(
     show
         Show the figure and return nothing.
     save
-        File to write the figure to.
+        File to write the figure to; its ending says the format.
+    return_fig
+        Return the figure.
 
     Returns
     -------
-    The axes, unless `show` is True.
+    The axes; with `return_fig` their figure; nothing with `show`.
 
     Raises
     ------
@@ -68,23 +73,28 @@ def per_class(
     sizes = first["support"] if n_train is None else training_counts(n_train, list(first.index))
     groups = None if n_train is None else frequency_groups(sizes)
     order = sizes[first["support"] > 0].sort_values(ascending=False, kind="stable").index
-    height = 1.3 + len(order) * max(0.24, 0.12 * len(by_method))
-    ax = axes_or_new(ax, 6.2, max(height, 2.2))
+    height = 0.9 + len(order) * max(0.17, 0.1 * len(by_method))
+    ax = axes_or_new(ax, COLUMN + (1.2 if len(by_method) > 1 else 0.6), max(height, 1.6))
     rows = np.arange(len(order))
     for number, (name, table) in enumerate(by_method.items()):
         offset = row_offset(number, len(by_method))
         middle, low, high = (table.loc[order, f"{score}{end}"].to_numpy(dtype=float) for end in ("", "_low", "_high"))
-        color = f"C{number}" if len(by_method) > 1 else "0.25"
-        ax.hlines(rows + offset, low, high, color=color, linewidth=1.2, alpha=0.6)
-        ax.plot(middle, rows + offset, linestyle="", marker=MARKERS[number], markersize=4.5, color=color, label=name)
-    ax.set_yticks(rows, [f"{name} ({sizes[name]:.0f})" for name in order])
+        color = COLORS[number] if len(by_method) > 1 else "0.25"
+        ax.hlines(rows + offset, low, high, color=color, linewidth=1, alpha=0.6)
+        ax.plot(middle, rows + offset, linestyle="", marker=MARKERS[number], markersize=3.5, color=color, label=name)
+    ax.set_yticks(rows, [_row_label(name, sizes[name], first["support"][name], n_train is not None) for name in order])
     if groups is not None:
         _mark_groups(ax, groups[order])
     ax.set(xlim=(-0.03, 1.03), ylim=(len(order) - 0.4, -0.6))
     _describe(ax, score, first, trained=n_train is not None)
     if len(by_method) > 1:
-        legend_beside(ax, x=1.05)
-    return finish(ax, show=show, save=save)
+        legend_beside(ax, x=1.16 if groups is not None else 1.0)
+    return finish(ax, show=show, save=save, return_fig=return_fig)
+
+
+def _row_label(name: str, size: float, support: int, trained: bool) -> str:
+    """A label with its training cells, if known, and the cells that were scored."""
+    return f"{name} ({size:.0f}, {support})" if trained else f"{name} ({support})"
 
 
 def _check_tables(by_method: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
@@ -111,17 +121,16 @@ def _mark_groups(ax: Axes, groups: pd.Series) -> None:
         if len(rows):
             if rows[0]:
                 ax.axhline(rows[0] - 0.5, color="0.5", linewidth=0.8, linestyle=":")
-            place, text = ax.get_yaxis_transform(), {"rotation": 270, "fontsize": "small"}
+            place, text = ax.get_yaxis_transform(), {"fontsize": SMALL}
             ax.text(1.01, rows.mean(), group, text, transform=place, va="center", color="0.4")
 
 
 def _describe(ax: Axes, score: str, table: pd.DataFrame, *, trained: bool) -> None:
     """Text around the axes."""
     absent = ", ".join(map(str, table.index[table["support"] == 0]))
-    text = f"{score if score != 'f1' else 'F1'} (bars: intervals over cells)"
+    text = f"{score if score != 'f1' else 'F1'} with its interval over cells"
     ax.set_xlabel(text + ("\n" + fill(f"no cell here: {absent}", LINE) if absent else ""))
-    ax.set_ylabel("label (training cells)" if trained else "label (cells)")
-    ax.set_title("Scores by label", loc="left", fontsize="medium")
+    ax.set_title(f"Scores by label\n({'training, scored cells' if trained else 'scored cells'})", loc="left")
     ax.grid(axis="x", color="0.9")
     ax.set_axisbelow(True)
     ax.spines[["top", "right", "left"]].set_visible(False)

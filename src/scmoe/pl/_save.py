@@ -9,22 +9,38 @@ from matplotlib.figure import Figure, SubFigure
 
 from scmoe.io._files import atomic_path
 
-Drawing = TypeVar("Drawing", Axes, Figure)
+Drawing = TypeVar("Drawing", Axes, Figure | SubFigure)
+DPI = 300
+"""Of files of pixels, as journals ask for."""
+EDITABLE = {"pdf.fonttype": 42, "ps.fonttype": 42, "svg.fonttype": "none"}
+"""Text stays text in vector files, so that it can be edited."""
 
 
-def finish(drawing: Drawing, *, show: bool | None, save: str | Path | None) -> Drawing | None:
-    """Save and show a plot as its arguments say; the drawing to return, or None if it was shown."""
-    figure = drawing if isinstance(drawing, Figure) else drawing.figure
-    return None if show_or_save(figure, show=show, save=save) else drawing
+def finish(
+    drawing: Drawing, *, show: bool | None, save: str | Path | None, return_fig: bool
+) -> Drawing | Figure | None:
+    """Save and show a plot as its arguments say; what to return: nothing if it was shown, or the drawing or figure."""
+    root = _root(drawing if isinstance(drawing, Figure | SubFigure) else drawing.figure)
+    if show_or_save(root, show=show, save=save, dpi=DPI):
+        return None
+    return root if return_fig else drawing
 
 
-def show_or_save(figure: Figure | SubFigure | None, *, show: bool | None, save: str | Path | None) -> bool:
+def _root(figure: Figure | SubFigure | None) -> Figure:
+    """The figure that holds everything."""
+    while isinstance(figure, SubFigure):
+        figure = figure.figure
+    if figure is None:
+        raise ValueError("ax is of no figure any more. Pass axes of a figure, or leave ax out.")
+    return figure
+
+
+def show_or_save(figure: Figure, *, show: bool | None, save: str | Path | None, dpi: int = 150) -> bool:
     """Write the figure to `save` (if given) and show it (if asked); tells whether it was shown."""
-    if save is not None and figure is not None:
-        root = figure if isinstance(figure, Figure) else figure.figure
-        path = _figure_file(root, save)
-        with atomic_path(path) as temporary:
-            root.savefig(temporary, dpi=150, bbox_inches="tight")
+    if save is not None:
+        path = _figure_file(figure, save)
+        with atomic_path(path) as temporary, plt.rc_context(EDITABLE):
+            figure.savefig(temporary, dpi=dpi, bbox_inches="tight")
     if show:
         plt.show()
     return bool(show)

@@ -90,6 +90,7 @@ def attribute(
         - ``attribution``: mean over the target's cells, in log-odds of the label or in the predicted feature's unit;
         - ``size``: mean of its absolute value;
         - ``slope``: change of the target for one standard deviation more of the feature;
+        - ``level``: mean of the feature in these cells, in standard deviations from the mean of training cells;
         - ``rank`` by size;
 
         and ``mdata.uns[key_added]["attribution_summary"]`` with the columns
@@ -144,9 +145,9 @@ def _explain(
     )
     indices = range(len(model.modalities)) if target.shown is None else target.shown
     names = [model.modalities[v] for v in indices]
-    signed, absolute, slope = ({name: part[name] for name in names} for part in mean[:3])
+    signed, absolute, slope, level = ({name: part[name] for name in names} for part in mean[:4])
     features = {name: model.feature_names[name] for name in names}
-    table = attribution_table(signed, absolute, slope, features, n_top=n_top)
+    table = attribution_table(signed, absolute, slope, features, level=level, n_top=n_top)
     table.insert(0, "target", target.name)
     summary = modality_shares(signed, absolute)
     summary.insert(0, "target", target.name)

@@ -72,7 +72,7 @@ def deletion(
 
         Also writes ``mdata.uns[key_added]["deletion_summary"]`` with ``target``, ``ranking``, ``area`` (mean drop
         over the shares), ``p_over_attribution`` (one-sided Wilcoxon test, by cell, of whether the area of the
-        attributions is larger) and ``n_cells``.
+        attributions is larger), the target's ``unit`` and ``n_cells``.
 
     Raises
     ------
@@ -98,7 +98,7 @@ def deletion(
             target, slopes, mdata, cells[:n_cells].tolist(), method=method, n_steps=n_steps, max_memory=max_memory
         )
         curve, summary = deletion_table(values, RANKINGS, SHARES)
-        summary["n_cells"] = len(values)
+        summary["unit"], summary["n_cells"] = target.unit, len(values)
         for table in (curve, summary):
             table.insert(0, "target", target.name)
         curves.append(curve)

@@ -33,7 +33,7 @@ from scmoe.tl._umap import umap
 
 RESULT, MODEL, FIGURES, COMPARISON = "result.h5mu", "model", "figures", ("comparison.json", "comparison.md")
 """What is written."""
-SOURCE, TARGET, LABELS, BATCH = "rna", "adt", "cell_type", "batch"
+SOURCE, TARGET, LABELS, LINEAGES, BATCH = "rna", "adt", "cell_type", "lineage", "batch"
 SPLIT = {"train_size": 0.72, "validation_size": 0.08}
 """The other fifth of the cells is for the scores."""
 PROTEINS = ["CD3", "CD4", "CD8", "CD14", "CD16", "CD19", "CD38", "CD56"]
@@ -107,7 +107,7 @@ def _explain(mdata: MuData, model: SCMOE, seed: int) -> None:
 
 
 def _figures(mdata: MuData, folder: Path, held_out: NDArray[np.bool_]) -> None:
-    save_figures(mdata, folder, color=[Keys().cluster, LABELS])
+    save_figures(mdata, folder, color=[Keys().cluster, LABELS, LINEAGES])
     features = [name for name in PROTEINS if name in mdata.mod[TARGET].var_names]
     file = folder / "imputed.png"
     figure = imputed(mdata, source=SOURCE, target=TARGET, features=features, cells=held_out, save=file)
@@ -116,6 +116,7 @@ def _figures(mdata: MuData, folder: Path, held_out: NDArray[np.bool_]) -> None:
         mdata,
         folder / "overview.png",
         labels=LABELS,
+        lineages=LINEAGES,
         source=SOURCE,
         target=TARGET,
         features=OVERVIEW_PROTEINS,

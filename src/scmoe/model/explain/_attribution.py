@@ -39,6 +39,8 @@ class MeanAttributions(NamedTuple):
     slope: dict[str, np.ndarray]
     """Of each modality (D,): Σ a z / Σ z² over the cells, the target's change for one standard deviation more of a
     feature."""
+    level: dict[str, np.ndarray]
+    """Of each modality (D,): mean of z over the cells that have it, in standard deviations from the mean cell."""
     value: float
     """Mean value of the target."""
     baseline: float
@@ -129,9 +131,10 @@ def get_mean_attributions(
     Returns
     -------
     MeanAttributions
-        ``signed`` and ``absolute`` means of each modality's features, and their ``slope``; ``value`` and ``baseline``,
-        the target's means over the cells and over mean cells; ``explained``, how much of the difference the
-        attributions add up to (1 but for jumps where the choice of experts changes); ``n_cells``.
+        ``signed`` and ``absolute`` means of each modality's features, their ``slope``, and their ``level`` (how high
+        they are in these cells, in standard deviations from the mean cell); ``value`` and ``baseline``, the target's
+        means over the cells and over mean cells; ``explained``, how much of the difference the attributions add up to
+        (1 but for jumps where the choice of experts changes); ``n_cells``.
 
     Raises
     ------
@@ -141,11 +144,13 @@ def get_mean_attributions(
     fitted, dataset, cells = query(self, adata, indices)
     if not len(cells):
         raise ValueError(f"There is no cell to explain {target.name!r} in.")
-    sums = {name: np.zeros((4, len(names))) for name, names in fitted.feature_names.items()}
-    totals = np.zeros(4)
+    sums = {name: np.zeros((5, len(names))) for name, names in fitted.feature_names.items()}
+    n_present, totals = dict.fromkeys(fitted.modalities, 0), np.zeros(4)
     for reading, found in attribute(fitted, target, dataset, cells, method, n_steps, max_memory):
         for name, a, z in zip(fitted.modalities, found, reading.z, strict=True):
-            sums[name] += to_numpy(torch.stack([a.sum(0), a.abs().sum(0), (a * z).sum(0), z.square().sum(0)]))
+            parts = [a.sum(0), a.abs().sum(0), (a * z).sum(0), z.square().sum(0), z.sum(0)]
+            sums[name] += to_numpy(torch.stack(parts))
+            n_present[name] += len(z)
         value, baseline = (target_value(fitted, target, r).double() for r in (reading, at_mean(reading)))
         presence, gap = reading.batch.presence, value - baseline
         total = torch.stack([presence.scatter(a.sum(1), v) for v, a in enumerate(found)]).sum(0)
@@ -155,6 +160,7 @@ def get_mean_attributions(
         {name: total[0] / n for name, total in sums.items()},
         {name: total[1] / n for name, total in sums.items()},
         {name: total[2] / np.maximum(total[3], 1e-12) for name, total in sums.items()},
+        {name: total[4] / max(n_present[name], 1) for name, total in sums.items()},
         float(totals[0] / n),
         float(totals[1] / n),
         float(totals[2] / totals[3]) if totals[3] else 1.0,
