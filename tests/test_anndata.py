@@ -21,6 +21,13 @@ SCMOE = scmoe.model.SCMOE
 VOLATILE = ("uns/_scvi", "uns/scmoe/params/seconds")
 TAGS = ["gene0", "gene1", "gene2"]
 TARGETS = {"targets": ["B", "T"]}
+
+
+def majority(data: Any, model: Any) -> None:
+    scmoe.tl.annotate(data, model)
+    scmoe.tl.majority_vote(data, groupby="batch")
+
+
 WRITERS: dict[str, Callable[[Any, Any], Any]] = {
     "pp.assign_tags": lambda data, model: scmoe.pp.assign_tags(data, "rna", features=TAGS, key_added="tag"),
     "pp.augment": lambda data, model: scmoe.pp.augment(data, "cell_type"),
@@ -42,6 +49,7 @@ WRITERS: dict[str, Callable[[Any, Any], Any]] = {
     "tl.expert_usage": lambda data, model: scmoe.tl.expert_usage(data, model, groupby="batch"),
     "tl.gradient_conflict": lambda data, model: scmoe.tl.gradient_conflict(data, model, n_batches=2, batch_size=40),
     "tl.impute": lambda data, model: scmoe.tl.impute(data, model, source="rna", target="rna_niche"),
+    "tl.majority_vote": lambda data, model: majority(data, model),
     "tl.map_query": lambda data, model: scmoe.tl.map_query(data, model),
     "tl.tcav": lambda data, model: scmoe.tl.tcav(data, model, n_random=10, cells={"b": data.obs["cell_type"] == "B"}),
     "tl.umap": lambda data, model: scmoe.tl.umap(data),

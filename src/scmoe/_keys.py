@@ -164,6 +164,16 @@ class Keys:
         return f"{self.name}_label_rollup_confidence"
 
     @property
+    def label_majority(self) -> str:
+        """``mdata.obs``: the label that most cells of a cell's group have (categorical)."""
+        return f"{self.name}_label_majority"
+
+    @property
+    def label_majority_share(self) -> str:
+        """``mdata.obs``: share of the group's cells with `label_majority`."""
+        return f"{self.name}_label_majority_share"
+
+    @property
     def unknown_score(self) -> str:
         """``mdata.obs``: how unlike all known types a cell is, in (0, 1]."""
         return f"{self.name}_unknown_score"
@@ -239,7 +249,8 @@ class Keys:
         """Paths that `scmoe.tl.annotate` writes to."""
         labels = (self.label, self.label_confidence, self.label_second, self.label_second_confidence)
         supervised = (self.supervised_label, self.supervised_label_confidence)
-        columns = (*labels, *supervised, self.label_rollup, self.label_rollup_confidence, self.unknown_score)
+        levels = (self.label_rollup, self.label_rollup_confidence, self.label_majority, self.label_majority_share)
+        columns = (*labels, *supervised, *levels, self.unknown_score)
         return [*(f"obs/{name}" for name in columns), f"obsm/{self.label_probability}"]
 
     def of_cells(self, modalities: Collection[str]) -> list[str]:

@@ -133,6 +133,9 @@ def annotate(
         float, typer.Option(help="Share of cells of known types that keep a label; the least sure ones lose it.")
     ] = 1.0,
     reject_label: Annotated[str, typer.Option(help="Name for cells without a label.")] = UNKNOWN_LABEL,
+    majority: Annotated[
+        bool, typer.Option("--majority", help="Cluster the cells, and write the label of most cells of a cluster, too.")
+    ] = False,
     kind: Kinds = None,
     layer: Layers = None,
     genome: Genome = None,
@@ -148,10 +151,17 @@ def annotate(
         if not model.setup.labels:
             raise ValueError(f"The model in {model_folder} was trained without labels. Train one with --labels-key.")
 
-    def verb(mdata: "MuData", model: "SCMOE") -> object:
+    def verb(mdata: "MuData", model: "SCMOE") -> None:
         from scmoe.tl._annotate import annotate
+        from scmoe.tl._cluster import cluster
+        from scmoe.tl._embed import embed
+        from scmoe.tl._majority_vote import majority_vote
 
-        return annotate(mdata, model, coverage=coverage, reject_label=reject_label)
+        annotate(mdata, model, coverage=coverage, reject_label=reject_label)
+        if majority:
+            embed(mdata, model)
+            cluster(mdata, seed=model.seed)
+            majority_vote(mdata)
 
     run(
         Input(file, kind, layer, genome, missing, set_aside, on_disk, cache_dir),

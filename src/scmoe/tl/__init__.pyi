@@ -11,6 +11,7 @@ from ._expert_stability import expert_stability
 from ._expert_usage import expert_usage
 from ._gradient_conflict import gradient_conflict
 from ._impute import impute
+from ._majority_vote import majority_vote
 from ._map_query import map_query
 from ._markers import markers
 from ._pretrain import pretrain
@@ -32,6 +33,7 @@ __all__ = [
     "expert_usage",
     "gradient_conflict",
     "impute",
+    "majority_vote",
     "map_query",
     "markers",
     "pretrain",
