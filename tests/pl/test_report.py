@@ -64,6 +64,7 @@ def result(fresh, tl_train):
     mdata.obs["<b>note</b>"] = pd.Categorical(np.where(np.arange(mdata.n_obs) % 2, "<i>x</i>", "</script>"))
     model = tl_train(mdata, labels_key="cell_type", batch_key="batch", predict=True, umap=True)
     scmoe.tl.expert_usage(mdata, model, groupby="cell_type")
+    scmoe.tl.markers(mdata, groupby="cell_type")
     return mdata
 
 
@@ -78,9 +79,7 @@ def titles(page: str) -> list[str]:
 
 
 def test_every_result_has_its_section(page):
-    expected = (
-        "Map of the cells|The data|The training|Clusters|Labels|Batches|Predictions|Experts|Settings and versions"
-    )
+    expected = "Map of the cells|The data|The training|Clusters|Markers|Labels|Batches|Predictions|Experts|Settings and versions"
     assert titles(page)[1:] == expected.split("|")
 
 
@@ -88,6 +87,13 @@ def test_warnings_of_the_training_come_first(page, result):
     (sentence, *_) = result.uns["scmoe"]["diagnostics"]["verdict"]
     assert titles(page)[0] == "What needs a look"
     assert page.index(sentence) < page.index('id="map"')
+
+
+def test_planted_markers_are_named(page):
+    """gene1, gene4, … are those of NK."""
+    table = page.split("Markers in rna")[1].split("</table>")[0]
+    numbers = re.findall(r"NK</th><td>gene(\d+)<", table)
+    assert len(numbers) == 3 and {int(number) % 3 for number in numbers} == {1}
 
 
 def test_names_with_markup_are_text(page):

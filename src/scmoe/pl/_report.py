@@ -27,9 +27,9 @@ def report(
     """Write one self-contained page about the results, which any browser opens without a network.
 
     What is wrong comes first: the verdict on the training, badly mixed batches, declined cells, cells that do not fit.
-    Then a map to search and color; what each modality was taken for; losses; clusters; labels and how sure they are;
-    mixing of batches; predictions in unseen cells beside ridge regression; experts; settings and versions. A section
-    whose results are not there is left out. Nothing is written to `mdata`.
+    Then a map to search and color; what each modality was taken for; losses; clusters; markers; labels and how sure
+    they are; mixing of batches; predictions in unseen cells beside ridge regression; experts; settings and versions. A
+    section whose results are not there is left out. Nothing is written to `mdata`.
 
     Parameters
     ----------

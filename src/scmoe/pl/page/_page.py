@@ -15,6 +15,7 @@ from scmoe.pl.page._cells import pack_cells
 from scmoe.pl.page._data import data_section
 from scmoe.pl.page._experts import experts_section
 from scmoe.pl.page._labels import clusters_section, labels_section
+from scmoe.pl.page._markers import markers_section
 from scmoe.pl.page._predictions import predictions_section
 from scmoe.pl.page._query import query_section
 from scmoe.pl.page._section import Section
@@ -44,6 +45,7 @@ def render(mdata: MuData, keys: Keys, *, color: Sequence[str], title: str) -> st
         training_section(mdata, keys.name),
         query_section(mdata, keys),
         clusters_section(mdata, keys, labels),
+        markers_section(mdata, keys),
         labels_section(mdata, keys),
         batches_section(mdata, keys, batch_key),
         predictions_section(mdata, keys),
