@@ -105,8 +105,9 @@ def fit(
         Of first weights, masks and batches.
     """
     form = PublishedForm(kind="scbert", hidden=4 * WIDTH, head_width=WIDTH // N_HEADS)
-    sizes = {"encoder_layers": N_LAYERS, "encoder_heads": N_HEADS, "encoder_width": WIDTH}
-    config = GeneConfig(tokenizer="integer", published=form, **sizes)
+    config = GeneConfig(
+        tokenizer="integer", published=form, encoder_layers=N_LAYERS, encoder_heads=N_HEADS, encoder_width=WIDTH
+    )
     cells, generator = torch.from_numpy(level), torch.Generator().manual_seed(seed)
     known, label = cells[torch.from_numpy(labeled)], torch.from_numpy(np.asarray(codes, np.int64))
     with torch.random.fork_rng(devices=[]):
