@@ -113,8 +113,8 @@ def run_compare(
     check_methods(facts.kinds, methods, tasks)
     seeds = list(seeds)[:1] if quick else list(seeds)
     planned = plan(facts, str(path), labels, batch, methods=methods, tasks=tasks, seeds=seeds, quick=quick)
-    options = {"n_cells": n_cells, "labels_per_type": labels_per_type, "kinds": dict(kinds) if kinds else None}
-    runs = [replace(run, **options) for run in planned]
+    kinds = dict(kinds) if kinds else None
+    runs = [replace(run, n_cells=n_cells, labels_per_type=labels_per_type, kinds=kinds) for run in planned]
     results = list(_results(runs, facts, folder / RUNS, hashlib.sha256(path.read_bytes()).hexdigest()))
     settings = {
         "data": path.name,

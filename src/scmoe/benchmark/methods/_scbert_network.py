@@ -1,8 +1,7 @@
 """A network in the form of scBERT (Yang et al. 2022), small and from random weights: masked genes, then labels."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from itertools import chain
+from itertools import chain, pairwise
 
 import numpy as np
 import torch
@@ -42,7 +41,7 @@ class LabelNetwork(nn.Module):
         self.encoder = encoder
         self.level, self.number = nn.Linear(WIDTH, MASKED), nn.Linear(WIDTH, 1)
         widths = (encoder.n_genes, *HIDDEN)
-        layers = [(nn.Linear(n, m), nn.ReLU(), nn.Dropout(DROPOUT)) for n, m in zip(widths, widths[1:], strict=False)]
+        layers = [(nn.Linear(n, m), nn.ReLU(), nn.Dropout(DROPOUT)) for n, m in pairwise(widths)]
         self.head = nn.Sequential(*chain(*layers), nn.Linear(HIDDEN[-1], n_labels))
 
     def states(self, level: Tensor) -> Tensor:
@@ -53,6 +52,11 @@ class LabelNetwork(nn.Module):
     def forward(self, level: Tensor) -> Tensor:
         """Logits (B, L) of labels: one number of each gene, then a perceptron."""
         return self.head(functional.relu(self.number(self.states(level))).squeeze(-1))
+
+    @torch.no_grad()
+    def probabilities(self, level: NDArray[np.int64]) -> NDArray[np.float32]:
+        """Of labels (cells, L), from levels (cells, N)."""
+        return torch.cat([self(part).softmax(1) for part in torch.from_numpy(level).split(CELLS_AT_ONCE)]).numpy()
 
     def weights(self) -> Iterator[nn.Parameter]:
         """What learns: all but the vectors of genes."""
@@ -80,32 +84,13 @@ def descend(
     network.eval()
 
 
-@dataclass(frozen=True)
-class ScBERTFit:
-    """A trained network.
-
-    Parameters
-    ----------
-    network
-        In evaluation mode.
-    """
-
-    network: LabelNetwork
-
-    @torch.no_grad()
-    def probabilities(self, level: NDArray[np.int64]) -> NDArray[np.float32]:
-        """Of labels, cells x labels, from levels (cells, N)."""
-        parts = torch.from_numpy(level).split(CELLS_AT_ONCE)
-        return torch.cat([self.network(part).softmax(1) for part in parts]).numpy()
-
-
 def fit(
     values: NDArray[np.float64],
     level: NDArray[np.int64],
     labeled: NDArray[np.bool_],
     codes: NDArray[np.integer],
     seed: int,
-) -> ScBERTFit:
+) -> LabelNetwork:
     """A network that has learned masked genes of all cells, and then the labels of some.
 
     Parameters
@@ -120,8 +105,9 @@ def fit(
         Of first weights, masks and batches.
     """
     form = PublishedForm(kind="scbert", hidden=4 * WIDTH, head_width=WIDTH // N_HEADS)
-    sizes = {"encoder_layers": N_LAYERS, "encoder_heads": N_HEADS, "encoder_width": WIDTH}
-    config = GeneConfig(tokenizer="integer", published=form, **sizes)
+    config = GeneConfig(
+        tokenizer="integer", published=form, encoder_layers=N_LAYERS, encoder_heads=N_HEADS, encoder_width=WIDTH
+    )
     cells, generator = torch.from_numpy(level), torch.Generator().manual_seed(seed)
     known, label = cells[torch.from_numpy(labeled)], torch.from_numpy(np.asarray(codes, np.int64))
     with torch.random.fork_rng(devices=[]):
@@ -132,7 +118,7 @@ def fit(
         descend(
             network, lambda i: functional.cross_entropy(network(known[i]), label[i]), len(known), N_STEPS, generator
         )
-    return ScBERTFit(network)
+    return network
 
 
 def _tokens(values: NDArray[np.float64]) -> Tokens:
