@@ -99,6 +99,16 @@ def test_a_view_that_tells_more_counts_more():
     assert found.log_loss < found.member_log_loss.min()
 
 
+def test_with_one_cell_a_label_all_views_count_alike():
+    """There is nothing to choose weights with, and any one view may be the worst."""
+    first, labels = cells([1, 1, 1, 1], noise=0.1)
+    second = cells([1, 1, 1, 1], seed=1, noise=0.1)[0]
+    found = fit_annotator([first, second], labels, 4, seed=0)
+    assert found.weights.tolist() == [0.5, 0.5] and found.temperature == 1
+    alone = [fit_annotator([view], labels, 4, seed=0).predict([view]) for view in (first, second)]
+    np.testing.assert_allclose(found.predict([first, second]), np.mean(alone, axis=0), atol=1e-6)
+
+
 def test_labels_of_one_or_two_cells_are_learned_and_absent_ones_are_zero():
     view, labels = cells([30, 1, 2, 20], noise=0.1)
     labels = np.array([0, 1, 2, 4])[labels]  # label 3 has no cell

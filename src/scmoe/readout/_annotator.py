@@ -122,8 +122,9 @@ def fit_annotator(
 
     Each view gets a softmax regression, in which labels with few cells count as `class_balance` has it. The views'
     weights minimize the log-loss of the mixture on held-out training cells (5 folds). If weights chosen so do not serve
-    cells that they were not chosen on better than the first view alone, the first view is used alone. Last, one
-    temperature calibrates the probabilities on the same held-out cells.
+    cells that they were not chosen on better than the first view alone, the first view is used alone. Where no label
+    has two cells, nothing can be held out, and all views count alike. Last, one temperature calibrates the
+    probabilities on the same held-out cells.
 
     Parameters
     ----------
@@ -161,7 +162,7 @@ def fit_annotator(
         )
     features = [np.asarray(view, dtype=np.float64)[known] for view in views]
     folds = split_labels(codes, seed, None if judges is None else judges[known])
-    weights, temperature, losses = np.eye(len(views))[0], 1.0, np.full(len(views) + 1, np.nan)
+    weights, temperature, losses = np.full(len(views), 1 / len(views)), 1.0, np.full(len(views) + 1, np.nan)
     truth, calibrated = codes[folds >= 0], np.empty((0, len(classes)))
     if len(truth):
         held_out = [hold_out(values, codes, folds, class_balance, seed) for values in features]
