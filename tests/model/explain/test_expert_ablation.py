@@ -2,8 +2,10 @@ import numpy as np
 import pytest
 import torch
 
+from scmoe.explain import expert_ablation_table
 from scmoe.model._fitted import query
 from scmoe.model.explain._expert_ablation import without_expert
+from scmoe.studies.experts._regimes import simulate_regimes
 
 
 def test_tokens_take_their_next_best_expert(trained):
@@ -66,3 +68,17 @@ def test_models_without_an_expert_to_spare_are_refused(fresh, fit_model):
     model = fit_model(fresh("paired"), network={"n_experts": 2, "top_k": 2})
     with pytest.raises(ValueError, match="Without one of n_experts=2, a token could not use top_k=2"):
         model.get_expert_ablation()
+
+
+@pytest.mark.slow
+def test_regimes_depend_on_the_experts_that_they_prefer(fit_model):
+    """More than on a random expert of equal load, in cells that the model has not seen."""
+    mdata = simulate_regimes(600, 0, 4)
+    sizes = {"n_hidden": 32, "n_experts": 8, "n_programs": 20}
+    model = fit_model(mdata, network=sizes, max_epochs=40, train_size=0.7, validation_size=0.1)
+    use, change = model.get_expert_ablation(indices=model.test_indices)
+    table = expert_ablation_table(use, change, mdata.obs["regime"].iloc[model.test_indices])
+    table = table[table["group"] != "all cells"].assign(lift=lambda rows: rows["use"] / rows["load"])
+    preferred = table.loc[table.groupby("group")["lift"].idxmax()]
+    assert len(preferred) == 4
+    assert (preferred["change"] > preferred["expected"]).all()
