@@ -74,8 +74,8 @@ def expert_usage(
     summary = usage_summary(soft, hard, groups, n_permutations=n_permutations, seed=seed)
     untrained = []
     for draw in range(N_UNTRAINED):
-        shares = (model.get_router_activations(mdata, kind=kind, untrained=draw) for kind in KINDS)
-        untrained.append(usage_summary(*shares, groups, n_permutations=1))
+        random, choices = (model.get_router_activations(mdata, kind=kind, untrained=draw) for kind in KINDS)
+        untrained.append(usage_summary(random, choices, groups, n_permutations=1))
     tables = {EXPERT_USAGE: usage_table(soft, hard, groups), EXPERT_SUMMARY: beside_untrained(summary, untrained)}
     write_router(mdata, soft, key_added)
     write_uns(mdata, key_added, **tables, **{EXPERT_USAGE_GROUPBY: groupby or ""})
