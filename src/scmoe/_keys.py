@@ -321,6 +321,8 @@ ATTENTION_TOKENS = "attention_tokens"
 """``mdata.uns[key_added]["attention_tokens"]``: tidy frame, see `scmoe.tl.attention`."""
 ABLATION = "ablation"
 """``mdata.uns[key_added]["ablation"]``: tidy frame, see `scmoe.tl.ablation`."""
+EXPERT_ABLATION = "expert_ablation"
+"""``mdata.uns[key_added]["expert_ablation"]``: tidy frame, see `scmoe.tl.ablation`."""
 TCAV = "tcav"
 """``mdata.uns[key_added]["tcav"]``: tidy frame, see `scmoe.tl.tcav`."""
 ATTRIBUTION = "attribution"
@@ -344,7 +346,7 @@ TABLES = (
     *(HISTORY, DIAGNOSTICS, PARAMS, QUERY, ANNOTATION, EXPERT_USAGE_GROUPBY, EXPERT_USAGE, EXPERT_SUMMARY),
     *(EXPERT_CARDS, EXPERT_STABILITY, ATTENTION_GROUPBY, ATTENTION, ATTENTION_TOKENS, ABLATION, TCAV, ATTRIBUTION),
     *(ATTRIBUTION_SUMMARY, DELETION, DELETION_SUMMARY, GRADIENT_CONFLICT, MARKERS, MARKERS_GROUPBY, DIFFERENTIAL),
-    ABUNDANCE,
+    *(ABUNDANCE, EXPERT_ABLATION),
 )
 """All entries of ``mdata.uns[key_added]`` that tools write."""
 UMAP = "X_umap"

@@ -121,3 +121,19 @@ def test_names_that_files_cannot_hold_are_refused(paired, trained):
     with pytest.raises(ValueError, match="without '/' .* found 'a/b'"):
         scmoe.tl.ablation(paired, trained, key_added="a/b")
     assert "a/b" not in paired.uns
+
+
+def test_experts_in_place_of_modalities(mosaic, trained_mosaic, contents, written):
+    before = contents(mosaic)
+    scmoe.tl.ablation(mosaic, trained_mosaic, groupby="cell_type", experts=True, key_added="a")
+    assert written(before, mosaic) == {"uns/a/expert_ablation"}
+    stored = mosaic.uns["a"]["expert_ablation"]
+    found = trained_mosaic.get_expert_ablation(mosaic)
+    expected = scmoe.explain.expert_ablation_table(*found, mosaic.obs["cell_type"])
+    pd.testing.assert_frame_equal(stored[expected.columns].reset_index(drop=True), expected)
+    assert set(stored["cells"]) == {"all"}
+
+
+def test_experts_are_always_left_out(paired, trained):
+    with pytest.raises(ValueError, match="how='permute' is for modalities"):
+        scmoe.tl.ablation(paired, trained, experts=True, how="permute")

@@ -53,7 +53,23 @@ def test_summary_is_of_the_stored_shares(mosaic, trained_mosaic):
     soft, hard = (trained_mosaic.get_router_activations(mosaic, kind=kind) for kind in ("soft", "hard"))
     expected = usage_summary(soft, hard, mosaic.obs["cell_type"], n_permutations=20, seed=3)
     stored = mosaic.uns["scmoe"]["expert_summary"]
-    pd.testing.assert_frame_equal(stored.reset_index(drop=True), expected)
+    pd.testing.assert_frame_equal(stored.drop(columns="untrained_mean").reset_index(drop=True), expected)
+
+
+def test_summary_stands_beside_untrained_routers(mosaic, trained_mosaic):
+    scmoe.tl.expert_usage(mosaic, trained_mosaic, groupby="cell_type")
+    stored = mosaic.uns["scmoe"]["expert_summary"]
+    row = ["layer", "by", "share", "modality", "statistic", "first", "second"]
+    values = []
+    for draw in range(5):
+        soft, hard = (trained_mosaic.get_router_activations(mosaic, kind=k, untrained=draw) for k in ("soft", "hard"))
+        table = usage_summary(soft, hard, mosaic.obs["cell_type"], n_permutations=1)
+        values.append(table.set_index(row)["value"])
+    expected = sum(values) / 5
+    tested = stored[stored["p"].notna()]
+    np.testing.assert_allclose(tested["untrained_mean"], expected[pd.MultiIndex.from_frame(tested[row])])
+    assert stored.loc[stored["p"].isna(), "untrained_mean"].isna().all()
+    assert len(set(map(float, (v.sum() for v in values)))) == 5
 
 
 @pytest.mark.parametrize("key", ["expert_usage", "expert_summary"])

@@ -96,5 +96,6 @@ RANGES: dict[str, Range] = {
     "rhos": COUNT,
     "seed": SEED,
     "seeds": SEED,
+    "untrained": SEED,
 }
 """By the name of the argument or field; a test sees that every public number has one."""

@@ -42,6 +42,7 @@ from scmoe.model.explain._ablation import get_ablation
 from scmoe.model.explain._attribution import get_attributions, get_mean_attributions
 from scmoe.model.explain._conflict import get_gradient_conflict
 from scmoe.model.explain._deletion import get_deletion
+from scmoe.model.explain._expert_ablation import get_expert_ablation
 from scmoe.model.explain._layers import get_activations, get_directions, get_gradients, layers_of
 from scmoe.model.explain._routing import get_attention, get_router_activations
 from scmoe.model.explain._targets import feature_target, group_targets, label_target
@@ -152,6 +153,7 @@ class SCMOE(FittedModel):
     get_router_activations = get_router_activations
     get_attention = get_attention
     get_ablation = get_ablation
+    get_expert_ablation = get_expert_ablation
     get_gradient_conflict = get_gradient_conflict
     label_target = label_target
     group_targets = group_targets

@@ -157,6 +157,14 @@ class NetworkConfig:
 
     def dense(self) -> "NetworkConfig":
         """The same with one dense layer in each block, which computes as much for each token as its experts do."""
-        width = self.top_k * self.expert_hidden + self.shared_hidden
-        one = {"n_experts": 1, "top_k": 1, "expert_hidden": width, "shared_hidden": 0, "dense_layers": 0}
-        return replace(self, **one, router_input="token", router_start="random", bias_rate=0.0)
+        return replace(
+            self,
+            n_experts=1,
+            top_k=1,
+            expert_hidden=self.top_k * self.expert_hidden + self.shared_hidden,
+            shared_hidden=0,
+            dense_layers=0,
+            router_input="token",
+            router_start="random",
+            bias_rate=0.0,
+        )

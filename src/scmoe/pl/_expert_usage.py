@@ -13,6 +13,7 @@ from scmoe._keys import DEFAULT_KEY, EXPERT_SUMMARY, EXPERT_USAGE, EXPERT_USAGE_
 from scmoe.arguments._checked import checks_arguments
 from scmoe.datasets._anndata import reads_anndata
 from scmoe.explain._groups import ALL_CELLS
+from scmoe.explain.experts._untrained import UNTRAINED
 from scmoe.explain.experts._usage import ALL_MODALITIES
 from scmoe.pl._heatmap import heatmap
 from scmoe.pl._save import finish
@@ -44,7 +45,8 @@ def expert_usage(
     """Draw the share of each expert for every modality or group of cells.
 
     The title says how much a token's row tells about its expert: the mutual information of the two over all rows and
-    cells, in brackets its share of the maximum, and its p-value, see `scmoe.explain.usage_summary`.
+    cells, in brackets its share of the maximum, its p-value (see `scmoe.explain.usage_summary`), and what untrained
+    routers give.
 
     Parameters
     ----------
@@ -146,4 +148,5 @@ def _information(mdata: MuData, key: str, layer: int, by: str, value: str, modal
         return ""
     row = match.iloc[0]
     share = row["value"] / row["maximum"] if row["maximum"] > 0 else 0.0
-    return f"\nI({by}; expert) = {row['value']:.3f} nats ({share:.0%}), p = {row['p']:.2g}"
+    text = f"\nI({by}; expert) = {row['value']:.3f} nats ({share:.0%}), p = {row['p']:.2g}"
+    return f"{text}; untrained {row[UNTRAINED]:.3f}" if UNTRAINED in row else text

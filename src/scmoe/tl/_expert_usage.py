@@ -1,6 +1,6 @@
 """`expert_usage`: write which experts serve which modality and which cells."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from mudata import MuData
 
@@ -9,6 +9,7 @@ from scmoe.arguments._checked import checks_arguments
 from scmoe.datasets._anndata import takes_anndata
 from scmoe.explain._permutation import N_PERMUTATIONS
 from scmoe.explain.experts._summary import usage_summary
+from scmoe.explain.experts._untrained import beside_untrained
 from scmoe.explain.experts._usage import usage_table
 from scmoe.tl._results import check_results
 from scmoe.tl._router import router_paths, write_router
@@ -17,6 +18,10 @@ from scmoe.tl._write import write_uns
 
 if TYPE_CHECKING:
     from scmoe.model._scmoe import SCMOE
+
+KINDS: tuple[Literal["soft"], Literal["hard"]] = ("soft", "hard")
+N_UNTRAINED = 5
+"""Random routers beside the trained ones."""
 
 
 @checks_arguments
@@ -53,7 +58,8 @@ def expert_usage(
         ``modality``, ``group`` (``"all cells"``, and the groups), ``expert``, ``hard`` (share of the choices),
         ``soft`` (share of the weight) and ``n_cells``; ``mdata.uns[key_added]["expert_usage_groupby"]`` holds
         `groupby`, and ``mdata.uns[key_added]["expert_summary"]`` mutual information, divergences, entropies and dead
-        experts, as `scmoe.explain.usage_summary` returns them.
+        experts, as `scmoe.explain.usage_summary` returns them, and ``untrained_mean``: the mean of the same over five
+        random routers, as they are before training, on the same tokens. Only what is beyond it was learned by routers.
 
     Raises
     ------
@@ -64,11 +70,12 @@ def expert_usage(
     """
     check_results(mdata, key_added, router_paths(mdata, key_added).values())
     groups = groups_of(mdata, groupby)
-    soft = model.get_router_activations(mdata, kind="soft")
-    hard = model.get_router_activations(mdata, kind="hard")
-    tables = {
-        EXPERT_USAGE: usage_table(soft, hard, groups),
-        EXPERT_SUMMARY: usage_summary(soft, hard, groups, n_permutations=n_permutations, seed=seed),
-    }
+    soft, hard = (model.get_router_activations(mdata, kind=kind) for kind in KINDS)
+    summary = usage_summary(soft, hard, groups, n_permutations=n_permutations, seed=seed)
+    untrained = []
+    for draw in range(N_UNTRAINED):
+        random, choices = (model.get_router_activations(mdata, kind=kind, untrained=draw) for kind in KINDS)
+        untrained.append(usage_summary(random, choices, groups, n_permutations=1))
+    tables = {EXPERT_USAGE: usage_table(soft, hard, groups), EXPERT_SUMMARY: beside_untrained(summary, untrained)}
     write_router(mdata, soft, key_added)
     write_uns(mdata, key_added, **tables, **{EXPERT_USAGE_GROUPBY: groupby or ""})

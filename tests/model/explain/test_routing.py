@@ -81,3 +81,12 @@ def test_heads_average_to_the_mean(mosaic, deep):
 def test_unknown_kind(mosaic, trained_mosaic, method):
     with pytest.raises(ValueError, match="kind must be .*; found 'all'"):
         getattr(trained_mosaic, method)(mosaic, kind="all")
+
+
+def test_untrained_routers_are_random_and_leave_the_model_alone(paired, trained):
+    own = trained.get_router_activations(paired)
+    first, again, other = (trained.get_router_activations(paired, untrained=seed) for seed in (0, 0, 1))
+    for name, use in own.items():
+        np.testing.assert_array_equal(first[name], again[name])
+        assert not np.allclose(first[name], other[name]) and not np.allclose(first[name], use)
+        np.testing.assert_array_equal(trained.get_router_activations(paired)[name], use)

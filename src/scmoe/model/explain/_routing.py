@@ -29,6 +29,8 @@ def get_router_activations(
     indices: Indices | None = None,
     kind: Literal["soft", "hard"] = "soft",
     batch_size: int = BATCH_SIZE,
+    *,
+    untrained: int | None = None,
 ) -> dict[str, np.ndarray]:
     """Which experts the cells use, by modality.
 
@@ -40,6 +42,9 @@ def get_router_activations(
         ``"soft"``: mean weight of each expert over the modality's tokens; ``"hard"``: share of the tokens' choices.
     batch_size
         Cells at once.
+    untrained
+        A seed: of random routers, as they are before training, in place of the model's own. They show what experts
+        seem to specialize in because tokens differ, without a router having learned it. None: the model's own.
 
     Returns
     -------
@@ -49,7 +54,10 @@ def get_router_activations(
     """
     if kind not in ("soft", "hard"):
         raise ValueError(f"kind must be 'soft' or 'hard'; found {kind!r}.")
-    return router_use(*query(self, adata, indices), kind, batch_size)
+    fitted, dataset, cells = query(self, adata, indices)
+    if untrained is not None:
+        fitted = with_untrained_routers(fitted, untrained)
+    return router_use(fitted, dataset, cells, kind, batch_size)
 
 
 @torch.no_grad()
@@ -69,10 +77,7 @@ def router_use(
 
 
 def with_untrained_routers(fitted: Fitted, seed: int) -> Fitted:
-    """The same network with routers as they are before a training: random, of the seed.
-
-    What experts seem to specialize in with them is what any router makes of tokens that differ.
-    """
+    """The same network with routers as they are before a training: random, of the seed."""
     network = copy.deepcopy(fitted.network)
     device = network.device
     with torch.random.fork_rng(devices=[]):

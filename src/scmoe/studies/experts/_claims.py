@@ -65,7 +65,7 @@ def comparisons(results: Results, mixtures: Sequence[str], real: Mapping[str, bo
                     for source in real
                 }
                 pooled = mean_over([samples[source] for source in real if real[source]])
-                labels = {"mixture": mixture, "control": control, "score": score}
+                labels: Row = {"mixture": mixture, "control": control, "score": score}
                 labels["is_primary"] = control == CONTROLS[0] and score in PRIMARY
                 for source, sample in {POOLED: pooled, **samples}.items():
                     is_real = source == POOLED or real[source]
