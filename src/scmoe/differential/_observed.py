@@ -76,10 +76,10 @@ def observe(mdata: MuData, name: str, batch_key: str | None) -> Observed:
         Column of ``mdata.obs`` in whose categories other features may have been measured.
     """
     adata = mdata.mod[name]
-    kind, counts, where = _counts(mdata, name, adata)
+    kind, counts, where = counts_of(mdata, name)
     if counts is None:
         return _without_counts(adata, kind)
-    measured = _measured(mdata, name, counts, kind, batch_key)
+    measured = measured_of(mdata, name, counts, kind, batch_key)
     used = read_by_models(adata)
     in_all = measured.features[np.unique(measured.codes)].all(0) & used
     over = in_all if in_all.any() else used
@@ -92,8 +92,9 @@ def observe(mdata: MuData, name: str, batch_key: str | None) -> Observed:
     return Observed(_columns_first(values), unit, _columns_first(counts), depth, measured, where)
 
 
-def _counts(mdata: MuData, name: str, adata: AnnData) -> tuple[str, Matrix | None, str]:
+def counts_of(mdata: MuData, name: str) -> tuple[str, Matrix | None, str]:
     """What the modality holds, its counts if it has some, and their place."""
+    adata = mdata.mod[name]
     if HELD_OUT_LAYER in adata.layers:
         source, where = adata.layers[HELD_OUT_LAYER], f"layers[{HELD_OUT_LAYER!r}]"
     else:
@@ -115,7 +116,7 @@ def _without_counts(adata: AnnData, kind: str) -> Observed:
     return Observed(values, "log", values, depth, measured, "X")
 
 
-def _measured(mdata: MuData, name: str, counts: Matrix, kind: str, batch_key: str | None) -> Measured:
+def measured_of(mdata: MuData, name: str, counts: Matrix, kind: str, batch_key: str | None) -> Measured:
     """By what `scmoe.pp.prepare` wrote down, by the values where it was not run, NaN, and cells without a count."""
     adata = mdata.mod[name]
     measured = _by_nan(counts)

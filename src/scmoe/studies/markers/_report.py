@@ -39,8 +39,8 @@ def markers_markdown(result: Mapping[str, Any]) -> str:
         "cells have, ± the standard deviation of the draws.",
         _power(pd.concat([frames[name] for name in SETTINGS])),
         "Power: share of the known differences that are called where the threshold leaves one false call in twenty; "
-        f"in brackets what is found at the method's own level of .05, and how many of these calls are false. Mean of {n} "
-        "seeds. Pools: four random pools of the cells of each group and donor, for there are but two donors.",
+        "in brackets what is found at the method's own level of .05, and how many of these calls are false. Mean of "
+        f"{n} seeds. Pools: four random pools of the cells of each group and donor, for there are but two donors.",
         _time(frames["time"]),
         "Best of three rounds of 7000 cells × 4000 genes, 15 groups, one thread.",
     ]
