@@ -111,8 +111,8 @@ def _without_counts(adata: AnnData, kind: str) -> Observed:
     measured = _by_nan(values) or Measured(np.zeros(adata.n_obs, int), np.ones((1, adata.n_vars), bool))
     if kind not in ("lognormalized", *COUNT_KINDS):
         return Observed(values, "other", None, None, measured, "X")
-    depth = np.asarray((values > 0).sum(1), dtype=np.float64).ravel()
     values = _columns_first(values)
+    depth = np.asarray((values > 0).sum(1), dtype=np.float64).ravel()
     return Observed(values, "log", values, depth, measured, "X")
 
 
@@ -156,4 +156,10 @@ def _mean_log(counts: Matrix, over: NDArray[np.bool_]) -> NDArray[np.float64]:
 
 def _columns_first(matrix: Matrix) -> Matrix:
     """Sparse matrices by column: features are looked at one after the other."""
-    return matrix.tocsc() if sparse.issparse(matrix) else matrix
+    if not sparse.issparse(matrix):
+        return matrix
+    columns = matrix.tocsc()
+    if not columns.has_canonical_format:  # SciPy would sort the user's own matrix when it is compared
+        columns = columns.copy()
+        columns.sum_duplicates()
+    return columns

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from scmoe.differential._samples import MIN_SAMPLES, Design
+from scmoe.differential._samples import Design
 
 INSTALL = "pip install 'scmoe[differential]'"
 COLUMNS = "mean_count log_fold_change standard_error p_value p_adjusted".split()
@@ -23,7 +23,13 @@ def require_pydeseq2() -> None:
 
 
 def pseudobulk_table(
-    sums: NDArray[np.float64], features: pd.Index, samples: list[str], design: Design, is_measured: NDArray[np.bool_]
+    sums: NDArray[np.float64],
+    features: pd.Index,
+    samples: list[str],
+    design: Design,
+    is_measured: NDArray[np.bool_],
+    *,
+    has_tests: bool,
 ) -> pd.DataFrame:
     """Compare the conditions of some samples with the reference.
 
@@ -36,11 +42,13 @@ def pseudobulk_table(
     design
         Which condition a sample is of, and covariates.
     is_measured
-        (D,) features that all cells of these samples had measured; others are not tested.
+        (D,) features that all cells of these samples had measured; others are not compared.
+    has_tests
+        Whether p-values are wanted, for which a condition must have two samples.
 
     Returns
     -------
-    A row for each condition but the reference and each feature; p-values are NaN where a condition has one sample.
+    A row for each condition but the reference and each feature; p-values are NaN without tests.
     """
     table = design.table.loc[samples]
     sizes = design.sizes(samples)
@@ -53,8 +61,7 @@ def pseudobulk_table(
         own = pd.DataFrame(np.nan, index=features, columns=COLUMNS)
         is_used = is_measured & (sums[rows].sum(0) > 0)
         if is_used.any():
-            is_replicated = min(sizes[level], sizes[reference]) >= MIN_SAMPLES
-            compare = _deseq2 if is_replicated else _fold_changes
+            compare = _deseq2 if has_tests else _fold_changes
             counts = pd.DataFrame(sums[rows][:, is_used], index=np.array(samples)[rows], columns=features[is_used])
             own.loc[is_used] = compare(counts, table[rows], level, reference).to_numpy()
         names = {"condition": level, "reference": reference, "n_samples": sizes[level], "n_reference": sizes[reference]}

@@ -65,7 +65,7 @@ def differential(
     min_cells
         Samples with fewer cells of a group are left out of it.
     without_replicates
-        Whether to go on with one sample of a condition: then fold changes are written, and no p-values.
+        Whether to write fold changes alone, without p-values, for which one sample of a condition will do.
     key_added
         Name of the results.
 
@@ -109,7 +109,7 @@ def differential(
     check_results(mdata, key_added)
     parts = []
     for name in names:
-        table = _of_modality(mdata, name, design, groups, min_cells, without_replicates=without_replicates)
+        table = _of_modality(mdata, name, design, groups, min_cells, has_tests=not without_replicates)
         if table is not None:
             parts.append(table.assign(modality=name))
         elif modality is not None:
@@ -117,7 +117,7 @@ def differential(
     tables = [table for table in parts if len(table)]
     if not tables:
         raise ValueError(
-            f"No group has {MIN_SAMPLES} samples with {min_cells} cells of either condition. Lower min_cells, or "
+            f"No group has {1 if without_replicates else MIN_SAMPLES} samples with {min_cells} cells of either condition. Lower min_cells, or "
             "compare all cells: groupby=None."
         )
     table = pd.concat(tables, ignore_index=True)
@@ -156,7 +156,7 @@ def check_replicates(design: Design, condition: str, *, without_replicates: bool
 
 
 def _of_modality(
-    mdata: MuData, name: str, design: Design, groups: pd.Series, min_cells: int, *, without_replicates: bool
+    mdata: MuData, name: str, design: Design, groups: pd.Series, min_cells: int, *, has_tests: bool
 ) -> pd.DataFrame | None:
     """A modality's tests, group by group; None: it has no counts."""
     kind, counts, _ = counts_of(mdata, name)
@@ -173,14 +173,13 @@ def _of_modality(
         n_cells = np.bincount(own[own >= 0], minlength=len(samples))
         is_used = n_cells >= min_cells
         used = [sample for sample, is_in in zip(samples, is_used, strict=True) if is_in]
-        if min(design.sizes(used).values()) < (1 if without_replicates else MIN_SAMPLES):
+        if min(design.sizes(used).values()) < (MIN_SAMPLES if has_tests else 1):
             left_out.append(str(group))
         own = np.where(is_used[own] & (own >= 0), own, -1)
         is_measured = measured.features[np.unique(measured.codes[own >= 0])].all(0) & is_read
         sums = sums_by_sample(counts, own, len(samples))[is_used]
-        table = pseudobulk_table(
-            sums, adata.var_names.astype(str), used, _enough(design, used, without_replicates), is_measured
-        )
+        enough = _enough(design, used, MIN_SAMPLES if has_tests else 1)
+        table = pseudobulk_table(sums, adata.var_names.astype(str), used, enough, is_measured, has_tests=has_tests)
         if len(table):
             parts.append(table[table["feature"].isin(adata.var_names[is_read])].assign(group=str(group)))
     if left_out:
@@ -190,10 +189,9 @@ def _of_modality(
     return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
 
 
-def _enough(design: Design, samples: list[str], without_replicates: bool) -> Design:
-    """The design without conditions that have too few of these samples; the reference is left out with them."""
+def _enough(design: Design, samples: list[str], n_needed: int) -> Design:
+    """The design without conditions that have too few of these samples; without the reference there is none left."""
     sizes = design.sizes(samples)
-    n_needed = 1 if without_replicates else MIN_SAMPLES
-    if sizes[design.levels[0]] < n_needed:
-        return design._replace(levels=design.levels[:1])
-    return design._replace(levels=[level for level in design.levels if sizes[level] >= n_needed])
+    reference, *others = design.levels
+    is_compared = sizes[reference] >= n_needed
+    return design._replace(levels=[reference, *(level for level in others if is_compared and sizes[level] >= n_needed)])
