@@ -117,8 +117,8 @@ def differential(
     tables = [table for table in parts if len(table)]
     if not tables:
         raise ValueError(
-            f"No group has {1 if without_replicates else MIN_SAMPLES} samples with {min_cells} cells of either condition. Lower min_cells, or "
-            "compare all cells: groupby=None."
+            f"No group has {1 if without_replicates else MIN_SAMPLES} samples with {min_cells} cells of either "
+            "condition. Lower min_cells, or compare all cells: groupby=None."
         )
     table = pd.concat(tables, ignore_index=True)
     first = ["modality", "group", "condition", "reference", "feature"]
