@@ -39,8 +39,8 @@ def markers_markdown(result: Mapping[str, Any]) -> str:
         _power(pd.concat([frame for name, frame in frames.items() if name.removeprefix("totalvi-") in SETTINGS])),
         "Power: share of the known differences that are called where the threshold leaves one false call in twenty; "
         "in brackets what is found at the method's own level of .05, and how many of these calls are false. Mean of "
-        f"{n} seeds. Pools: four random pools of the cells of each group and donor, for there are but two donors. totalVI: the "
-        "first seed alone, by its probability of a difference.",
+        f"{n} seeds. Pools: four random pools of the cells of each group and donor, for there are but two donors. "
+        "totalVI: the first seed alone, by its probability of a difference.",
         _time(frames["time"]),
         "Best of three rounds of 7000 cells × 4000 genes, 15 groups, one thread.",
     ]
