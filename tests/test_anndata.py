@@ -21,6 +21,7 @@ SCMOE = scmoe.model.SCMOE
 VOLATILE = ("uns/_scvi", "uns/scmoe/params/seconds")
 TAGS = ["gene0", "gene1", "gene2"]
 TARGETS = {"targets": ["B", "T"]}
+DONORS = {"condition": "half", "sample_key": "quarter"}
 
 
 def majority(data: Any, model: Any) -> None:
@@ -35,7 +36,9 @@ WRITERS: dict[str, Callable[[Any, Any], Any]] = {
     "pp.oversample": lambda data, model: scmoe.pp.oversample(data, "cell_type"),
     "pp.prepare": lambda data, model: scmoe.pp.prepare(data),
     "pp.split": lambda data, model: scmoe.pp.split(data, labels_key="cell_type"),
+    "pp.split_counts": lambda data, model: scmoe.pp.split_counts(data),
     "pp.undersample": lambda data, model: scmoe.pp.undersample(data, "cell_type"),
+    "tl.abundance": lambda data, model: scmoe.tl.abundance(data, groupby="cell_type", **DONORS),
     "tl.ablation": lambda data, model: scmoe.tl.ablation(data, model),
     "tl.annotate": lambda data, model: scmoe.tl.annotate(data, model),
     "tl.attention": lambda data, model: scmoe.tl.attention(data, model, groupby="cell_type"),
@@ -43,6 +46,9 @@ WRITERS: dict[str, Callable[[Any, Any], Any]] = {
     "tl.cluster": lambda data, model: scmoe.tl.cluster(data, n_clusters=3),
     "tl.deletion": lambda data, model: scmoe.tl.deletion(data, model, **TARGETS),
     "tl.denoise": lambda data, model: scmoe.tl.denoise(data, model, modality="rna"),
+    "tl.differential": lambda data, model: scmoe.tl.differential(
+        data, modality="rna", without_replicates=True, min_cells=2, **DONORS
+    ),
     "tl.embed": lambda data, model: scmoe.tl.embed(data, model),
     "tl.expert_cards": lambda data, model: scmoe.tl.expert_cards(data, model),
     "tl.expert_stability": lambda data, model: scmoe.tl.expert_stability(data, {"a": model, "b": model}),
@@ -51,6 +57,7 @@ WRITERS: dict[str, Callable[[Any, Any], Any]] = {
     "tl.impute": lambda data, model: scmoe.tl.impute(data, model, source="rna", target="rna_niche"),
     "tl.majority_vote": lambda data, model: majority(data, model),
     "tl.map_query": lambda data, model: scmoe.tl.map_query(data, model),
+    "tl.markers": lambda data, model: scmoe.tl.markers(data, model, groupby="cell_type"),
     "tl.tcav": lambda data, model: scmoe.tl.tcav(data, model, n_random=10, cells={"b": data.obs["cell_type"] == "B"}),
     "tl.umap": lambda data, model: scmoe.tl.umap(data),
 }
@@ -66,6 +73,7 @@ FIGURES: dict[str, Callable[[Any], Any]] = {
     "pl.gradient_conflict": lambda data: scmoe.pl.gradient_conflict(data),
     "pl.history": lambda data: scmoe.pl.history(data),
     "pl.imputed": lambda data: scmoe.pl.imputed(data, source="rna", target="rna_niche", features="gene3"),
+    "pl.markers": lambda data: scmoe.pl.markers(data),
     "pl.tcav": lambda data: scmoe.pl.tcav(data),
 }
 
@@ -93,6 +101,8 @@ def pair(fresh: Callable[[str], MuData]) -> tuple[MuData, ad.AnnData]:
     """The same raw counts as a MuData and as an AnnData, prepared each by itself."""
     mdata = fresh("raw")
     mdata["rna"].obsm["spatial"] = np.random.default_rng(0).uniform(size=(mdata.n_obs, 2))
+    mdata.obs["quarter"] = [str(i % 4) for i in range(mdata.n_obs)]
+    mdata.obs["half"] = [str(i % 2) for i in range(mdata.n_obs)]
     adata = as_scanpy_has_it(mdata)
     with quiet_mudata():
         mdata = MuData({"rna": mdata["rna"].copy()})

@@ -25,7 +25,8 @@ SOURCE = Path(scmoe.__file__).parent
 API_PAGE = SOURCE.parents[1] / "docs" / "api.md"
 HELPERS = "_version _keys _log _check _matrix _align _errors".split()
 FOLDERS = (
-    "arguments io datasets pp tokens data nn metrics losses train readout model explain tl pl benchmark studies cli"
+    "arguments io datasets pp tokens data nn metrics losses train readout model explain differential tl pl "
+    "benchmark studies cli"
 ).split()
 STORES = {"obs", "obsm", "uns", "layers"}
 MODULES = sorted(path for path in SOURCE.rglob("*.py") if path.name != "__init__.py")

@@ -50,7 +50,7 @@ def read_prepared(
             f"An .h5ad holds one modality, and {source.file} has {', '.join(mdata.mod)}. Write .h5mu or .zarr."
         )
     refuse_unstorable(mdata, ".h5mu" if suffix == ".h5ad" else suffix)
-    _use_layers(mdata, pairs(source.layers, "--layer", "rna=raw_counts"))
+    use_layers(mdata, pairs(source.layers, "--layer", "rna=raw_counts"))
     known = {name: kind for name, kind in (kinds or {}).items() if name in mdata.mod}
     prepare(
         mdata,
@@ -85,7 +85,7 @@ def read_prepared_for(model: "SCMOE", source: Input, output: Path) -> "MuData":
     return read_prepared(source, only, suffix=output.suffix, kinds=model.setup.kinds)
 
 
-def _use_layers(mdata: "MuData", layers: Mapping[str, str]) -> None:
+def use_layers(mdata: "MuData", layers: Mapping[str, str]) -> None:
     """Make the layers that the user names what the modalities are prepared from."""
     from scmoe._check import layer_names
     from scmoe._keys import COUNTS_LAYER, ORIGINAL_LAYER

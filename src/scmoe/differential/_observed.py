@@ -76,10 +76,10 @@ def observe(mdata: MuData, name: str, batch_key: str | None) -> Observed:
         Column of ``mdata.obs`` in whose categories other features may have been measured.
     """
     adata = mdata.mod[name]
-    kind, counts, where = _counts(mdata, name, adata)
+    kind, counts, where = counts_of(mdata, name)
     if counts is None:
         return _without_counts(adata, kind)
-    measured = _measured(mdata, name, counts, kind, batch_key)
+    measured = measured_of(mdata, name, counts, kind, batch_key)
     used = read_by_models(adata)
     in_all = measured.features[np.unique(measured.codes)].all(0) & used
     over = in_all if in_all.any() else used
@@ -92,8 +92,9 @@ def observe(mdata: MuData, name: str, batch_key: str | None) -> Observed:
     return Observed(_columns_first(values), unit, _columns_first(counts), depth, measured, where)
 
 
-def _counts(mdata: MuData, name: str, adata: AnnData) -> tuple[str, Matrix | None, str]:
+def counts_of(mdata: MuData, name: str) -> tuple[str, Matrix | None, str]:
     """What the modality holds, its counts if it has some, and their place."""
+    adata = mdata.mod[name]
     if HELD_OUT_LAYER in adata.layers:
         source, where = adata.layers[HELD_OUT_LAYER], f"layers[{HELD_OUT_LAYER!r}]"
     else:
@@ -110,12 +111,12 @@ def _without_counts(adata: AnnData, kind: str) -> Observed:
     measured = _by_nan(values) or Measured(np.zeros(adata.n_obs, int), np.ones((1, adata.n_vars), bool))
     if kind not in ("lognormalized", *COUNT_KINDS):
         return Observed(values, "other", None, None, measured, "X")
-    depth = np.asarray((values > 0).sum(1), dtype=np.float64).ravel()
     values = _columns_first(values)
+    depth = np.asarray((values > 0).sum(1), dtype=np.float64).ravel()
     return Observed(values, "log", values, depth, measured, "X")
 
 
-def _measured(mdata: MuData, name: str, counts: Matrix, kind: str, batch_key: str | None) -> Measured:
+def measured_of(mdata: MuData, name: str, counts: Matrix, kind: str, batch_key: str | None) -> Measured:
     """By what `scmoe.pp.prepare` wrote down, by the values where it was not run, NaN, and cells without a count."""
     adata = mdata.mod[name]
     measured = _by_nan(counts)
@@ -155,4 +156,10 @@ def _mean_log(counts: Matrix, over: NDArray[np.bool_]) -> NDArray[np.float64]:
 
 def _columns_first(matrix: Matrix) -> Matrix:
     """Sparse matrices by column: features are looked at one after the other."""
-    return matrix.tocsc() if sparse.issparse(matrix) else matrix
+    if not sparse.issparse(matrix):
+        return matrix
+    columns = matrix.tocsc()
+    if not columns.has_canonical_format:  # SciPy would sort the user's own matrix when it is compared
+        columns = columns.copy()
+        columns.sum_duplicates()
+    return columns

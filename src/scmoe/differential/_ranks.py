@@ -88,7 +88,7 @@ def rank_tests(values: Matrix, strata: NDArray[np.integer], groups: NDArray[np.i
         score = np.where(is_tested, sums / np.sqrt(variance), np.nan)
         skewness = np.where(is_tested, third / variance**1.5, 0)
         pairs = (n_KS * m_KS) @ weight
-        auc = np.where(n_compared > 0, 0.5 + sums / pairs[:, None], np.nan)
+        auc = np.where(n_compared > 0, np.clip(0.5 + sums / pairs[:, None], 0, 1), np.nan)
     return RankTests(score, two_sided(score, skewness), auc)
 
 

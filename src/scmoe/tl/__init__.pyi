@@ -1,10 +1,12 @@
 from ._ablation import ablation
+from ._abundance import abundance
 from ._annotate import annotate
 from ._attention import attention
 from ._attribute import attribute
 from ._cluster import cluster
 from ._deletion import deletion
 from ._denoise import denoise
+from ._differential import differential
 from ._embed import embed
 from ._expert_cards import expert_cards
 from ._expert_stability import expert_stability
@@ -21,12 +23,14 @@ from ._umap import umap
 
 __all__ = [
     "ablation",
+    "abundance",
     "annotate",
     "attention",
     "attribute",
     "cluster",
     "deletion",
     "denoise",
+    "differential",
     "embed",
     "expert_cards",
     "expert_stability",

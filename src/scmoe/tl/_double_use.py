@@ -29,10 +29,9 @@ def report_double_use(mdata: MuData, model: "SCMOE | None", groupby: str, modali
         whole = [name for name in modalities if HELD_OUT_LAYER not in mdata.mod[name].layers]
         if whole:
             logger.warning(
-                "%s: obs[%r] was made by a model or a clustering. If that has read these values, p-values are too small: "
-                "they rank features, and prove nothing. To test "
-                "what the groups have not seen, set counts aside before the "
-                "training, with scmoe.pp.split_counts",
+                "%s: obs[%r] was made by a model or a clustering. If that has read these values, p-values are too "
+                "small: they rank features, and prove nothing. To test what the groups have not seen, set counts aside "
+                "before the training, with scmoe.pp.split_counts",
                 *(", ".join(whole), groupby),
             )
     if model is not None and groupby == model.setup.labels_key:

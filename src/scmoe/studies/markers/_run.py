@@ -13,6 +13,8 @@ from scmoe.studies.markers._report import markers_markdown
 from scmoe.studies.markers._tasks import SETTINGS, donors, permuted, power, shuffled, timed
 
 SHUFFLED, DONORS, PERMUTED, TIME = "shuffled", "donors", "permuted", "time"
+WITH_TOTALVI = "totalvi-{}"
+"""The same cells, of the first seed, by totalVI."""
 N_DRAWS, N_DRAWS_QUICK = 200, 3
 
 
@@ -58,7 +60,7 @@ def run_markers(output: str | Path, *, seeds: Sequence[int] = (0, 1, 2), quick: 
     seeds = pick_seeds(seeds, quick=quick)
     check_distinct(seeds)
     parts = [(part, seed) for part in (SHUFFLED, DONORS, *SETTINGS) for seed in seeds]
-    parts += [(PERMUTED, seeds[0]), (TIME, seeds[0])]
+    parts += [(part, seeds[0]) for part in (TIME, PERMUTED, *([] if quick else map(WITH_TOTALVI.format, SETTINGS)))]
     tasks = [MarkersTask(part=part, seed=seed, quick=quick) for part, seed in parts]
     results, _ = run_tasks(tasks, folder, perform)
     settings = {"seeds": seeds, "n_draws": N_DRAWS_QUICK if quick else N_DRAWS, "scmoe": __version__}
@@ -77,4 +79,5 @@ def perform(task: MarkersTask) -> dict[str, Any]:
         return {"rows": permuted(task.seed, N_DRAWS_QUICK if task.quick else N_DRAWS)}
     if task.part == TIME:
         return {"rows": timed()}
-    return {"rows": power(task.part, task.seed, quick=task.quick)}
+    setting = task.part.removeprefix(WITH_TOTALVI.format(""))
+    return {"rows": power(setting, task.seed, totalvi=setting != task.part, quick=task.quick)}
