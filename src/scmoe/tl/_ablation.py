@@ -68,6 +68,13 @@ def ablation(
         `groupby` is not a column.
     ValueError
         The data do not fit the model, which has a single modality, or no cell has two; `how` is none of its options.
+
+    Examples
+    --------
+    >>> scmoe.tl.ablation(mdata, model, groupby="lineage")
+    >>> table = mdata.uns["scmoe"]["ablation"].query("group == 'all cells'")
+    >>> table[["hidden", "outcome", "increase", "standard_error"]].shape
+    (6, 4)
     """
     check_results(mdata, key_added)
     groups = groups_of(mdata, groupby)

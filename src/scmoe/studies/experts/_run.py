@@ -70,6 +70,10 @@ def run_experts(
     ------
     ValueError
         The file has no RNA, or no seed is given.
+
+    Examples
+    --------
+    >>> table = scmoe.studies.run_experts("experts", quick=True)  # doctest: +SKIP
     """
     folder = check_writable(output)
     seeds = pick_seeds(seeds, quick=quick)

@@ -117,6 +117,10 @@ def run_perturbation(
     ------
     ValueError
         Features do not fit the genes, or no seed is given.
+
+    Examples
+    --------
+    >>> table = scmoe.studies.run_perturbation("perturbation")  # doctest: +SKIP
     """
     folder = check_writable(output)
     seeds = pick_seeds(seeds, quick=quick)
