@@ -54,7 +54,10 @@ def label_scores(truth: ArrayLike, probability: pd.DataFrame) -> dict[str, float
 
     Examples
     --------
-    >>> scores = scmoe.benchmark.label_scores(mdata.obs["lineage"], mdata.obs["scmoe_label"])
+    >>> probability = mdata.obsm["scmoe_label_probability"]
+    >>> scores = scmoe.benchmark.label_scores(mdata.obs["lineage"], probability)
+    >>> scores["accuracy"] > 0.5
+    True
     """
     true, values = np.asarray(truth).astype(str), probability.to_numpy(dtype=np.float64)
     column = probability.columns.astype(str).get_indexer(true)

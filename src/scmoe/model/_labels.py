@@ -191,7 +191,7 @@ def get_unknown_detection(self: FittedModel) -> pd.DataFrame:
 
     Examples
     --------
-    >>> model.get_unknown_detection().query("auroc < 0.6")
+    >>> weak = model.get_unknown_detection().query("auroc < 0.6")
     """
     labels = self.fitted.labels()
     subset = max(self.readouts.novelties, key=len)

@@ -61,7 +61,7 @@ def expert_stability(
 
     Examples
     --------
-    >>> other = scmoe.tl.train(mdata, seed=1, key_added="other")
+    >>> other = scmoe.tl.train(mdata, seed=1, key_added="seed1")
     >>> scmoe.tl.expert_stability(mdata, {"seed 0": model, "seed 1": other}, n_permutations=99)
     >>> table = mdata.uns["scmoe"]["expert_stability"].query("statistic == 'matched_mean'")
     """

@@ -75,10 +75,10 @@ def pretrain(
 
     Examples
     --------
-    >>> adata = scmoe.datasets.bmmc_cite()["rna"].copy()
+    >>> adata = scmoe.datasets.bmmc_cite()["rna"][:100].copy()
     >>> gene_model = scmoe.tl.pretrain(adata, preset="tiny", max_epochs=1)
     >>> adata.obsm["X_xtrimogene"].shape[0]
-    600
+    100
     """
     from scmoe.model._save import versions
     from scmoe.model._settings import check_settings

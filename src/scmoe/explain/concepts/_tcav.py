@@ -125,7 +125,7 @@ def concept_test(
     >>> rng = np.random.default_rng(0)
     >>> pool = rng.normal(size=(200, 3))
     >>> positives = rng.normal(size=(60, 3)) + [2, 0, 0]  # the concept is the first direction
-    >>> gradients = {"B": np.tile([1.0, 0, 0], (20, 1))}  # which the target follows
+    >>> gradients = {"B": rng.normal(size=(20, 3)) + [9, 0, 0]}  # which the target follows
     >>> table = scmoe.explain.concept_test(positives, pool, gradients, n_permutations=99)
     >>> table["score"].tolist()
     [1.0]
