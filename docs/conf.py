@@ -2,6 +2,7 @@
 
 import inspect
 import os
+import re
 import shutil
 import urllib.request
 from dataclasses import fields, is_dataclass
@@ -9,6 +10,8 @@ from datetime import datetime
 from importlib import import_module
 from importlib.metadata import metadata
 from pathlib import Path
+
+from sphinx.application import Sphinx
 
 import scmoe
 
@@ -61,7 +64,7 @@ myst_url_schemes = ("http", "https", "mailto")
 
 # The notebooks carry their outputs, and `nox -s tutorials` executes them; here they are only shown.
 nb_execution_mode = "off"
-nb_output_stderr = "remove"
+nb_output_stderr = "show"  # the log
 nb_merge_streams = True
 for notebook in sorted((HERE.parent / "tutorials").glob("*.ipynb")):
     shutil.copy(notebook, HERE / "tutorials")
@@ -81,6 +84,32 @@ for package in scmoe._subpackages:
             hidden_members[f"scmoe.{package}.{name}"] = set(dir(member)) - own | parameters
             member.__module__ = module.__name__
 autosummary_context = {"hidden_members": hidden_members}
+
+
+PUBLIC = re.compile(r"(?<!`)`(scmoe(?:\.\w+)+)`(?!`)")
+"""What docstrings call a public name: ``scmoe.tl.train`` between single backticks."""
+
+
+def _link_names(app: Sphinx, what: str, name: str, obj: object, options: object, lines: list[str]) -> None:
+    """Make links of public names in docstrings, such as those to where a parameter is explained."""
+    lines[:] = [PUBLIC.sub(_link, line) for line in lines]
+
+
+def _link(match: re.Match[str]) -> str:
+    package, *names = match[1].split(".")[1:]
+    module = import_module(f"scmoe.{package}") if package in scmoe._subpackages else None
+    if module is None or not names or names[0] not in module.__all__:
+        return match[0]  # a package, or a private place: as it is written
+    owner = getattr(module, names[0])
+    hidden = hidden_members.get(f"scmoe.{package}.{names[0]}", ())
+    if names[1:] and (names[1] in hidden or not hasattr(owner, names[1])):
+        return match[0]
+    return f":py:obj:`{match[1]}`"
+
+
+def setup(app: Sphinx) -> None:
+    """Connect what this file adds."""
+    app.connect("autodoc-process-docstring", _link_names)
 
 
 def _online() -> bool:

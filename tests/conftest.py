@@ -282,6 +282,7 @@ def explained() -> tuple[MuData, Any]:
     mdata = scmoe.datasets.bmmc_cite()
     scmoe.pp.prepare(mdata)
     options = {"labels_key": "lineage", "batch_key": "batch", "max_epochs": 2, "train_kwargs": TRAIN, **NETWORK}
+    options["n_experts"] = 8  # the default, so that examples can compare another model
     model = scmoe.tl.train(mdata, umap=True, **options)
     other = scmoe.tl.train(mdata, seed=1, key_added="other", **options)
     scmoe.tl.impute(mdata, model, source="rna", target="adt", sd=True)

@@ -28,6 +28,7 @@ def test_numbers_are_those_of_the_model(paired, trained):
     mean = trained.get_mean_attributions(trained.label_target("T"), paired, cells, n_steps=4)
     table = paired.uns["scmoe"]["attribution"].query("modality == 'rna'").set_index("feature")
     np.testing.assert_allclose(table["attribution"][trained.feature_names["rna"]], mean.signed["rna"], atol=1e-5)
+    np.testing.assert_allclose(table["level"][trained.feature_names["rna"]], mean.level["rna"], atol=1e-5)
     summary = paired.uns["scmoe"]["attribution_summary"]
     assert summary["n_cells"].tolist() == [len(cells)] * 2
     assert summary["value"].iloc[0] == pytest.approx(mean.value) and summary["explained"].iloc[0] == pytest.approx(

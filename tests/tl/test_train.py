@@ -193,3 +193,10 @@ def test_predictions_that_memory_would_not_hold_are_refused_before_training(
     with pytest.raises(ValueError, match="Predictions of all modalities take .* Leave predict out"):
         tl_train(paired, predict=True)
     assert not written(before, paired)
+
+
+def test_a_second_name_can_be_trained_again(paired, tl_train):
+    """Tables of two names have the same names within their entries, and do not replace each other."""
+    for key in ("scmoe", "other", "other"):
+        tl_train(paired, labels_key="cell_type", key_added=key)
+    assert {"annotation", "history"} <= set(paired.uns["scmoe"]) & set(paired.uns["other"])

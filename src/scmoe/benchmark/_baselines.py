@@ -52,6 +52,12 @@ def pca_embedding(
     ------
     ValueError
         If a modality has fewer than two training cells.
+
+    Examples
+    --------
+    >>> train = np.arange(500)
+    >>> scmoe.benchmark.pca_embedding(mdata, train, n_components=10).shape
+    (600, 20)
     """
     training_cells = mdata.obs_names[np.asarray(train_indices)]
     blocks = []
@@ -94,6 +100,12 @@ def ridge_on_pca(
     Returns
     -------
     Predicted target in its own units, ``(n_test, n_target_features)``.
+
+    Examples
+    --------
+    >>> rna, adt = mdata["rna"].X.toarray(), mdata["adt"].X
+    >>> scmoe.benchmark.ridge_on_pca(rna[:500], adt[:500], rna[500:]).shape
+    (100, 134)
     """
     train, test = dense(source_train), dense(source_test)
     scores = pca_scores(np.concatenate([train, test]), np.arange(len(train)), n_components, seed)

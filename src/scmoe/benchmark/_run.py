@@ -106,6 +106,10 @@ def run_compare(
         An unknown task, method or kind, or data that cannot be read.
     WriteError
         If `output` cannot be written; nothing is run then.
+
+    Examples
+    --------
+    >>> table = scmoe.benchmark.run_compare("my.h5mu", "compared", labels="cell_type", batch="donor")  # doctest: +SKIP
     """
     folder, path = check_writable(output), Path(data).expanduser().resolve()
     mdata = read(path)

@@ -69,6 +69,12 @@ def embedding_scores(
     - ``silhouette``.
 
     With at least two batches: ``ilisi`` (0-1, 90 neighbors) and ``knn_mixing``.
+
+    Examples
+    --------
+    >>> scores = scmoe.benchmark.embedding_scores(mdata.obsm["X_scmoe"], labels=mdata.obs["lineage"])
+    >>> scores["knn_accuracy"] > 0.5
+    True
     """
     points = np.asarray(embedding, dtype=np.float64)
     scores: dict[str, float] = {}

@@ -51,6 +51,13 @@ def label_scores(truth: ArrayLike, probability: pd.DataFrame) -> dict[str, float
     ``accuracy``; ``macro_f1`` over the labels in `truth` and ``macro_f1_5`` over those with at least 5 cells;
     ``log_loss``, over cells whose label was in training; ``ece``, the expected calibration error in 15 bins of equal
     width; and ``unseen``, the number of cells whose label was not in training: they count as wrong everywhere else.
+
+    Examples
+    --------
+    >>> probability = mdata.obsm["scmoe_label_probability"]
+    >>> scores = scmoe.benchmark.label_scores(mdata.obs["lineage"], probability)
+    >>> scores["accuracy"] > 0.5
+    True
     """
     true, values = np.asarray(truth).astype(str), probability.to_numpy(dtype=np.float64)
     column = probability.columns.astype(str).get_indexer(true)
@@ -84,6 +91,14 @@ def prediction_scores(train: ArrayLike, truth: ArrayLike, predicted: ArrayLike) 
     Means over the features that vary both in training and in held-out cells: ``pearson``, ``r2``, ``nrmse`` (root mean
     squared error divided by the standard deviation in held-out cells) and ``skill`` (1 - squared error / that of
     the mean of the training cells); and the numbers ``n_features`` and ``n_dropped``.
+
+    Examples
+    --------
+    >>> values = mdata["adt"].X
+    >>> mean = np.tile(values[:500].mean(axis=0), (100, 1))  # the prediction to beat
+    >>> scores = scmoe.benchmark.prediction_scores(values[:500], values[500:], mean)
+    >>> abs(scores["skill"]) < 1e-6
+    True
     """
     x, y, p = (np.asarray(values, dtype=np.float64) for values in (train, truth, predicted))
     varies = (np.nanmax(x, axis=0) > np.nanmin(x, axis=0)) & (np.nanmax(y, axis=0) > np.nanmin(y, axis=0))

@@ -54,6 +54,10 @@ def pbmc10k_cite(path: str | os.PathLike[str] | None = None) -> MuData:
     -----
     The file is kept in the operating system's cache folder (or in ``$SCMOE_DATA_DIR``). 10x Genomics publishes no
     SHA-256 for it: the checksum of the first download is stored beside it, and the file is compared with it each time.
+
+    Examples
+    --------
+    >>> mdata = scmoe.datasets.pbmc10k_cite()  # doctest: +SKIP
     """
     return read(path if path is not None else fetch(PBMC10K_CITE))
 
@@ -85,6 +89,10 @@ def pbmc10k_multiome(path: str | os.PathLike[str] | None = None) -> MuData:
     Notes
     -----
     Cached and verified as described at `pbmc10k_cite`.
+
+    Examples
+    --------
+    >>> mdata = scmoe.datasets.pbmc10k_multiome()  # doctest: +SKIP
     """
     return read(path if path is not None else fetch(PBMC10K_MULTIOME))
 

@@ -72,6 +72,10 @@ def patchseq_m1(path: str | os.PathLike[str] | None = None, *, rna: bool = True)
     content. The authors publish no SHA-256. So the check is how a file begins, that it has the expected columns and
     cells, and that it is the one downloaded first. The reconstruction of the cell 20171207_sample_1 is left out, as
     the authors recommend: it is an altered copy of another one.
+
+    Examples
+    --------
+    >>> mdata = scmoe.datasets.patchseq_m1()  # doctest: +SKIP
     """
     folder = None if path is None else Path(path).expanduser()
     source = _file(METADATA, METADATA_BEGINS, folder)

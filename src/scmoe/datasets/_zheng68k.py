@@ -69,6 +69,10 @@ def zheng68k(path: str | os.PathLike[str] | None = None) -> AnnData:
     Files are cached and compared with those of the first download as described at `pbmc10k_cite`. The annotation is
     read from the master branch of the repository 10XGenomics/single-cell-3prime-paper. The archive is read in place
     and never unpacked to disk.
+
+    Examples
+    --------
+    >>> adata = scmoe.datasets.zheng68k()  # doctest: +SKIP
     """
     folder = None if path is None else Path(path).expanduser()
     adata = _read_archive(_file(MATRICES, GZIP, folder))

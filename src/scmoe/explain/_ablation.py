@@ -46,6 +46,13 @@ def ablation_table(
     ------
     ValueError
         If the shapes do not fit the names or each other, or `groups` does not fit the cells.
+
+    Examples
+    --------
+    >>> loss = np.full((3, 1, 1), 1.0)  # 3 cells, 1 modality, 1 outcome
+    >>> table = scmoe.explain.ablation_table(loss, loss + 0.5, ["rna"], ["label"])
+    >>> table["increase"].tolist()
+    [0.5]
     """
     shape = (len(modalities), len(outcomes))
     if loss.shape != loss_hidden.shape or loss.ndim != 3 or loss.shape[1:] != shape:

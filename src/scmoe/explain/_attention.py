@@ -62,6 +62,11 @@ def attention_table(
     ------
     ValueError
         If the shapes do not fit the modalities or each other, or `groups` does not fit the cells.
+
+    Examples
+    --------
+    >>> blocks = model.get_attention()
+    >>> table = scmoe.explain.attention_table(blocks, model.modalities)
     """
     size = len(modalities)
     if blocks.ndim not in (4, 5) or blocks.shape[-2:] != (size, size):

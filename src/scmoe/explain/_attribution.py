@@ -46,6 +46,15 @@ def attribution_table(
     ------
     ValueError
         Arrays and names do not fit.
+
+    Examples
+    --------
+    >>> target = model.label_target("B")
+    >>> mean = model.get_mean_attributions(target, indices=range(20), n_steps=4)
+    >>> parts = (mean.signed, mean.absolute, mean.slope)
+    >>> table = scmoe.explain.attribution_table(*parts, model.feature_names, level=mean.level, n_top=5)
+    >>> len(table)
+    10
     """
     parts = []
     columns = {"attribution": ("signed", signed), "size": ("absolute", absolute), "slope": ("slope", slope)}
@@ -124,6 +133,13 @@ def deletion_table(
     ------
     ValueError
         The shape does not fit, there is no cell, or the first share is not 0.
+
+    Examples
+    --------
+    >>> values = np.array([[[3.0, 1.0], [3.0, 2.0]]])  # 1 cell, 2 rankings, 2 shares
+    >>> curve, summary = scmoe.explain.deletion_table(values, ["attribution", "random"], [0, 0.1])
+    >>> summary["area"].tolist()
+    [1.0, 0.5]
     """
     if values.ndim != 3 or values.shape[1:] != (len(rankings), len(shares)) or not len(values):
         raise ValueError(

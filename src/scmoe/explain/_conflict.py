@@ -59,6 +59,13 @@ def conflict_table(
     ------
     ValueError
         If the shapes do not fit each other or the names, or fewer than two of the names have gradients.
+
+    Examples
+    --------
+    >>> gradient = np.array([[1.0, 0.0], [0.0, 1.0]])  # of two modalities, at right angles
+    >>> gram = (gradient @ gradient.T)[None, None, None]  # 1 batch, 1 layer, 1 expert
+    >>> scmoe.explain.conflict_table(gram, gram, ["rna", "adt"], "target")["cosine"].tolist()
+    [0.0]
     """
     K = len(names)
     if gram.ndim != 5 or gram.shape[3:] != (K, K):

@@ -56,6 +56,10 @@ def get_latent_representation(
     ------
     ValueError
         `labeled` or a `part` was asked for a single modality, labels of a model without, or `part` is unknown.
+
+    Examples
+    --------
+    >>> mdata.obsm["X_mine"] = model.get_latent_representation()
     """
     if modality is not None and (labeled or part != "mixture"):
         raise ValueError(

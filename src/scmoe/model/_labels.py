@@ -64,6 +64,12 @@ def predict(
     ------
     ValueError
         The model was trained without labels.
+
+    Examples
+    --------
+    >>> labels = model.predict()
+    >>> len(labels)
+    600
     """
     labels = self.fitted.labels()
     fitted, dataset, cells = query(self, adata, indices)
@@ -105,6 +111,10 @@ def get_annotation(
     ------
     ValueError
         The model was trained without labels, or `coverage` is not in (0, 1].
+
+    Examples
+    --------
+    >>> annotation = model.get_annotation()
     """
     n_labels = len(self.fitted.labels())
     fitted, dataset, cells = query(self, adata, indices)
@@ -149,6 +159,10 @@ def get_unknown_score(
     -----
     Class-conditional distances with one covariance: Lee et al. 2018,
     `doi:10.48550/arXiv.1807.03888 <https://doi.org/10.48550/arXiv.1807.03888>`__.
+
+    Examples
+    --------
+    >>> score = model.get_unknown_score()
     """
     return get_annotation(self, adata, indices, batch_size).unknown_score
 
@@ -177,7 +191,7 @@ def get_unknown_detection(self: FittedModel) -> pd.DataFrame:
 
     Examples
     --------
-    >>> model.get_unknown_detection().query("auroc < 0.6")
+    >>> weak = model.get_unknown_detection().query("auroc < 0.6")
     """
     labels = self.fitted.labels()
     subset = max(self.readouts.novelties, key=len)

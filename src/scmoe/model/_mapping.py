@@ -43,6 +43,10 @@ def get_mapping_score(
     ------
     ValueError
         The model has patch tokens, and so no programs to measure distances in.
+
+    Examples
+    --------
+    >>> score = model.get_mapping_score()
     """
     if not self.fitted.readouts.familiarities:
         raise ValueError("A mapping score needs program tokens; this model was made with tokenizer='patch'.")

@@ -93,6 +93,10 @@ def get_results(
     ------
     ValueError
         `coverage` is not in (0, 1], or the data do not fit the model.
+
+    Examples
+    --------
+    >>> results = model.get_results()
     """
     fitted, dataset, cells = query(self, adata, indices)
     names, width, labels = list(dataset.n_found), fitted.config.n_hidden, fitted.setup.labels

@@ -249,6 +249,10 @@ class SCMOE(FittedModel):
             A modality, layer or column that does not exist.
         ValueError
             Data that cannot be modeled; the message names modality, cell and feature, and the remedy.
+
+        Examples
+        --------
+        >>> scmoe.model.SCMOE.setup_mudata(mdata, batch_key="batch", labels_key="lineage")
         """
         arguments = {
             "modalities": modalities,
@@ -334,6 +338,11 @@ class SCMOE(FittedModel):
         ------
         scmoe.io._files.WriteError
             (an `OSError` and `ValueError`) The folder exists, or cannot be written.
+
+        Examples
+        --------
+        >>> model.save("model")
+        >>> same = scmoe.model.SCMOE.load("model")
         """
         save_model(self, Path(dir_path), overwrite=overwrite)
 
@@ -358,6 +367,11 @@ class SCMOE(FittedModel):
         ------
         ValueError
             The folder is not a whole model, or `adata` does not fit it.
+
+        Examples
+        --------
+        >>> model.save("model")
+        >>> same = scmoe.model.SCMOE.load("model")
         """
         return load_model(cls, Path(dir_path), adata)
 

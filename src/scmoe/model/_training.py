@@ -155,6 +155,14 @@ def train(
         In more than half of an epoch's steps loss or gradient was not finite (fewer such steps are skipped), or weights
         or the validation loss were not after an epoch, or what is fitted to the outputs is not. The model stays as it
         was before.
+
+    Examples
+    --------
+    >>> scmoe.model.SCMOE.setup_mudata(mdata, labels_key="lineage")
+    >>> fresh = scmoe.model.SCMOE(mdata)
+    >>> fresh.train(max_epochs=1)
+    >>> fresh.is_trained
+    True
     """
     trainer = {"accelerator": accelerator, "devices": devices, "strategy": strategy, "precision": precision}
     config = training_config(TrainConfig, plan_kwargs, self.train, NETWORK, trainer_kwargs, **trainer)

@@ -68,6 +68,11 @@ def ablation(
     ------
     KeyError
         If the table or the group is not there.
+
+    Examples
+    --------
+    >>> scmoe.tl.ablation(mdata, model)
+    >>> figure = scmoe.pl.ablation(mdata, return_fig=True)
     """
     table = of_group(stored_table(mdata, key, ABLATION, "scmoe.tl.ablation"), group)
     table = table.astype({"hidden": str, "outcome": str})

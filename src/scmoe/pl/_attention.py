@@ -90,6 +90,11 @@ def attention(
     ValueError
         If `value` is none of its options, `ax` is given for two heat maps, or `tokens` is asked for with a head or
         beside an ablation.
+
+    Examples
+    --------
+    >>> scmoe.tl.attention(mdata, model)
+    >>> ax = scmoe.pl.attention(mdata, save="attention.pdf")
     """
     if tokens:
         if head != MEAN or beside_ablation:

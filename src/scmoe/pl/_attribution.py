@@ -79,6 +79,11 @@ def attribution(
     ------
     KeyError
         There is no table, or no such target in it.
+
+    Examples
+    --------
+    >>> scmoe.tl.attribute(mdata, model, ["B", "myeloid"])
+    >>> figure = scmoe.pl.attribution(mdata, n_top=8)
     """
     table = stored_table(mdata, key, ATTRIBUTION, FUNCTION).astype({"target": str, "modality": str, "feature": str})
     summary = stored_table(mdata, key, ATTRIBUTION_SUMMARY, FUNCTION).astype({"target": str, "modality": str})

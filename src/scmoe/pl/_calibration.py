@@ -56,6 +56,14 @@ def calibration(
     ------
     ValueError
         The table has no row, or no group of 20 cells.
+
+    Examples
+    --------
+    >>> truth, predicted = mdata.obs["lineage"], mdata.obs["scmoe_label"]
+    >>> labels = list(truth.cat.categories)
+    >>> probabilities = mdata.obsm["scmoe_label_probability"]
+    >>> table = scmoe.metrics.calibration_table(truth, predicted, probabilities, labels=labels)
+    >>> ax = scmoe.pl.calibration(table)
     """
     if table.empty:
         raise ValueError(

@@ -70,6 +70,13 @@ def confusion(
     ------
     ValueError
         The table has no cell, or its rows are not its first columns.
+
+    Examples
+    --------
+    >>> truth, predicted = mdata.obs["lineage"], mdata.obs["scmoe_label"]
+    >>> labels = list(truth.cat.categories)
+    >>> table = scmoe.metrics.confusion_table(truth, predicted, labels=labels)
+    >>> ax = scmoe.pl.confusion(table, hierarchy={"T and NK": "lymphoid", "B": "lymphoid"})
     """
     table = table.set_axis(table.index.astype(str), axis=0).set_axis(table.columns.astype(str), axis=1)
     n_cells = table.sum(axis=1)

@@ -61,6 +61,11 @@ def deletion(
     ------
     KeyError
         There is no table, or no such target in it.
+
+    Examples
+    --------
+    >>> scmoe.tl.deletion(mdata, model, "B", n_cells=50)
+    >>> ax = scmoe.pl.deletion(mdata, "B")
     """
     curve = stored_table(mdata, key, DELETION, FUNCTION).astype({"target": str, "ranking": str})
     summary = stored_table(mdata, key, DELETION_SUMMARY, FUNCTION).astype({"target": str, "ranking": str})

@@ -82,6 +82,11 @@ def expert_card(
         If the table, the layer or the expert is not there.
     ValueError
         If `n_groups` or `n_features` is below 1.
+
+    Examples
+    --------
+    >>> scmoe.tl.expert_cards(mdata, model, groupby="lineage", n_permutations=99)
+    >>> figure = scmoe.pl.expert_card(mdata, 0)
     """
     table = at_layer(stored_table(mdata, key, EXPERT_CARDS, "scmoe.tl.expert_cards"), layer)
     table = table.astype({"kind": str, "modality": str, "name": str, "expert": int})

@@ -65,6 +65,12 @@ def expert_stability(
     ------
     KeyError
         If the table is not there.
+
+    Examples
+    --------
+    >>> other = scmoe.tl.train(mdata, seed=1, key_added="seed1")
+    >>> scmoe.tl.expert_stability(mdata, {"seed 0": model, "seed 1": other}, n_permutations=99)
+    >>> ax = scmoe.pl.expert_stability(mdata)
     """
     table = stored_table(mdata, key, EXPERT_STABILITY, "scmoe.tl.expert_stability")
     table = table.astype(dict.fromkeys(("statistic", "model", "other", "first", "second"), str))

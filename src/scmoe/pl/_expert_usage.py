@@ -86,6 +86,11 @@ def expert_usage(
         If the table, its groups, the layer or the modality is not there.
     ValueError
         If `by`, `value` or `view` is none of its options, or no group has `min_cells` cells.
+
+    Examples
+    --------
+    >>> scmoe.tl.expert_usage(mdata, model, groupby="lineage", n_permutations=99)
+    >>> ax = scmoe.pl.expert_usage(mdata, by="group")
     """
     table = at_layer(stored_table(mdata, key, EXPERT_USAGE, FUNCTION), layer).astype({"modality": str, "group": str})
     if modality is not None:

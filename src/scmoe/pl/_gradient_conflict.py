@@ -78,6 +78,11 @@ def gradient_conflict(
         If the table, the definition in it or the layer is not there.
     ValueError
         If `definition` is none of its options.
+
+    Examples
+    --------
+    >>> scmoe.tl.gradient_conflict(mdata, model, n_batches=5)
+    >>> ax = scmoe.pl.gradient_conflict(mdata, definition="task")
     """
     keys = [key] if isinstance(key, str) else list(key)
     tables = {name: _rows(mdata, name, definition, layer) for name in keys}

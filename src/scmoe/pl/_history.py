@@ -68,6 +68,10 @@ def history(
     ------
     KeyError
         If no history is stored, or it has no column of that name.
+
+    Examples
+    --------
+    >>> ax = scmoe.pl.history(mdata)
     """
     table = stored_table(mdata, key, HISTORY, "scmoe.tl.train")
     columns = _default(list(map(str, table.columns))) if losses is None else list(losses)

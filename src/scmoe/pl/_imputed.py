@@ -92,6 +92,11 @@ def imputed(
         If the prediction, a feature (close matches are listed), the layer or the column of cells is not there.
     ValueError
         If no feature is given, or no cell can be drawn.
+
+    Examples
+    --------
+    >>> scmoe.tl.impute(mdata, model, source="rna", target="adt", sd=True)
+    >>> figure = scmoe.pl.imputed(mdata, source="rna", target="adt", features=["CD3", "CD19"])
     """
     sources = [source] if isinstance(source, str) else list(source)
     if features is None:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from scipy.cluster.hierarchy import fcluster, linkage
 
 from scmoe.pl._axes import short_name
+from scmoe.pl._save import root_figure
 from scmoe.pl._style import COLORS, SMALL
 
 MIN_SHARE = 0.02
@@ -76,8 +77,7 @@ def _name_categories(ax: Axes, frame: pd.DataFrame) -> None:
     """Names of the large categories in the middle of their cells, the largest first, where none is in the way."""
     taken: list[Bbox] = []
     ax.autoscale_view()
-    if ax.figure is not None:
-        ax.figure.draw_without_rendering()  # the layout decides what overlaps
+    root_figure(ax.figure).draw_without_rendering()  # the layout decides what overlaps
     sizes = frame["name"].value_counts()
     for name in sizes.index[sizes >= MIN_SHARE * len(frame)]:
         x, y = frame.loc[frame["name"] == name, ["x", "y"]].median()

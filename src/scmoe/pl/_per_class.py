@@ -65,6 +65,13 @@ def per_class(
     ValueError
         `score` is none of its options, there is no table or more than six, they are not of the same labels, no label
         has a cell, or a label is not in `n_train`.
+
+    Examples
+    --------
+    >>> truth, predicted = mdata.obs["lineage"], mdata.obs["scmoe_label"]
+    >>> labels = list(truth.cat.categories)
+    >>> table = scmoe.metrics.per_class_scores(truth, predicted, labels=labels)
+    >>> ax = scmoe.pl.per_class(table)
     """
     if not isinstance(tables, pd.DataFrame | Mapping):
         raise TypeError(f"tables must be a table, or tables by name; found a {type(tables).__name__}.")

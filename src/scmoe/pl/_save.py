@@ -20,13 +20,13 @@ def finish(
     drawing: Drawing, *, show: bool | None, save: str | Path | None, return_fig: bool
 ) -> Drawing | Figure | None:
     """Save and show a plot as its arguments say; what to return: nothing if it was shown, or the drawing or figure."""
-    root = _root(drawing if isinstance(drawing, Figure | SubFigure) else drawing.figure)
+    root = root_figure(drawing if isinstance(drawing, Figure | SubFigure) else drawing.figure)
     if show_or_save(root, show=show, save=save, dpi=DPI):
         return None
     return root if return_fig else drawing
 
 
-def _root(figure: Figure | SubFigure | None) -> Figure:
+def root_figure(figure: Figure | SubFigure | None) -> Figure:
     """The figure that holds everything."""
     while isinstance(figure, SubFigure):
         figure = figure.figure

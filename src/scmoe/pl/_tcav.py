@@ -76,6 +76,11 @@ def tcav(
         If the table, a target or the layer is not there.
     ValueError
         If the table has several layers and none is named, or no target is left.
+
+    Examples
+    --------
+    >>> scmoe.tl.tcav(mdata, model, targets=["B", "myeloid"], markers={"MHC II": ["CD74"]})
+    >>> ax = scmoe.pl.tcav(mdata)
     """
     table = stored_table(mdata, key, TCAV, "scmoe.tl.tcav").astype({"layer": str, "target": str, "concept": str})
     layer, table = at_layer(table, layer)

@@ -78,6 +78,13 @@ def ablation(
     ValueError
         The data do not fit the model, which has a single modality, or no cell has two; `how` is none of its options, or
         is given with `experts`, of which the model has none that a token does not use.
+
+    Examples
+    --------
+    >>> scmoe.tl.ablation(mdata, model, groupby="lineage")
+    >>> table = mdata.uns["scmoe"]["ablation"].query("group == 'all cells'")
+    >>> table[["hidden", "outcome", "increase", "standard_error"]].shape
+    (6, 4)
     """
     if experts and how != "hide":
         raise ValueError(f"how={how!r} is for modalities; experts are always left out. Leave how or experts out.")

@@ -82,6 +82,12 @@ def annotate(
         The model was trained without labels, the data do not fit it, `coverage` or `rollup_confidence` is out of range,
         `reject_label` is a label, `hierarchy` names labels that the model does not know or goes in a circle, or no
         label has two training cells to fix a coverage with.
+
+    Examples
+    --------
+    >>> scmoe.tl.annotate(mdata, model, coverage=0.9)  # the least sure tenth becomes "Unknown"
+    >>> mdata.obs[["scmoe_label", "scmoe_label_confidence"]].shape
+    (600, 2)
     """
     check_results(mdata, key_added, Keys(name=key_added).of_annotation(), inputs_of(model.setup, mdata))
     check_reject_label(model.setup.labels, reject_label, hierarchy)

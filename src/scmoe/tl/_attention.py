@@ -68,6 +68,11 @@ def attention(
         `groupby` is not a column.
     ValueError
         The data do not fit the model.
+
+    Examples
+    --------
+    >>> scmoe.tl.attention(mdata, model, groupby="lineage")
+    >>> table = mdata.uns["scmoe"]["attention"].query("head == 'mean' and group == 'all cells'")
     """
     check_results(mdata, key_added)
     groups = groups_of(mdata, groupby)

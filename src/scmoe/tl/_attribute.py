@@ -110,6 +110,13 @@ def attribute(
         `groupby` is not a column, or a modality is unknown.
     ValueError
         Labels or cells are missing, a target is unknown, or the data do not fit the model.
+
+    Examples
+    --------
+    >>> scmoe.tl.attribute(mdata, model, "B")  # what makes a cell a B cell
+    >>> scmoe.tl.attribute(mdata, model, ["CD3", "CD19"], modality="adt", key_added="proteins")
+    >>> list(mdata.uns["proteins"]["attribution"]["target"].unique())
+    ['CD3', 'CD19']
     """
     check_trained(model)
     check_results(mdata, key_added)

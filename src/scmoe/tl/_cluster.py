@@ -66,6 +66,12 @@ def cluster(
     ValueError
         Arguments that contradict each other, an embedding with numbers that are not finite, or fewer different cells
         than clusters.
+
+    Examples
+    --------
+    >>> scmoe.tl.cluster(mdata, model, method="kmeans", n_clusters=5)
+    >>> mdata.obs["scmoe_cluster"].nunique()
+    5
     """
     method = method or ("leiden" if n_clusters is None else "kmeans")
     if (method == "kmeans") != (n_clusters is not None):

@@ -80,6 +80,12 @@ def deletion(
         `groupby` is not a column, or a modality is unknown.
     ValueError
         As `scmoe.tl.attribute`; or a feature that was not measured in these cells, so that there are no correlations.
+
+    Examples
+    --------
+    >>> scmoe.tl.deletion(mdata, model, "B", n_cells=50)
+    >>> mdata.uns["scmoe"]["deletion_summary"]["ranking"].tolist()
+    ['attribution', 'correlation', 'random']
     """
     check_trained(model)
     check_results(mdata, key_added)

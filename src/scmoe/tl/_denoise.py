@@ -58,6 +58,12 @@ def denoise(
         A modality or batch that the model does not have, or a modality that `mdata` lacks.
     ValueError
         The data do not fit the model.
+
+    Examples
+    --------
+    >>> scmoe.tl.denoise(mdata, model, modality="adt")
+    >>> mdata["adt"].layers["scmoe_denoised"].shape
+    (600, 134)
     """
     path = f"{modality}/layers/{Keys(name=key_added).denoised}"
     check_results(mdata, key_added, [path], inputs_of(model.setup, mdata))

@@ -43,6 +43,12 @@ def embed(mdata: MuData, model: "SCMOE", *, key_added: str = DEFAULT_KEY) -> Non
     ------
     KeyError, ValueError
         The data do not fit the model.
+
+    Examples
+    --------
+    >>> scmoe.tl.embed(mdata, model)
+    >>> mdata.obsm["X_scmoe"].shape[0] == mdata.n_obs
+    True
     """
     check_results(mdata, key_added, Keys(name=key_added).of_embedding(mdata.mod), inputs_of(model.setup, mdata))
     write_embedding(mdata, model.get_results(mdata, mapping_score=False, annotation=False), key_added)

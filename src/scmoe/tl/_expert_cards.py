@@ -62,6 +62,12 @@ def expert_cards(
         `groupby` is not a column.
     ValueError
         The data do not fit the model, or `n_top` or `n_permutations` is below 1.
+
+    Examples
+    --------
+    >>> scmoe.tl.expert_cards(mdata, model, groupby="lineage", n_permutations=99)
+    >>> cards = mdata.uns["scmoe"]["expert_cards"]
+    >>> markers = cards.query("expert == 0 and kind == 'feature' and p_adjusted < 0.05")
     """
     check_results(mdata, key_added)
     groups = groups_of(mdata, groupby)

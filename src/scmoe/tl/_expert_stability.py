@@ -58,6 +58,12 @@ def expert_stability(
         `models` is no mapping.
     ValueError
         There are fewer than two models, they differ in modalities or numbers of experts, or the data do not fit one.
+
+    Examples
+    --------
+    >>> other = scmoe.tl.train(mdata, seed=1, key_added="seed1")
+    >>> scmoe.tl.expert_stability(mdata, {"seed 0": model, "seed 1": other}, n_permutations=99)
+    >>> table = mdata.uns["scmoe"]["expert_stability"].query("statistic == 'matched_mean'")
     """
     if not isinstance(models, Mapping):
         raise TypeError(

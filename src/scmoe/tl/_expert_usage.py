@@ -67,6 +67,12 @@ def expert_usage(
         `groupby` is not a column.
     ValueError
         The data do not fit the model, no cell has a group, or there is no permutation.
+
+    Examples
+    --------
+    >>> scmoe.tl.expert_usage(mdata, model, groupby="lineage", n_permutations=99)
+    >>> list(mdata.uns["scmoe"]["expert_usage"]["modality"].unique())
+    ['rna', 'adt']
     """
     check_results(mdata, key_added, router_paths(mdata, key_added).values())
     groups = groups_of(mdata, groupby)

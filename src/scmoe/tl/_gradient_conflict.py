@@ -79,6 +79,12 @@ def gradient_conflict(
     ------
     ValueError
         An unknown definition, a model of one modality, or data that do not fit the model or lack one of its modalities.
+
+    Examples
+    --------
+    >>> scmoe.tl.gradient_conflict(mdata, model, definition="target", n_batches=5)
+    >>> mdata.uns["scmoe"]["gradient_conflict"][["first", "second"]].to_numpy().tolist()
+    [['rna', 'adt']]
     """
     check_results(mdata, key_added)
     tables = []

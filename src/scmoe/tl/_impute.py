@@ -79,6 +79,12 @@ def impute(
         A modality or feature that the model does not have.
     ValueError
         The target is among the sources, the data do not fit the model, or memory would not hold the result.
+
+    Examples
+    --------
+    >>> scmoe.tl.impute(mdata, model, source="rna", target="adt", sd=True)
+    >>> mdata["adt"].layers["scmoe_adt_from_rna_sd"].shape
+    (600, 134)
     """
     names = [source] if isinstance(source, str) else list(source)
     keys = Keys(name=key_added)

@@ -68,6 +68,14 @@ def map_query(mdata: MuData, model: "SCMOE", *, adapt: bool = False, key_added: 
     ------
     KeyError, ValueError
         The data do not fit the model; `mdata` is as it was then.
+
+    Examples
+    --------
+    >>> query = scmoe.datasets.bmmc_cite()[:50].copy()
+    >>> scmoe.pp.prepare(query)
+    >>> used = scmoe.tl.map_query(query, model)
+    >>> query.obs[["scmoe_label", "scmoe_mapping_score"]].shape
+    (50, 2)
     """
     check_mdata(mdata)
     keys = Keys(name=key_added)

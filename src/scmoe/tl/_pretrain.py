@@ -72,6 +72,13 @@ def pretrain(
     ------
     KeyError, ValueError
         Data or settings that cannot be used; `adata` is as it was then.
+
+    Examples
+    --------
+    >>> adata = scmoe.datasets.bmmc_cite()["rna"][:100].copy()
+    >>> gene_model = scmoe.tl.pretrain(adata, preset="tiny", max_epochs=1)
+    >>> adata.obsm["X_xtrimogene"].shape[0]
+    100
     """
     from scmoe.model._save import versions
     from scmoe.model._settings import check_settings

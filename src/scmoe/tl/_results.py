@@ -9,7 +9,7 @@ from mudata import MuData
 from scmoe._check import check_free
 from scmoe._keys import UNS_ROOT, Keys
 from scmoe.data._setup import Setup
-from scmoe.tl._write import LAYERS, OBS, OBSM, copied_columns, noted_paths
+from scmoe.tl._write import LAYERS, OBS, OBSM, UNS, copied_columns, noted_paths
 
 if TYPE_CHECKING:
     from scmoe.model._scmoe import SCMOE
@@ -93,7 +93,9 @@ def _check_modalities(mdata: MuData, key: str, paths: Collection[str]) -> None:
 
 def _check_other_results(mdata: MuData, key: str, paths: Collection[str]) -> None:
     for other in mdata.uns:
-        taken = sorted(set(paths) & set(noted_paths(mdata, other))) if other != key else []
+        # Paths of tables are within the entry of their own name, so those of two names cannot meet.
+        shared = {path for path in set(paths) & set(noted_paths(mdata, other)) if not path.startswith(f"{UNS}/")}
+        taken = sorted(shared) if other != key else []
         if taken:
             raise ValueError(
                 f"{_place(taken[0])} holds results of the name {other!r}, which those of the name {key!r} would "

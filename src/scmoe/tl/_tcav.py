@@ -136,6 +136,13 @@ def tcav(
     ValueError
         No labels; a target, layer, modality or gene that does not exist (the nearest names are listed); too few
         cells; a layer in which TCAV cannot work; too few permutations, or random sets of genes, for so many tests.
+
+    Examples
+    --------
+    >>> sets = {"ribosome": ["RPS8", "RPS27", "RPS7", "RPL37A", "RPL15"]}
+    >>> scmoe.tl.tcav(mdata, model, targets=["B", "myeloid"], gene_sets=sets)
+    >>> columns = ["target", "concept", "score", "p_adjusted", "significant"]
+    >>> table = mdata.uns["scmoe"]["tcav"][columns]
     """
     check_trained(model)
     check_results(mdata, key_added)

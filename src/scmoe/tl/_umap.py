@@ -46,6 +46,12 @@ def umap(mdata: MuData, *, seed: int = 0, key_added: str = DEFAULT_KEY) -> None:
         If the embedding is not there.
     ValueError
         If there are fewer than four cells.
+
+    Examples
+    --------
+    >>> scmoe.tl.umap(mdata)
+    >>> mdata.obsm["X_umap"].shape
+    (600, 2)
     """
     name = Keys(name=key_added).umap
     check_results(mdata, key_added, [f"obsm/{name}"])

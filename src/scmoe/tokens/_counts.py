@@ -77,6 +77,14 @@ def read_cells(
         There is no such layer or column.
     ValueError
         As in `read_counts` and `Vocabulary.match`.
+
+    Examples
+    --------
+    >>> adata = scmoe.datasets.bmmc_cite()["rna"]
+    >>> vocabulary = scmoe.tokens.Vocabulary.from_anndata(adata)
+    >>> cells = scmoe.tokens.read_cells(adata, vocabulary)
+    >>> cells.counts.shape
+    (600, 1000)
     """
     counts = read_counts(adata, layer, values)
     names = gene_names(adata, column)
@@ -124,6 +132,12 @@ def read_counts(adata: AnnData, layer: str | None = None, values: Values = "coun
     ValueError
         There is no cell or gene, or the values are not what `values` says: negative, NaN, infinite, fractional, too
         large for logarithms, or made otherwise (another total, base 2, whole numbers).
+
+    Examples
+    --------
+    >>> adata = scmoe.datasets.bmmc_cite()["rna"]
+    >>> scmoe.tokens.read_counts(adata).shape
+    (600, 1000)
     """
     check_anndata(adata)
     if layer is not None and layer not in adata.layers:

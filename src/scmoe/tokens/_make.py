@@ -44,6 +44,14 @@ def make_tokenizer(kind: str, **settings: Any) -> Tokenizer:
         There is no such kind, or a value is out of range.
     TypeError
         The kind has no such setting.
+
+    Examples
+    --------
+    >>> adata = scmoe.datasets.bmmc_cite()["rna"]
+    >>> cells = scmoe.tokens.read_cells(adata)
+    >>> tokenizer = scmoe.tokens.make_tokenizer("rank", limit=64)
+    >>> tokenizer = tokenizer.fit(cells.counts)
+    >>> tokens = tokenizer.transform(cells.counts[:5])
     """
     if kind not in TOKENIZERS:
         raise ValueError(f"There is no tokenizer {kind!r}; choose from {', '.join(map(repr, TOKENIZERS))}.")
@@ -63,6 +71,14 @@ def tokenizer_from_state(state: Mapping[str, Any]) -> Tokenizer:
     -------
     Tokenizer
         It gives the same tokens as the one that the state was taken from.
+
+    Examples
+    --------
+    >>> adata = scmoe.datasets.bmmc_cite()["rna"]
+    >>> cells = scmoe.tokens.read_cells(adata)
+    >>> tokenizer = scmoe.tokens.make_tokenizer("rank", limit=64)
+    >>> tokenizer = tokenizer.fit(cells.counts)
+    >>> same = scmoe.tokens.tokenizer_from_state(tokenizer.to_state())
     """
     return make_tokenizer(**state)
 
@@ -87,6 +103,15 @@ def load_tokenizer(path: str | os.PathLike[str]) -> Tokenizer:
         There is no such file.
     ValueError
         The file is damaged, or was not written by `Tokenizer.save`.
+
+    Examples
+    --------
+    >>> adata = scmoe.datasets.bmmc_cite()["rna"]
+    >>> cells = scmoe.tokens.read_cells(adata)
+    >>> tokenizer = scmoe.tokens.make_tokenizer("rank", limit=64)
+    >>> tokenizer = tokenizer.fit(cells.counts)
+    >>> tokenizer.save("tokenizer.npz")
+    >>> same = scmoe.tokens.load_tokenizer("tokenizer.npz")
     """
     try:
         with np.load(path, allow_pickle=False) as file:

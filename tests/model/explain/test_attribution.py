@@ -86,6 +86,18 @@ def test_a_type_is_attributed_to_its_own_features(paired, trained, type_):
         assert (first % 3 == k).mean() >= 0.75  # by chance, a third
 
 
+@pytest.mark.parametrize("type_", ["B", "NK", "T"])
+def test_levels_are_means_in_standard_deviations_of_the_cells_that_have_a_modality(paired, trained, type_):
+    cells = np.flatnonzero(paired.obs["cell_type"] == type_)
+    level = trained.get_mean_attributions(trained.label_target(type_), paired, cells, n_steps=2).level
+    rna = paired["rna"].X.toarray()
+    training = rna[trained.train_indices]
+    expected = (rna[cells].mean(axis=0) - training.mean(axis=0)) / training.std(axis=0)
+    assert np.corrcoef(level["rna"], expected)[0, 1] > 0.999
+    own = np.arange(60) % 3 == ["B", "NK", "T"].index(type_)
+    assert (level["rna"][own] > 0).all() and level["rna"][~own].mean() < 0
+
+
 def test_a_protein_is_attributed_to_the_genes_of_its_type(paired, trained):
     mean = trained.get_mean_attributions(trained.feature_target("rna", "adt", "protein4"), paired)
     slope = mean.slope["rna"]

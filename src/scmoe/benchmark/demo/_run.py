@@ -65,6 +65,10 @@ def run_demo(output: str | Path, seed: int = 0, max_epochs: int | None = None) -
     ------
     WriteError
         If `output` cannot be written; nothing is trained then.
+
+    Examples
+    --------
+    >>> scmoe.benchmark.run_demo("demo")["imputation"]["scmoe"]  # doctest: +SKIP
     """
     folder, start = check_writable(output), perf_counter()
     places = {name: Place(folder / name) for name in (RESULT, MODEL, FIGURES, *COMPARISON)}

@@ -52,6 +52,10 @@ def bmmc_multiome(
         The file is not in the cache and cannot be downloaded; the message names the URL and the cache.
     ValueError
         The file in the cache is not the one downloaded first, or `genes` has no genes, or on other chromosomes.
+
+    Examples
+    --------
+    >>> mdata = scmoe.datasets.bmmc_multiome()  # doctest: +SKIP
     """
     source = fetch(URL, begins=GZIP) if path is None else Path(path).expanduser()
     mdata = read(_unpacked(source) if source.suffix == ".gz" else source, on_disk=on_disk)

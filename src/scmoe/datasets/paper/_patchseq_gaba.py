@@ -56,9 +56,9 @@ def patchseq_gaba(path: str | os.PathLike[str] | None = None) -> MuData:
     Examples
     --------
     >>> import scmoe
-    >>> mdata = scmoe.datasets.patchseq_gaba()
-    >>> scmoe.pp.prepare(mdata)
-    >>> model = scmoe.tl.train(mdata, preset="patchseq", labels_key="met_type")
+    >>> mdata = scmoe.datasets.patchseq_gaba()  # doctest: +SKIP
+    >>> scmoe.pp.prepare(mdata)  # doctest: +SKIP
+    >>> model = scmoe.tl.train(mdata, preset="patchseq", labels_key="met_type")  # doctest: +SKIP
     """
     if path is not None and not os.path.isdir(os.path.expanduser(path)):
         return read(path)

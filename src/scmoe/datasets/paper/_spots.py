@@ -42,6 +42,10 @@ def dbitseq(path: str | os.PathLike[str]) -> MuData:
         The folder lacks a file.
     ValueError
         A file lacks a column, or files are not of the same spots.
+
+    Examples
+    --------
+    >>> mdata = scmoe.datasets.dbitseq()  # doctest: +SKIP
     """
     names = {modality: [f"{stem}_{part}.h5ad" for part in PARTS] for modality, stem in DBITSEQ.items()}
     files_of(path, [name for pair in names.values() for name in pair], "DBiT-seq")
@@ -75,6 +79,10 @@ def dlpfc(path: str | os.PathLike[str]) -> MuData:
         The folder lacks a file.
     ValueError
         A file lacks a column, or files are not of the same spots.
+
+    Examples
+    --------
+    >>> mdata = scmoe.datasets.dlpfc()  # doctest: +SKIP
     """
     files = files_of(path, list(DLPFC.values()), "DLPFC")
     columns = ("cell_type", "batch", *POSITION)

@@ -119,6 +119,16 @@ def concept_test(
     ``p_ttest`` is that of the TCAV paper, a two-sided t-test of the scores against those of one random set against
     another. It takes scores that share cells for independent and is far too small at times: given for comparison, not
     for decisions. It is 1 where it is not defined.
+
+    Examples
+    --------
+    >>> rng = np.random.default_rng(0)
+    >>> pool = rng.normal(size=(200, 3))
+    >>> positives = rng.normal(size=(60, 3)) + [2, 0, 0]  # the concept is the first direction
+    >>> gradients = {"B": rng.normal(size=(20, 3)) + [9, 0, 0]}  # which the target follows
+    >>> table = scmoe.explain.concept_test(positives, pool, gradients, n_permutations=99)
+    >>> table["score"].tolist()
+    [1.0]
     """
     sets = {"positives": positives, "pool": pool, **{f"gradients[{name!r}]": each for name, each in gradients.items()}}
     positives, pool, *arrays = map(np.asarray, in_one_order(sets, "features", axis=1))

@@ -91,6 +91,16 @@ def expert_cards_table(
     ------
     ValueError
         The shapes of `usage` differ, `groups` does not fit the cells, or `n_top` or `n_permutations` is below 1.
+
+    Examples
+    --------
+    >>> from scmoe.explain._correlation import FeatureChunk
+    >>> use = {"rna": np.random.default_rng(0).dirichlet([1, 1], size=(50, 1))}  # 50 cells, 1 layer, 2 experts
+    >>> values = use["rna"][:, 0, :1] + [0.0]  # a gene that expert 0 follows
+    >>> chunks = [FeatureChunk("rna", np.arange(50), values, None)]
+    >>> table = scmoe.explain.expert_cards_table(use, chunks, {"rna": ["CD74"]}, n_permutations=19)
+    >>> table.query("expert == 0 and name == 'CD74'")["value"].round(3).tolist()
+    [1.0]
     """
     stacked, modalities = stack_shares(usage), np.array(list(usage), dtype=object)
     has_cells = present_in(stacked).any(axis=0)

@@ -62,6 +62,11 @@ def rare_usage_table(
     ------
     ValueError
         The shares differ in shape, `groups` does not fit the cells or names no group, or there is no permutation.
+
+    Examples
+    --------
+    >>> soft = model.get_router_activations(kind="soft")
+    >>> table = scmoe.explain.rare_usage_table(soft, mdata.obs["lineage"], n_permutations=99)
     """
     stacked = stack_shares(soft)
     names, codes = named_group_codes(len(stacked), groups)

@@ -79,6 +79,15 @@ def stability_table(
         A model has no such layer.
     ValueError
         There are fewer than two models, or they differ in modalities, cells or numbers of experts.
+
+    Examples
+    --------
+    >>> soft = model.get_router_activations(kind="soft")
+    >>> swapped = {name: values[..., ::-1] for name, values in soft.items()}
+    >>> table = scmoe.explain.stability_table({"a": soft, "b": swapped}, n_permutations=99)
+    >>> matched = table.query("statistic == 'matched_correlation'")  # the same experts by other numbers
+    >>> bool((matched["value"] > 0.999).all())
+    True
     """
     stacked = {name: _at_layer(name, usage, layer) for name, usage in usages.items()}
     _check(usages, stacked)

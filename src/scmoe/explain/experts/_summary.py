@@ -89,6 +89,14 @@ def usage_summary(
     ------
     ValueError
         `soft` and `hard` differ in modalities or shapes, `groups` does not fit the cells, or there is no permutation.
+
+    Examples
+    --------
+    >>> soft = model.get_router_activations(kind="soft")
+    >>> hard = model.get_router_activations(kind="hard")
+    >>> table = scmoe.explain.usage_summary(soft, hard, n_permutations=99)
+    >>> "mutual_information" in set(table["statistic"])
+    True
     """
     check_same_modalities(soft, hard)
     names, shares = list(soft), {"soft": soft, "hard": hard}

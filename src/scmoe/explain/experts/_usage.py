@@ -44,6 +44,14 @@ def usage_table(
     ------
     ValueError
         If `soft` and `hard` differ in modalities or shapes, or `groups` does not fit the cells.
+
+    Examples
+    --------
+    >>> soft = model.get_router_activations(kind="soft")
+    >>> hard = model.get_router_activations(kind="hard")
+    >>> table = scmoe.explain.usage_table(soft, hard, mdata.obs["lineage"])
+    >>> float(table.query("modality == 'rna' and group == 'all cells'")["soft"].sum().round(3))
+    1.0
     """
     check_same_modalities(soft, hard)
     tables = [_modality_table(name, soft[name], hard[name], groups) for name in soft]

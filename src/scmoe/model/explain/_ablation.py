@@ -75,6 +75,10 @@ def get_ablation(
     ValueError
         `how` is none of its options, the model has a single modality, no cell has two, or no two cells of a batch can
         exchange one.
+
+    Examples
+    --------
+    >>> ablation = model.get_ablation(indices=model.validation_indices)
     """
     if len(self.modalities) < 2:
         raise ValueError(

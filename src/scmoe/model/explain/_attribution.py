@@ -92,6 +92,13 @@ def get_attributions(
     ------
     ValueError
         `method` is unknown, `n_steps` is below 1, or the result is larger than `max_memory`.
+
+    Examples
+    --------
+    >>> target = model.label_target("B")
+    >>> attributions = model.get_attributions(target, indices=range(20), n_steps=4)
+    >>> attributions["adt"].shape
+    (20, 134)
     """
     fitted, dataset, cells = query(self, adata, indices)
     size = FLOAT * len(cells) * sum(map(len, fitted.feature_names.values()))
@@ -140,6 +147,12 @@ def get_mean_attributions(
     ------
     ValueError
         As `get_attributions`, or there is no cell.
+
+    Examples
+    --------
+    >>> mean = model.get_mean_attributions(model.label_target("B"), indices=range(20), n_steps=4)
+    >>> mean.n_cells
+    20
     """
     fitted, dataset, cells = query(self, adata, indices)
     if not len(cells):

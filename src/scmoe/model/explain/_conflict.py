@@ -69,6 +69,10 @@ def get_gradient_conflict(
     ValueError
         An unknown definition, a model of one modality, a modality that none of the cells has, or a gradient that is not
         finite.
+
+    Examples
+    --------
+    >>> result = model.get_gradient_conflict(definition="target", n_batches=2)
     """
     if len(self.modalities) < 2 and definition != "task":
         raise ValueError(

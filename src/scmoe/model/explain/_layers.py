@@ -66,6 +66,11 @@ def get_activations(
     ------
     ValueError
         An unknown layer.
+
+    Examples
+    --------
+    >>> model.get_activations("input").shape[0]
+    600
     """
     check_layer(self.config, layer)
     fitted, dataset, cells = query(self, adata, indices)
@@ -166,6 +171,10 @@ def get_gradients(
     ------
     ValueError
         An unknown layer.
+
+    Examples
+    --------
+    >>> gradients = model.get_gradients(model.label_target("B"), "input", indices=range(20))
     """
     check_layer(self.config, layer)
     fitted, dataset, cells = query(self, adata, indices)

@@ -51,6 +51,11 @@ def get_router_activations(
     dict
         Of each modality an array (n, layers with experts, experts) float32; rows sum to one (soft ones to less with
         ``gate="topk_of_softmax"``) and are NaN in cells that lack the modality.
+
+    Examples
+    --------
+    >>> model.get_router_activations(kind="soft")["rna"].shape[0]
+    600
     """
     if kind not in ("soft", "hard"):
         raise ValueError(f"kind must be 'soft' or 'hard'; found {kind!r}.")
@@ -129,6 +134,10 @@ def get_attention(
     Abnar and Zuidema 2020,
     `doi:10.18653/v1/2020.acl-main.385 <https://doi.org/10.18653/v1/2020.acl-main.385>`__. The halves stand for the
     skip connection around attention, which ``residual="reference"`` has not; experts are left out.
+
+    Examples
+    --------
+    >>> attention = model.get_attention()
     """
     fitted, dataset, cells = query(self, adata, indices)
     c, V = fitted.config, len(fitted.modalities)

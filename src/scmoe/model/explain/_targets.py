@@ -76,6 +76,12 @@ def label_target(self: FittedModel, label: Category) -> Target:
     ------
     ValueError
         The model was trained without labels, or without this one.
+
+    Examples
+    --------
+    >>> target = model.label_target("B")
+    >>> target.unit
+    'log-odds'
     """
     fitted = self.fitted
     labels = fitted.labels()
@@ -111,6 +117,10 @@ def group_targets(self: FittedModel, groups: pd.Series, adata: MuData | AnnData 
     ------
     ValueError
         `groups` does not fit the cells, or fewer than two groups have ten cells.
+
+    Examples
+    --------
+    >>> targets = model.group_targets(mdata.obs["scmoe_cluster"])
     """
     fitted, dataset, cells = query(self, adata, None)
     groups = in_order_of(groups, dataset.obs_names, "groups")
@@ -161,6 +171,10 @@ def feature_target(self: FittedModel, source: str | Sequence[str], target: str, 
         A modality that the model does not have.
     ValueError
         An unknown feature, or modalities of which one cannot be predicted from the other.
+
+    Examples
+    --------
+    >>> target = model.feature_target("rna", "adt", "CD19")
     """
     fitted = self.fitted
     sources, t = direction(fitted, source, target)

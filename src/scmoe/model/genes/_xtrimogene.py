@@ -87,10 +87,10 @@ class XTRIMOGENE(GeneModel):
     Examples
     --------
     >>> import scmoe
-    >>> adata = scmoe.datasets.bmmc_cite()["rna"].copy()
+    >>> adata = scmoe.datasets.bmmc_cite()["rna"][:100].copy()
     >>> scmoe.model.XTRIMOGENE.setup_anndata(adata)
     >>> model = scmoe.model.XTRIMOGENE(adata, preset="tiny")
-    >>> model.train()
+    >>> model.train(max_epochs=1)
     >>> adata.obsm["X_xtrimogene"] = model.get_latent_representation()
     """
 

@@ -91,6 +91,10 @@ def run_experts(
         Files that cannot be used, or that do not pair up with columns; no seed.
     WriteError
         If `output` cannot be written.
+
+    Examples
+    --------
+    >>> table = scmoe.studies.run_experts("experts", quick=True)  # doctest: +SKIP
     """
     folder, seeds = check_writable(output), pick_seeds(seeds, quick=quick)
     check_distinct(seeds)

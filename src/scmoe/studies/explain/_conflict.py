@@ -124,6 +124,10 @@ def run_conflict(
     ------
     ValueError
         The data have one modality only, or no seed is given.
+
+    Examples
+    --------
+    >>> table = scmoe.studies.run_conflict("conflict", quick=True)  # doctest: +SKIP
     """
     folder = check_writable(output)
     seeds, epochs = pick_seeds(seeds, quick=quick), EPOCHS_QUICK if quick else EPOCHS

@@ -62,6 +62,10 @@ def run_shap(
         The package shap is not installed.
     ValueError
         The data do not fit.
+
+    Examples
+    --------
+    >>> table = scmoe.studies.run_shap("shap", quick=True)  # doctest: +SKIP
     """
     if importlib.util.find_spec("shap") is None:
         raise ImportError("This comparison needs the package shap: pip install 'scmoe[explain]'.")

@@ -64,6 +64,10 @@ def run_genes(
         An unknown study, no seed or one given twice, or data that cannot be used.
     WriteError
         If `output` cannot be written.
+
+    Examples
+    --------
+    >>> table = scmoe.studies.run_genes("genes", quick=True)  # doctest: +SKIP
     """
     names, seeds = list(STUDIES if studies is None else studies), list(seeds)[: 1 if quick else None]
     if unknown := [name for name in names if name not in STUDIES]:

@@ -87,6 +87,10 @@ def run_novelty(
         A column that ``mdata.obs`` does not have.
     ValueError
         No type has 20 cells, or no seed is given.
+
+    Examples
+    --------
+    >>> table = scmoe.studies.run_novelty("novelty", quick=True)  # doctest: +SKIP
     """
     folder = check_writable(output)
     seeds = pick_seeds(seeds, quick=quick)

@@ -82,6 +82,10 @@ def run_rare_experts(
         There is no such column.
     ValueError
         No seed is given.
+
+    Examples
+    --------
+    >>> table = scmoe.studies.run_rare_experts("rare_experts", quick=True)  # doctest: +SKIP
     """
     folder = check_writable(output)
     seeds = pick_seeds(seeds, quick=quick)

@@ -90,6 +90,10 @@ def run_imbalance(
         An unknown part, no seed or one given twice, or data that cannot be used.
     WriteError
         If `output` cannot be written.
+
+    Examples
+    --------
+    >>> table = scmoe.studies.run_imbalance("imbalance", quick=True)  # doctest: +SKIP
     """
     parts, seeds = list(PARTS if parts is None else parts), list(seeds)[: N_SEEDS_QUICK if quick else None]
     _check_request(parts, seeds)

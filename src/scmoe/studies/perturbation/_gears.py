@@ -33,6 +33,12 @@ def gene_context_features(context: Iterable[NDArray[np.floating]]) -> NDArray[np
     ------
     ValueError
         There are no cells, or they have not all the same genes and width.
+
+    Examples
+    --------
+    >>> cells = [np.ones((5, 4)), 3 * np.ones((5, 4))]  # of two cells: genes x width
+    >>> float(scmoe.studies.gene_context_features(cells).mean())
+    2.0
     """
     total, n_cells = np.zeros(()), 0
     for cell in context:
@@ -70,6 +76,18 @@ def to_gears(screen: AnnData, gene_features: NDArray[np.floating]) -> AnnData:
     ------
     ValueError
         The screen is unusable, has no cell types, or features do not fit its genes.
+
+    Examples
+    --------
+    >>> import anndata as ad
+    >>> rng = np.random.default_rng(0)
+    >>> conditions = ["ctrl", *(f"g{i}+ctrl" for i in range(6))]
+    >>> screen = ad.AnnData(rng.poisson(5.0, (70, 8)).astype("float32"))
+    >>> screen.var_names = [f"g{i}" for i in range(8)]
+    >>> screen.obs["condition"] = np.repeat(conditions, 10)
+    >>> screen.obs["cell_type"] = "K562"
+    >>> scmoe.studies.to_gears(screen, rng.normal(size=(8, 4))).varm["gene_context"].shape
+    (8, 4)
     """
     responses(screen)  # raises if the screen is unusable
     if "cell_type" not in screen.obs:

@@ -123,6 +123,10 @@ def run_perturbation(
         GEARS is asked for and not installed.
     ValueError
         Features do not fit the genes, or no seed is given.
+
+    Examples
+    --------
+    >>> table = scmoe.studies.run_perturbation("perturbation")  # doctest: +SKIP
     """
     if gears:
         check_gears()

@@ -60,6 +60,18 @@ def perturbation_table(
     ValueError
         The screen is unusable (the message says why), it has fewer than 5 perturbed genes, or features do not fit its
         genes.
+
+    Examples
+    --------
+    >>> import anndata as ad
+    >>> rng = np.random.default_rng(0)
+    >>> conditions = ["ctrl", *(f"g{i}+ctrl" for i in range(6))]
+    >>> screen = ad.AnnData(rng.poisson(5.0, (70, 8)).astype("float32"))
+    >>> screen.var_names = [f"g{i}" for i in range(8)]
+    >>> screen.obs["condition"] = np.repeat(conditions, 10)
+    >>> table = scmoe.studies.perturbation_table({"mine": rng.normal(size=(8, 4))}, screen)
+    >>> "ridge, mine" in set(table["method"])
+    True
     """
     if gears:
         check_gears()

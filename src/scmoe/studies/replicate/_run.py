@@ -75,6 +75,10 @@ def run_replicate(
         files and columns that do not pair up; no seed; folds that are none.
     WriteError
         If `output` cannot be written.
+
+    Examples
+    --------
+    >>> table = scmoe.studies.run_replicate("replicate", quick=True)  # doctest: +SKIP
     """
     if not 1 <= folds <= N_FOLDS:
         raise ValueError(f"folds must be from 1 to {N_FOLDS}; found {folds}.")

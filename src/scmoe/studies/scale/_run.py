@@ -101,6 +101,10 @@ def run_scale(
         `output` cannot be written; nothing is measured then.
     ValueError
         No number of cells, or one below 100.
+
+    Examples
+    --------
+    >>> table = scmoe.studies.run_scale("scale", cells=[10_000])  # doctest: +SKIP
     """
     if min(cells, default=0) < MIN_CELLS:
         raise ValueError(f"cells must be numbers from {MIN_CELLS} on, to train and to test; found {list(cells)}.")

@@ -65,6 +65,10 @@ def run_speed(output: str | Path, *, quick: bool = False, data: str | Path | Non
         If `output` cannot be written; nothing is measured then.
     ValueError
         If `data` is not such a file.
+
+    Examples
+    --------
+    >>> table = scmoe.studies.run_speed("speed", quick=True)  # doctest: +SKIP
     """
     return measure_speed(check_writable(output), QUICK if quick else Settings(), data)
 

@@ -137,6 +137,10 @@ def read_published(
     -----
     Layouts as in the code of the models at the time of writing: scGPT, Geneformer (30 M cells and later), scBERT and
     scFoundation. Prefixes that parallel training adds to the names of tensors are removed.
+
+    Examples
+    --------
+    >>> weights = scmoe.model.read_published("scgpt_human", "scgpt")  # doctest: +SKIP
     """
     checkpoint = read_checkpoint(path, kind, genes)
     tensors = checkpoint.tensors

@@ -109,6 +109,10 @@ def run_published_cost(output: str | Path, *, quick: bool = False) -> dict[str, 
     ------
     WriteError
         If `output` cannot be written; nothing is measured then.
+
+    Examples
+    --------
+    >>> table = scmoe.studies.run_published_cost("published_cost", quick=True)  # doctest: +SKIP
     """
     folder = check_writable(output)
     start = perf_counter()

@@ -90,6 +90,10 @@ def run_genes_cost(output: str | Path, *, quick: bool = False) -> dict[str, Any]
     ------
     WriteError
         If `output` cannot be written; nothing is measured then.
+
+    Examples
+    --------
+    >>> table = scmoe.studies.run_genes_cost("genes_cost", quick=True)  # doctest: +SKIP
     """
     folder = check_writable(output)
     plans, expressed = (QUICK, EXPRESSED_QUICK) if quick else (PLANS, EXPRESSED)

@@ -82,6 +82,10 @@ def run_genes_scaling(
     ------
     scmoe.io._files.WriteError
         `output` cannot be written; nothing is computed then.
+
+    Examples
+    --------
+    >>> table = scmoe.studies.run_genes_scaling("genes_scaling", quick=True)  # doctest: +SKIP
     """
     folder = check_writable(output)
     source = make_sources(data, labels)[0]
