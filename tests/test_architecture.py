@@ -158,8 +158,8 @@ except AttributeError:
 def test_imported_libraries_are_dependencies() -> None:
     project = tomllib.loads((SOURCE.parents[1] / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     requirements = sum(project["optional-dependencies"].values(), project["dependencies"])
-    declared = {re.match(r"[\w-]+", each)[0] for each in requirements}
-    provided_by = metadata.packages_distributions()
+    declared = {re.match(r"[\w-]+", each)[0].lower() for each in requirements}
+    provided_by = {name: [each.lower() for each in owners] for name, owners in metadata.packages_distributions().items()}
     for path in MODULES:
         nodes = list(ast.walk(_tree(path)))
         names = {alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names}
