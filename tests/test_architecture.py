@@ -159,7 +159,8 @@ def test_imported_libraries_are_dependencies() -> None:
     project = tomllib.loads((SOURCE.parents[1] / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     requirements = sum(project["optional-dependencies"].values(), project["dependencies"])
     declared = {re.match(r"[\w-]+", each)[0].lower() for each in requirements}
-    provided_by = {name: [each.lower() for each in owners] for name, owners in metadata.packages_distributions().items()}
+    owners = metadata.packages_distributions()
+    provided_by = {name: [each.lower() for each in owners[name]] for name in owners}
     for path in MODULES:
         nodes = list(ast.walk(_tree(path)))
         names = {alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names}
