@@ -125,3 +125,16 @@ def test_router_of_cells_reads_twice_the_width():
 
 def test_default_has_no_more_than_its_two_matrices():
     assert list(router().state_dict()) == ["clean", "noise"]
+
+
+def test_bias_follows_the_load_of_all_processes(monkeypatch):
+    """As if another process had all of its tokens at the first expert."""
+
+    def add_other(load: torch.Tensor) -> None:
+        load += torch.tensor([1e4, 0, 0, 0, 0])
+
+    monkeypatch.setattr(torch.distributed, "is_initialized", lambda: True)
+    monkeypatch.setattr(torch.distributed, "all_reduce", add_other)
+    chosen = router(bias_rate=0.01)
+    chosen(torch.randn(40, d), torch.zeros(40, dtype=torch.long))
+    torch.testing.assert_close(chosen.bias, torch.tensor([-0.01, 0.01, 0.01, 0.01, 0.01]))
