@@ -73,7 +73,7 @@ def _of_columns(
     weight = n_BK * (m_BK > 0)
     with np.errstate(divide="ignore", invalid="ignore"):
         weight = weight / weight.sum(0)
-        mean_in, mean_out, variance_in, variance_out = 0, 0, 0, 0
+        mean_in, mean_out, variance_in, variance_out = np.zeros((4, n_groups, amounts.shape[1]))
         powers = [
             (_sums(of_pair, each).reshape(n_batches, n_groups, -1), _sums(of_batch, each)[:, None])
             for each in (amounts, _square(amounts))
@@ -91,9 +91,9 @@ def _of_columns(
         if unit == "clr":
             change, error = mean_in - mean_out, np.sqrt(variance_in + variance_out)
         else:
-            one, rest = mean_in + PSEUDOCOUNT, mean_out + PSEUDOCOUNT
-            change = np.log(one / rest)
-            error = np.sqrt(variance_in / one**2 + variance_out / rest**2)
+            mean_in, mean_out = mean_in + PSEUDOCOUNT, mean_out + PSEUDOCOUNT
+            change = np.log(mean_in / mean_out)
+            error = np.sqrt(variance_in / mean_in**2 + variance_out / mean_out**2)
         return Effects(*(np.where(is_compared, each / np.log(2), np.nan) for each in (change, error)))
 
 

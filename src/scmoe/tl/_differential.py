@@ -94,7 +94,11 @@ def differential(
     >>> mdata = scmoe.datasets.bmmc_cite()
     >>> mdata.obs["pool"] = [f"pool{i % 4}" for i in range(mdata.n_obs)]  # in place of four donors
     >>> mdata.obs["treated"] = np.where(mdata.obs["pool"].isin(["pool0", "pool1"]), "yes", "no")
-    >>> scmoe.tl.differential(mdata, condition="treated", sample_key="pool", modality="adt")  # doctest: +SKIP
+    >>> names = {"condition": "treated", "sample_key": "pool"}
+    >>> scmoe.tl.differential(mdata, modality="adt", without_replicates=True, **names)
+    >>> table = mdata.uns["scmoe"]["differential"]
+    >>> int(table["n_samples"].iloc[0])
+    2
     """
     check_mdata(mdata)
     names = choose_modalities(mdata, modality)

@@ -108,7 +108,7 @@ def markers(
     >>> scmoe.tl.markers(mdata, groupby="cell_type", modality="adt", batch_key="batch")
     >>> table = mdata.uns["scmoe"]["markers"]
     >>> sorted(table[table["group"] == "NK"]["feature"].head(3))
-    ['CD335', 'CD56', 'CD94']
+    ['CD122', 'CD335', 'CD56']
     >>> table.to_csv("markers.csv", index=False)
     """
     names = _modalities(mdata, modality)

@@ -50,6 +50,7 @@ def figure(**arguments: Any) -> Arguments:
     return on("results", show=False, **arguments)
 
 
+DONORS = {"condition": "half", "sample_key": "quarter"}
 FEW = {"n_steps": 2, "n_cells": 8}
 PP: dict[str, Arguments] = {
     "assign_tags": on("raw", modality="adt", features=["CD0", "CD1", "CD2"]),
@@ -58,16 +59,19 @@ PP: dict[str, Arguments] = {
     "oversample": on("raw", "data", labels_key="kind"),
     "prepare": on("raw"),
     "split": on("raw", "data"),
+    "split_counts": on("raw"),
     "undersample": on("raw", "data", labels_key="kind"),
 }
 TL: dict[str, Arguments] = {
     "ablation": using(),
+    "abundance": on(groupby="kind", **DONORS),
     "annotate": using(),
     "attention": using(),
     "attribute": using(groupby="kind", **FEW),
     "cluster": on("results", n_clusters=3, method="kmeans"),
     "deletion": using(groupby="kind", **FEW),
     "denoise": using(modality="rna"),
+    "differential": on(groupby="kind", without_replicates=True, min_cells=2, **DONORS),
     "embed": using(),
     "expert_cards": using(n_permutations=9),
     "expert_stability": lambda w: {
@@ -79,6 +83,7 @@ TL: dict[str, Arguments] = {
     "gradient_conflict": using(n_batches=2, batch_size=16),
     "impute": using(source="rna", target="adt"),
     "map_query": using(),
+    "markers": on(groupby="kind"),
     "pretrain": on("genes", "adata", max_epochs=1, train_kwargs=TRAIN, **GENE_NETWORK),
     "tcav": using(groupby="kind", gene_sets={"set": ["gene0", "gene3", "gene6"]}, n_random=3),
     "train": on(max_epochs=1, train_kwargs=TRAIN, **NETWORK),
@@ -107,6 +112,7 @@ PL: dict[str, Arguments] = {
     "gradient_conflict": figure(),
     "history": figure(),
     "imputed": figure(source="rna", target="adt", features=["CD1"]),
+    "markers": figure(),
     "per_class": lambda w: {"tables": table_of("per_class_scores", TRUTH, PREDICTED), "show": False},
     "tcav": figure(),
 }
@@ -219,6 +225,7 @@ CALLS: dict[str, Arguments] = {
 
 ALTERS = {
     "pp.prepare": ("rna/X", "adt/X"),
+    "pp.split_counts": ("rna/X", "adt/X"),
     "pp.niche": ("var/index", "varm/rna", "varm/adt"),
 }
 """What calls change, as their documentation says, that was there before."""

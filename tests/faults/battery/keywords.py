@@ -37,6 +37,7 @@ FEATURES = (
     ("tl.impute", "target", "CD1", "adt"),
     ("tl.impute", "source", "gene1", "rna"),
     ("tl.denoise", "modality", "gene1", "rna"),
+    ("tl.markers", "modality", "gene1", "rna"),
     ("SCMOE.impute", "target", "CD1", "adt"),
     ("SCMOE.get_normalized", "modality", "CD1", "adt"),
     ("SCMOE.get_latent_representation", "modality", "CD1", "adt"),

@@ -70,6 +70,8 @@ def fits(value: Any, kind: Any) -> bool:
 def values_of(name: str, parameter: inspect.Parameter) -> Iterator[tuple[str, Any]]:
     """Wrong values for an argument, with their names; which types come in turn depends on the argument."""
     kinds = members(annotation_of(parameter))
+    if str(parameter.annotation).endswith("| None"):
+        kinds = [*kinds, type(None)]
     wrong = [(text, value) for text, value in POOL.items() if not any(fits(value, kind) for kind in kinds)]
     start = sum(map(ord, name + parameter.name))
     yield from [wrong[(start + i) % len(wrong)] for i in range(min(A_CALL, len(wrong)))]

@@ -216,6 +216,8 @@ def raw(world: World | None = None) -> MuData:
     mdata = MuData({"rna": counts["gene"], "adt": counts["CD"]})
     mdata.obs["kind"] = pd.Categorical(np.array(KINDS)[kind])
     mdata.obs["batch"] = pd.Categorical(np.where(np.arange(N_CELLS) % 2, "donor1", "donor2"))
+    mdata.obs["quarter"] = [f"d{i % 4}" for i in range(N_CELLS)]
+    mdata.obs["half"] = [f"h{i % 2}" for i in range(N_CELLS)]
     mdata.obs["age"] = rng.normal(50, 5, N_CELLS)
     mdata.obs["note"] = [f"note {i}" for i in range(N_CELLS)]
     mdata.obsm["X_mine"] = rng.normal(size=(N_CELLS, 2))
@@ -235,7 +237,7 @@ def mosaic(world: World) -> MuData:
     """Prepared; the first 32 cells lack "adt", the last 32 "rna"."""
     full = prepared(world)
     mdata = MuData({"rna": full["rna"][:64].copy(), "adt": full["adt"][32:].copy()})
-    for name in ("kind", "batch"):
+    for name in ("kind", "batch", "quarter", "half"):
         mdata.obs[name] = full.obs[name].reindex(mdata.obs_names)
     mdata.uns["scmoe"] = full.uns["scmoe"]
     return mdata
@@ -257,6 +259,7 @@ def results(world: World) -> MuData:
     tl.expert_stability(mdata, {"a": model, "b": world.plain_model}, n_permutations=9)
     tl.gradient_conflict(mdata, model, definition="target", n_batches=2, batch_size=16)
     tl.tcav(mdata, model, groupby="kind", gene_sets={"set": ["gene0", "gene3", "gene6"]}, n_random=3)
+    tl.markers(mdata, groupby="kind")
     return mdata
 
 

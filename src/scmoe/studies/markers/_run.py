@@ -55,6 +55,11 @@ def run_markers(output: str | Path, *, seeds: Sequence[int] = (0, 1, 2), quick: 
     ------
     ValueError
         No seed is given, or one twice.
+
+    Examples
+    --------
+    >>> import scmoe
+    >>> scmoe.studies.run_markers("scmoe_markers", quick=True)  # doctest: +SKIP
     """
     folder = check_writable(output)
     seeds = pick_seeds(seeds, quick=quick)
