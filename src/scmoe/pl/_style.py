@@ -20,7 +20,7 @@ UNCLEAR = "0.75"
 DIVERGING = "RdBu_r"
 SMALL = 7
 """Points of ticks, legends and notes: the least that journals print."""
-PRINT = {
+PRINT: dict[Any, Any] = {
     "font.size": 8,
     "figure.dpi": 150,
     "figure.titlesize": 8,
