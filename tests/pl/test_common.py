@@ -95,10 +95,10 @@ def test_settings_of_the_session_stay(draw):
 
 @pytest.mark.parametrize("vision", COLORS)
 def test_colors_can_be_told_apart(vision):
-    """In CIELAB, by at least 10: twice what one looks for."""
+    """In CIELAB; 2 is just seen. The first four are the easiest."""
     seen = [_lab(np.clip(np.array(COLORS[vision]) @ _linear(to_rgb(color)), 0, 1)) for color in style.COLORS]
-    distances = [np.linalg.norm(a - b) for a, b in combinations(seen, 2)]
-    assert min(distances) > 10
+    for colors, least in ((seen[:4], 20), (seen, 15)):
+        assert min(np.linalg.norm(a - b) for a, b in combinations(colors, 2)) > least
 
 
 def _linear(rgb):

@@ -92,7 +92,8 @@ def calibration_table(
 def _binned(confidence: NDArray[np.floating], right: NDArray[np.bool_]) -> pd.DataFrame:
     """Rows of one group of cells."""
     n_bins = int(np.clip(len(confidence) // MIN_PER_BIN, 1, MAX_QUANTILES))
-    edges = np.unique(np.quantile(confidence, np.linspace(0, 1, n_bins + 1)[1:-1])) if len(confidence) else []
+    inner = np.linspace(0, 1, n_bins + 1)[1:-1]
+    edges = np.unique(np.quantile(confidence, inner)) if len(confidence) else np.empty(0)
     cells = pd.DataFrame({"bin": np.searchsorted(edges, confidence), "confidence": confidence, "right": right})
     of_bin = cells.groupby("bin")
     n = of_bin.size().to_numpy()

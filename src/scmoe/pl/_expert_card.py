@@ -165,6 +165,7 @@ def _bars(ax: Axes, rows: pd.DataFrame, label: str) -> None:
     ax.invert_yaxis()
     low, high = (0.0, 1.0) if reference else (-1.0, 1.0)
     ax.set_xlim(low, high)
+    ax.set_xticks(ticks := [low, (low + high) / 2, high], [f"{tick:g}" for tick in ticks])
     ax.set_xlabel(f"{label} (line: none, {reference:.3g})", fontsize=SMALL)
     ax.tick_params(axis="x", labelsize=SMALL)
     ax.tick_params(axis="y", length=0)

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -85,7 +86,7 @@ def history(
         epochs, curve = values.index.astype(int).to_numpy(), values.to_numpy()
         number = terms.index(_term(name)) if len(terms) < len(columns) else columns.index(name)
         color, validation = COLORS[number % len(COLORS)], name.startswith("validation")
-        style = {"marker": "o" if len(values) == 1 else "", "linestyle": "-" if validation else "--"}
+        style: dict[str, Any] = {"marker": "o" if len(values) == 1 else "", "linestyle": "-" if validation else "--"}
         ax.plot(epochs, curve, color=color, label=TOTAL_LOSSES.get(name, _label(name)), **style)
         if validation and len(values) > 1:
             best = int(curve.argmin())

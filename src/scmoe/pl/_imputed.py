@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
 from pathlib import Path
-from typing import NamedTuple, cast
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 import pandas as pd
@@ -206,7 +206,7 @@ def _panel(
     ax.plot(limits, limits, color="0.6", linewidth=0.8, zorder=1)
     # Many cells need small, faint dots for density to show.
     alpha = 0.6 if len(observed) < MANY else 0.2
-    style = {"color": COLORS[0], "rasterized": True}
+    style: dict[str, Any] = {"color": COLORS[0], "rasterized": True}
     if sd is not None:
         ax.vlines(observed, predicted - sd, predicted + sd, linewidth=0.4, alpha=alpha / 3, zorder=1, **style)
     size = float(np.clip(1000 / len(observed), 1.5, 7))

@@ -65,7 +65,7 @@ def _lineages(frame: pd.DataFrame) -> dict[str, str]:
     middles = frame.groupby("name")[["x", "y"]].median()
     group = fcluster(linkage(middles.to_numpy(), "average"), len(COLORS), "maxclust")
     sizes = frame["name"].value_counts()
-    names = {}
+    names: dict[str, str] = {}
     for number in np.unique(group):
         members: Sequence[str] = sorted(middles.index[group == number], key=lambda name: -sizes[name])
         more = f" and {len(members) - 1} more" if len(members) > 1 else ""

@@ -1,7 +1,7 @@
 """What every plot does at its end."""
 
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import matplotlib.pyplot as plt
 from matplotlib.axes import Axes
@@ -12,7 +12,7 @@ from scmoe.io._files import atomic_path
 Drawing = TypeVar("Drawing", Axes, Figure | SubFigure)
 DPI = 300
 """Of files of pixels, as journals ask for."""
-EDITABLE = {"pdf.fonttype": 42, "ps.fonttype": 42, "svg.fonttype": "none"}
+EDITABLE: dict[Any, Any] = {"pdf.fonttype": 42, "ps.fonttype": 42, "svg.fonttype": "none"}
 """Text stays text in vector files, so that it can be edited."""
 
 
@@ -35,12 +35,15 @@ def root_figure(figure: Figure | SubFigure | None) -> Figure:
     return figure
 
 
-def show_or_save(figure: Figure, *, show: bool | None, save: str | Path | None, dpi: int = 150) -> bool:
+def show_or_save(
+    figure: Figure | SubFigure | None, *, show: bool | None, save: str | Path | None, dpi: int = 150
+) -> bool:
     """Write the figure to `save` (if given) and show it (if asked); tells whether it was shown."""
     if save is not None:
-        path = _figure_file(figure, save)
+        root = root_figure(figure)
+        path = _figure_file(root, save)
         with atomic_path(path) as temporary, plt.rc_context(EDITABLE):
-            figure.savefig(temporary, dpi=dpi, bbox_inches="tight")
+            root.savefig(temporary, dpi=dpi, bbox_inches="tight")
     if show:
         plt.show()
     return bool(show)

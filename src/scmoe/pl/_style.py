@@ -11,8 +11,8 @@ COLUMN, PAGE = 3.4, 7.0
 """Widths in inches of one column, and of both, of a page with two."""
 MAX_HEIGHT = 9.0
 """Inches that a page has for a figure and its caption."""
-COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
-"""Told apart by all forms of color vision (Okabe and Ito 2008), the darkest first."""
+COLORS = ("#0072B2", "#D55E00", "#56B4E9", "#CC79A7", "#E69F00", "#009E73")
+"""Told apart by all forms of color vision (Okabe and Ito 2008), the easiest first."""
 MARKERS = "osD^vP"
 """One for each color, so that series can be told without any."""
 UNCLEAR = "0.75"
@@ -20,7 +20,7 @@ UNCLEAR = "0.75"
 DIVERGING = "RdBu_r"
 SMALL = 7
 """Points of ticks, legends and notes: the least that journals print."""
-PRINT = {
+PRINT: dict[Any, Any] = {
     "font.size": 8,
     "figure.dpi": 150,
     "figure.titlesize": 8,

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -143,13 +144,13 @@ def _draw_series(ax: Axes, table: pd.DataFrame, place: pd.Series, number: int, d
     # A share lies between 0 and 1, and so do its bars.
     low, high = np.maximum(score - spread, 0), np.minimum(score + spread, 1)
     ax.hlines(row, low, high, colors=color.tolist(), linewidth=0.8, zorder=1)
-    style = {"s": 18, "marker": MARKERS[number], "linewidths": 0.9, "zorder": 2}
+    style: dict[str, Any] = {"s": 18, "marker": MARKERS[number], "linewidths": 0.9, "zorder": 2}
     ax.scatter(score, row, c=face.tolist(), edgecolors=color.tolist(), **style)
 
 
 def _add_legend(ax: Axes, series: Sequence[str], *, any_doubt: bool) -> None:
     """What colors, shapes and fillings mean."""
-    style = {"linestyle": "", "markersize": 4.5}
+    style: dict[str, Any] = {"linestyle": "", "markersize": 4.5}
     handles = [Line2D([], [], marker=MARKERS[i], color=COLORS[i], label=name, **style) for i, name in enumerate(series)]
     fills = [("0.3", "0.3", "significant"), ("0.3", "white", "not significant")]
     fills += [(UNCLEAR, UNCLEAR, "target with a\nsignificant control")] * any_doubt

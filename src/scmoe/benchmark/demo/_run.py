@@ -114,8 +114,8 @@ def _figures(mdata: MuData, folder: Path, held_out: NDArray[np.bool_]) -> None:
     save_figures(mdata, folder, color=[Keys().cluster, LABELS, LINEAGES])
     features = [name for name in PROTEINS if name in mdata.mod[TARGET].var_names]
     file = folder / "imputed.png"
-    figure = imputed(mdata, source=SOURCE, target=TARGET, features=features, cells=held_out, save=file)
-    plt.close(figure)
+    imputed(mdata, source=SOURCE, target=TARGET, features=features, cells=held_out, save=file)
+    plt.close()
     save_overview(
         mdata,
         folder / "overview.png",
