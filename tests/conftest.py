@@ -295,4 +295,5 @@ def explained() -> tuple[MuData, Any]:
     scmoe.tl.deletion(mdata, model, n_steps=2, n_cells=50)
     scmoe.tl.tcav(mdata, model, markers={"MHC II": ["CD74"]})
     scmoe.tl.gradient_conflict(mdata, model, n_batches=2)
+    scmoe.tl.markers(mdata, groupby="lineage")
     return mdata, model

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.colors import Normalize, TwoSlopeNorm
+from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from mudata import MuData
 
@@ -18,6 +19,7 @@ from scmoe.datasets._categories import category_names
 from scmoe.explain.concepts._adjust import ALPHA
 from scmoe.pl._axes import axes_or_new
 from scmoe.pl._save import finish
+from scmoe.pl._style import DIVERGING, SMALL, for_print
 from scmoe.pl._tables import check_in_table, stored_table
 
 LARGEST_DOT = 90.0
@@ -30,6 +32,7 @@ SHARES = (0.25, 0.5, 1.0)
 
 @checks_arguments
 @reads_anndata
+@for_print
 def markers(
     mdata: MuData,
     *,
@@ -41,7 +44,8 @@ def markers(
     ax: Axes | None = None,
     show: bool | None = None,
     save: str | Path | None = None,
-) -> Axes | None:
+    return_fig: bool = False,
+) -> Axes | Figure | None:
     """Draw the features that are highest in each group.
 
     Dots: their area is the share of the group's cells in which a feature was seen, their color its fold change (red:
@@ -68,11 +72,13 @@ def markers(
     show
         Show the figure and return nothing.
     save
-        File to write the figure to.
+        File to write the figure to; its ending says the format.
+    return_fig
+        Return the figure.
 
     Returns
     -------
-    The axes, unless `show` is True.
+    The axes; with `return_fig` their figure; nothing with `show`.
 
     Raises
     ------
@@ -105,10 +111,8 @@ def markers(
     tops = {name: table[table["group"] == name].dropna(subset="score").head(n_top) for name in names}
     draw = _dots if kind == "dots" else _ranked
     ax = draw(table, tops, ax)
-    ax.set_title(
-        f"{modality}: markers by {mdata.uns[key].get(MARKERS_GROUPBY, 'group')}", loc="left", fontsize="medium"
-    )
-    return finish(ax, show=show, save=save)
+    ax.set_title(f"{modality}: markers by {mdata.uns[key].get(MARKERS_GROUPBY, 'group')}", loc="left")
+    return finish(ax, show=show, save=save, return_fig=return_fig)
 
 
 def check_current(mdata: MuData, table: pd.DataFrame, key: str, modality: str) -> None:
@@ -141,13 +145,13 @@ def _dots(table: pd.DataFrame, tops: dict[str, pd.DataFrame], ax: Axes | None) -
         own["group"].map({name: i for i, name in enumerate(tops)}),
         s=LARGEST_DOT * share,
         c=own[column].to_numpy(dtype=float),
-        cmap="RdBu_r",
+        cmap=DIVERGING,
         norm=norm,
         edgecolors=np.where(own["p_adjusted"] < ALPHA, "black", "none").tolist(),
         linewidths=0.6,
     )
-    ax.set_xticks(range(len(features)), features, rotation=90, fontsize=7)
-    ax.set_yticks(range(len(tops)), list(tops), fontsize=7)
+    ax.set_xticks(range(len(features)), features, rotation=90, fontsize=SMALL)
+    ax.set_yticks(range(len(tops)), list(tops), fontsize=SMALL)
     ax.set_xlim(-0.7, len(features) - 0.3)
     ax.set_ylim(len(tops) - 0.4, -0.6)
     ax.tick_params(length=0)
@@ -156,8 +160,8 @@ def _dots(table: pd.DataFrame, tops: dict[str, pd.DataFrame], ax: Axes | None) -
         bar = ax.figure.colorbar(
             points, ax=ax, pad=0.02, shrink=0.6, aspect=14, extend="both" if is_change else "neither"
         )
-        bar.set_label(label, fontsize=7)
-        bar.ax.tick_params(labelsize=7)
+        bar.set_label(label, fontsize=SMALL)
+        bar.ax.tick_params(labelsize=SMALL)
     if table["detection_in"].notna().any():
         _size_legend(ax)
     return ax
@@ -171,8 +175,8 @@ def _size_legend(ax: Axes) -> None:
     ax.legend(
         handles=handles,
         title="cells of the group with it\n(edge: adjusted p < .05)",
-        title_fontsize=7,
-        fontsize=7,
+        title_fontsize=SMALL,
+        fontsize=SMALL,
         frameon=False,
         loc="lower right",
         bbox_to_anchor=(1, 1),
@@ -198,6 +202,6 @@ def _ranked(table: pd.DataFrame, tops: dict[str, pd.DataFrame], ax: Axes | None)
     for y, row in enumerate(rows):
         weight = "bold" if y in headings or y == 0 else "normal"
         for x, text in zip((0, 0.62, 0.78, 1.0), row, strict=True):
-            ax.text(x, y + 0.5, text, ha="left" if x == 0 else "right", va="center", fontsize=7, fontweight=weight)
+            ax.text(x, y + 0.5, text, ha="left" if x == 0 else "right", va="center", fontsize=SMALL, fontweight=weight)
     ax.axhline(1, color="black", linewidth=0.8)
     return ax
