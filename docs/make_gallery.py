@@ -51,8 +51,8 @@ def main() -> None:
         for name, figure in figures(groups):
             if (file := f"{name}_{n}") in shown:
                 figure.savefig(memory := BytesIO(), dpi=DPI)
-                # 64 colors are enough for a figure, and a third of the size.
-                Image.open(memory).convert("RGB").quantize(64).save(FOLDER / f"{file}.png", optimize=True)
+                # 256 colors are enough for a figure, and half of the size.
+                Image.open(memory).convert("RGB").quantize(256).save(FOLDER / f"{file}.png", optimize=True)
                 print(file, *figure.get_size_inches().round(1), "inches", file=sys.stderr)
 
 
