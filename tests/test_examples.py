@@ -23,7 +23,7 @@ NOT_RUN = {
     "model": "read_published XTRIMOGENE.from_published",
     "benchmark": "run_compare run_demo",
     "studies": (
-        "run_conflict run_experts run_genes run_genes_cost run_genes_scaling run_imbalance run_novelty "
+        "run_conflict run_experts run_genes run_genes_cost run_genes_scaling run_imbalance run_markers run_novelty "
         "run_perturbation run_published_cost run_rare_experts run_replicate run_scale run_shap run_speed run_synergy"
     ),
 }

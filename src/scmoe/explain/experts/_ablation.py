@@ -36,6 +36,13 @@ def expert_ablation_table(
     ------
     ValueError
         The shapes differ, or `groups` does not fit the cells.
+
+    Examples
+    --------
+    >>> use, change = np.full((4, 1, 2), 0.5), np.tile([3.0, 1.0], (4, 1, 1))
+    >>> table = scmoe.explain.expert_ablation_table(use, change)
+    >>> table[["expert", "change", "expected"]].values.tolist()
+    [[0.0, 3.0, 1.0], [1.0, 1.0, 3.0]]
     """
     if use.shape != change.shape or use.ndim != 3:
         raise ValueError(
