@@ -6,8 +6,10 @@ import numpy as np
 import pandas as pd
 import pytest
 import scanpy as sc
+from anndata import AnnData
 from mudata import MuData
 from scipy import sparse
+from sklearn.cluster import KMeans
 
 import scmoe
 from scmoe.io._quiet import quiet_mudata
@@ -219,3 +221,20 @@ def test_layers_of_a_model_are_said_not_to_be_for_tests_once(paired: MuData, tra
     assert messages(log).count("scmoe.tl.markers") == 1
     scmoe.tl.impute(paired, trained, source="rna", target="adt")
     assert messages(log).count("scmoe.tl.markers") == 1
+
+
+def test_clusters_of_one_kind_of_cells_have_no_markers_in_counts_set_aside() -> None:
+    """Cells that differ by sampling alone, in clusters: the counts that made these differ, and the others do not."""
+    shares: dict[bool, list[float]] = {False: [], True: []}
+    for seed in range(4):
+        counts = sparse.csr_matrix(np.random.default_rng(seed).poisson(3.0, (600, 20)).astype(np.float32))
+        for is_split, values in shares.items():
+            adata = AnnData(counts, obs=pd.DataFrame(index=[f"cell{i}" for i in range(600)]))
+            adata.var_names = [f"gene{i}" for i in range(20)]
+            if is_split:
+                scmoe.pp.split_counts(adata, seed=seed)
+            scmoe.pp.prepare(adata, kinds={"rna": "rna"})
+            adata.obs["kmeans"] = KMeans(3, n_init=3, random_state=0).fit_predict(adata.X.toarray()).astype(str)
+            scmoe.tl.markers(adata, groupby="kmeans")
+            values.append(float((adata.uns["scmoe"]["markers"]["p_value"] < 0.05).mean()))
+    assert np.mean(shares[False]) > 0.12 and np.mean(shares[True]) < 0.09, shares
