@@ -4,6 +4,7 @@ import pytest
 from matplotlib.patches import Rectangle
 
 import scmoe.pl
+from scmoe.explain import expert_ablation_table
 from scmoe.explain._groups import ALL_CELLS
 
 
@@ -61,3 +62,23 @@ def test_table_from_a_file_has_categories(mdata):
     )
     assert isinstance(mdata.uns["scmoe"]["ablation"]["group"].dtype, pd.CategoricalDtype)
     np.testing.assert_array_equal(drawn(scmoe.pl.ablation(mdata)), expected)
+
+
+@pytest.mark.parametrize("layer", [0, 1])
+def test_experts_are_drawn_over_what_is_expected(mdata, layer):
+    rng = np.random.default_rng(0)
+    use, change = rng.dirichlet(np.ones(4), size=(30, 2)), rng.random((30, 2, 4))
+    change[:, 0, 1] = 0
+    table = expert_ablation_table(use, change, mdata.obs["cell_type"]).assign(cells="test")
+    mdata.uns["scmoe"] = {**mdata.uns["scmoe"], "expert_ablation": table}
+    ax = scmoe.pl.ablation(mdata, experts=True, layer=layer)
+    here = table[table["layer"] == layer].assign(ratio=lambda rows: rows["change"] / rows["expected"])
+    expected = here.pivot(index="group", columns="expert", values="ratio").loc[here["group"].unique()]
+    np.testing.assert_allclose(drawn(ax), expected.clip(1 / 30, 30))
+    assert [label.get_text() for label in ax.get_yticklabels()][0] == "all cells (30)"
+    assert ax.images[0].norm(1.0) == pytest.approx(0.5)
+
+
+def test_experts_that_were_not_asked_for(mdata):
+    with pytest.raises(KeyError, match=r"scmoe.tl.ablation\(..., experts=True"):
+        scmoe.pl.ablation(mdata, experts=True)

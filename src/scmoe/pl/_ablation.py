@@ -1,28 +1,31 @@
-"""Heat map of what is lost when a modality is taken away."""
+"""Heat map of what is lost when a modality, or an expert, is taken away."""
 
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.colors import SymLogNorm
+from matplotlib.colors import LogNorm, SymLogNorm
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from matplotlib.ticker import StrMethodFormatter
 from mudata import MuData
 
-from scmoe._keys import ABLATION, DEFAULT_KEY
+from scmoe._keys import ABLATION, DEFAULT_KEY, EXPERT_ABLATION
 from scmoe.arguments._checked import checks_arguments
 from scmoe.datasets._anndata import reads_anndata
 from scmoe.explain._groups import ALL_CELLS
 from scmoe.pl._heatmap import heatmap
 from scmoe.pl._save import finish
 from scmoe.pl._style import DIVERGING, for_print
-from scmoe.pl._tables import group_suffix, of_group, stored_table
+from scmoe.pl._tables import at_layer, group_suffix, of_group, stored_table
 
 LINEAR = 0.1
 """Relative increases up to this are drawn on a linear scale of colors, larger ones on a logarithmic."""
 CHANCE = 2.0
 """Standard errors within which an increase is marked as no more than chance."""
+LARGEST = 30.0
+"""Times the change that is expected, from which on colors of experts do not differ."""
 HOW_LABELS = {"hide": "absent", "permute": "of another cell"}
 
 
@@ -33,6 +36,8 @@ def ablation(
     mdata: MuData,
     *,
     group: str = ALL_CELLS,
+    experts: bool = False,
+    layer: int = -1,
     key: str = DEFAULT_KEY,
     ax: Axes | None = None,
     show: bool | None = None,
@@ -41,14 +46,19 @@ def ablation(
 ) -> Axes | Figure | None:
     """Draw how much the loss of each outcome (column) rises when a modality (row) is taken away, relative to the loss.
 
-    Hatched: within two standard errors of no increase.
+    Hatched: within two standard errors of no increase. Or, of `experts`, how much the predictions of each group (row)
+    change without each expert (column), over the change that is expected without a random expert of equal load.
 
     Parameters
     ----------
     mdata
         Data with results of `scmoe.tl.ablation`.
     group
-        Group of cells; default all of them.
+        Group of cells; default all of them. Of `experts` all groups are drawn.
+    experts
+        Draw what ``scmoe.tl.ablation(..., experts=True)`` has written.
+    layer
+        Layer with experts, counted from 0; negative numbers count from the last.
     key
         The ``key_added`` of the results.
     ax
@@ -67,13 +77,16 @@ def ablation(
     Raises
     ------
     KeyError
-        If the table or the group is not there.
+        If the table, the group or the layer is not there.
 
     Examples
     --------
     >>> scmoe.tl.ablation(mdata, model)
     >>> figure = scmoe.pl.ablation(mdata, return_fig=True)
     """
+    if experts:
+        found = stored_table(mdata, key, EXPERT_ABLATION, "scmoe.tl.ablation", "experts=True")
+        return finish(_draw_experts(at_layer(found, layer), ax), show=show, save=save, return_fig=return_fig)
     table = of_group(stored_table(mdata, key, ABLATION, "scmoe.tl.ablation"), group)
     table = table.astype({"hidden": str, "outcome": str})
     outcomes, hidden = table["outcome"].unique(), table["hidden"].unique()
@@ -101,3 +114,21 @@ def ablation(
     for row, column in np.argwhere(by_chance.to_numpy()):
         ax.add_patch(Rectangle((column - 0.5, row - 0.5), 1, 1, fill=False, hatch="///", edgecolor="0.45", linewidth=0))
     return finish(ax, show=show, save=save, return_fig=return_fig)
+
+
+def _draw_experts(table: pd.DataFrame, ax: Axes | None) -> Axes:
+    table = table.astype({"group": str, "expert": int})
+    groups, n_cells = table["group"].unique(), table.groupby("group")["n_cells"].max()
+    ratio = (table["change"] / table["expected"].where(table["expected"] > 0)).clip(1 / LARGEST, LARGEST)
+    matrix = table.assign(ratio=ratio).pivot(index="group", columns="expert", values="ratio").loc[groups]
+    matrix = matrix.rename(index=lambda name: f"{name} ({n_cells[name]})").rename_axis(index="group of cells (cells)")
+    ax = heatmap(
+        matrix,
+        cmap="RdBu_r",
+        norm=LogNorm(1 / LARGEST, LARGEST),
+        colorbar="change without the expert /\nwithout a random one of equal load (line: 1)",
+        baseline=1.0,
+        title=f"Which experts predictions depend on\ncells: {table['cells'].iloc[0]}",
+        ax=ax,
+    )
+    return ax

@@ -15,6 +15,7 @@ from scmoe._keys import (
     ATTRIBUTION,
     DEFAULT_KEY,
     DELETION,
+    EXPERT_ABLATION,
     EXPERT_CARDS,
     EXPERT_USAGE,
     EXPERT_USAGE_GROUPBY,
@@ -83,6 +84,8 @@ def save_figures(
         plots["attention"] = partial(attention, mdata, beside_ablation=ABLATION in stored, key=key)
     if ABLATION in stored:
         plots["ablation"] = partial(ablation, mdata, key=key)
+    if EXPERT_ABLATION in stored:
+        plots["expert_ablation"] = partial(ablation, mdata, experts=True, key=key)
     if ATTRIBUTION in stored:
         plots["attribution"] = partial(attribution, mdata, key=key)
     if DELETION in stored:

@@ -19,7 +19,7 @@ from scmoe.datasets._categories import category_names
 from scmoe.explain.concepts._adjust import ALPHA
 from scmoe.pl._axes import axes_or_new
 from scmoe.pl._save import finish
-from scmoe.pl._style import DIVERGING, SMALL, for_print
+from scmoe.pl._style import COLUMN, DIVERGING, MAX_HEIGHT, PAGE, SMALL, for_print
 from scmoe.pl._tables import check_in_table, stored_table
 
 LARGEST_DOT = 90.0
@@ -138,7 +138,8 @@ def _dots(table: pd.DataFrame, tops: dict[str, pd.DataFrame], ax: Axes | None) -
     limit = LARGEST_CHANGE if is_change else 1.0
     norm: Normalize = TwoSlopeNorm(0, -limit, limit) if is_change else TwoSlopeNorm(0.5, 0, 1)
     own = table[table["feature"].isin(features) & table["group"].isin(list(tops))]
-    ax = axes_or_new(ax, max(3.5, 0.19 * len(features) + 3.2), max(2.2, 0.22 * len(tops) + 1.4))
+    width, height = 0.19 * len(features) + 3.2, 0.22 * len(tops) + 1.4
+    ax = axes_or_new(ax, min(max(COLUMN, width), PAGE), min(max(2.2, height), MAX_HEIGHT))
     share = own["detection_in"].fillna(1).to_numpy(dtype=float)
     points = ax.scatter(
         own["feature"].map({name: i for i, name in enumerate(features)}),
