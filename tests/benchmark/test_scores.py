@@ -12,10 +12,10 @@ from scmoe.benchmark._scores import (
     ilisi,
     knn_mixing,
     leiden_clusters,
-    perplexity_weights,
     shared_neighbors,
 )
 from scmoe.benchmark._scores_held_out import label_scores, prediction_scores, uncertainty_scores
+from scmoe.metrics._mixing import perplexity_weights
 
 
 @pytest.fixture

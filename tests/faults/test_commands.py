@@ -81,7 +81,7 @@ STUDIES = {
     "compare": ["{data}"],
     "speed": ["--data", "{data}", "--quick"],
     "genes": ["--data", "{data}", "--quick"],
-    "experts": ["--data", "{data}", "--quick"],
+    "experts": ["--data", "{data}", "--labels", "cell_type", "--quick"],
     "conflict": ["--data", "{data}", "--quick"],
     "replicate": ["--data", "{data}", "--labels", "cell_type", "--quick"],
     "shap": ["--data", "{data}", "--quick"],

@@ -154,4 +154,4 @@ def _information(mdata: MuData, key: str, layer: int, by: str, value: str, modal
     row = match.iloc[0]
     share = row["value"] / row["maximum"] if row["maximum"] > 0 else 0.0
     text = f"\nI({by}; expert) = {row['value']:.3f} nats ({share:.0%}), p = {row['p']:.2g}"
-    return f"{text}; untrained {row[UNTRAINED]:.3f}" if UNTRAINED in row else text
+    return f"{text}\nuntrained routers: {row[UNTRAINED]:.3f}" if UNTRAINED in row else text

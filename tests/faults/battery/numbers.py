@@ -285,7 +285,7 @@ SCORES: dict[str, tuple[str, dict[str, Any], Callable[[Any], bool] | None, tuple
     "no labels": ("confusion_table", {"labels": []}, None, ("labels",)),
     "labels that lack one": ("confusion_table", {"labels": ["B", "NK"]}, None, ("labels", "'T'")),
     "no cells": ("classification_scores", {"truth": TRUTH[:0], "predicted": PREDICTED[:0]}, None, ("truth", "cell")),
-    "no bootstrap": ("per_class_scores", {"n_boot": 0}, lambda t: t["f1_low"].isna().all(), ("n_boot",)),
+    "no bootstrap": ("per_class_scores", {"n_boot": 0}, lambda t: t["f1_low"].notna().all(), ("n_boot",)),
     "a level of 1": ("per_class_scores", {"level": 1.0, "n_boot": 9}, None, ("level",)),
     "a level of 95": ("per_class_scores", {"level": 95, "n_boot": 9}, None, ("level",)),
     "n_train of 1e300": (

@@ -37,7 +37,7 @@ class DenseMoE(nn.Module):
         super().__init__()
         self.layer = dense_layer(WIDTH, TOP_K * HIDDEN)
 
-    def forward(self, x_Td: Tensor, modality_T: Tensor) -> tuple[Tensor, Routing]:
+    def forward(self, x_Td: Tensor, modality_T: Tensor, context_Td: Tensor | None = None) -> tuple[Tensor, Routing]:
         """Tokens (T, d) to (T, d), and a routing that says nothing."""
         one = x_Td.new_ones(len(x_Td), 1)
         return self.layer(x_Td), Routing(one, one.long() - 1, one, one, None)
