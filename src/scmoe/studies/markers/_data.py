@@ -8,6 +8,7 @@ from mudata import MuData
 from numpy.typing import NDArray
 from scipy import sparse
 
+from scmoe._check import layer_names
 from scmoe._keys import TRUTH_LAYER
 from scmoe.benchmark._baselines import dense
 from scmoe.datasets._bundled import bmmc_cite
@@ -118,7 +119,9 @@ def with_network(seed: int, n_cells: int) -> Known:
         depth = np.maximum(counts.sum(1), 1)
         for feature in features:
             counts[:, feature] = _shuffled(counts[:, feature], depth, rng)
-        adata.X, adata.layers = sparse.csr_matrix(counts.astype(np.float32)), {}
+        adata.X = sparse.csr_matrix(counts.astype(np.float32))
+        for layer in layer_names(adata):
+            del adata.layers[layer]
         null[name] = set(adata.var_names[features])
         others = np.setdiff1d(np.arange(adata.n_vars), features)
         for stage in np.unique(stages):
