@@ -24,6 +24,8 @@ from scmoe.tl._neighbors import stored_embedding
 from scmoe.tl._results import check_results
 from scmoe.tl._write import write_uns
 
+REMEDY = "Add donors, or look at the shares of each sample: pandas.crosstab(mdata.obs[groupby], mdata.obs[sample_key])."
+
 
 @checks_arguments
 @takes_anndata
@@ -94,7 +96,7 @@ def abundance(
     if groupby is None and parts == "groups":
         raise ValueError("Name the groups to count: groupby='cell_type', or pass parts='neighborhoods'.")
     design = make_design(sample_table(mdata, condition, sample_key), condition, sample_key, reference, ())
-    check_replicates(design, condition)
+    check_replicates(design, condition, REMEDY)
     if reference is None:
         logger.info("%s is the reference of obs[%r]", design.levels[0], condition)
     check_results(mdata, key_added)
@@ -117,7 +119,7 @@ def abundance(
     counts = counts_by_sample(design.codes, cells, n_samples)
     is_there = totals > 0
     design = design._replace(table=design.table[is_there])
-    check_replicates(design, condition)
+    check_replicates(design, condition, REMEDY)
     tables = composition_tests(counts[is_there], totals[is_there], design)
     table = adjusted_table([pd.DataFrame(columns).join(table) for table in tables], weights)
     write_uns(mdata, key_added, **{ABUNDANCE: table})

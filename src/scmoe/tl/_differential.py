@@ -22,6 +22,7 @@ from scmoe.tl._results import check_results
 from scmoe.tl._write import write_uns
 
 ALL = "all cells"
+FOLD_CHANGES_ALONE = "scmoe.tl.differential(..., without_replicates=True) writes fold changes without p-values."
 
 
 @checks_arguments
@@ -104,7 +105,8 @@ def differential(
     names = choose_modalities(mdata, modality)
     obs = sample_table(mdata, condition, sample_key, covariate_keys)
     design = make_design(obs, condition, sample_key, reference, covariate_keys)
-    check_replicates(design, condition, without_replicates=without_replicates)
+    if not without_replicates:
+        check_replicates(design, condition, FOLD_CHANGES_ALONE)
     if not without_replicates:
         require_pydeseq2()
     if reference is None:
@@ -147,15 +149,15 @@ def sample_table(mdata: MuData, condition: str, sample_key: str, covariate_keys:
     return table
 
 
-def check_replicates(design: Design, condition: str, *, without_replicates: bool = False) -> None:
-    """Raise if a condition has one sample only."""
+def check_replicates(design: Design, condition: str, remedy: str) -> None:
+    """Raise if a condition has one sample only, and say what to do."""
     sizes = design.sizes(list(design.table.index))
     single = [level for level, n in sizes.items() if n < MIN_SAMPLES]
-    if single and not without_replicates:
+    if single:
         raise ValueError(
             f"Each value of {condition!r} must have {MIN_SAMPLES} samples or more; {single[0]!r} has "
             f"{sizes[single[0]]}. One sample does not tell a difference between conditions from one between any two "
-            "donors. scmoe.tl.differential(..., without_replicates=True) writes fold changes without p-values."
+            f"donors. {remedy}"
         )
 
 
