@@ -42,6 +42,8 @@ SPLIT = "split"
 """``mdata.obs["split"]``: training, validation or test, see `scmoe.pp.split`."""
 PARTS = ("train", "validation", "test")
 """Values of that column."""
+ROLES = ("training cell", "validation cell", "test cell")
+"""Values of ``mdata.obs["scmoe_split"]``, which says what a model did, and is no instruction to divide cells so."""
 GROUP_KEY = "group_key"
 """``uns["scmoe"]["split"][key_added]["group_key"]``: column of donors that `scmoe.pp.split` kept together."""
 COPY_OF = "copy_of"
@@ -120,7 +122,7 @@ class Keys:
 
     @property
     def split(self) -> str:
-        """``mdata.obs``: whether the model was trained on a cell: train, validation or test (categorical)."""
+        """``mdata.obs``: what a cell was to the training, one of `ROLES` (categorical)."""
         return f"{self.name}_{SPLIT}"
 
     @property

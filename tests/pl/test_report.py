@@ -164,7 +164,7 @@ def test_predictions_stand_beside_ridge_regression(fresh, tl_train):
     mdata = fresh("paired")
     tl_train(mdata, predict=True, train_kwargs={"train_size": 0.5, "validation_size": 0.1})
     (row, _) = predictions_section(mdata, Keys()).tables[0].rows
-    assert row[0] == "rna from adt" and row[2] == str((mdata.obs["scmoe_split"] != "train").sum())
+    assert row[0] == "rna from adt" and row[2] == str((mdata.obs["scmoe_split"] != "training cell").sum())
     for interval in row[3:]:
         median, low, high = map(float, re.findall(r"-?\d+\.\d+", interval))
         assert low <= median <= high

@@ -200,3 +200,13 @@ def test_a_second_name_can_be_trained_again(paired, tl_train):
     for key in ("scmoe", "other", "other"):
         tl_train(paired, labels_key="cell_type", key_added=key)
     assert {"annotation", "history"} <= set(paired.uns["scmoe"]) & set(paired.uns["other"])
+
+
+def test_the_note_of_who_was_trained_on_is_no_division_of_the_cells(paired, tl_train):
+    """Else cells could not be resampled after a training."""
+    model = tl_train(paired, train_kwargs={"train_size": 0.6, "validation_size": 0.2})
+    roles = paired.obs["scmoe_split"]
+    for name, cells in {"training": model.train_indices, "validation": model.validation_indices}.items():
+        assert (roles.iloc[cells] == f"{name} cell").all() and (roles == f"{name} cell").sum() == len(cells)
+    assert scmoe.pp.oversample(paired, "cell_type").n_obs > paired.n_obs
+    assert scmoe.pp.oversample(paired[roles != "training cell"].copy(), "cell_type").n_obs > 0

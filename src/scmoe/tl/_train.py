@@ -10,7 +10,7 @@ import pandas as pd
 from mudata import MuData
 
 from scmoe._check import check_mdata
-from scmoe._keys import DEFAULT_KEY, DIAGNOSTICS, HIGHLY_VARIABLE, HISTORY, PARAMS, PARTS, UNKNOWN_LABEL, Keys
+from scmoe._keys import DEFAULT_KEY, DIAGNOSTICS, HIGHLY_VARIABLE, HISTORY, PARAMS, ROLES, UNKNOWN_LABEL, Keys
 from scmoe.arguments._checked import checks_arguments
 from scmoe.datasets._anndata import takes_anndata
 from scmoe.datasets._categories import Category
@@ -105,10 +105,10 @@ def train(
     SCMOE
         The trained model. Removes earlier results under `key_added`, then writes what `scmoe.tl.embed` and
         `scmoe.tl.cluster` (exactly `n_clusters` clusters where that is given; else Leiden) and, with `labels_key`,
-        `scmoe.tl.annotate` write; ``obs["{key_added}_split"]`` of `mdata` and of each modality (which cells are
-        ``"train"``, ``"validation"`` and ``"test"``); for each modality ``mdata.mod[m].obsm["{key_added}_router"]``
-        (its cells x experts: mean routing weight in the last block); and to ``mdata.uns[key_added]`` ``"history"``
-        (losses by epoch), ``"diagnostics"`` (whether the training went well, see
+        `scmoe.tl.annotate` write; ``obs["{key_added}_split"]`` of `mdata` and of each modality (each cell is a
+        ``"training cell"``, ``"validation cell"`` or ``"test cell"``); for each modality
+        ``mdata.mod[m].obsm["{key_added}_router"]`` (its cells x experts: mean routing weight in the last block); and to
+        ``mdata.uns[key_added]`` ``"history"`` (losses by epoch), ``"diagnostics"`` (whether the training went well, see
         `scmoe.model.SCMOE.diagnostics`) and ``"params"``
         (settings, seed, versions, seconds).
 
@@ -192,7 +192,7 @@ def _parts(model: "SCMOE", n_cells: int) -> pd.Categorical:
     codes = np.zeros(n_cells, dtype=np.int8)
     for code, cells in enumerate((model.train_indices, model.validation_indices, model.test_indices)):
         codes[cells] = code
-    return pd.Categorical.from_codes(codes, PARTS).remove_unused_categories()
+    return pd.Categorical.from_codes(codes, ROLES).remove_unused_categories()
 
 
 def _check_predictions(mdata: MuData, model: "SCMOE", directions: Sequence[tuple[str, str]], key_added: str) -> None:

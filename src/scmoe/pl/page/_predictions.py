@@ -12,7 +12,7 @@ from sklearn.decomposition import TruncatedSVD
 from sklearn.linear_model import RidgeCV
 from sklearn.pipeline import make_pipeline
 
-from scmoe._keys import PARTS, QUERY, Keys
+from scmoe._keys import QUERY, ROLES, Keys
 from scmoe.metrics._features import feature_scores
 from scmoe.pl.page._section import Section, Table, count, number
 
@@ -75,7 +75,7 @@ def _unseen(mdata: MuData, keys: Keys) -> NDArray[np.bool_]:
         return np.ones(mdata.n_obs, bool)
     if keys.split not in mdata.obs:
         return np.zeros(mdata.n_obs, bool)
-    return (mdata.obs[keys.split].astype(str) != PARTS[0]).to_numpy()
+    return (mdata.obs[keys.split].astype(str) != ROLES[0]).to_numpy()
 
 
 def _stored(mdata: MuData, keys: Keys) -> Iterator[tuple[str, tuple[str, ...]]]:
