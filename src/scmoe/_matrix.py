@@ -4,6 +4,7 @@ from collections.abc import Callable, Hashable, Iterable, Iterator
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy import sparse
 
 Matrix = Any
@@ -28,6 +29,11 @@ NOT_LOADED = (
 """What to do about values that are not there."""
 BLOCK = 1 << 18
 """Values looked at at once, so that what is computed on the way takes little memory beside a matrix."""
+
+
+def dense(matrix: Matrix) -> NDArray[np.float64]:
+    """A matrix, sparse or not, as a dense array in double precision."""
+    return np.asarray(matrix.toarray() if sparse.issparse(matrix) else matrix, dtype=np.float64)
 
 
 def check_values(

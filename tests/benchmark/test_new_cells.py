@@ -3,7 +3,7 @@ import pandas as pd
 import pytest
 from scipy.spatial.distance import cdist
 
-from scmoe.benchmark._baselines import dense
+from scmoe._matrix import dense
 from scmoe.benchmark._cells import stack, subset
 from scmoe.benchmark._inputs import Facts, Run
 from scmoe.benchmark._new_cells import split_new, transfer_scores

@@ -5,7 +5,7 @@ import pytest
 from anndata import AnnData
 from mudata import MuData
 
-from scmoe.benchmark._baselines import dense
+from scmoe._matrix import dense
 from scmoe.io._quiet import quiet_mudata
 from scmoe.model._training import explained_by_direction
 

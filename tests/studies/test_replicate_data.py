@@ -2,7 +2,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from scmoe.benchmark._baselines import dense
+from scmoe._matrix import dense
 from scmoe.datasets._write import write
 from scmoe.studies.replicate._data import LABEL, complete_cells, hash_of, make_sources
 

@@ -1,16 +1,15 @@
 """Linear baselines, which any model has to beat: everything is fitted on training cells."""
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 from mudata import MuData
 from numpy.typing import ArrayLike, NDArray
-from scipy.sparse import issparse
 from sklearn.decomposition import PCA
 from sklearn.linear_model import RidgeCV
 from sklearn.preprocessing import StandardScaler
 
+from scmoe._matrix import dense
 from scmoe.arguments._checked import checks_arguments
 
 ALPHAS = np.logspace(-1, 5, 13)
@@ -130,8 +129,3 @@ def pca_scores(
     pca = PCA(min(n_components, values.shape[1], len(train) - 1), random_state=seed).fit(scaled[train])
     total = float(pca.explained_variance_.sum())
     return np.asarray(pca.transform(scaled) / np.sqrt(total if total > 0 else 1.0))
-
-
-def dense(matrix: Any) -> NDArray[np.float64]:
-    """A matrix, sparse or not, as a dense array in double precision."""
-    return np.asarray(matrix.toarray() if issparse(matrix) else matrix, dtype=np.float64)

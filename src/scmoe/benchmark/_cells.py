@@ -6,7 +6,7 @@ from anndata import AnnData
 from mudata import MuData
 
 from scmoe._keys import UNS_ROOT
-from scmoe.benchmark._baselines import dense
+from scmoe._matrix import dense
 from scmoe.datasets._categories import label_names
 from scmoe.io._quiet import quiet_mudata
 

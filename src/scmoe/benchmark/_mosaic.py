@@ -6,7 +6,7 @@ from mudata import MuData
 from numpy.typing import NDArray
 from sklearn.neighbors import KNeighborsClassifier
 
-from scmoe.benchmark._baselines import dense
+from scmoe._matrix import dense
 from scmoe.benchmark._cells import known_labels, subset
 from scmoe.benchmark._inputs import Mosaic, Run
 from scmoe.benchmark._scores import N_NEIGHBORS, neighbor_scores

@@ -11,7 +11,7 @@ from mudata import MuData
 from numpy.typing import NDArray
 from sklearn.model_selection import GroupKFold, StratifiedKFold
 
-from scmoe.benchmark._baselines import dense
+from scmoe._matrix import dense
 from scmoe.benchmark._cells import known_labels, subset
 from scmoe.benchmark._inputs import ANNOTATE, BATCHES, EMBED, MAP, MOSAIC, PREDICT, Fold, Run
 from scmoe.benchmark._mosaic import mosaic_scores

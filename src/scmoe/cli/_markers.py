@@ -30,7 +30,7 @@ def markers(
     with reported():
         from scmoe._keys import DEFAULT_KEY, MARKERS
         from scmoe.arguments._options import pairs
-        from scmoe.cli._files import refuse_input
+        from scmoe.cli._files import refuse_existing, refuse_input
         from scmoe.cli._input import use_layers
         from scmoe.datasets._read import read
         from scmoe.io._files import atomic_path, check_writable
@@ -40,8 +40,7 @@ def markers(
         check_writable(output.parent)
         if output.suffix != ".csv":
             raise ValueError(f"--output must be a table, such as markers.csv; found {output.name!r}.")
-        if output.exists() and not overwrite:
-            raise FileExistsError(f"{output} exists. Pass --overwrite to replace it.")
+        refuse_existing(output, overwrite)
         name = modality[0] if modality and len(modality) == 1 else "rna"
         mdata = read(file, modality=name, genome=genome, on_disk=on_disk)
         use_layers(mdata, pairs(layer, "--layer", "rna=raw_counts"))

@@ -27,12 +27,13 @@ def report(
 ) -> None:
     """Write one page about the results of FILE that any browser opens: warnings, map, training, labels, predictions."""
     with reported():
-        from scmoe._keys import MARKERS, PARAMS, Keys
+        from scmoe._keys import MARKERS, Keys
         from scmoe.cli._files import refuse_existing
         from scmoe.datasets._read import read
         from scmoe.io._files import check_writable
         from scmoe.pl._report import check_results_there, check_suffix
         from scmoe.pl._report import report as write
+        from scmoe.pl.page._page import setup_column
         from scmoe.tl._markers import markers
         from scmoe.tl._umap import umap
 
@@ -45,7 +46,7 @@ def report(
         if keys.umap not in mdata.obsm and keys.embedding in mdata.obsm:
             umap(mdata, key_added=key)  # in memory only, as the markers: the file stays as it is
         if MARKERS not in mdata.uns[key] and keys.cluster in mdata.obs:
-            batch_key = mdata.uns[key].get(PARAMS, {}).get("setup", {}).get("batch_key")
-            markers(mdata, groupby=keys.cluster, batch_key=batch_key if batch_key in mdata.obs else None, key_added=key)
+            batch_key = setup_column(mdata, key, "batch_key")
+            markers(mdata, groupby=keys.cluster, batch_key=batch_key, key_added=key)
         write(mdata, output, color=color or (), title=title, key=key)
     typer.echo(f"Written to {output}")

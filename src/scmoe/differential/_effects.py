@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from scmoe._matrix import Matrix
+from scmoe._matrix import Matrix, dense
 from scmoe.differential._observed import Unit
 
 PSEUDOCOUNT = 0.01
@@ -57,7 +57,7 @@ def shares_detected(
         return tuple(np.full((n_groups, n_features), np.nan) for _ in range(2))  # type: ignore[return-value]
     is_seen = (detected > 0).astype(np.float64)
     size = np.bincount(groups[groups >= 0], minlength=n_groups).astype(np.float64)[:, None]
-    inside, total = _sums(_indicator(groups, n_groups), is_seen), np.asarray(is_seen.sum(0)).reshape(1, -1)
+    inside, total = sums(indicator(groups, n_groups), is_seen), np.asarray(is_seen.sum(0)).reshape(1, -1)
     with np.errstate(divide="ignore", invalid="ignore"):
         return inside / size, (total - inside) / (len(groups) - size)
 
@@ -67,7 +67,7 @@ def _of_columns(
 ) -> Effects:
     n_batches, n_groups = shape
     pairs = np.where(groups >= 0, batches * n_groups + groups, -1)
-    of_pair, of_batch = _indicator(pairs, n_batches * n_groups), _indicator(batches, n_batches)
+    of_pair, of_batch = indicator(pairs, n_batches * n_groups), indicator(batches, n_batches)
     n_BK = np.asarray(of_pair.sum(1)).reshape(n_batches, n_groups, 1)
     m_BK = np.asarray(of_batch.sum(1)).reshape(n_batches, 1, 1) - n_BK
     weight = n_BK * (m_BK > 0)
@@ -75,7 +75,7 @@ def _of_columns(
         weight = weight / weight.sum(0)
         mean_in, mean_out, variance_in, variance_out = np.zeros((4, n_groups, amounts.shape[1]))
         powers = [
-            (_sums(of_pair, each).reshape(n_batches, n_groups, -1), _sums(of_batch, each)[:, None])
+            (sums(of_pair, each).reshape(n_batches, n_groups, -1), sums(of_batch, each)[:, None])
             for each in (amounts, _square(amounts))
         ]
         for b in range(n_batches):
@@ -119,12 +119,12 @@ def _square(amounts: Matrix) -> Matrix:
     return amounts.multiply(amounts) if sparse.issparse(amounts) else amounts**2
 
 
-def _indicator(codes: NDArray[np.integer], n: int) -> sparse.csr_matrix:
+def indicator(codes: NDArray[np.integer], n: int) -> sparse.csr_matrix:
     """(n, cells) 1 where a cell has the code; -1 is none."""
     cells = np.flatnonzero(codes >= 0)
     return sparse.csr_matrix((np.ones(len(cells)), (codes[cells], cells)), shape=(n, len(codes)))
 
 
-def _sums(indicator: sparse.csr_matrix, values: Matrix) -> NDArray[np.float64]:
-    product = indicator @ values
-    return np.asarray(product.toarray() if sparse.issparse(product) else product, dtype=np.float64)
+def sums(of_code: sparse.csr_matrix, values: Matrix) -> NDArray[np.float64]:
+    """(n, D) sums of the values of the cells of each code, which `indicator` gives."""
+    return dense(of_code @ values)

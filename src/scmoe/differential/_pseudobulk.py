@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from scmoe.differential._effects import PSEUDOCOUNT
 from scmoe.differential._samples import Design
 
 INSTALL = "pip install 'scmoe[differential]'"
@@ -94,6 +95,6 @@ def _fold_changes(counts: pd.DataFrame, table: pd.DataFrame, level: str, referen
     """Fold changes alone, of counts per 10 000: with one sample a side, no test is possible."""
     scaled = 1e4 * counts.div(counts.sum(axis=1), axis=0)
     is_level = (table["condition"] == level).to_numpy()
-    change = np.log2((scaled[is_level].mean() + 0.01) / (scaled[~is_level].mean() + 0.01))
+    change = np.log2((scaled[is_level].mean() + PSEUDOCOUNT) / (scaled[~is_level].mean() + PSEUDOCOUNT))
     columns = [counts.mean(), change, np.nan, np.nan, np.nan]
     return pd.DataFrame(dict(zip(COLUMNS, columns, strict=True)), index=counts.columns)

@@ -6,9 +6,9 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy import sparse
 
 from scmoe._matrix import Matrix
+from scmoe.differential._effects import indicator, sums
 
 MIN_SAMPLES = 2
 """Samples of either condition: of one, nobody knows how much samples differ anyway."""
@@ -77,7 +77,4 @@ def make_design(
 
 def sums_by_sample(counts: Matrix, codes: NDArray[np.intp], n_samples: int) -> NDArray[np.float64]:
     """(samples, D) sums of the counts of cells; -1 is no sample."""
-    cells = np.flatnonzero(codes >= 0)
-    member = sparse.csr_matrix((np.ones(len(cells)), (codes[cells], cells)), shape=(n_samples, len(codes)))
-    total = member @ counts
-    return np.asarray(total.toarray() if sparse.issparse(total) else total, dtype=np.float64)
+    return sums(indicator(codes, n_samples), counts)

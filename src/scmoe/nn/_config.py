@@ -155,6 +155,10 @@ class NetworkConfig:
         if self.n_clusters is not None and self.n_clusters < 2:
             raise ValueError(f"n_clusters must be None or at least 2; found {self.n_clusters}.")
 
+    def blocks(self) -> list["NetworkConfig"]:
+        """The form of each block: dense ones first, then those with experts."""
+        return [self.dense()] * self.dense_layers + [self] * (self.n_layers - self.dense_layers)
+
     def dense(self) -> "NetworkConfig":
         """The same with one dense layer in each block, which computes as much for each token as its experts do."""
         return replace(

@@ -88,8 +88,7 @@ class Network(nn.Module):
                 )
             ]
         )
-        forms = [config.dense()] * config.dense_layers + [config] * (config.n_layers - config.dense_layers)
-        self.blocks = Modules[Block]([Block(self.n_modalities, form) for form in forms])
+        self.blocks = Modules[Block]([Block(self.n_modalities, form) for form in config.blocks()])
         self.decoders = Modules[Decoder](
             [
                 Decoder(

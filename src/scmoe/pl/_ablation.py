@@ -124,7 +124,7 @@ def _draw_experts(table: pd.DataFrame, ax: Axes | None) -> Axes:
     matrix = matrix.rename(index=lambda name: f"{name} ({n_cells[name]})").rename_axis(index="group of cells (cells)")
     ax = heatmap(
         matrix,
-        cmap="RdBu_r",
+        cmap=DIVERGING,
         norm=LogNorm(1 / LARGEST, LARGEST),
         colorbar="change without the expert /\nwithout a random one of equal load (line: 1)",
         baseline=1.0,

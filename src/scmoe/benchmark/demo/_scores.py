@@ -8,7 +8,8 @@ import pandas as pd
 from mudata import MuData
 from numpy.typing import NDArray
 
-from scmoe.benchmark._baselines import dense, pca_embedding, ridge_on_pca
+from scmoe._matrix import dense
+from scmoe.benchmark._baselines import pca_embedding, ridge_on_pca
 from scmoe.benchmark._scores import N_KMEANS, kmeans_scores
 from scmoe.benchmark._scores_held_out import prediction_scores
 

@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from scmoe.benchmark._baselines import dense
+from scmoe._matrix import dense
 from scmoe.benchmark._inputs import Facts, Fold, Run
 from scmoe.benchmark.methods._method import needs_complete_cells
 from scmoe.data._setup import prepared_kinds

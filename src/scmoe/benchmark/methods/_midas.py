@@ -11,7 +11,7 @@ from mudata import MuData
 from numpy.typing import NDArray
 
 from scmoe._keys import COUNTS_LAYER, UNS_ROOT
-from scmoe.benchmark._baselines import dense
+from scmoe._matrix import dense
 from scmoe.benchmark._cells import subset
 from scmoe.benchmark._inputs import Mosaic, Run
 from scmoe.benchmark._outputs import Embedding, Integration, Prediction, from_counts

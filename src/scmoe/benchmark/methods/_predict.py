@@ -16,7 +16,8 @@ from sklearn.neighbors import KNeighborsRegressor
 from sklearn.neural_network import MLPRegressor
 from sklearn.preprocessing import StandardScaler
 
-from scmoe.benchmark._baselines import ALPHAS, dense, pca_scores, ridge_on_pca
+from scmoe._matrix import dense
+from scmoe.benchmark._baselines import ALPHAS, pca_scores, ridge_on_pca
 from scmoe.benchmark._inputs import Mosaic, Run
 from scmoe.benchmark._outputs import Integration, Prediction
 from scmoe.benchmark.methods._method import Method, needs_few_cells

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 from mudata import MuData
 
-from scmoe.benchmark._baselines import dense
+from scmoe._matrix import dense
 from scmoe.benchmark._inputs import ANNOTATE, Facts, Fold, Mosaic, Run
 from scmoe.benchmark._outputs import (
     Embedding,

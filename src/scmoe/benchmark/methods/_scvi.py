@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from sklearn.linear_model import LogisticRegression
 
 from scmoe._keys import COUNTS_LAYER
-from scmoe.benchmark._baselines import dense
+from scmoe._matrix import dense
 from scmoe.benchmark._inputs import PREDICT, Facts, Fold, Run
 from scmoe.benchmark._outputs import Embedding, Prediction, QueryMapping, from_counts
 from scmoe.benchmark.methods._annotate import MAX_ITERATIONS

@@ -15,7 +15,7 @@ from sklearn.preprocessing import StandardScaler
 from torch import Tensor, nn
 from torch.nn import functional
 
-from scmoe.benchmark._baselines import dense
+from scmoe._matrix import dense
 from scmoe.losses._ddc import ddc
 from scmoe.nn._modules import Modules
 

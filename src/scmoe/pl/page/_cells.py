@@ -17,6 +17,7 @@ from scipy.sparse import issparse
 
 from scmoe._keys import Keys, copied_column
 from scmoe._log import logger
+from scmoe._matrix import dense
 from scmoe.pp._records import read_by_models
 
 MAX_CELLS = 10_000
@@ -183,8 +184,7 @@ class _Sample(NamedTuple):
 
     def values(self, column: int) -> NDArray[np.float64]:
         """Of one feature in all cells of the map; NaN in cells without the modality."""
-        x = self.matrix[:, [column]]
-        own = np.asarray(x.toarray() if issparse(x) else x, dtype=float).ravel()
+        own = dense(self.matrix[:, [column]]).ravel()
         return np.where(self.rows >= 0, own[self.rows], np.nan) if len(own) else np.full(len(self.rows), np.nan)
 
     def most_variable(self) -> NDArray[np.intp]:

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from importlib import resources
-from typing import Any
 
 import jinja2
 import pandas as pd
@@ -37,8 +36,7 @@ def render(mdata: MuData, keys: Keys, *, color: Sequence[str], title: str) -> st
     title
         Heading.
     """
-    setup = mdata.uns[keys.name].get(PARAMS, {}).get("setup", {})
-    batch_key, labels_key = _column(mdata, setup, "batch_key"), _column(mdata, setup, "labels_key")
+    batch_key, labels_key = (setup_column(mdata, keys.name, name) for name in ("batch_key", "labels_key"))
     labels = next((name for name in (labels_key, keys.label, *color) if _has_categories(mdata, name)), None)
     sections = [
         data_section(mdata, batch_key),
@@ -71,7 +69,7 @@ def _has_categories(mdata: MuData, name: str | None) -> bool:
     return name in mdata.obs and isinstance(mdata.obs[name].dtype, pd.CategoricalDtype)
 
 
-def _column(mdata: MuData, setup: dict[str, Any], name: str) -> str | None:
-    """A column of the setup that these data have."""
-    column = setup.get(name)
+def setup_column(mdata: MuData, key: str, name: str) -> str | None:
+    """A column that the model was set up with, such as its ``"batch_key"``, if these data have it."""
+    column = mdata.uns[key].get(PARAMS, {}).get("setup", {}).get(name)
     return str(column) if column in mdata.obs else None

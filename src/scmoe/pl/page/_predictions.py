@@ -7,12 +7,12 @@ from typing import NamedTuple
 import numpy as np
 from mudata import MuData
 from numpy.typing import NDArray
-from scipy.sparse import issparse
 from sklearn.decomposition import TruncatedSVD
 from sklearn.linear_model import RidgeCV
 from sklearn.pipeline import make_pipeline
 
 from scmoe._keys import QUERY, ROLES, Keys
+from scmoe._matrix import dense
 from scmoe.metrics._features import feature_scores
 from scmoe.pl.page._section import Section, Table, count, number
 
@@ -100,10 +100,10 @@ def _scores(
         return None
     adata = mdata.mod[target]
     cells = adata.obs_names.get_indexer(mdata.obs_names[test])
-    predicted = _dense(adata.layers[keys.imputed(target, sources)][cells])
+    predicted = dense(adata.layers[keys.imputed(target, sources)][cells])
     known = np.flatnonzero(np.isfinite(predicted).all(0))
     features = np.sort(rng.permutation(known)[:MAX_FEATURES])
-    truth = _dense(adata.X[cells][:, features])
+    truth = dense(adata.X[cells][:, features])
     ours = _bootstrap(truth, predicted[:, features], rng)
     train = rng.permutation(common[~unseen[common]])[:MAX_TRAIN]
     ridge: Interval | str = "no training cells here"
@@ -141,11 +141,7 @@ def _standardized(x: Values, n_train: int) -> Values:
 
 def _of_cells(mdata: MuData, name: str, rows: NDArray[np.intp]) -> Values:
     adata = mdata.mod[name]
-    return _dense(adata.X[adata.obs_names.get_indexer(mdata.obs_names[rows])])
-
-
-def _dense(matrix: object) -> Values:
-    return np.asarray(matrix.toarray() if issparse(matrix) else matrix, dtype=np.float64)  # type: ignore[attr-defined]
+    return dense(adata.X[adata.obs_names.get_indexer(mdata.obs_names[rows])])
 
 
 def _bootstrap(truth: Values, predicted: Values, rng: np.random.Generator) -> Interval:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from sklearn.decomposition import PCA
 from sklearn.neighbors import KNeighborsClassifier, NearestNeighbors
 
-from scmoe.benchmark._baselines import dense
+from scmoe._matrix import dense
 from scmoe.benchmark._cells import subset
 from scmoe.benchmark._new_cells import TRAIN_SIZE
 from scmoe.benchmark._scores_held_out import class_scores

@@ -10,7 +10,7 @@ from scipy import sparse
 
 from scmoe._check import layer_names
 from scmoe._keys import TRUTH_LAYER
-from scmoe.benchmark._baselines import dense
+from scmoe._matrix import dense
 from scmoe.datasets._bundled import bmmc_cite
 from scmoe.datasets.grn._cells import simulate_grn
 

@@ -10,7 +10,7 @@ from mudata import MuData
 from scipy import stats
 
 from scmoe._keys import COUNTS_LAYER, DEFAULT_KEY, MARKERS
-from scmoe.benchmark._baselines import dense
+from scmoe._matrix import dense
 from scmoe.benchmark.methods._scvi import BATCH as SCVI_BATCH
 from scmoe.benchmark.methods._scvi import MAX_EPOCHS, PROTEINS, _cite, _train
 from scmoe.differential._markers import benjamini_hochberg

@@ -11,7 +11,8 @@ from mudata import MuData
 from numpy.typing import NDArray
 from sklearn.model_selection import KFold
 
-from scmoe.benchmark._baselines import dense, pca_embedding, ridge_on_pca
+from scmoe._matrix import dense
+from scmoe.benchmark._baselines import pca_embedding, ridge_on_pca
 from scmoe.benchmark._cells import subset
 from scmoe.benchmark._timing import Meter
 from scmoe.benchmark.methods._embed import N_COMPONENTS, mofa, wnn
