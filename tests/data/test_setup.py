@@ -44,6 +44,14 @@ def test_counts_may_be_declared_gaussian(raw):
     assert set(setup.likelihoods.values()) == {"gaussian"}
 
 
+@pytest.mark.parametrize("likelihood", ["nb", "gaussian"])
+def test_counts_have_no_total_that_a_query_is_brought_to(paired, likelihood):
+    """The exponentials of counts above 709 are infinite, and so is all that cells may differ by."""
+    paired["rna"].layers["counts"][:2, 0] = 800
+    setup = Setup.from_mudata(paired, layers={"rna": "counts"}, likelihoods={"rna": likelihood})
+    assert "rna" not in setup.totals
+
+
 def test_the_unlabeled_category_is_no_label(paired):
     paired.obs["cell_type"] = paired.obs["cell_type"].astype(str).replace("NK", "none")
     setup = Setup.from_mudata(paired, labels_key="cell_type", unlabeled_category="none")

@@ -14,6 +14,7 @@ from sklearn.neighbors import NearestNeighbors
 
 import scmoe
 from scmoe._keys import Keys
+from scmoe._matrix import dense
 from scmoe.metrics._mixing import knn_mixing
 from scmoe.pl.page import _cells
 from scmoe.pl.page._cells import pack_cells
@@ -168,6 +169,26 @@ def test_predictions_stand_beside_ridge_regression(fresh, tl_train):
     for interval in row[3:]:
         median, low, high = map(float, re.findall(r"-?\d+\.\d+", interval))
         assert low <= median <= high
+
+
+@pytest.mark.parametrize(("layer", "likelihood"), [(None, "gaussian"), ("values", "gaussian"), ("counts", "nb")])
+def test_predictions_are_compared_with_what_the_model_read(fresh, tl_train, layer, likelihood):
+    """Noise in X takes nothing from a model that read a layer; and counts are compared at one depth."""
+    mdata = fresh("paired")
+    adt = mdata["adt"]
+    adt.layers["values"] = adt.X.copy()
+    kwargs = {"layers": {"adt": layer}, "likelihoods": {"adt": likelihood}}
+    tl_train(mdata, predict=True, train_kwargs={"train_size": 0.5, "validation_size": 0.1}, **kwargs)
+    cells = mdata["adt"][mdata.obs_names[mdata.obs["scmoe_split"] != "training cell"]]
+    predicted = cells.layers[Keys().imputed("adt", ["rna"])]
+    observed = dense(cells.X if layer is None else cells.layers[layer])
+    if layer == "counts":
+        observed = np.stack([row / row.sum() for row in observed])
+    expected = np.median([np.corrcoef(one, other)[0, 1] for one, other in zip(observed.T, predicted.T, strict=True)])
+    if layer is not None:
+        mdata["adt"].X = np.random.default_rng(0).normal(size=adt.shape).astype(np.float32)
+    row = next(row for row in predictions_section(mdata, Keys()).tables[0].rows if row[0] == "adt from rna")
+    assert float(row[3].split()[0]) == pytest.approx(expected, abs=0.006)
 
 
 def test_mixing_is_that_of_a_slow_count():

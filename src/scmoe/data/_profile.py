@@ -19,7 +19,7 @@ from scmoe.data._panels import (
     takes_zeros_for_values,
 )
 from scmoe.data._reference import Reference, fit_reference
-from scmoe.data._scale import Scale, scale_of
+from scmoe.data._scale import WHOLE, Scale, scale_of
 from scmoe.pp._kind import COMPARABLE_KINDS
 from scmoe.pp._missing import detect
 from scmoe.pp._records import read_by_models
@@ -72,7 +72,8 @@ def profile_of(
         raise ValueError(f"No value of mdata[{name!r}] was measured, so there is nothing to learn from. Remove it.")
     at = pd.Index(names).get_indexer(features)
     scale = scale_of(matrix, kind, at)
-    reference = fit_reference(matrix, kind or scale.kind, names, read_by_models(adata) & ever, shared)
+    comparable = None if scale.name in WHOLE else kind or scale.kind  # counts are scaled by whoever reads them
+    reference = fit_reference(matrix, comparable, names, read_by_models(adata) & ever, shared)
     return Profile(features, reference, None if rates is None else np.round(rates[at], 4).tolist(), scale)
 
 

@@ -11,8 +11,9 @@ from sklearn.decomposition import TruncatedSVD
 from sklearn.linear_model import RidgeCV
 from sklearn.pipeline import make_pipeline
 
-from scmoe._keys import QUERY, ROLES, Keys
+from scmoe._keys import PARAMS, QUERY, ROLES, Keys
 from scmoe._matrix import dense
+from scmoe.data._likelihood import LIKELIHOODS
 from scmoe.metrics._features import feature_scores
 from scmoe.pl.page._section import Section, Table, count, number
 
@@ -103,19 +104,20 @@ def _scores(
     predicted = dense(adata.layers[keys.imputed(target, sources)][cells])
     known = np.flatnonzero(np.isfinite(predicted).all(0))
     features = np.sort(rng.permutation(known)[:MAX_FEATURES])
-    truth = dense(adata.X[cells][:, features])
+    truth = _observed(mdata, keys, target, test)[:, features]
     ours = _bootstrap(truth, predicted[:, features], rng)
     train = rng.permutation(common[~unseen[common]])[:MAX_TRAIN]
     ridge: Interval | str = "no training cells here"
     if len(train) > N_COMPONENTS:
-        ridge = _bootstrap(truth, _ridge(mdata, sources, target, features, train, test, seed), rng)
+        ridge = _bootstrap(truth, _ridge(mdata, keys, target, sources, features, train, test, seed), rng)
     return count(len(features)), count(len(test)), ours, ridge
 
 
 def _ridge(
     mdata: MuData,
-    sources: Sequence[str],
+    keys: Keys,
     target: str,
+    sources: Sequence[str],
     features: NDArray[np.intp],
     train: NDArray[np.intp],
     test: NDArray[np.intp],
@@ -123,8 +125,8 @@ def _ridge(
 ) -> Values:
     """Ridge regression of the target on components of the sources; what was not measured counts as the mean."""
     rows = np.concatenate([train, test])
-    x = np.hstack([_standardized(_of_cells(mdata, name, rows), len(train)) for name in sources])
-    y = _of_cells(mdata, target, train)[:, features]
+    x = np.hstack([_standardized(_observed(mdata, keys, name, rows), len(train)) for name in sources])
+    y = _observed(mdata, keys, target, train)[:, features]
     y = np.where(np.isfinite(y), y, np.nanmean(y, axis=0))
     width = min(N_COMPONENTS, x.shape[1] - 1, len(train) - 1)
     model = (
@@ -139,9 +141,20 @@ def _standardized(x: Values, n_train: int) -> Values:
     return np.nan_to_num((x - mean) / np.where(sd > 0, sd, 1))
 
 
-def _of_cells(mdata: MuData, name: str, rows: NDArray[np.intp]) -> Values:
+def _observed(mdata: MuData, keys: Keys, name: str, rows: NDArray[np.intp]) -> Values:
+    """Values (rows, features) that the model read, of cells that have the modality; counts at their median total.
+
+    A model of counts predicts them for a cell of median total, so depth is taken out of what it is compared with.
+    """
+    setup = mdata.uns[keys.name].get(PARAMS, {}).get("setup", {})
+    layer = setup.get("layers", {}).get(name, "None")
     adata = mdata.mod[name]
-    return dense(adata.X[adata.obs_names.get_indexer(mdata.obs_names[rows])])
+    matrix = adata.X if layer == "None" or layer not in adata.layers else adata.layers[layer]
+    values = dense(matrix[adata.obs_names.get_indexer(mdata.obs_names[rows])])
+    if not LIKELIHOODS[setup.get("likelihoods", {}).get(name, "gaussian")].reads_counts:
+        return values
+    total = np.nansum(values, axis=1, keepdims=True)
+    return values * np.divide(np.median(total), total, out=np.ones_like(total), where=total > 0)
 
 
 def _bootstrap(truth: Values, predicted: Values, rng: np.random.Generator) -> Interval:
