@@ -20,11 +20,15 @@ from scmoe.io._quiet import quiet_mudata
 NOT_RUN = {
     "datasets": "bmmc_multiome dbitseq dlpfc patchseq_gaba patchseq_m1 pbmc10k_cite pbmc10k_multiome zheng68k",
     "pp": "assign_tags",
-    "model": "read_published XTRIMOGENE.from_published",
+    "model": (
+        "read_published SCMOE.from_hub SCMOE.push_to_hub XTRIMOGENE.from_hub XTRIMOGENE.from_published "
+        "XTRIMOGENE.push_to_hub"
+    ),
     "benchmark": "run_compare run_demo",
     "studies": (
         "run_conflict run_experts run_genes run_genes_cost run_genes_scaling run_imbalance run_markers run_novelty "
-        "run_perturbation run_published_cost run_rare_experts run_replicate run_scale run_shap run_speed run_synergy"
+        "run_perturbation run_published_cost run_rare_experts run_reference run_replicate run_scale run_shap run_speed "
+        "run_synergy train_reference"
     ),
 }
 """Examples that read files of users, download, or take minutes; tests of their own run these functions."""

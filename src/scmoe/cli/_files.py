@@ -8,6 +8,7 @@ from tempfile import mkdtemp
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from scmoe._log import is_first
+from scmoe.model.hub._contents import MODEL
 
 if TYPE_CHECKING:
     from mudata import MuData
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from scmoe.model._scmoe import SCMOE
 
 SUFFIXES = (".h5mu", ".h5ad", ".zarr")
-MODEL, FIGURES = "model", "figures"
+FIGURES = "figures"
 T = TypeVar("T")
 
 
@@ -171,19 +172,18 @@ def _other_places(path: Path) -> Iterator[Path]:
         yield Path(mkdtemp(prefix="scmoe-")) / path.name
 
 
-def load(folder: Path, output: Path, *, overwrite: bool) -> "SCMOE":
+def load(name: str, output: Path, *, overwrite: bool) -> "SCMOE":
     """The model, if the output can be written."""
     from scmoe.datasets._write import check_suffix
     from scmoe.io._files import WriteError
     from scmoe.model._scmoe import SCMOE
+    from scmoe.model.hub._locate import locate_model
 
     if output.suffix not in SUFFIXES:
         raise WriteError(f"The output must end in .h5mu or .zarr (or .h5ad, of one modality); found {output}.")
     check_suffix(output, output.suffix)
     refuse_existing(output, overwrite)
-    if not folder.is_dir():
-        raise ValueError(f"There is no model folder {folder}; it is what 'scmoe train' or model.save() wrote.")
-    return SCMOE.load(folder / MODEL if (folder / MODEL).is_dir() else folder)
+    return SCMOE.load(locate_model(name))
 
 
 def refuse_existing(output: Path, overwrite: bool) -> None:

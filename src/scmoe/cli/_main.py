@@ -12,6 +12,7 @@ from scmoe._version import __version__
 from scmoe.benchmark._cli import app as benchmark
 from scmoe.cli._cache import app as cache
 from scmoe.cli._markers import markers
+from scmoe.cli._model import app as model_app
 from scmoe.cli._options import (
     Accelerator,
     CacheDir,
@@ -51,6 +52,7 @@ with suppress(ModuleNotFoundError):  # the package works without its studies
     benchmark.registered_commands.extend(studies.registered_commands)
 app.add_typer(benchmark, name="benchmark")
 app.add_typer(cache, name="cache")
+app.add_typer(model_app, name="model")
 app.command(help=HELP)(pretrain)
 
 

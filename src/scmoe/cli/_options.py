@@ -56,9 +56,8 @@ File = Annotated[
     Path,
     typer.Argument(help="Data: .h5mu, .zarr, .h5ad, 10x .h5 or a folder with matrix.mtx.", show_default=False),
 ]
-ModelFolder = Annotated[
-    Path, typer.Option("--model", help="Model folder, or the folder written by 'scmoe train'.", show_default=False)
-]
+MODEL_HELP = "Folder of a model or of 'scmoe train', a reference model (bmmc_cite), or org/name of the hub."
+ModelName = Annotated[str, typer.Option("--model", help=MODEL_HELP, show_default=False)]
 OutputFile = Annotated[
     Path,
     typer.Option(

@@ -14,7 +14,7 @@ from scmoe.cli._options import (
     Kinds,
     Layers,
     Missing,
-    ModelFolder,
+    ModelName,
     OnDisk,
     OutputFile,
     Overwrite,
@@ -39,7 +39,7 @@ TransformBatch = Annotated[
 
 def run(
     source: Input,
-    model_folder: "Path",
+    model_name: str,
     output: "Path",
     overwrite: bool,
     verb: Verb,
@@ -51,7 +51,7 @@ def run(
     ----------
     source
         The file, and what the user says about it.
-    model_folder, output, overwrite
+    model_name, output, overwrite
         See the options.
     verb
         Of `scmoe.tl`.
@@ -66,7 +66,7 @@ def run(
 
         refuse_input(source.file, output)
         place = Place(output)
-        model = load(model_folder, output, overwrite=overwrite)
+        model = load(model_name, output, overwrite=overwrite)
         check(model)
         mdata = read_prepared_for(model, source, output)
         check_space(check_writable(output.parent), size_of(mdata))
@@ -78,7 +78,7 @@ def run(
 
 def map_query(
     file: File,
-    model_folder: ModelFolder,
+    model_name: ModelName,
     output: OutputFile,
     adapt: Annotated[
         bool, typer.Option("--adapt", help="Take the effects of new batches out of the embedding first.")
@@ -99,12 +99,12 @@ def map_query(
 
         return map_query(mdata, model, adapt=adapt)
 
-    run(Input(file, kind, layer, genome, missing, set_aside, on_disk, cache_dir), model_folder, output, overwrite, verb)
+    run(Input(file, kind, layer, genome, missing, set_aside, on_disk, cache_dir), model_name, output, overwrite, verb)
 
 
 def embed(
     file: File,
-    model_folder: ModelFolder,
+    model_name: ModelName,
     output: OutputFile,
     kind: Kinds = None,
     layer: Layers = None,
@@ -122,12 +122,12 @@ def embed(
 
         return embed(mdata, model)
 
-    run(Input(file, kind, layer, genome, missing, set_aside, on_disk, cache_dir), model_folder, output, overwrite, verb)
+    run(Input(file, kind, layer, genome, missing, set_aside, on_disk, cache_dir), model_name, output, overwrite, verb)
 
 
 def annotate(
     file: File,
-    model_folder: ModelFolder,
+    model_name: ModelName,
     output: OutputFile,
     coverage: Annotated[
         float, typer.Option(help="Share of cells of known types that keep a label; the least sure ones lose it.")
@@ -149,7 +149,7 @@ def annotate(
 
     def check(model: "SCMOE") -> None:
         if not model.setup.labels:
-            raise ValueError(f"The model in {model_folder} was trained without labels. Train one with --labels-key.")
+            raise ValueError(f"The model {model_name} was trained without labels. Train one with --labels-key.")
 
     def verb(mdata: "MuData", model: "SCMOE") -> None:
         from scmoe.tl._annotate import annotate
@@ -165,7 +165,7 @@ def annotate(
 
     run(
         Input(file, kind, layer, genome, missing, set_aside, on_disk, cache_dir),
-        model_folder,
+        model_name,
         output,
         overwrite,
         verb,
@@ -175,7 +175,7 @@ def annotate(
 
 def impute(
     file: File,
-    model_folder: ModelFolder,
+    model_name: ModelName,
     source: Annotated[list[str], typer.Option(help="Modality to predict from (repeat for several).")],
     target: Annotated[str, typer.Option(help="Modality to predict; it is not read.")],
     output: OutputFile,
@@ -213,7 +213,7 @@ def impute(
 
     run(
         Input(file, kind, layer, genome, missing, set_aside, on_disk, cache_dir),
-        model_folder,
+        model_name,
         output,
         overwrite,
         verb,
@@ -223,7 +223,7 @@ def impute(
 
 def denoise(
     file: File,
-    model_folder: ModelFolder,
+    model_name: ModelName,
     modality: Annotated[str, typer.Option(help="Modality to denoise.")],
     output: OutputFile,
     transform_batch: TransformBatch = None,
@@ -245,7 +245,7 @@ def denoise(
 
     run(
         Input(file, kind, layer, genome, missing, set_aside, on_disk, cache_dir),
-        model_folder,
+        model_name,
         output,
         overwrite,
         verb,

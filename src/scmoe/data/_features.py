@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 from anndata import AnnData
 
+from scmoe.data._antibodies import antibody_name
 from scmoe.io._plain import is_text
 from scmoe.tokens._names import ensembl_species, gene_names, some, without_version
 
@@ -21,6 +22,8 @@ class FeatureMatch(NamedTuple):
     """How many are the same but for the version of an Ensembl identifier."""
     source: str | None
     """Column of ``var`` whose names fit; None: the names of the features themselves."""
+    synonyms: dict[str, str] = {}
+    """Names of antibodies in the data, and those that the model has for them, where they are written otherwise."""
 
     @property
     def n_found(self) -> int:
@@ -28,11 +31,12 @@ class FeatureMatch(NamedTuple):
         return int((self.columns >= 0).sum())
 
 
-def match_features(wanted: Sequence[str], adata: AnnData) -> FeatureMatch:
+def match_features(wanted: Sequence[str], adata: AnnData, *, is_protein: bool = False) -> FeatureMatch:
     """Find the features of a model by their names, or in the column of ``var`` that holds more of them.
 
-    Names are compared as they are written, then without the version of Ensembl identifiers (ENSG00000075624.17). A
-    name that several features have is not matched: which of them is meant, nobody knows.
+    Names are compared as they are written, then without the version of Ensembl identifiers (ENSG00000075624.17), and
+    those of antibodies without what vendors add and by CD numbers (``CD8a_TotalSeqB`` is ``CD8``, ``PD-1`` is
+    ``CD279``). A name that several features have is not matched: which of them is meant, nobody knows.
 
     Parameters
     ----------
@@ -40,11 +44,14 @@ def match_features(wanted: Sequence[str], adata: AnnData) -> FeatureMatch:
         Names of the model's D features, all different.
     adata
         The modality.
+    is_protein
+        Whether its features are antibodies.
     """
-    best = _match(wanted, gene_names(adata), None)
+    match = _match_antibodies if is_protein else _match
+    best = match(wanted, gene_names(adata), None)
     if best.n_found < len(wanted):
         for key in _text_columns(adata):
-            best = max(best, _match(wanted, gene_names(adata, key), key), key=lambda match: match.n_found)
+            best = max(best, match(wanted, gene_names(adata, key), key), key=lambda match: match.n_found)
     return best
 
 
@@ -54,9 +61,9 @@ def _text_columns(adata: AnnData) -> list[str]:
     return [key for key in var if isinstance(var[key].dtype, pd.CategoricalDtype) or is_text(var[key])]
 
 
-def names_in_model(wanted: Sequence[str], adata: AnnData) -> pd.Index:
+def names_in_model(wanted: Sequence[str], adata: AnnData, *, is_protein: bool = False) -> pd.Index:
     """Names of the features of a modality, as the model writes them where it has them."""
-    columns = match_features(wanted, adata).columns
+    columns = match_features(wanted, adata, is_protein=is_protein).columns
     # A feature that is not the one that the model calls so must not pass for it.
     known = set(wanted)
     names = np.array(["" if name in known else name for name in adata.var_names.astype(str)], dtype=object)
@@ -65,17 +72,33 @@ def names_in_model(wanted: Sequence[str], adata: AnnData) -> pd.Index:
 
 
 def _match(wanted: Sequence[str], present: Sequence[str], source: str | None) -> FeatureMatch:
-    """Match names as they are, and those that are left by what is unique on both sides without its version."""
+    """Match names as they are, and those that are left without their version."""
     columns = _unique_positions(wanted, present)
+    n_exact = int((columns >= 0).sum())
+    columns = _match_rest(
+        columns, [without_version(name) for name in wanted], [without_version(name) for name in present]
+    )
+    return FeatureMatch(columns, int((columns >= 0).sum()) - n_exact, source)
+
+
+def _match_antibodies(wanted: Sequence[str], present: Sequence[str], source: str | None) -> FeatureMatch:
+    """Match names as they are, and those that are left as names of antibodies."""
+    exact = _unique_positions(wanted, present)
+    columns = _match_rest(exact, [antibody_name(name) for name in wanted], [antibody_name(name) for name in present])
+    by_synonym = np.flatnonzero((columns >= 0) & (exact < 0))
+    return FeatureMatch(columns, 0, source, {present[columns[i]]: wanted[i] for i in by_synonym})
+
+
+def _match_rest(columns: np.ndarray, wanted: Sequence[str], present: Sequence[str]) -> np.ndarray:
+    """Positions (D,), where they are -1 those of the same name, if it is unique on both sides and not taken."""
     if (columns >= 0).all():
-        return FeatureMatch(columns, 0, source)
-    bare_wanted, bare_present = [without_version(name) for name in wanted], [without_version(name) for name in present]
-    counts, taken = Counter(bare_wanted), set(columns.tolist())
-    by_version = 0
-    for i, position in enumerate(_unique_positions(bare_wanted, bare_present)):
-        if columns[i] < 0 <= position and counts[bare_wanted[i]] == 1 and int(position) not in taken:
-            columns[i], by_version = position, by_version + 1
-    return FeatureMatch(columns, by_version, source)
+        return columns
+    counts, used = Counter(wanted), set(columns.tolist())
+    rest = [
+        position if counts[name] == 1 and int(position) not in used else -1
+        for name, position in zip(wanted, _unique_positions(wanted, present), strict=True)
+    ]
+    return np.where(columns < 0, np.array(rest, np.int64), columns)
 
 
 def _unique_positions(wanted: Sequence[str], present: Sequence[str]) -> np.ndarray:

@@ -12,6 +12,10 @@ from scmoe.datasets._cells import modality_hint, owners_of
 
 MIN_FOUND = 0.1
 """Smallest share of a modality's features that a query may have; with fewer, names of another kind are likelier."""
+MIN_KNOWN, MIN_PANEL = 0.5, 5
+"""Of antibodies: unless this share of the query's own, and this many, are the model's. Its panel is small then."""
+MAX_LISTED = 20
+"""Antibodies that the log names one by one."""
 
 
 def known_modalities(mdata: MuData, setup: Setup) -> list[str] | None:
@@ -82,9 +86,10 @@ def check_covariates(mdata: MuData, setup: Setup) -> None:
 def find_features(mdata: MuData, name: str, setup: Setup) -> np.ndarray:
     """The columns (D,) of the model's features in a modality; -1: not there, which is an error where it is too many."""
     wanted, adata = setup.feature_names[name], mdata.mod[name]
-    match = match_features(wanted, adata)
+    match = match_features(wanted, adata, is_protein=is_protein(name, setup))
     missing = [feature for feature, column in zip(wanted, match.columns, strict=True) if column < 0]
-    if match.n_found < max(MIN_FOUND * len(wanted), 1):
+    is_panel = is_protein(name, setup) and match.n_found >= max(MIN_KNOWN * adata.n_vars, MIN_PANEL)
+    if match.n_found < max(MIN_FOUND * len(wanted), 1) and not is_panel:
         raise ValueError(
             f"mdata[{name!r}] has {match.n_found} of the model's {len(wanted)} features, and at least {MIN_FOUND:.0%} "
             f"are needed. The model's are {shorten(wanted)}; those of the data are "
@@ -99,21 +104,32 @@ def find_features(mdata: MuData, name: str, setup: Setup) -> np.ndarray:
     return match.columns
 
 
+def is_protein(name: str, setup: Setup) -> bool:
+    """Whether the features of a modality are antibodies."""
+    return setup.kinds.get(name) == "protein"
+
+
 def query_notes(mdata: MuData, setup: Setup) -> list[str]:
     """What a user should know of how data that can be read fit a model: one line of the log each."""
     notes = [note for key, argument in category_keys(setup) for note in category_notes(mdata, key, argument)]
     for name in setup.modalities:
         if name not in mdata.mod:
             continue
-        match, n_wanted = match_features(setup.feature_names[name], mdata.mod[name]), len(setup.feature_names[name])
+        wanted = setup.feature_names[name]
+        match, n_wanted = match_features(wanted, mdata.mod[name], is_protein=is_protein(name, setup)), len(wanted)
         if match.source is not None:
             notes.append(f"{name}: the model's features are found by the names in var[{match.source!r}]")
         if match.n_versions:
             notes.append(f"{name}: {match.n_versions} features are the model's but for the version of the identifier")
+        if match.synonyms:
+            pairs = ", ".join(f"{there} ({here})" for there, here in match.synonyms.items())
+            notes.append(f"{name}: antibodies that the model calls otherwise (in brackets): {pairs}")
         if match.n_found < n_wanted:
+            features = [feature for feature, column in zip(wanted, match.columns, strict=True) if column >= 0]
+            listed = f" ({', '.join(features)})" if is_protein(name, setup) and len(features) <= MAX_LISTED else ""
             notes.append(
-                f"{name}: {match.n_found} of the model's {n_wanted} features found; the others are masked, and filled "
-                "with what these let expect"
+                f"{name}: {match.n_found} of the model's {n_wanted} features found{listed}; the others are masked, and "
+                "filled with what these let expect"
             )
     return notes
 

@@ -8,7 +8,7 @@ from scipy import sparse
 
 from scmoe._matrix import Matrix, has_missing, n_missing
 from scmoe.data._features import names_in_model
-from scmoe.data._match import check_scale, describe_mismatch, find_features
+from scmoe.data._match import check_scale, describe_mismatch, find_features, is_protein
 from scmoe.data._panels import (
     Measured,
     batches_of,
@@ -94,7 +94,7 @@ def open_source(mdata: MuData, name: str, setup: Setup) -> Source:
         is_empty |= all_missing(matrix)
     if setup.kinds.get(name) in COMPARABLE_KINDS and not takes_zeros_for_values(mdata, name):
         is_empty |= empty_cells(matrix)
-    features = list(names_in_model(setup.total_features.get(name, []), adata))
+    features = list(names_in_model(setup.total_features.get(name, []), adata, is_protein=is_protein(name, setup)))
     has_reference = name in setup.totals and set(setup.total_features[name]) <= set(features)
     notes = check_scale(mdata, name, setup, has_total=not has_reference)
     is_doubtful = bool(notes)

@@ -4,6 +4,7 @@ from ._download import pbmc10k_cite, pbmc10k_multiome
 from ._imbalance import imbalance, imbalance_total
 from ._patchseq import patchseq_m1
 from ._read import read, remove_cache
+from ._reference import reference
 from ._spatial import simulate_spatial
 from ._write import write
 from ._zheng68k import zheng68k
@@ -26,6 +27,7 @@ __all__ = [
     "pbmc10k_cite",
     "pbmc10k_multiome",
     "read",
+    "reference",
     "remove_cache",
     "sample_atlas",
     "simulate_grn",

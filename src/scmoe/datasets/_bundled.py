@@ -1,5 +1,6 @@
 """Data that ship inside the package."""
 
+from collections.abc import Mapping
 from importlib import resources
 
 import numpy as np
@@ -15,6 +16,22 @@ LINEAGES = {
     "erythroid, progenitors": r"[Ee]rythro|Normo|Reticulo|prog|HSC",
 }
 """Patterns of the types of `bmmc_cite` that belong together."""
+COARSE_TYPES = {
+    "CD4+ T naive": r"^CD4\+ T naive",
+    "CD4+ T memory": r"^CD4\+ T|^T reg",
+    "CD8+ T naive": r"^CD8\+ T naive",
+    "CD8+ T memory": r"^CD8\+ T",
+    "gdT and MAIT": r"^gdT|^MAIT",
+    "NK": r"^NK",
+    "ILC": r"^ILC",
+    "B naive": r"^Naive CD20\+ B",
+    "B1 B": r"^B1 B",
+    "Plasma cell": r"^Plasma",
+    "Erythroblast": r"erythroblast|^Erythroblast",
+    "Progenitor": r"prog$|^HSC",
+}
+"""The same of a level between, most of whose types have ten cells; the first pattern that fits counts, and types that
+none fits keep their names."""
 
 
 def bmmc_cite() -> MuData:
@@ -28,7 +45,7 @@ def bmmc_cite() -> MuData:
     MuData
         ``rna``: 600 cells x 1000 genes, ``adt``: 600 cells x 134 surface proteins, both raw counts (CSR, float32);
         ``obs["cell_type"]``: 41 types, 32 of them in fewer than 3 % of the cells; ``obs["lineage"]``: 4 groups of
-        them; ``obs["batch"]``: 2 donors.
+        them; ``obs["coarse_type"]``: 19 types between these levels; ``obs["batch"]``: 2 donors.
 
     Examples
     --------
@@ -40,6 +57,12 @@ def bmmc_cite() -> MuData:
     with resources.as_file(resources.files("scmoe.datasets") / "files" / "bmmc_cite.h5mu") as path:
         mdata = read(path)
     types = mdata.obs["cell_type"].astype(str)
-    matches = [types.str.contains(pattern).to_numpy() for pattern in LINEAGES.values()]
-    mdata.obs["lineage"] = pd.Categorical(np.select(matches, list(LINEAGES), ""), categories=list(LINEAGES))
+    mdata.obs["lineage"] = pd.Categorical(_first_match(types, LINEAGES), categories=list(LINEAGES))
+    mdata.obs["coarse_type"] = pd.Categorical(_first_match(types, COARSE_TYPES))
     return mdata
+
+
+def _first_match(types: pd.Series, patterns: Mapping[str, str]) -> np.ndarray:
+    """The name of the first pattern that fits; types that none fits keep theirs."""
+    matches = [types.str.contains(pattern).to_numpy() for pattern in patterns.values()]
+    return np.select(matches, list(patterns), types.to_numpy(object))

@@ -60,6 +60,8 @@ class TrainingRecord:
     """Positions of the training cells in the data."""
     validation: np.ndarray = field(default_factory=lambda: np.zeros(0, int))
     test: np.ndarray = field(default_factory=lambda: np.zeros(0, int))
+    about: dict[str, str] = field(default_factory=dict)
+    """What people say of the model: ``description`` and ``license``; and ``origin``, where it was taken from."""
 
 
 class BaseModel(BaseModelClass):
@@ -117,6 +119,14 @@ class BaseModel(BaseModelClass):
     def class_balance_(self) -> ClassBalance:
         """How labels with few cells were treated in the training."""
         return self.record.class_balance
+
+    @property
+    def about_(self) -> dict[str, str]:
+        """``description`` and ``license``, as its maker states them, and ``origin``, where the model was taken from.
+
+        The origin is a repository of the hub with the commit, ``"org/name@commit"``.
+        """
+        return dict(self.record.about)
 
     @property
     def train_seconds_(self) -> float:

@@ -13,8 +13,8 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from scmoe.io._files import atomic_dir
+from scmoe.model.hub._contents import SETTINGS, WEIGHTS, check_folder
 
-WEIGHTS, SETTINGS = "weights.safetensors", "settings.json"
 FORMAT = 3
 """Raised when the files change in a way that older versions of scmoe cannot read."""
 CHECKSUM = "settings_sha256"
@@ -42,13 +42,15 @@ def read_settings(path: Path) -> dict[str, Any]:
     Raises
     ------
     ValueError
-        It is no model folder, or they are damaged, changed, or of a format that this version does not read.
+        It is no model folder, it holds code, or they are damaged, changed, or of a format that this version does not
+        read.
     """
     for name in (SETTINGS, WEIGHTS):
         if not (path / name).is_file():
             hint = f" Did you mean {path / 'model'}?" if (path / "model" / SETTINGS).is_file() else ""
             state = "is a folder" if (path / name).is_dir() else "is missing"
             raise ValueError(f"{path} is not a model folder: expected {SETTINGS} and {WEIGHTS}, {name} {state}.{hint}")
+    check_folder(path)
     try:
         settings = json.loads(_read(path / SETTINGS))
         form, writer = int(settings["format"]), str(settings["versions"]["scmoe"])
@@ -73,16 +75,22 @@ def read_settings(path: Path) -> dict[str, Any]:
 
 def read_folder(cls: type, path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
     """Settings and weights of a model of a class, or a ValueError that says what is wrong with the folder."""
-    settings, file = read_settings(path), path / WEIGHTS
+    settings = read_settings(path)
     if (kind := settings["model"]) != cls.__name__:
         raise ValueError(f"{path} holds a {kind} model, not {cls.__name__}. Load it with scmoe.model.{kind}.load.")
+    return settings, read_weights(path, settings)
+
+
+def read_weights(path: Path, settings: Mapping[str, Any]) -> dict[str, Tensor]:
+    """The weights that belong to settings, or a ValueError."""
+    file = path / WEIGHTS
     if _digest(file) != settings["weights_sha256"]:
         raise ValueError(
             f"{file} is damaged, cut short or of another model: its checksum is not the one saved in {SETTINGS}. "
             f"{REMEDY}"
         )
     try:
-        return settings, load_file(file)
+        return load_file(file)
     except SafetensorError as error:
         raise ValueError(f"{file} is damaged and cannot be read. {REMEDY}") from error
 

@@ -68,6 +68,7 @@ def write_folder(
         "validation_indices": record.validation.tolist(),
         "test_indices": record.test.tolist(),
         "history": record.history.reset_index().to_dict("list"),
+        "about": record.about,
         **settings,
     }
     state = {name: tensor.detach().cpu().contiguous() for name, tensor in model.module.state_dict().items()}
@@ -142,6 +143,7 @@ def read_record(settings: Mapping[str, Any], diagnostics: dict[str, Any]) -> Tra
         train=np.array(settings["train_indices"], dtype=int),
         validation=np.array(settings["validation_indices"], dtype=int),
         test=np.array(settings["test_indices"], dtype=int),
+        about=dict(settings.get("about", {})),  # earlier versions of format 3 did not write it
     )
 
 

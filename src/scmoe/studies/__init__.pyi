@@ -12,6 +12,8 @@ from .markers._run import run_markers
 from .perturbation._gears import gene_context_features, to_gears
 from .perturbation._run import run_perturbation
 from .perturbation._table import perturbation_table
+from .reference._recipe import train_reference
+from .reference._run import run_reference
 from .replicate._run import run_replicate
 from .scale._run import run_scale
 from .speed._run import run_speed
@@ -31,10 +33,12 @@ __all__ = [
     "run_perturbation",
     "run_published_cost",
     "run_rare_experts",
+    "run_reference",
     "run_replicate",
     "run_scale",
     "run_shap",
     "run_speed",
     "run_synergy",
     "to_gears",
+    "train_reference",
 ]

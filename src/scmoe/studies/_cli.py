@@ -266,6 +266,50 @@ def markers(
     run_and_echo(run, output, "markers.json, markers.md, runs", RESUME)
 
 
+BloodCells = Annotated[
+    Path | None, typer.Option(help="Blood cells with genes and antibodies; default 10x Genomics' public file.")
+]
+BloodTypes = Annotated[
+    Path | None, typer.Option(help="Table with columns barcode and cell_type; default gates on the proteins.")
+]
+
+
+@app.command("train-reference")
+def train_reference(
+    name: Annotated[str, typer.Argument(help="bmmc_cite or pbmc10k_cite.", show_default=False)],
+    output: Annotated[Path, typer.Option("--output", "-o", help="Folder of the model.", show_default=False)],
+    data: BloodCells = None,
+    labels: BloodTypes = None,
+    seed: Annotated[int, typer.Option("--seed", min=0, help="Seed of the training.")] = 0,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the model that is there.")] = False,
+) -> None:
+    """Train a reference model as it is made for the package; 'scmoe annotate --model FOLDER' uses it."""
+    with reported_errors(RESTART):
+        from scmoe.studies.reference._recipe import train_reference
+
+        known: Any = name  # checked there
+        train_reference(known, output, data=data, labels=labels, seed=seed, overwrite=overwrite)
+    typer.echo(f"Written to {output}: settings.json, weights.safetensors, README.md")
+
+
+@app.command()
+def reference(
+    output: Output = Path("scmoe_reference"),
+    data: BloodCells = None,
+    labels: BloodTypes = None,
+    seeds: Annotated[str, typer.Option(help="Of further trainings; comma-separated.")] = "1,2",
+) -> None:
+    """Label blood cells with the reference model of bone marrow, beside logistic regression on the same cells."""
+
+    def run() -> str:
+        from scmoe.studies.reference._report import reference_markdown
+        from scmoe.studies.reference._run import run_reference
+
+        return reference_markdown(run_reference(output, data=data, labels=labels, seeds=numbers(seeds)))
+
+    run_and_echo(run, output, "reference.json, reference.md, query.h5, models")
+
+
 @app.command()
 def novelty(
     output: Output = Path("scmoe_novelty"),

@@ -74,4 +74,6 @@ def denoise(
             "scmoe.tl.impute predicts it from others."
         )
     warn_of_tests()
-    write_to_modality(mdata, key_added, path, as_layer(mdata, modality, values, model.feature_names[modality]))
+    write_to_modality(
+        mdata, key_added, path, as_layer(mdata, modality, values, model.feature_names[modality], model.setup)
+    )

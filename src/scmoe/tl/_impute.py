@@ -103,7 +103,9 @@ def impute(
     columns = [model.feature_names[target][i] for i in feature_positions(model.fitted, target, features)]
     for name, values in zip(stored, arrays if isinstance(arrays, tuple) else (arrays,), strict=True):
         if with_layer:
-            write_to_modality(mdata, key_added, f"{target}/layers/{name}", as_layer(mdata, target, values, columns))
+            write_to_modality(
+                mdata, key_added, f"{target}/layers/{name}", as_layer(mdata, target, values, columns, model.setup)
+            )
         write_frame(mdata, key_added, name, storable_frame(values, mdata, columns))
 
 

@@ -243,7 +243,7 @@ def _denoised(mdata: MuData, model: "SCMOE", name: str, observed: Observed) -> D
     """What the model says of a modality; None: it does not know it."""
     if name not in model.modalities:
         return None
-    values = as_layer(mdata, name, model.get_normalized(name, mdata), model.feature_names[name])
+    values = as_layer(mdata, name, model.get_normalized(name, mdata), model.feature_names[name], model.setup)
     unit: Unit = "amount" if model.setup.likelihood(name).reads_counts else observed.unit
     return Denoised(values, unit)
 

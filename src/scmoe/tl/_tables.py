@@ -10,6 +10,8 @@ from mudata import MuData
 
 from scmoe._keys import column_names
 from scmoe.data._features import names_in_model
+from scmoe.data._match import is_protein
+from scmoe.data._setup import Setup
 from scmoe.datasets._categories import category_names, refuse_decimals
 from scmoe.explain._groups import ALL_CELLS
 
@@ -39,13 +41,13 @@ def storable_frame(values: np.ndarray, mdata: MuData, names: Sequence[str]) -> p
     return pd.DataFrame(values, index=mdata.obs_names, columns=column_names(names), copy=False)
 
 
-def as_layer(mdata: MuData, modality: str, values: np.ndarray, features: Sequence[str]) -> np.ndarray:
+def as_layer(mdata: MuData, modality: str, values: np.ndarray, features: Sequence[str], setup: Setup) -> np.ndarray:
     """Values of all cells x the model's features for the modality's own cells and features; NaN in other features.
 
     The same array where cells and features are the same in the same order.
     """
     adata = mdata.mod[modality]
-    columns = pd.Index(features).get_indexer(names_in_model(features, adata))
+    columns = pd.Index(features).get_indexer(names_in_model(features, adata, is_protein=is_protein(modality, setup)))
     rows = mdata.obs_names.get_indexer(adata.obs_names)
     if np.array_equal(rows, np.arange(len(values))) and np.array_equal(columns, np.arange(values.shape[1])):
         return values

@@ -9,6 +9,7 @@ from mudata import MuData
 
 from scmoe._keys import Keys
 from scmoe.data._features import match_features
+from scmoe.data._match import is_protein
 from scmoe.datasets._categories import Category, category_names, names_of
 from scmoe.explain.concepts._cells import cells_with
 from scmoe.model.explain._targets import MIN_GROUP, nearest
@@ -186,7 +187,8 @@ def _observed_values(mdata: MuData, model: "SCMOE", modality: str, feature: str)
     if adata is None:
         return out
     features = model.setup.feature_names[modality]
-    position = match_features(features, adata).columns[features.index(feature)]
+    match = match_features(features, adata, is_protein=is_protein(modality, model.setup))
+    position = match.columns[features.index(feature)]
     if position >= 0:
         column = adata[:, position].to_df(model.setup.layers[modality]).iloc[:, 0]
         out[mdata.obs_names.get_indexer(adata.obs_names)] = column

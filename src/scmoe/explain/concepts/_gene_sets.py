@@ -10,7 +10,7 @@ from scipy import sparse
 
 from scmoe._matrix import Matrix
 from scmoe.data._features import match_features, names_in_model
-from scmoe.data._match import shorten
+from scmoe.data._match import is_protein, shorten
 from scmoe.data._setup import Setup, values_of
 from scmoe.data._source import to_dense
 from scmoe.explain.concepts._cells import REST_SHARE, TOP_SHARE, ScoreConcept
@@ -114,7 +114,7 @@ def look_up(
     """
     modality = find_modality(mdata, setup, name, genes)
     features = setup.feature_names[modality]
-    columns = match_features(features, mdata.mod[modality]).columns
+    columns = match_features(features, mdata.mod[modality], is_protein=is_protein(modality, setup)).columns
     known = np.flatnonzero(columns >= 0)
     indices = pd.Index(features)[known].get_indexer(list(genes))
     # Counts are divided by the total over the model's features, as the model does.
@@ -134,7 +134,9 @@ def find_modality(mdata: MuData, setup: Setup, name: str, genes: Sequence[str]) 
             "table that is shorter than others ends in such: table[column].dropna()."
         )
     candidates = [modality for modality in setup.modalities if modality in mdata.mod]
-    names = {m: names_in_model(setup.feature_names[m], mdata.mod[m]) for m in candidates}
+    names = {
+        m: names_in_model(setup.feature_names[m], mdata.mod[m], is_protein=is_protein(m, setup)) for m in candidates
+    }
     modality = max(candidates, key=lambda m: int(names[m].isin(genes).sum()))
     measured = set(names[modality])
     known = [feature for feature in setup.feature_names[modality] if feature in measured]

@@ -30,6 +30,7 @@ from scmoe.model.genes._inference import get_gene_context, get_gene_embeddings, 
 from scmoe.model.genes._pretraining import train
 from scmoe.model.genes._start import check_embeddings
 from scmoe.model.genes.published._network import check_fit, read_encoder
+from scmoe.model.hub._hub import from_hub, push_to_hub
 from scmoe.nn._config import from_keywords
 from scmoe.nn.genes._config import GeneConfig, gene_config
 from scmoe.nn.published._form import Kind
@@ -125,6 +126,8 @@ class XTRIMOGENE(GeneModel):
     train = train
     fine_tune = fine_tune
     predict = predict
+    push_to_hub = push_to_hub
+    from_hub = from_hub
     get_latent_representation = get_latent_representation
     get_gene_embeddings = get_gene_embeddings
     get_gene_context = get_gene_context

@@ -1,0 +1,1 @@
+"""Reference models: how they are made, and how right their labels are on cells of another study."""
