@@ -8,6 +8,7 @@ from ._spatial import simulate_spatial
 from ._write import write
 from ._zheng68k import zheng68k
 from .atlas._sample import sample_atlas
+from .exports._export import export
 from .grn._cells import simulate_grn
 from .paper._bmmc_multiome import bmmc_multiome
 from .paper._patchseq_gaba import patchseq_gaba
@@ -18,6 +19,7 @@ __all__ = [
     "bmmc_multiome",
     "dbitseq",
     "dlpfc",
+    "export",
     "from_anndata",
     "imbalance",
     "imbalance_total",
