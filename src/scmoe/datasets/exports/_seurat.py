@@ -49,8 +49,7 @@ def write_seurat(mdata: MuData, path: Path, modality: str | None, keys: Keys) ->
         names = choose_modalities(mdata, modality)
         parts = {name: _assay(mdata, name, keys, raw=False) for name in names}
         parts |= {name: part for name, part in _predictions(mdata, keys) if name not in parts}
-        with quiet_mudata():
-            joined = MuData(parts)
+        joined = _joined(mdata, parts, keys)
         with _ordered_groups():
             write_whole(joined, path, lambda file: [_text_in(file["mod"][name], part) for name, part in parts.items()])
         return [_without_counts(name) for name in names if COUNTS_LAYER not in mdata.mod[name].layers]
@@ -61,6 +60,23 @@ def write_seurat(mdata: MuData, path: Path, modality: str | None, keys: Keys) ->
     with _ordered_groups():
         write_whole(adata, path, lambda file: _text_in(file, adata))
     return [] if COUNTS_LAYER in mdata.mod[name].layers else [_without_counts(name)]
+
+
+def _joined(mdata: MuData, parts: dict[str, AnnData], keys: Keys) -> MuData:
+    """All assays; columns and reductions of cells stand once, for MuDataSeurat gives those of each assay another name."""
+    first, *others = parts.values()
+    joint = dict(reductions(mdata, keys))
+    for part in others:
+        part.obs = part.obs[[name for name in part.obs if name not in first.obs]]
+    for part in parts.values():
+        for key in joint.keys() & part.obsm.keys():
+            del part.obsm[key]
+    with quiet_mudata():
+        joined = MuData(parts)
+        rows = mdata.obs_names.get_indexer(joined.obs_names)
+        for key, value in joint.items():
+            joined.obsm[key] = value[rows]
+    return joined
 
 
 def _without_counts(name: str) -> str:
@@ -109,11 +125,11 @@ def _rows(matrix: object) -> sparse.csr_matrix:
     return rows
 
 
-def reductions(adata: AnnData, keys: Keys) -> Iterator[tuple[str, np.ndarray]]:
+def reductions(data: AnnData | MuData, keys: Keys) -> Iterator[tuple[str, np.ndarray]]:
     """Arrays of ``obsm`` with at least two columns, by a name of which R makes a key; tables are left out."""
     taken: dict[str, str] = {}
-    for key, value in adata.obsm.items():
-        if key == keys.umap and UMAP in adata.obsm or not isinstance(value, np.ndarray):
+    for key, value in data.obsm.items():
+        if (key == keys.umap and UMAP in data.obsm) or key in getattr(data, "mod", ()) or not isinstance(value, np.ndarray):
             continue
         if value.ndim != 2 or value.shape[1] < 2 or value.dtype.kind not in "fiu":
             continue
