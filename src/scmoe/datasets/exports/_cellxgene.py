@@ -108,7 +108,9 @@ def check_values(values: Mapping[str, str], mdata: MuData) -> None:
     known = [*CELL_FIELDS, *FILE_FIELDS]
     for key, value in values.items():
         if key not in known:
-            raise ValueError(f"{key!r} is no field of CELLxGENE's schema that can be set; these are {', '.join(known)}.")
+            raise ValueError(
+                f"{key!r} is no field of CELLxGENE's schema that can be set; these are {', '.join(known)}."
+            )
         if key in CELL_FIELDS and value.startswith(COLUMN) and value.removeprefix(COLUMN) not in mdata.obs:
             raise KeyError(
                 f"{key}={value}: {value.removeprefix(COLUMN)!r} is not a column of mdata.obs, which has "

@@ -38,7 +38,9 @@ def as_category_or_number(column: pd.Series) -> Any:
     if not isinstance(column.dtype, pd.CategoricalDtype):
         return pd.Categorical(text)
     order = list(dict.fromkeys(map(str, column.cat.categories)))
-    return pd.Categorical(text, pd.Index(order, dtype=object), ordered=bool(column.cat.ordered)).remove_unused_categories()
+    return pd.Categorical(
+        text, pd.Index(order, dtype=object), ordered=bool(column.cat.ordered)
+    ).remove_unused_categories()
 
 
 def as_text(column: pd.Series) -> np.ndarray:

@@ -38,8 +38,8 @@ def write_csv(mdata: MuData, path: Path, keys: Keys, *, overwrite: bool) -> list
             n_quoted += n
             name = f"{table.name}.csv.gz" if frame.size > LARGE else f"{table.name}.csv"
             # Nine digits tell single-precision numbers apart.
-            frame.to_csv(folder / name, index_label="cell" if table.name != MARKERS else None, float_format="%.9g",
-                         index=table.name != MARKERS, lineterminator="\n")  # fmt: skip
+            of_cells = table.name != MARKERS
+            frame.to_csv(folder / name, index=of_cells, index_label="cell" if of_cells else None, float_format="%.9g")
             lines.append(f"{name}: {len(frame)} x {frame.shape[1]}. {table.meaning}")
         if n_quoted:
             said = f"{n_quoted} texts begin like a formula of a spreadsheet; an apostrophe (') stands before them."

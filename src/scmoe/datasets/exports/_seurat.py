@@ -129,7 +129,11 @@ def reductions(data: AnnData | MuData, keys: Keys) -> Iterator[tuple[str, np.nda
     """Arrays of ``obsm`` with at least two columns, by a name of which R makes a key; tables are left out."""
     taken: dict[str, str] = {}
     for key, value in data.obsm.items():
-        if (key == keys.umap and UMAP in data.obsm) or key in getattr(data, "mod", ()) or not isinstance(value, np.ndarray):
+        if (
+            (key == keys.umap and UMAP in data.obsm)
+            or key in getattr(data, "mod", ())
+            or not isinstance(value, np.ndarray)
+        ):
             continue
         if value.ndim != 2 or value.shape[1] < 2 or value.dtype.kind not in "fiu":
             continue

@@ -37,7 +37,9 @@ def write_vitessce(mdata: MuData, path: Path, modality: str | None, keys: Keys, 
     name = modality or next(iter(mdata.mod))
     own = to_anndata(mdata, name)
     missing = [] if UMAP in own.obsm else [f"There is no map: run scmoe.tl.umap(mdata, key_added={keys.name!r})."]
-    check_memory(4 * own.n_obs * own.n_vars, "All values of a modality", "Choose features first, or a smaller modality.")
+    check_memory(
+        4 * own.n_obs * own.n_vars, "All values of a modality", "Choose features first, or a smaller modality."
+    )
     adata = _slim(own, keys)
     with atomic_dir(path, overwrite=overwrite) as folder:
         _write_store(adata, folder / STORE)
