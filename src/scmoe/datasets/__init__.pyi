@@ -5,6 +5,7 @@ from ._imbalance import imbalance, imbalance_total
 from ._patchseq import patchseq_m1
 from ._read import read, remove_cache
 from ._spatial import simulate_spatial
+from ._spatialdata import from_spatialdata
 from ._write import write
 from ._zheng68k import zheng68k
 from .atlas._sample import sample_atlas
@@ -21,6 +22,7 @@ __all__ = [
     "dlpfc",
     "export",
     "from_anndata",
+    "from_spatialdata",
     "imbalance",
     "imbalance_total",
     "patchseq_gaba",
