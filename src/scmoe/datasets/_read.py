@@ -56,8 +56,8 @@ def read(
     ----------
     path
         ``.h5mu``, ``.h5ad``, ``.zarr`` (of a MuData, an AnnData or SpatialData), ``.h5`` as written by Cell Ranger or
-        CellBender, or a folder with ``matrix.mtx``, ``features.tsv`` (or ``genes.tsv``) and ``barcodes.tsv``, compressed or not.
-        What is in it counts, not its name; a line of the log says where the two differ.
+        CellBender, or a folder with ``matrix.mtx``, ``features.tsv`` (or ``genes.tsv``) and ``barcodes.tsv``,
+        compressed or not. What is in it counts, not its name; a line of the log says where the two differ.
     modality
         Name of the modality when an AnnData does not say the type of its features.
     genome
@@ -189,9 +189,7 @@ def remove_cache(path: str | os.PathLike[str], *, cache_dir: str | os.PathLike[s
     return folder is not None
 
 
-def _read(
-    path: Path, form: Format, modality: str, genome: str | None, table: str | Sequence[str] | None
-) -> MuData:
+def _read(path: Path, form: Format, modality: str, genome: str | None, table: str | Sequence[str] | None) -> MuData:
     if form is Format.COUNTS_10X:
         return split(read_10x_h5(path, genome), "rna")
     if genome is not None:

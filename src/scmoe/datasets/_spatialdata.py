@@ -67,7 +67,8 @@ def from_spatialdata(sdata: Any, *, table: str | Sequence[str] | None = None, mo
     """
     tables = getattr(sdata, TABLES, None)
     if not isinstance(tables, Mapping):
-        raise TypeError(f"Expected a SpatialData, found {type(sdata).__name__}. scmoe.datasets.read(path) reads a store.")
+        kind = type(sdata).__name__
+        raise TypeError(f"Expected a SpatialData, found {kind}. scmoe.datasets.read(path) reads a store.")
     chosen = _choose(tables, table, "The SpatialData")
     chosen = {name: shared(adata) for name, adata in chosen.items()}
     for adata in chosen.values():
@@ -91,8 +92,8 @@ def sole_table(path: Path, table: str | Sequence[str] | None) -> Path:
     names = table_names(path) if table is None else _listed(table)
     if len(names) != 1:
         raise FormatError(
-            f"Of {path} one table can stay on disk; it has {', '.join(names) or 'none'}. Choose one, with table=, or on "
-            f"the command line by its path in the store: {TABLES}/{names[0] if names else 'NAME'}."
+            f"Of {path} one table can stay on disk; it has {', '.join(names) or 'none'}. Choose one, with table=, or "
+            f"on the command line by its path in the store: {TABLES}/{names[0] if names else 'NAME'}."
         )
     if names[0] not in table_names(path):
         raise _no_table(names[0], table_names(path), str(path))
@@ -120,7 +121,7 @@ def _listed(table: str | Sequence[str]) -> list[str]:
 
 def _choose(tables: Mapping[str, Any], table: str | Sequence[str] | None, owner: str) -> dict[str, AnnData]:
     if not tables:
-        raise FormatError(f"{owner} has no table: expected counts of cells, found images, labels, shapes or points alone.")
+        raise FormatError(f"{owner} has no table: expected counts of cells, found images, labels, shapes or points.")
     names = list(tables) if table is None else _listed(table)
     for name in names:
         if name not in tables:
@@ -130,8 +131,8 @@ def _choose(tables: Mapping[str, Any], table: str | Sequence[str] | None, owner:
     if len(set(cells)) > 1:
         sizes = ", ".join(f"{name} ({adata.n_obs} x {adata.n_vars})" for name, adata in chosen.items())
         raise FormatError(
-            f"{owner} has tables of different cells: {sizes}. Choose one, with table={names[0]!r}, or on the command line "
-            f"by its path in the store: {TABLES}/{names[0]}."
+            f"{owner} has tables of different cells: {sizes}. Choose one, with table={names[0]!r}, or on the command "
+            f"line by its path in the store: {TABLES}/{names[0]}."
         )
     return chosen
 
@@ -141,9 +142,9 @@ def _no_table(name: str, tables: Sequence[str], owner: str) -> NoTableError:
 
 
 def _to_mudata(tables: Mapping[str, AnnData], modality: str) -> MuData:
-    if len(tables) == 1:
-        return split(next(iter(tables.values())), modality)
     with quiet_mudata():
+        if len(tables) == 1:
+            return split(next(iter(tables.values())), modality)
         mdata = MuData(dict(tables))
     for adata in tables.values():
         for name in adata.obs:

@@ -1,4 +1,4 @@
-"""Results to export: names with commas, quotes, line breaks, markup and formulas, gaps, and cells without a modality."""
+"""Results to export: names with commas, quotes, line breaks, markup and formulas, gaps, cells without a modality."""
 
 import numpy as np
 import pandas as pd

@@ -7,10 +7,8 @@ from scipy import sparse
 import scmoe
 from scmoe.datasets.exports._cellxgene import CELL_FIELDS, FILE_FIELDS
 
-VALUES = {name: "unknown" for name in (*CELL_FIELDS, *FILE_FIELDS)} | {
-    "is_primary_data": "True",
-    "donor_id": "obs/batch",
-}
+FIELDS = (*CELL_FIELDS, *FILE_FIELDS)
+VALUES = dict.fromkeys(FIELDS, "unknown") | {"is_primary_data": "True", "donor_id": "obs/batch"}
 
 
 @pytest.fixture

@@ -18,6 +18,8 @@ def test_the_configuration_names_what_is_in_the_store(result, tmp_path):
     named += [entry["path"] for name in ("obsSets", "obsEmbedding", "obsFeatureColumns") for entry in options[name]]
     assert all(path in group for path in named)
     np.testing.assert_allclose(group["X"][:], result["rna"].X.toarray(), rtol=1e-6)
+    kinds = {entry.attrs.get("encoding-type") for _, entry in group.members(max_depth=None)}
+    assert "nullable-string-array" not in kinds  # which Vitessce does not know
     assert group["X"].chunks[0] == result["rna"].n_obs
     np.testing.assert_array_equal(group["obsm/X_umap"][:], result["rna"].obsm["X_umap"])
     sets = {entry["path"] for entry in options["obsSets"]}

@@ -15,7 +15,7 @@ from scmoe._keys import COUNTS_LAYER, UMAP, Keys
 from scmoe._log import logger
 from scmoe.datasets._anndata import to_anndata
 from scmoe.datasets._write import write
-from scmoe.datasets.exports._columns import as_category_or_number, converted
+from scmoe.datasets.exports._columns import as_category_or_number, converted, text_as_arrays
 from scmoe.io._files import WriteError
 
 SCHEMA = "7.1.0"
@@ -77,8 +77,8 @@ def write_cellxgene(
     var["feature_is_filtered"] = False
     if not named:
         missing.append(
-            f"Features of {name} have no Ensembl identifiers: expected them as names or in a column of var, found names "
-            f"such as {own.var_names[0]!r}. Add mdata[{name!r}].var['gene_ids']."
+            f"Features of {name} have no Ensembl identifiers: expected them as names or in a column of var, found "
+            f"names such as {own.var_names[0]!r}. Add mdata[{name!r}].var['gene_ids']."
         )
     is_gene, obsm = ~pd.Series(identifiers).duplicated().to_numpy(), dict(_embeddings(own, keys))
     if not is_gene.all():
@@ -99,7 +99,8 @@ def write_cellxgene(
     if UMAP in obsm:
         adata.uns["default_embedding"] = UMAP
     missing += [_asked(key, field, "uns") for key, field in FILE_FIELDS.items() if key not in adata.uns]
-    write(adata, path)
+    with text_as_arrays():
+        write(adata, path)
     return missing
 
 

@@ -46,9 +46,9 @@ def export(
         50 that vary most.
     ``"csv"``
         A folder with ``cells.csv`` (all of ``obs``, and the map), ``embedding.csv``, and where they are there
-        ``label_probability.csv``, ``predicted_*.csv`` and ``markers.csv``; ``README.txt`` says what they hold. Tables of
-        more than two million values end in ``.csv.gz``. Before text that a spreadsheet would run as a formula stands an
-        apostrophe.
+        ``label_probability.csv``, ``predicted_*.csv`` and ``markers.csv``; ``README.txt`` says what they hold. Tables
+        of more than two million values end in ``.csv.gz``. Before text that a spreadsheet would run as a formula stands
+        an apostrophe.
 
     Parameters
     ----------

@@ -5,8 +5,8 @@ Their rules, from their code:
 - SeuratDisk knows categories in the layout of anndata 0.7 only, anndataR in that of 0.8 only, and MuDataSeurat takes
   the wrong names where a category has no cell. So text is text.
 - Columns that are groups (nullable types), and tables in ``obsm``, stop SeuratDisk. R's whole numbers have 32 bits.
-- SeuratDisk takes rows as compressed whatever the file says, counts from ``raw``, and a dense ``X`` for scaled values. It
-  makes an assay of each layer, and cannot load one called counts.
+- SeuratDisk takes rows as compressed whatever the file says, counts from ``raw``, and a dense ``X`` for scaled values.
+  It makes an assay of each layer, and cannot load one called counts.
 - anndataR and zellkonverter know layers and no ``raw``, so an .h5ad has counts twice.
 - MuDataSeurat takes counts from ``layers["counts"]``, and with ``raw`` something else.
 - SeuratDisk cannot load single values in ``uns``. It copies whole groups, which HDF5 1.10 of today's Debian and Ubuntu
@@ -31,8 +31,8 @@ from scmoe._check import choose_modalities
 from scmoe._keys import BESIDE, COUNTS_LAYER, UMAP, Keys
 from scmoe._log import logger
 from scmoe.datasets._anndata import to_anndata
-from scmoe.datasets._write import check_suffix, write_whole
-from scmoe.datasets.exports._columns import as_text_or_number, converted
+from scmoe.datasets._write import write_whole
+from scmoe.datasets.exports._columns import as_text_or_number, converted, text_as_arrays
 from scmoe.io._files import WriteError
 from scmoe.io._quiet import quiet_mudata
 
@@ -50,20 +50,20 @@ def write_seurat(mdata: MuData, path: Path, modality: str | None, keys: Keys) ->
         parts = {name: _assay(mdata, name, keys, raw=False) for name in names}
         parts |= {name: part for name, part in _predictions(mdata, keys) if name not in parts}
         joined = _joined(mdata, parts, keys)
-        with _ordered_groups():
+        with _ordered_groups(), text_as_arrays():
             write_whole(joined, path, lambda file: [_text_in(file["mod"][name], part) for name, part in parts.items()])
         return [_without_counts(name) for name in names if COUNTS_LAYER not in mdata.mod[name].layers]
     if path.suffix != ".h5ad":
         raise WriteError(f"Files for Seurat end in {' or '.join(SUFFIXES)}; found {path}.")
     name = modality or next(iter(mdata.mod))
     adata = _assay(mdata, name, keys, raw=True)
-    with _ordered_groups():
+    with _ordered_groups(), text_as_arrays():
         write_whole(adata, path, lambda file: _text_in(file, adata))
     return [] if COUNTS_LAYER in mdata.mod[name].layers else [_without_counts(name)]
 
 
 def _joined(mdata: MuData, parts: dict[str, AnnData], keys: Keys) -> MuData:
-    """All assays; columns and reductions of cells stand once, for MuDataSeurat gives those of each assay another name."""
+    """All assays; columns and reductions of cells stand once: MuDataSeurat gives those of each assay another name."""
     first, *others = parts.values()
     joint = dict(reductions(mdata, keys))
     for part in others:
@@ -81,8 +81,8 @@ def _joined(mdata: MuData, parts: dict[str, AnnData], keys: Keys) -> MuData:
 
 def _without_counts(name: str) -> str:
     return (
-        f"mdata[{name!r}] has no layer {COUNTS_LAYER!r}: Seurat takes what is there for counts. Run scmoe.pp.prepare on "
-        "counts, which keeps them."
+        f"mdata[{name!r}] has no layer {COUNTS_LAYER!r}: Seurat takes what is there for counts. scmoe.pp.prepare keeps "
+        "counts, where it is given some."
     )
 
 
@@ -114,9 +114,10 @@ def _ordered_groups() -> Iterator[None]:
 
 def _text_in(group: h5py.Group, adata: AnnData) -> None:
     """Write the tables of an AnnData again, with text where the library has made categories of it."""
-    for path, frame in (("obs", adata.obs), ("var", adata.var), ("raw/var", adata.var)):
-        if path in group:
-            write_elem(group, path, frame)
+    write_elem(group, "obs", adata.obs)
+    write_elem(group, "var", adata.var)
+    if adata.raw is not None:
+        write_elem(group["raw"], "var", adata.var)
 
 
 def _rows(matrix: object) -> sparse.csr_matrix:

@@ -14,7 +14,7 @@ from scipy import sparse
 
 from scmoe._keys import SPATIAL, UMAP, Keys
 from scmoe.datasets._anndata import to_anndata
-from scmoe.datasets.exports._columns import as_category_or_number, converted
+from scmoe.datasets.exports._columns import as_category_or_number, converted, text_as_arrays
 from scmoe.io._files import atomic_dir
 from scmoe.io._memory import check_memory
 from scmoe.io._plain import plain
@@ -79,8 +79,9 @@ def _write_store(adata: AnnData, path: Path) -> None:
     plainer = plain(adata)
     matrix = np.asarray(plainer.X)
     plainer.X = None
-    write_elem(group, "/", plainer)
-    write_elem(group, "X", matrix, dataset_kwargs={"chunks": (max(1, len(matrix)), min(N_COLUMNS, matrix.shape[1]))})
+    with text_as_arrays():
+        write_elem(group, "/", plainer)
+        write_elem(group, "X", matrix, dataset_kwargs={"chunks": (len(matrix), min(N_COLUMNS, matrix.shape[1]))})
 
 
 def configuration(adata: AnnData, modality: str, title: str) -> dict[str, Any]:
