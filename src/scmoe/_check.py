@@ -9,6 +9,8 @@ import pandas as pd
 from anndata import AnnData
 from mudata import MuData
 
+from scmoe._keys import RESULT_PATHS
+
 SAMPLE = re.compile("sample|donor|patient|subject|individual|batch|lane|librar|orig.?ident", re.IGNORECASE)
 """Columns of ``obs`` that are likely to say where a cell comes from."""
 
@@ -146,6 +148,23 @@ def check_free(data: AnnData | MuData, *names: str) -> None:
             raise ValueError(
                 f"{place} must be free for results; found a {type(entry).__name__}. Rename it, or choose another name."
             )
+
+
+def check_results_there(mdata: MuData, key: str) -> None:
+    """Raise unless a model wrote results under this name; names those that are there."""
+    results = mdata.uns.get(key)
+    if isinstance(results, Mapping) and RESULT_PATHS in results:
+        return
+    others = [name for name, value in mdata.uns.items() if isinstance(value, Mapping) and RESULT_PATHS in value]
+    there = (
+        f"There are results under {', '.join(map(repr, others))}: pass key={others[0]!r}."
+        if others
+        else (
+            "Train first: scmoe.tl.train(mdata), or on the command line scmoe train FILE -o FOLDER, whose result.h5mu "
+            "has results."
+        )
+    )
+    raise KeyError(f"These data hold no results of scmoe under the name {key!r}. {there}")
 
 
 def repeated_cells(name: str, adata: AnnData) -> str:

@@ -166,6 +166,11 @@ class Keys:
         return f"{self.name}_label_rollup_confidence"
 
     @property
+    def label_rollup_level(self) -> str:
+        """``mdata.obs``: the level of the tree that `label_rollup` is of (categorical)."""
+        return f"{self.name}_label_rollup_level"
+
+    @property
     def label_majority(self) -> str:
         """``mdata.obs``: the label that most cells of a cell's group have (categorical)."""
         return f"{self.name}_label_majority"
@@ -251,8 +256,9 @@ class Keys:
         """Paths that `scmoe.tl.annotate` writes to."""
         labels = (self.label, self.label_confidence, self.label_second, self.label_second_confidence)
         supervised = (self.supervised_label, self.supervised_label_confidence)
-        levels = (self.label_rollup, self.label_rollup_confidence, self.label_majority, self.label_majority_share)
-        columns = (*labels, *supervised, *levels, self.unknown_score)
+        levels = (self.label_rollup, self.label_rollup_confidence, self.label_rollup_level)
+        majority = (self.label_majority, self.label_majority_share)
+        columns = (*labels, *supervised, *levels, *majority, self.unknown_score)
         return [*(f"obs/{name}" for name in columns), f"obsm/{self.label_probability}"]
 
     def of_cells(self, modalities: Collection[str]) -> list[str]:

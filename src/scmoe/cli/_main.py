@@ -11,6 +11,7 @@ from scmoe._log import is_first
 from scmoe._version import __version__
 from scmoe.benchmark._cli import app as benchmark
 from scmoe.cli._cache import app as cache
+from scmoe.cli._export import export
 from scmoe.cli._markers import markers
 from scmoe.cli._model import app as model_app
 from scmoe.cli._options import (
@@ -189,5 +190,5 @@ def train(
 
 
 app.command("map")(map_query)
-for command in (embed, annotate, impute, denoise, markers, report):
+for command in (embed, annotate, impute, denoise, markers, report, export):
     app.command()(command)

@@ -1,6 +1,7 @@
 """Commands that use a trained model on the cells of a file."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -24,8 +25,7 @@ from scmoe.cli._options import (
 from scmoe.cli._wording import reported
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
+    import pandas as pd
     from mudata import MuData
 
     from scmoe.model._scmoe import SCMOE
@@ -40,7 +40,7 @@ TransformBatch = Annotated[
 def run(
     source: Input,
     model_name: str,
-    output: "Path",
+    output: Path,
     overwrite: bool,
     verb: Verb,
     check: Callable[["SCMOE"], None] = lambda model: None,
@@ -136,6 +136,15 @@ def annotate(
     majority: Annotated[
         bool, typer.Option("--majority", help="Cluster the cells, and write the label of most cells of a cluster, too.")
     ] = False,
+    levels: Annotated[
+        Path | None,
+        typer.Option(
+            help="Table of names (.csv), a column a level from coarse to fine, a row a label: cells too unsure of "
+            "their label get the name of a coarser level.",
+            show_default=False,
+        ),
+    ] = None,
+    level_confidence: Annotated[float, typer.Option(help="Probability that a name of a level must have.")] = 0.9,
     kind: Kinds = None,
     layer: Layers = None,
     genome: Genome = None,
@@ -150,6 +159,10 @@ def annotate(
     def check(model: "SCMOE") -> None:
         if not model.setup.labels:
             raise ValueError(f"The model {model_name} was trained without labels. Train one with --labels-key.")
+        if levels is not None:
+            from scmoe.tl._annotate import check_hierarchy
+
+            check_hierarchy(model.setup.labels, read_levels(levels, model.setup.labels), level_confidence)
 
     def verb(mdata: "MuData", model: "SCMOE") -> None:
         from scmoe.tl._annotate import annotate
@@ -157,7 +170,14 @@ def annotate(
         from scmoe.tl._embed import embed
         from scmoe.tl._majority_vote import majority_vote
 
-        annotate(mdata, model, coverage=coverage, reject_label=reject_label)
+        annotate(
+            mdata,
+            model,
+            coverage=coverage,
+            reject_label=reject_label,
+            hierarchy=None if levels is None else read_levels(levels, model.setup.labels),
+            rollup_confidence=level_confidence,
+        )
         if majority:
             embed(mdata, model)
             cluster(mdata, seed=model.seed)
@@ -171,6 +191,25 @@ def annotate(
         verb,
         check,
     )
+
+
+def read_levels(path: Path, labels: Sequence[str]) -> "pd.DataFrame":
+    """A table of names from coarse to fine, the last column with the model's labels."""
+    import pandas as pd
+
+    try:
+        table = pd.read_csv(path, dtype=str, keep_default_na=False, na_values=[""], skipinitialspace=True)
+    except FileNotFoundError:
+        raise ValueError(f"There is no table {path} of levels. Check --levels.") from None
+    except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
+        raise ValueError(f"--levels {path} is no table of names separated by commas: {error}.") from error
+    unknown = [label for label in labels if table.empty or label not in set(table.iloc[:, -1].dropna())]
+    if unknown:
+        raise ValueError(
+            f"The last column of --levels {path} must have all labels of the model; {len(unknown)} of {len(labels)} "
+            f"are not there: {', '.join(unknown[:5])}. Columns go from coarse to fine: {', '.join(map(str, table))}."
+        )
+    return table
 
 
 def impute(

@@ -27,11 +27,12 @@ def report(
 ) -> None:
     """Write one page about the results of FILE that any browser opens: warnings, map, training, labels, predictions."""
     with reported():
+        from scmoe._check import check_results_there
         from scmoe._keys import MARKERS, Keys
         from scmoe.cli._files import refuse_existing
         from scmoe.datasets._read import read
         from scmoe.io._files import check_writable
-        from scmoe.pl._report import check_results_there, check_suffix
+        from scmoe.pl._report import check_suffix
         from scmoe.pl._report import report as write
         from scmoe.pl.page._page import setup_column
         from scmoe.tl._markers import markers

@@ -70,26 +70,51 @@ def from_anndata(adata: AnnData, *, modality: str = DEFAULT_MODALITY) -> MuData:
         return split(adata, modality)
 
 
-def to_anndata(mdata: MuData) -> AnnData:
-    """The only modality of a MuData, with what the MuData says of its cells; the values are shared.
+def to_anndata(mdata: MuData, modality: str | None = None) -> AnnData:
+    """A modality of a MuData as an AnnData of its own, with what the MuData says of its cells; the values are shared.
 
     A column that the modality has with other entries is kept as mudata calls it, such as ``"rna:batch"``.
+
+    Parameters
+    ----------
+    mdata
+        Nothing is written to it.
+    modality
+        None: the only one.
     """
-    (name,) = mdata.mod
-    adata = mdata.mod[name]
+    (name,) = mdata.mod if modality is None else (modality,)
+    own = mdata.mod[name]
+    adata = shared(own)
     for key in mdata.obs:
         if str(key).startswith(f"{name}:"):  # mudata's copy of a column of the modality
             continue
-        column = mdata.obs[key].loc[adata.obs_names]
-        if key in adata.obs and not category_names(adata.obs[key]).equals(category_names(column)):
-            adata.obs[copied_column(name, key)] = adata.obs[key]
+        column = mdata.obs[key].loc[own.obs_names]
+        if own.n_obs < mdata.n_obs and isinstance(column.dtype, pd.CategoricalDtype):
+            column = column.cat.remove_unused_categories()  # of which scanpy's tests fail
+        if key in own.obs and not category_names(own.obs[key]).equals(category_names(column)):
+            adata.obs[copied_column(name, key)] = own.obs[key]
         adata.obs[key] = column
-    rows = mdata.obs_names.get_indexer(adata.obs_names)
+    rows = mdata.obs_names.get_indexer(own.obs_names)
     for key, value in _own_obsm(mdata).items():
         adata.obsm[key] = value.iloc[rows] if isinstance(value, pd.DataFrame) else value[rows]
     for key, value in mdata.uns.items():
         adata.uns[key] = value
     return adata
+
+
+def shared(adata: AnnData) -> AnnData:
+    """Another AnnData over the same matrices, with tables of its own."""
+    raw = adata.raw
+    return AnnData(
+        adata.X,
+        obs=adata.obs.copy(),
+        var=adata.var.copy(),
+        uns=dict(adata.uns),
+        # anndata 0.13 keeps X among the layers, under the key None.
+        layers={key: value for key, value in adata.layers.items() if key is not None},
+        raw=None if raw is None else {"X": raw.X, "var": raw.var, "varm": dict(raw.varm)},
+        **{part: dict(getattr(adata, part)) for part in ("obsm", "varm", "obsp", "varp")},
+    )
 
 
 def as_mudata(data: Any, model: Any = None) -> Any:

@@ -16,6 +16,7 @@ class Format(StrEnum):
     COUNTS_10X = "counts of 10x Genomics (.h5)"
     MUDATA_ZARR = "a store of a MuData (.zarr)"
     ANNDATA_ZARR = "a store of an AnnData (.zarr)"
+    SPATIALDATA = "a store of SpatialData (.zarr)"
     MATRIX_MARKET = "a folder of matrix.mtx, features.tsv and barcodes.tsv"
 
 
@@ -23,9 +24,11 @@ SUFFIXES = {
     ".h5mu": (Format.MUDATA,),
     ".h5ad": (Format.ANNDATA,),
     ".h5": (Format.COUNTS_10X,),
-    ".zarr": (Format.MUDATA_ZARR, Format.ANNDATA_ZARR),
+    ".zarr": (Format.MUDATA_ZARR, Format.ANNDATA_ZARR, Format.SPATIALDATA),
 }
 """What the name of a file promises."""
+SPATIALDATA_ATTRIBUTES = "spatialdata_attrs"
+"""Attribute of a store of SpatialData."""
 LEGACY_GROUP = {"barcodes", "genes", "indptr"}
 """What a genome's group holds in files of Cell Ranger 1 and 2."""
 MATRIX_FILES = ("matrix.mtx", "matrix.mtx.gz")
@@ -111,13 +114,11 @@ def _of_store(path: Path) -> Format:
         return Format.MUDATA_ZARR
     if kind == "anndata" or {"obs", "var"} <= set(entries):
         return Format.ANNDATA_ZARR
-    remedy = "Open it with the tool that wrote it, and write it as .h5ad."
-    if "tables" in entries:
-        tables = list(zarr.open_group(path / "tables", mode="r").keys())
-        remedy = f"It is a store of SpatialData: name one of its tables, {path / 'tables' / (tables or ['table'])[0]}."
+    if "tables" in entries or SPATIALDATA_ATTRIBUTES in store.attrs:
+        return Format.SPATIALDATA
     raise FormatError(
-        f"Cannot read {path}: expected a store of a MuData or an AnnData, found one with the entries "
-        f"{_few(entries) or 'none'}. {remedy}"
+        f"Cannot read {path}: expected a store of a MuData, an AnnData or SpatialData, found one with the entries "
+        f"{_few(entries) or 'none'}. Open it with the tool that wrote it, and write it as .h5ad."
     )
 
 

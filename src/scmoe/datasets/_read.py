@@ -3,6 +3,7 @@
 import os
 import re
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
 
 import anndata
@@ -16,6 +17,7 @@ from scmoe.arguments._checked import checks_arguments
 from scmoe.datasets._cell_ranger import read_10x_h5, read_matrix_market
 from scmoe.datasets._feature_types import FeatureTypeError, make_features_unique, split
 from scmoe.datasets._format import SUFFIXES, Format, FormatError, recognize
+from scmoe.datasets._spatialdata import NoTableError, locate, read_spatialdata, sole_table, store_of
 from scmoe.datasets.disk._open import open_on_disk, remove_cache_of
 from scmoe.io._files import WriteError
 from scmoe.io._plain import plain
@@ -44,6 +46,7 @@ def read(
     *,
     modality: str = "rna",
     genome: str | None = None,
+    table: str | Sequence[str] | None = None,
     on_disk: bool = False,
     cache_dir: str | os.PathLike[str] | None = None,
 ) -> MuData:
@@ -52,14 +55,17 @@ def read(
     Parameters
     ----------
     path
-        ``.h5mu``, ``.h5ad``, ``.zarr`` (of a MuData or an AnnData), ``.h5`` as written by Cell Ranger or CellBender,
-        or a folder with ``matrix.mtx``, ``features.tsv`` (or ``genes.tsv``) and ``barcodes.tsv``, compressed or not.
-        What is in it counts, not its name; a line of the log says where the two differ.
+        ``.h5mu``, ``.h5ad``, ``.zarr`` (of a MuData, an AnnData or SpatialData), ``.h5`` as written by Cell Ranger or
+        CellBender, or a folder with ``matrix.mtx``, ``features.tsv`` (or ``genes.tsv``) and ``barcodes.tsv``,
+        compressed or not. What is in it counts, not its name; a line of the log says where the two differ.
     modality
         Name of the modality when an AnnData does not say the type of its features.
     genome
         The genome to read from 10x ``.h5``, whose name the file gives; features of no genome (antibodies) are kept.
         Needed only for files of Cell Ranger 1 or 2 with several.
+    table
+        Of SpatialData: name of a table, or of several of the same cells, which become modalities; see
+        `scmoe.datasets.from_spatialdata`. None: the only one, or all if they are of the same cells.
     on_disk
         Whether matrices (``X``, layers and ``.raw``) stay on disk, for data that memory does not hold. They are copied
         once, to a folder beside the file that is called like it with ``.scmoe-cache`` behind, which takes as much room
@@ -112,6 +118,8 @@ def read(
         )
     if cache_dir is not None and not on_disk:
         raise ValueError("cache_dir= says where matrices stay on disk. Pass on_disk=True with it.")
+    if path.is_dir() and (root := store_of(path)) is not None:
+        path, table = root, path.name
     try:
         with quiet_mudata(), warnings.catch_warnings():
             # Gene symbols repeat in 10x files; they are made unique, or refused with a message where they are used.
@@ -121,14 +129,23 @@ def read(
                 logger.info("%s holds %s, whatever its name says", path.name, form)
 
             def read_rest(rest: Path) -> MuData:
-                mdata = _read(rest, form, modality, genome)
+                mdata = _read(rest, form, modality, genome, table)
                 make_features_unique(mdata)
                 return plain(mdata)
 
-            if on_disk:
-                return open_on_disk(path, form, None if cache_dir is None else Path(cache_dir), genome, read_rest)
-            return read_rest(path)
-    except (MemoryError, AxisError, FormatError, WriteError):
+            if form is not Format.SPATIALDATA and table is not None:
+                raise FormatError(f"{path} holds {form}, which has no tables: leave table={table!r} out.")
+            if not on_disk:
+                return read_rest(path)
+            root = path
+            if form is Format.SPATIALDATA:
+                path, form = sole_table(path, table), Format.ANNDATA_ZARR
+            mdata = open_on_disk(path, form, None if cache_dir is None else Path(cache_dir), genome, read_rest)
+            if root != path:
+                for adata in mdata.mod.values():
+                    locate(adata, root)
+            return mdata
+    except (MemoryError, AxisError, FormatError, WriteError, NoTableError):
         raise
     except FeatureTypeError as error:
         raise FeatureTypeError(f"Cannot read {path}: {error}") from error
@@ -172,11 +189,13 @@ def remove_cache(path: str | os.PathLike[str], *, cache_dir: str | os.PathLike[s
     return folder is not None
 
 
-def _read(path: Path, form: Format, modality: str, genome: str | None) -> MuData:
+def _read(path: Path, form: Format, modality: str, genome: str | None, table: str | Sequence[str] | None) -> MuData:
     if form is Format.COUNTS_10X:
         return split(read_10x_h5(path, genome), "rna")
     if genome is not None:
         raise FormatError(f"{path} holds {form}, which has no genomes apart: leave genome={genome!r} out.")
+    if form is Format.SPATIALDATA:
+        return read_spatialdata(path, table, modality)
     if form is Format.MUDATA:
         return mudata.read_h5mu(path)
     if form is Format.MUDATA_ZARR:

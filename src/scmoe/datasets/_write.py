@@ -1,6 +1,7 @@
 """One writer for the files that `read` reads: whole or not at all."""
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import h5py
@@ -61,7 +62,7 @@ def write(data: MuData | AnnData, path: str | os.PathLike[str]) -> None:
     check_tables(data)
     refuse_unstorable(data, path.suffix)  # writers take some of it for something else, without a word
     if is_first():
-        _write(data, path)
+        write_whole(data, path)
 
 
 def check_suffix(path: Path, own: str) -> Path:
@@ -84,7 +85,16 @@ def check_suffix(path: Path, own: str) -> Path:
     return path
 
 
-def _write(data: MuData | AnnData, path: Path) -> None:
+def write_whole(data: MuData | AnnData, path: Path, edit: Callable[[h5py.File], None] | None = None) -> None:
+    """As `write`, without its checks.
+
+    Parameters
+    ----------
+    data, path
+        As in `write`.
+    edit
+        What is done to the finished HDF5 file before it takes its place.
+    """
     with quiet_mudata():
         plainer = plain(data)
         if path.suffix == ".zarr":
@@ -96,7 +106,9 @@ def _write(data: MuData | AnnData, path: Path) -> None:
             try:
                 plainer.write_h5mu(temporary) if isinstance(plainer, MuData) else plainer.write_h5ad(temporary)
                 # HDF5 reports some failed writes only on stderr; a file cut short cannot be opened.
-                h5py.File(temporary, "r").close()
+                with h5py.File(temporary, "r" if edit is None else "r+") as file:
+                    if edit is not None:
+                        edit(file)
             except RuntimeError as error:
                 if "errno" not in str(error):
                     raise

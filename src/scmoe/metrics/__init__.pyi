@@ -5,6 +5,7 @@ from ._confusion import confusion_table
 from ._features import feature_scores
 from ._frequency import frequency_groups, recall_slope
 from ._hubs import HubRatio, hub_ratio
+from ._levels import level_accuracy
 from ._per_class import per_class_scores
 
 __all__ = [
@@ -17,6 +18,7 @@ __all__ = [
     "feature_scores",
     "frequency_groups",
     "hub_ratio",
+    "level_accuracy",
     "matched_accuracy",
     "per_class_scores",
     "recall_slope",

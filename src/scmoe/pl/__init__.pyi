@@ -10,6 +10,7 @@ from ._expert_usage import expert_usage
 from ._gradient_conflict import gradient_conflict
 from ._history import history
 from ._imputed import imputed
+from ._level_accuracy import level_accuracy
 from ._markers import markers
 from ._per_class import per_class
 from ._report import report
@@ -28,6 +29,7 @@ __all__ = [
     "gradient_conflict",
     "history",
     "imputed",
+    "level_accuracy",
     "markers",
     "per_class",
     "report",

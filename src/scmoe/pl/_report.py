@@ -1,11 +1,12 @@
 """`report`: one page that says what was found, for people without Python."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from mudata import MuData
 
-from scmoe._keys import DEFAULT_KEY, RESULT_PATHS, Keys
+from scmoe._check import check_results_there
+from scmoe._keys import DEFAULT_KEY, Keys
 from scmoe.arguments._checked import checks_arguments
 from scmoe.datasets._anndata import reads_anndata
 from scmoe.io._files import WriteError, atomic_path
@@ -81,23 +82,6 @@ def check_suffix(path: Path) -> None:
     """Raise unless it is the name of a page."""
     if path.suffix.lower() not in SUFFIXES:
         raise WriteError(f"A report is a page, whose name ends in .html; found {str(path)!r}.")
-
-
-def check_results_there(mdata: MuData, key: str) -> None:
-    """Raise unless a model wrote results under this name; names those that are there."""
-    results = mdata.uns.get(key)
-    if isinstance(results, Mapping) and RESULT_PATHS in results:
-        return
-    others = [name for name, value in mdata.uns.items() if isinstance(value, Mapping) and RESULT_PATHS in value]
-    there = (
-        f"There are results under {', '.join(map(repr, others))}: pass key={others[0]!r}."
-        if others
-        else (
-            "Train first: scmoe.tl.train(mdata), or on the command line scmoe train FILE -o FOLDER, whose result.h5mu "
-            "has results."
-        )
-    )
-    raise KeyError(f"These data hold no results of scmoe under the name {key!r}. {there}")
 
 
 def check_colors(mdata: MuData, colors: Sequence[str]) -> None:

@@ -1,6 +1,6 @@
 """`annotate`: write predicted labels."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -11,6 +11,7 @@ from scmoe._keys import ANNOTATION, DEFAULT_KEY, UNKNOWN_LABEL, Keys
 from scmoe._log import logger
 from scmoe.arguments._checked import checks_arguments
 from scmoe.datasets._anndata import takes_anndata
+from scmoe.metrics._hierarchy import Hierarchy, levels_of, parents_of
 from scmoe.readout._hierarchy import roll_up
 from scmoe.tl._results import check_results, inputs_of
 from scmoe.tl._tables import storable_frame
@@ -29,7 +30,7 @@ def annotate(
     *,
     coverage: float = 1.0,
     reject_label: str = UNKNOWN_LABEL,
-    hierarchy: Mapping[str, str] | None = None,
+    hierarchy: Hierarchy | None = None,
     rollup_confidence: float = 0.9,
     key_added: str = DEFAULT_KEY,
 ) -> None:
@@ -50,8 +51,10 @@ def annotate(
     reject_label
         Name for cells without a label.
     hierarchy
-        Parent of each label, and of parents, such as ``{"CD4 naive": "T", "CD8 naive": "T", "T": "lymphocyte"}``.
-        Probabilities are summed to parents.
+        A tree of labels: the parent of each label, and of parents, such as ``{"CD4 naive": "T", "CD8 naive": "T", "T":
+        "lymphocyte"}``; or a table with a column a level, from coarse to fine, such as ``mdata.obs[["lineage",
+        "cell_type"]]`` of labeled cells. Probabilities are summed to parents, so that cells too unsure at the fine
+        level get the coarse name.
     rollup_confidence
         With `hierarchy`: the probability that a name must have. Above 0.5.
     key_added
@@ -66,7 +69,8 @@ def annotate(
         declined), ``"{key_added}_label_second"`` and ``"{key_added}_label_second_confidence"`` (the second most
         probable), ``"{key_added}_unknown_score"`` (see `scmoe.model.SCMOE.get_unknown_score`), and with `hierarchy`
         ``"{key_added}_label_rollup"`` (the lowest label or parent that reaches `rollup_confidence`; `reject_label`
-        where not even a root does) and ``"{key_added}_label_rollup_confidence"``; of a model with a `label_weight`,
+        where not even a root does), ``"{key_added}_label_rollup_confidence"`` and ``"{key_added}_label_rollup_level"``
+        (the column of the table, or the number of steps above the labels); of a model with a `label_weight`,
         ``"{key_added}_supervised_label"`` and ``"{key_added}_supervised_label_confidence"`` by the network's own head
         (see `scmoe.model.SCMOE.predict_supervised`), which declines no cell; to ``obsm`` of both
         ``"{key_added}_label_probability"`` (a frame, cells x labels; ``/`` in a label becomes ``_``); and to
@@ -74,7 +78,10 @@ def annotate(
         ``"achieved_coverage"`` (share of these cells that have a label), ``"expected_accuracy"`` (of cells that have
         one, from held-out training cells at this coverage), ``"reject_label"`` and ``"detection"``, a frame of labels
         with ``auroc``: about 0.5 says that the unknown score cannot tell new types among cells of this label (see
-        `scmoe.model.SCMOE.get_unknown_detection`).
+        `scmoe.model.SCMOE.get_unknown_detection`); with `hierarchy` ``"levels"``, a frame with a row a level, the
+        finest first: ``n_cells`` with a name of it, ``coverage``, the share of cells with one of it or of a finer
+        level, and ``confidence``, the mean probability of these names. `scmoe.metrics.level_accuracy` compares them
+        with true labels.
 
     Raises
     ------
@@ -91,8 +98,8 @@ def annotate(
     """
     check_results(mdata, key_added, Keys(name=key_added).of_annotation(), inputs_of(model.setup, mdata))
     check_reject_label(model.setup.labels, reject_label, hierarchy)
-    if hierarchy is not None and model.setup.labels:  # before the work: of no cell
-        roll_up(np.zeros((0, len(model.setup.labels))), model.setup.labels, hierarchy, rollup_confidence)
+    if hierarchy is not None and model.setup.labels:
+        check_hierarchy(model.setup.labels, hierarchy, rollup_confidence)
     model.fitted.labels()
     results = model.get_results(mdata, coverage=coverage, mapping_score=False)
     write_annotation(
@@ -108,11 +115,16 @@ def annotate(
     )
 
 
-def check_reject_label(labels: Sequence[str], reject_label: str, hierarchy: Mapping[str, str] | None) -> None:
+def check_hierarchy(labels: Sequence[str], hierarchy: Hierarchy, confidence: float) -> None:
+    """Raise, before the work, if names could not be taken from a tree."""
+    roll_up(np.zeros((0, len(labels))), labels, hierarchy, confidence)
+
+
+def check_reject_label(labels: Sequence[str], reject_label: str, hierarchy: Hierarchy | None) -> None:
     """Raise if the name of declined cells is none, or means something else."""
     if not reject_label:
         raise ValueError(f"reject_label must be a name for cells without a label; found {reject_label!r}.")
-    if reject_label in labels or reject_label in (hierarchy or {}).values():
+    if reject_label in labels or (hierarchy is not None and reject_label in parents_of(hierarchy).values()):
         where = "a label of the model" if reject_label in labels else "a parent in hierarchy"
         raise ValueError(f"reject_label={reject_label!r} is {where}. Choose another name.")
 
@@ -125,7 +137,7 @@ def write_annotation(
     *,
     coverage: float = 1.0,
     reject_label: str = UNKNOWN_LABEL,
-    hierarchy: Mapping[str, str] | None = None,
+    hierarchy: Hierarchy | None = None,
     rollup_confidence: float = 0.9,
     key_added: str = DEFAULT_KEY,
 ) -> None:
@@ -147,6 +159,10 @@ def write_annotation(
         chosen, confidence, names = roll_up(annotation.probability, labels, hierarchy, rollup_confidence)
         columns[keys.label_rollup] = _categorical(chosen, names, reject_label)
         columns[keys.label_rollup_confidence] = confidence
+        level = levels_of(labels, hierarchy)
+        level_names = list(dict.fromkeys(level.values()))
+        codes = np.array([-1 if code < 0 else level_names.index(level[names[code]]) for code in chosen], dtype=int)
+        columns[keys.label_rollup_level] = _categorical(codes, level_names, reject_label)
     _drop_labels(mdata, key_added, [*(f"obs/{name}" for name in columns), f"obsm/{keys.label_probability}"])
     write_obs(mdata, key_added, columns)
     write_obsm(mdata, key_added, keys.label_probability, storable_frame(annotation.probability, mdata, labels))
@@ -159,6 +175,8 @@ def write_annotation(
         "reject_label": reject_label,
         "detection": detection,
     }
+    if hierarchy is not None:
+        record["levels"] = _levels_table(codes, confidence, level_names)
     write_uns(mdata, key_added, **{ANNOTATION: record})
     if coverage < 1:
         logger.info(
@@ -190,6 +208,20 @@ def _labels_of(
         keys.label_second: pd.Categorical.from_codes(second, labels),
         keys.label_second_confidence: probability[cells, second],
     }
+
+
+def _levels_table(codes: np.ndarray, confidence: np.ndarray, names: Sequence[str]) -> pd.DataFrame:
+    """How many cells have a name of each level, and how sure it is."""
+    n_cells = np.array([(codes == i).sum() for i in range(len(names))])
+    sums = np.array([confidence[codes == i].sum() for i in range(len(names))])
+    return pd.DataFrame(
+        {
+            "level": names,
+            "n_cells": n_cells,
+            "coverage": n_cells.cumsum() / max(len(codes), 1),
+            "confidence": np.divide(sums, n_cells, out=np.full(len(names), np.nan), where=n_cells > 0),
+        }
+    )
 
 
 def _categorical(codes: np.ndarray, names: Sequence[str], reject_label: str) -> pd.Categorical:
