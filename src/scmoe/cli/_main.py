@@ -11,6 +11,7 @@ from scmoe._log import is_first
 from scmoe._version import __version__
 from scmoe.benchmark._cli import app as benchmark
 from scmoe.cli._cache import app as cache
+from scmoe.cli._config import with_config, write_run
 from scmoe.cli._markers import markers
 from scmoe.cli._options import (
     Accelerator,
@@ -51,7 +52,7 @@ with suppress(ModuleNotFoundError):  # the package works without its studies
     benchmark.registered_commands.extend(studies.registered_commands)
 app.add_typer(benchmark, name="benchmark")
 app.add_typer(cache, name="cache")
-app.command(help=HELP)(pretrain)
+app.command(help=HELP)(with_config(pretrain))
 
 
 def _version(value: bool) -> None:
@@ -70,6 +71,7 @@ def main(
 
 
 @app.command()
+@with_config
 def demo(
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder to write.")] = Path("scmoe_demo"),
     seed: Seed = 0,
@@ -85,12 +87,14 @@ def demo(
 
         with sole_run(output):
             check_output(output, overwrite, (RESULT, MODEL, FIGURES, *COMPARISON))
+            write_run(output)
             result = run_demo(output, seed=seed, max_epochs=max_epochs)
     typer.echo(to_markdown(result))
     typer.echo(f"Written to {output}: result.h5mu, model/, figures/, comparison.json, comparison.md")
 
 
 @app.command()
+@with_config
 def train(
     file: File,
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder to write.", show_default=False)],
@@ -186,6 +190,6 @@ def train(
     typer.echo(f"Written to {output}: {data.name}, {folder.name}/, {figures.name}/")
 
 
-app.command("map")(map_query)
+app.command("map")(with_config(map_query, "map"))
 for command in (embed, annotate, impute, denoise, markers, report):
-    app.command()(command)
+    app.command()(with_config(command))

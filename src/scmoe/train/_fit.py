@@ -14,6 +14,7 @@ from lightning.pytorch import Callback
 from lightning.pytorch.callbacks import EarlyStopping
 from lightning.pytorch.utilities import rank_zero_only
 
+from scmoe._log import is_json
 from scmoe.data._datamodule import MosaicDataModule
 from scmoe.data._fingerprint import fingerprint
 from scmoe.data._shard import check_shard
@@ -22,7 +23,7 @@ from scmoe.io._lock import sole_run
 from scmoe.losses._labels import LabelLoss
 from scmoe.nn._network import Network
 from scmoe.nn._threads import threads_for, threads_worth
-from scmoe.train._callbacks import EpochCheckpoint, LateEmbedding, Progress
+from scmoe.train._callbacks import EpochCheckpoint, EpochLines, LateEmbedding, Progress
 from scmoe.train._checkpoint import find_checkpoint
 from scmoe.train._children import Handover, errors_of_others
 from scmoe.train._config import TrainConfig
@@ -145,7 +146,7 @@ def run(
     """
     network, callbacks = plan.train().network, list(callbacks)
     if enable_progress_bar:
-        callbacks.append(Progress())
+        callbacks.append(EpochLines() if is_json() else Progress())
     if early_stopping:
         callbacks.append(EarlyStopping("validation_loss", patience=PATIENCE))
     with ExitStack() as stack:
