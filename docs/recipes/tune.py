@@ -5,7 +5,8 @@ test cells, once for each repeat. A trial's score is the mean Pearson correlatio
 predicted from the source, in test cells. In the end the best settings and the defaults are trained anew on all cells
 but those set apart, with several seeds, and both are scored on these.
 
-Needs ``pip install optuna``. Writes ``trials.csv`` and ``comparison.csv`` to the output folder.
+Needs ``pip install optuna``. Writes ``trials.csv``, ``comparison.csv`` and ``study.db`` to the output folder. A run
+that was stopped goes on with the trials of ``study.db``.
 """
 
 import argparse
@@ -31,6 +32,7 @@ DEFAULTS = {
     "dropout": 0.1,
 }
 """The first trial, so that nothing worse can win; a test compares them with those of the package."""
+DONE = (optuna.trial.TrialState.COMPLETE,)
 PLAN = ("lr", "p_split", "cross_weight")
 """Settings of the training, the others being of the network."""
 
@@ -83,9 +85,11 @@ def tune(mdata: MuData, arguments: argparse.Namespace) -> optuna.Study:
             scores.append(score(model, cells, arguments.source, arguments.target))
         return sum(scores) / len(scores)
 
-    study = optuna.create_study(direction="maximize", sampler=optuna.samplers.TPESampler(seed=0))
-    study.enqueue_trial(DEFAULTS)
-    study.optimize(objective, n_trials=arguments.trials)
+    storage = f"sqlite:///{arguments.output / 'study.db'}"
+    study = optuna.create_study(study_name="scmoe", direction="maximize", storage=storage, load_if_exists=True)
+    study.sampler = optuna.samplers.TPESampler(seed=len(study.trials))
+    study.enqueue_trial(DEFAULTS, skip_if_exists=True)
+    study.optimize(objective, n_trials=max(arguments.trials - len(study.get_trials(states=DONE)), 0))
     return study
 
 
@@ -115,8 +119,8 @@ def main() -> None:
     scmoe.pp.prepare(mdata, batch_key=arguments.batch_key)
     scmoe.pp.split(mdata, fractions=(0.8, 0, 0.2), key_added="apart")
     known, new = (mdata[(mdata.obs["apart"] == part).to_numpy()].copy() for part in ("train", "test"))
-    study = tune(known.copy(), arguments)
     arguments.output.mkdir(parents=True, exist_ok=True)
+    study = tune(known.copy(), arguments)
     study.trials_dataframe().to_csv(arguments.output / "trials.csv", index=False)
     table = compare(known, new, study.best_params, arguments)
     table.to_csv(arguments.output / "comparison.csv", index=False)

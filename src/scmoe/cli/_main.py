@@ -24,6 +24,7 @@ from scmoe.cli._options import (
     IsAtlas,
     Kinds,
     Layers,
+    Loggers,
     Missing,
     Nodes,
     Number,
@@ -141,6 +142,7 @@ def train(
     accelerator: Where = Accelerator.auto,
     devices: Number = "auto",
     nodes: Nodes = 1,
+    logger: Loggers = None,
     overwrite: Overwrite = False,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with an interrupted training.")] = False,
 ) -> None:
@@ -149,12 +151,13 @@ def train(
     with reported("Run the same command with --resume to go on from the last finished epoch."):
         from scmoe.cli._files import training_output, write_results, write_somewhere
         from scmoe.cli._input import Input, read_prepared
+        from scmoe.cli._loggers import logger_kwargs
         from scmoe.io._place import size_of
         from scmoe.tl._tables import groups_of
         from scmoe.tl._train import train as fit
 
         where = Devices(accelerator, devices, nodes).train_kwargs(on_disk=on_disk)
-        where |= {"atlas": file} if atlas else {}
+        where |= logger_kwargs(logger, output) | ({"atlas": file} if atlas else {})
         mdata = read_prepared(
             Input(file, kind, layer, genome, missing, set_aside, on_disk, cache_dir, atlas),
             modality,

@@ -28,6 +28,7 @@ from scmoe.train._checkpoint import find_checkpoint
 from scmoe.train._children import Handover, errors_of_others
 from scmoe.train._config import TrainConfig
 from scmoe.train._diagnostics import diagnose, encode_cells, sample_cells
+from scmoe.train._loggers import ExpertLoads, guard_loggers
 from scmoe.train._objective import objective
 from scmoe.train._plan import TrainingPlan
 from scmoe.train._quiet import quiet
@@ -100,7 +101,7 @@ def fit(
     width = network.config.n_hidden
     losses = objective if label_loss is None else partial(objective, label_loss=label_loss)
     plan = TrainingPlan(network, losses, config, seed)
-    result = run(plan, data, width=width, callbacks=[late, *callbacks], **run_kwargs)
+    result = run(plan, data, width=width, callbacks=[late, ExpertLoads(late.cells), *callbacks], **run_kwargs)
     with threads_for(width):
         encoded = encode_cells(network, late.cells)
     is_last = result.kept == result.history.index[-1]
@@ -168,6 +169,7 @@ def run(
             enable_checkpointing=checkpoint is not None,
             **trainer_kwargs,
         )
+        guard_loggers(trainer)
         check_shard(len(data.train), data.batch_size, trainer.world_size)
         hint = "" if checkpoint is None else f" Call it again with resume=True to go on from {checkpoint}."
         try:
