@@ -12,6 +12,7 @@ from scmoe._version import __version__
 from scmoe.benchmark._cli import app as benchmark
 from scmoe.cli._cache import app as cache
 from scmoe.cli._config import with_config, write_run
+from scmoe.cli._info import info
 from scmoe.cli._markers import markers
 from scmoe.cli._options import (
     Accelerator,
@@ -193,6 +194,7 @@ def train(
     typer.echo(f"Written to {output}: {data.name}, {folder.name}/, {figures.name}/")
 
 
+app.command()(info)
 app.command("map")(with_config(map_query, "map"))
 for command in (embed, annotate, impute, denoise, markers, report):
     app.command()(with_config(command))
