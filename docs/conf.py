@@ -22,7 +22,6 @@ project = info["Name"]
 author = info["Author"]
 copyright = f"{datetime.now():%Y}, {author}"
 version = release = info["Version"]
-repository_url = dict(entry.split(", ") for entry in info.get_all("Project-URL"))["Source"]
 
 extensions = [
     "IPython.sphinxext.ipython_console_highlighting",
@@ -148,9 +147,6 @@ html_static_path = ["_static"]
 html_css_files = ["tables.css"]
 html_title = project
 html_theme_options = {
-    "repository_url": repository_url,
-    "repository_provider": "github",
-    "use_repository_button": True,
     "navigation_with_keys": False,
     "navbar_persistent": [],
 }

@@ -88,7 +88,7 @@ def test_wrong_usage_is_2(arguments):
 
 
 def test_train_writes_results_model_and_figures(trained):
-    assert {path.name for path in trained.iterdir()} == {"result.h5mu", "model", "figures"}
+    assert {path.name for path in trained.iterdir()} == {"result.h5mu", "model", "figures", "run.toml"}
     mdata = read(trained / "result.h5mu")
     assert {"X_scmoe", "X_umap"} <= set(mdata.obsm)
     assert {"scmoe_cluster", "scmoe_label"} <= set(mdata.obs)
@@ -310,7 +310,7 @@ def pretrained(data, folder) -> Path:
 
 
 def test_pretrain_writes_results_and_a_model(pretrained):
-    assert {path.name for path in pretrained.iterdir()} == {"result.h5ad", "model"}
+    assert {path.name for path in pretrained.iterdir()} == {"result.h5ad", "model", "run.toml"}
     adata = ad.read_h5ad(pretrained / "result.h5ad")
     model = scmoe.model.XTRIMOGENE.load(pretrained / "model", adata)
     np.testing.assert_array_equal(model.get_latent_representation(), adata.obsm["X_xtrimogene"])

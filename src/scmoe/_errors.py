@@ -6,9 +6,10 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, redirect_stdout
-from importlib.metadata import metadata
 
 import typer
+
+from scmoe._log import FIELDS, PrintedLines, is_json, logger
 
 INTERRUPTED = 128 + signal.SIGINT
 """Exit code of a program that was stopped with Ctrl-C, as shells expect it."""
@@ -32,7 +33,7 @@ def reported_errors(hint: str = "", *, wording: Callable[[str], str] = str) -> I
     """
     with _interruptions() as received:
         try:
-            with redirect_stdout(sys.stderr):
+            with redirect_stdout(PrintedLines() if is_json() else sys.stderr):
                 yield
         except typer.Exit:
             raise
@@ -43,7 +44,7 @@ def reported_errors(hint: str = "", *, wording: Callable[[str], str] = str) -> I
                 raise _interrupted(received, hint) from error
             if os.environ.get(DEBUG):
                 raise
-            typer.echo(f"Error: {wording(_message(error))}", err=True)
+            _say(wording(_message(error)), "Error: ", 1)
             raise typer.Exit(1) from error
 
 
@@ -70,8 +71,17 @@ def _interruptions() -> Iterator[list[int]]:
 
 
 def _interrupted(received: list[int], hint: str) -> typer.Exit:
-    typer.echo(f"\nInterrupted. {hint}".rstrip(), err=True)
-    return typer.Exit(128 + received[0] if received else INTERRUPTED)
+    code = 128 + received[0] if received else INTERRUPTED
+    _say(f"Interrupted. {hint}".rstrip(), "\n", code)
+    return typer.Exit(code)
+
+
+def _say(message: str, before: str, code: int) -> None:
+    """The last words of a command: a block of text, or a line of the log."""
+    if is_json():
+        logger.error("%s", message, extra={FIELDS: {"exit_code": code}})
+    else:
+        typer.echo(before + message, err=True)
 
 
 def _message(error: Exception) -> str:
@@ -85,11 +95,6 @@ def _message(error: Exception) -> str:
     if isinstance(error, EXPECTED) and is_sentence:
         return text
     return (
-        f"scmoe failed in a way that it should not ({type(error).__name__}: {text}). Please report this at "
-        f"{_report_page()}, with the traceback that the same command shows after {DEBUG}=1."
+        f"scmoe failed in a way that it should not ({type(error).__name__}: {text}). Please report this where you have "
+        f"scmoe from, with the traceback that the same command shows after {DEBUG}=1."
     )
-
-
-def _report_page() -> str:
-    pages = (entry.split(", ", 1) for entry in metadata("scmoe").get_all("Project-URL", []))
-    return dict(pages).get("Source", "the page of the project")

@@ -8,6 +8,7 @@ from tempfile import mkdtemp
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from scmoe._log import is_first
+from scmoe.cli._config import write_run
 from scmoe.model.hub._contents import MODEL
 
 if TYPE_CHECKING:
@@ -82,6 +83,7 @@ def training_output(
         check_output(folder, overwrite, (result, MODEL, *((FIGURES,) if figures else ())), resume=resume)
         refuse_input(source, folder / result)
         check_space(folder, size)
+        write_run(folder)
         yield results
         checkpoint.unlink(missing_ok=True)
         with suppress(OSError):  # other files in the folder are not ours to remove

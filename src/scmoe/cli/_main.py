@@ -11,7 +11,9 @@ from scmoe._log import is_first
 from scmoe._version import __version__
 from scmoe.benchmark._cli import app as benchmark
 from scmoe.cli._cache import app as cache
+from scmoe.cli._config import with_config, write_run
 from scmoe.cli._export import export
+from scmoe.cli._info import info
 from scmoe.cli._markers import markers
 from scmoe.cli._model import app as model_app
 from scmoe.cli._options import (
@@ -25,6 +27,7 @@ from scmoe.cli._options import (
     IsAtlas,
     Kinds,
     Layers,
+    Loggers,
     Missing,
     Nodes,
     Number,
@@ -54,7 +57,7 @@ with suppress(ModuleNotFoundError):  # the package works without its studies
 app.add_typer(benchmark, name="benchmark")
 app.add_typer(cache, name="cache")
 app.add_typer(model_app, name="model")
-app.command(help=HELP)(pretrain)
+app.command(help=HELP)(with_config(pretrain))
 
 
 def _version(value: bool) -> None:
@@ -73,6 +76,7 @@ def main(
 
 
 @app.command()
+@with_config
 def demo(
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder to write.")] = Path("scmoe_demo"),
     seed: Seed = 0,
@@ -88,12 +92,14 @@ def demo(
 
         with sole_run(output):
             check_output(output, overwrite, (RESULT, MODEL, FIGURES, *COMPARISON))
+            write_run(output)
             result = run_demo(output, seed=seed, max_epochs=max_epochs)
     typer.echo(to_markdown(result))
     typer.echo(f"Written to {output}: result.h5mu, model/, figures/, comparison.json, comparison.md")
 
 
 @app.command()
+@with_config
 def train(
     file: File,
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder to write.", show_default=False)],
@@ -140,6 +146,7 @@ def train(
     accelerator: Where = Accelerator.auto,
     devices: Number = "auto",
     nodes: Nodes = 1,
+    logger: Loggers = None,
     overwrite: Overwrite = False,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with an interrupted training.")] = False,
 ) -> None:
@@ -148,12 +155,13 @@ def train(
     with reported("Run the same command with --resume to go on from the last finished epoch."):
         from scmoe.cli._files import training_output, write_results, write_somewhere
         from scmoe.cli._input import Input, read_prepared
+        from scmoe.cli._loggers import logger_kwargs
         from scmoe.io._place import size_of
         from scmoe.tl._tables import groups_of
         from scmoe.tl._train import train as fit
 
         where = Devices(accelerator, devices, nodes).train_kwargs(on_disk=on_disk)
-        where |= {"atlas": file} if atlas else {}
+        where |= logger_kwargs(logger, output) | ({"atlas": file} if atlas else {})
         mdata = read_prepared(
             Input(file, kind, layer, genome, missing, set_aside, on_disk, cache_dir, atlas),
             modality,
@@ -189,6 +197,7 @@ def train(
     typer.echo(f"Written to {output}: {data.name}, {folder.name}/, {figures.name}/")
 
 
-app.command("map")(map_query)
+app.command()(info)
+app.command("map")(with_config(map_query, "map"))
 for command in (embed, annotate, impute, denoise, markers, report, export):
-    app.command()(command)
+    app.command()(with_config(command))

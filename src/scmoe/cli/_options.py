@@ -45,6 +45,15 @@ class Devices(NamedTuple):
         return {**kwargs, "num_nodes": self.nodes} if self.nodes > 1 else kwargs
 
 
+class LoggerName(StrEnum):
+    """What losses are written for."""
+
+    csv = "csv"
+    tensorboard = "tensorboard"
+    wandb = "wandb"
+    mlflow = "mlflow"
+
+
 class Search(StrEnum):
     """Whether scmoe looks for something by itself."""
 
@@ -103,6 +112,12 @@ Number = Annotated[
     str, typer.Option("--devices", help="GPUs, or processes on a CPU, to train with; auto: all GPUs, or one process.")
 ]
 Nodes = Annotated[int, typer.Option("--nodes", min=1, help="Machines to train on, started by SLURM or torchrun.")]
+Loggers = Annotated[
+    list[LoggerName] | None,
+    typer.Option(
+        "--logger", help="Write losses and loads of experts to logs/ of the output folder, too (repeat for several)."
+    ),
+]
 Seed = Annotated[
     int, typer.Option("--seed", min=0, max=2**32 - 1, help="Seed; the same seed gives the same result on a CPU.")
 ]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, NamedTuple
 import typer
 
 from scmoe._log import is_first
-from scmoe.cli._options import Accelerator, CacheDir, Devices, Epochs, Nodes, Number, OnDisk, Seed, Where
+from scmoe.cli._options import Accelerator, CacheDir, Devices, Epochs, Loggers, Nodes, Number, OnDisk, Seed, Where
 from scmoe.cli._wording import reported
 
 if TYPE_CHECKING:
@@ -72,6 +72,7 @@ def pretrain(
     accelerator: Where = Accelerator.auto,
     devices: Number = "auto",
     nodes: Nodes = 1,
+    logger: Loggers = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace earlier results in the folder.")] = False,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with an interrupted training.")] = False,
 ) -> None:
@@ -79,6 +80,7 @@ def pretrain(
     result = f"result.{file_format.value}"
     with reported("Run the same command with --resume to go on from the last finished epoch."):
         from scmoe.cli._files import training_output, write_somewhere
+        from scmoe.cli._loggers import logger_kwargs
         from scmoe.datasets._write import write
         from scmoe.io._place import size_of
         from scmoe.io._storable import refuse_unstorable
@@ -86,6 +88,7 @@ def pretrain(
         from scmoe.tokens._vocabulary import Vocabulary
 
         where = Devices(accelerator, devices, nodes).train_kwargs(on_disk=on_disk)
+        where |= logger_kwargs(logger, output)
         genes = None if vocabulary is None else Vocabulary.from_file(vocabulary)
         data = read_data(files, genes, modality, layer, values, on_disk, cache_dir)
         adata = data.adata

@@ -9,10 +9,36 @@ from lightning.pytorch.callbacks import Checkpoint
 from torch import Tensor
 from tqdm.auto import tqdm
 
+from scmoe._log import FIELDS, logger
 from scmoe.data._dataset import Batch
 from scmoe.train._checkpoint import CheckpointFile
 from scmoe.train._diagnostics import encode_cells
 from scmoe.train._plan import TrainingPlan
+
+
+class EpochLines(Callback):
+    """A line of the log with the losses of each epoch that is complete: for programs, which read no progress bar."""
+
+    n_lines: int
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Leave out the epochs that this run does not repeat."""
+        assert isinstance(pl_module, TrainingPlan)
+        self.n_lines = len(pl_module.history)
+
+    def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Log the epoch before."""
+        self._log(trainer, pl_module)
+
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Log the last epoch."""
+        self._log(trainer, pl_module)
+
+    def _log(self, trainer: Trainer, plan: LightningModule) -> None:
+        assert isinstance(plan, TrainingPlan)
+        for epoch in plan.history[self.n_lines :]:
+            logger.info("epoch %d of %s", epoch["epoch"] + 1, trainer.max_epochs, extra={FIELDS: epoch})
+        self.n_lines = len(plan.history)
 
 
 class Progress(Callback):

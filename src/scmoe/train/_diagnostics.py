@@ -10,7 +10,7 @@ import torch
 from lightning.fabric.utilities import move_data_to_device
 from torch import Tensor
 
-from scmoe._log import logger
+from scmoe._log import FIELDS, logger
 from scmoe.data._datamodule import MosaicDataModule
 from scmoe.data._dataset import Batch
 from scmoe.nn._network import Encoded, Network
@@ -169,7 +169,8 @@ def report(diagnostics: dict[str, Any], seconds: float) -> None:
         f"trained {epochs} epoch{'s' * (epochs > 1)} ({diagnostics['n_steps']} steps) in {seconds:.0f} s: "
         f"{diagnostics['watched_loss']} loss {diagnostics['final_loss']:.2f}, {dead or 'no'} dead experts"
     )
+    fields = {FIELDS: {**diagnostics, "seconds": seconds}}
     if diagnostics["verdict"]:
-        logger.warning("%s. %s", line, " ".join(diagnostics["verdict"]))
+        logger.warning("%s. %s", line, " ".join(diagnostics["verdict"]), extra=fields)
     else:
-        logger.info("%s, converged", line)
+        logger.info("%s, converged", line, extra=fields)

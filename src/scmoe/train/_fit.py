@@ -14,6 +14,7 @@ from lightning.pytorch import Callback
 from lightning.pytorch.callbacks import EarlyStopping
 from lightning.pytorch.utilities import rank_zero_only
 
+from scmoe._log import is_json
 from scmoe.data._datamodule import MosaicDataModule
 from scmoe.data._fingerprint import fingerprint
 from scmoe.data._shard import check_shard
@@ -22,11 +23,12 @@ from scmoe.io._lock import sole_run
 from scmoe.losses._labels import LabelLoss
 from scmoe.nn._network import Network
 from scmoe.nn._threads import threads_for, threads_worth
-from scmoe.train._callbacks import EpochCheckpoint, LateEmbedding, Progress
+from scmoe.train._callbacks import EpochCheckpoint, EpochLines, LateEmbedding, Progress
 from scmoe.train._checkpoint import find_checkpoint
 from scmoe.train._children import Handover, errors_of_others
 from scmoe.train._config import TrainConfig
 from scmoe.train._diagnostics import diagnose, encode_cells, sample_cells
+from scmoe.train._loggers import ExpertLoads, guard_loggers
 from scmoe.train._objective import objective
 from scmoe.train._plan import TrainingPlan
 from scmoe.train._quiet import quiet
@@ -99,7 +101,7 @@ def fit(
     width = network.config.n_hidden
     losses = objective if label_loss is None else partial(objective, label_loss=label_loss)
     plan = TrainingPlan(network, losses, config, seed)
-    result = run(plan, data, width=width, callbacks=[late, *callbacks], **run_kwargs)
+    result = run(plan, data, width=width, callbacks=[late, ExpertLoads(late.cells), *callbacks], **run_kwargs)
     with threads_for(width):
         encoded = encode_cells(network, late.cells)
     is_last = result.kept == result.history.index[-1]
@@ -145,7 +147,7 @@ def run(
     """
     network, callbacks = plan.train().network, list(callbacks)
     if enable_progress_bar:
-        callbacks.append(Progress())
+        callbacks.append(EpochLines() if is_json() else Progress())
     if early_stopping:
         callbacks.append(EarlyStopping("validation_loss", patience=PATIENCE))
     with ExitStack() as stack:
@@ -167,6 +169,7 @@ def run(
             enable_checkpointing=checkpoint is not None,
             **trainer_kwargs,
         )
+        guard_loggers(trainer)
         check_shard(len(data.train), data.batch_size, trainer.world_size)
         hint = "" if checkpoint is None else f" Call it again with resume=True to go on from {checkpoint}."
         try:

@@ -102,8 +102,10 @@ class TrainingPlan(LightningModule):
             optimizer.found_inf = self._skip  # type: ignore[attr-defined]
 
     def on_fit_start(self) -> None:
-        """Collect once what is averaged in every step."""
+        """Collect once what is averaged in every step, and tell loggers the settings."""
         self._averaged: tuple[list[Tensor], list[Tensor]] = (moving(self.average), moving(self.network))
+        for logger in self.trainer.loggers:
+            logger.log_hyperparams(self._settings())
 
     def on_train_epoch_start(self) -> None:
         """Seed the epoch."""
