@@ -26,7 +26,7 @@ from scmoe.pp._kind import COUNT_KINDS, SET_ASIDE_KINDS, Decision, decide_kind, 
 from scmoe.pp._missing import Panels, find_panels, former_mask, panels_of_mask
 from scmoe.pp._normalize import MIN_CENTERED, clr, log_normalize, totals
 from scmoe.pp._set_aside import choose_set_aside
-from scmoe.pp._source import RAW, Source, find_source
+from scmoe.pp._source import RAW, Source, find_source, refuse_empty
 from scmoe.pp._values import judge
 from scmoe.pp._variable import choose_variable
 
@@ -80,6 +80,8 @@ def prepare_modality(name: str, adata: AnnData, obs: pd.DataFrame, settings: Set
     adata = adata.copy() if adata.is_view else adata
     source = find_source(name, adata)
     where, matrix = source.where, source.matrix
+    if matrix is None:
+        refuse_empty(name, adata)
     check_array(matrix, name, where)
     decision = _decide(name, adata, matrix, where, settings.kinds.get(name))
     if decision.kind not in COUNT_KINDS:
