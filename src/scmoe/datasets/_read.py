@@ -9,11 +9,13 @@ import anndata
 import h5py
 import mudata
 import zarr
+from anndata import AnnData
 from mudata import MuData
 
 from scmoe._log import logger
 from scmoe.arguments._checked import checks_arguments
 from scmoe.datasets._cell_ranger import read_10x_h5
+from scmoe.datasets._factors import restore_factors
 from scmoe.datasets._feature_types import FeatureTypeError, make_features_unique, split
 from scmoe.datasets._format import MATRIX_ENDINGS, SUFFIXES, TABLE_ENDINGS, Format, FormatError, recognize
 from scmoe.datasets._matrix_market import read_matrix_market
@@ -84,8 +86,8 @@ def read(
         Features of several types (``var["feature_types"]``) are split into modalities, and ``.raw`` with them. Gene
         expression becomes ``rna``, antibody capture ``adt``, peaks ``atac``, multiplexing capture ``hto``, CRISPR
         guide capture ``guides``; others keep their name. Feature names that repeat within a modality (gene symbols do)
-        get a suffix. Cells that repeat do not: `scmoe.pp.prepare` refuses them. Counts that a tool divides into spliced,
-        unspliced and ambiguous ones are added up, and stay in layers of these names.
+        get a suffix. Cells that repeat do not: `scmoe.pp.prepare` refuses them. Counts that a tool divides into
+        spliced, unspliced and ambiguous ones are added up, and stay in layers of these names.
 
         Text is what the installed pandas takes strings for; text with gaps is categorical. A column of ``mdata.obs``
         whose numbers are whole may be ``Int64``, as mudata makes it. The columns of ``obs`` of an AnnData are in
@@ -126,6 +128,7 @@ def read(
         with quiet_mudata(), warnings.catch_warnings():
             # Gene symbols repeat in 10x files; they are made unique, or refused with a message where they are used.
             warnings.filterwarnings("ignore", message=".* names are not unique")
+            warnings.filterwarnings("ignore", message="Element .* was written without encoding metadata")  # by R
             form = recognize(path)
             if form not in SUFFIXES.get(suffix, (Format.MATRIX_MARKET,)):
                 logger.info("%s holds %s, whatever its name says", path.name, form)
@@ -192,11 +195,17 @@ def _read(path: Path, form: Format, modality: str, genome: str | None) -> MuData
     if form is Format.MUDATA_ZARR:
         return _read_mudata_zarr(path)
     readers = {
-        Format.ANNDATA: anndata.read_h5ad,
+        Format.ANNDATA: _read_h5ad,
         Format.ANNDATA_ZARR: anndata.read_zarr,
         Format.MATRIX_MARKET: read_matrix_market,
     }
     return split(readers[form](path), modality)
+
+
+def _read_h5ad(path: Path) -> AnnData:
+    adata = anndata.read_h5ad(path)
+    restore_factors(adata, path)
+    return adata
 
 
 def _reason(path: Path, error: Exception) -> str:

@@ -101,7 +101,9 @@ def decide_kind(name: str, adata: AnnData, matrix: Matrix) -> Decision:
     if hint and hint.kind == "peaks" and _is_binary(matrix) and _density(matrix) <= MAX_DENSITY:
         return Decision("peaks", f"open or closed, 0 or 1, and {hint.reason}")
     if hint and hint.kind == "rna" and are_divided(matrix):
-        return Decision("ambient", f"whole numbers and fractions, as of reads that fit several genes, and {hint.reason}")
+        return Decision(
+            "ambient", f"whole numbers and fractions, as of reads that fit several genes, and {hint.reason}"
+        )
     if hint and hint.kind in COUNT_KINDS and nearly_counts(matrix):
         return hint
     if problem := _no_logarithms_nor_counts(matrix, is_missing and hint is None):

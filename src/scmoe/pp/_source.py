@@ -109,8 +109,8 @@ def refuse_empty(name: str, adata: AnnData) -> None:
     """Raise if ``X`` is not there, and say which layer has values: R packages keep all assays in layers."""
     if adata.X is None and (layers := layer_names(adata)):
         raise ValueError(
-            f"mdata[{name!r}].X holds no values; found some in the layers {', '.join(map(repr, layers))}. Raw counts are "
-            f'read from layers["{COUNTS_LAYER}"]; other values have to be in X: '
+            f"mdata[{name!r}].X holds no values; found some in the layers {', '.join(map(repr, layers))}. Raw counts "
+            f'are read from layers["{COUNTS_LAYER}"]; other values have to be in X: '
             f'mdata["{name}"].X = mdata["{name}"].layers["{layers[0]}"].'
         )
 
