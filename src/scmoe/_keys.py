@@ -14,6 +14,8 @@ COUNTS_LAYER = "counts"
 """Layer of a modality that keeps the raw counts (written by `scmoe.pp.prepare`)."""
 HELD_OUT_LAYER = "counts_held_out"
 """Layer of a modality with the counts that `scmoe.pp.split_counts` has set aside for tests."""
+SPLICING = ("spliced", "unspliced", "ambiguous")
+"""Layers of counts by splicing, which together are those of a gene; as STARsolo, alevin-fry and scVelo call them."""
 ORIGINAL_LAYER = "X_before_prepare"
 """Layer of a modality that keeps the ``X`` that `scmoe.pp.prepare` replaced, where it was not the source."""
 UNS_ROOT = "scmoe"

@@ -29,6 +29,13 @@ def one_wrong(value: float) -> np.ndarray:
     return values
 
 
+def divided(share: float) -> np.ndarray:
+    """Counts of 200 genes, a share of which has got a part of a read that fits two genes."""
+    rng = np.random.default_rng(0)
+    values = rng.poisson(2.0, (20, 200)).astype(float)
+    return values + np.where(rng.random(values.shape) < share, rng.random(values.shape), 0)
+
+
 def intervals() -> ad.AnnData:
     adata = modality(counts(30, mean=0.4))
     adata.var_names = [f"chr{i}:100-200" if i % 2 else f"chrX-{i}-900" for i in range(30)]
@@ -65,6 +72,10 @@ def typed(kind: str) -> ad.AnnData:
         ("rna", counts() > 2, "continuous", "none above 1"),
         ("x", counts() * 0.5, "continuous", "no name says"),
         ("rna", one_wrong(0.5), "rna", "name says so"),
+        ("rna", divided(0.05), "ambient", "reads that fit several genes"),
+        ("rna", divided(0.3), "ambient", "reads that fit several genes"),
+        ("rna", np.log2(1 + divided(0.0)), "lognormalized", "logarithms to base 2 of counts"),
+        ("x", typed("Antigen Capture"), "custom", "feature_types"),
         ("rna", one_wrong(-1), "rna", "name says so"),
         ("morph", counts(), "continuous", "name says so"),
         ("x", np.where(np.eye(6, 4), np.nan, counts()), "continuous", "missing"),

@@ -100,6 +100,7 @@ def test_identifier_of_two_genes_is_not_used(adata: AnnData, capsys: pytest.Capt
         ("genes.txt", "", "genes.txt is no table of genes"),
         ("genes.txt", "gene\n\n", "found none"),
         ("genes.csv", "gene,id\nA,1\n,2\n", "a name for each gene, found none for gene 2"),
+        ("token_dictionary.pkl", "", "is a pickle, .* not opened. .* to token_dictionary.json: python -c"),
         ("genes.xlsx", "", "as .json, .csv, .tsv or .txt, found genes.xlsx"),
     ],
 )

@@ -17,7 +17,7 @@ class Format(StrEnum):
     MUDATA_ZARR = "a store of a MuData (.zarr)"
     ANNDATA_ZARR = "a store of an AnnData (.zarr)"
     SPATIALDATA = "a store of SpatialData (.zarr)"
-    MATRIX_MARKET = "a folder of matrix.mtx, features.tsv and barcodes.tsv"
+    MATRIX_MARKET = "a matrix.mtx with features.tsv and barcodes.tsv beside it"
 
 
 SUFFIXES = {
@@ -25,17 +25,26 @@ SUFFIXES = {
     ".h5ad": (Format.ANNDATA,),
     ".h5": (Format.COUNTS_10X,),
     ".zarr": (Format.MUDATA_ZARR, Format.ANNDATA_ZARR, Format.SPATIALDATA),
+    ".mtx": (Format.MATRIX_MARKET,),
 }
 """What the name of a file promises."""
 SPATIALDATA_ATTRIBUTES = "spatialdata_attrs"
 """Attribute of a store of SpatialData."""
 LEGACY_GROUP = {"barcodes", "genes", "indptr"}
 """What a genome's group holds in files of Cell Ranger 1 and 2."""
-MATRIX_FILES = ("matrix.mtx", "matrix.mtx.gz")
+MATRIX_ENDINGS = (".mtx", ".mtx.gz")
+TABLE_ENDINGS = tuple(f"{ending}{gz}" for ending in (".csv", ".tsv", ".txt") for gz in ("", ".gz"))
+"""Of tables of counts as text, which do not say whether a row is a cell or a gene."""
 STORE_FILES = ("zarr.json", ".zgroup")
 """By which a folder is known as a store of zarr, in its format 3 and 2."""
-COUNTS_OF_CELL_RANGER = ("filtered_feature_bc_matrix", "filtered_gene_bc_matrices", "sample_filtered_feature_bc_matrix")
+COUNTS_OF_CELL_RANGER = (
+    "*filtered_feature_bc_matrix",
+    "*filtered_feature_bc_matrix.h5",
+    "filtered_gene_bc_matrices*.h5",
+)
 """How the counts are called in a folder that Cell Ranger wrote."""
+DEPTH = 4
+"""Folders within a folder that are looked through for counts: outs/per_sample_outs/SAMPLE/count."""
 
 
 class FormatError(ValueError):
@@ -52,6 +61,8 @@ def recognize(path: Path) -> Format:
     OSError
         The file cannot be opened: it is no HDF5, cut short, or may not be read.
     """
+    if path.is_file() and path.name.endswith(MATRIX_ENDINGS):
+        return Format.MATRIX_MARKET
     return _of_folder(path) if path.is_dir() else _of_file(path)
 
 
@@ -96,15 +107,24 @@ def _of_folder(path: Path) -> Format:
     names = sorted(entry.name for entry in path.iterdir())
     if not set(STORE_FILES).isdisjoint(names):
         return _of_store(path)
-    if any(name.endswith(MATRIX_FILES) for name in names):
+    if any(name.endswith(MATRIX_ENDINGS) for name in names):
         return Format.MATRIX_MARKET
-    inside = [name for name in names if name.startswith(COUNTS_OF_CELL_RANGER) and not name.endswith(".tar.gz")]
-    inside += [name for name in names if any((path / name / matrix).is_file() for matrix in MATRIX_FILES)]
-    remedy = f"Name what is in it: {path / inside[0]}." if inside else "Name a file in it."
+    inside = _counts_inside(path)
+    remedy = f"Name what is in it: {inside}." if inside else "Name a file in it."
     raise FormatError(
         f"Cannot read {path}: it is a folder. {remedy} These can be read: {', '.join(SUFFIXES)}, and folders with "
         "matrix.mtx, features.tsv and barcodes.tsv (.gz or not)."
     )
+
+
+def _counts_inside(folder: Path) -> Path | None:
+    """What is to be read below a folder: counts of cells before those of all droplets, the nearest first."""
+    for depth in range(DEPTH):
+        matches = [match for name in COUNTS_OF_CELL_RANGER for match in folder.glob("*/" * depth + name)]
+        matches += [match.parent for match in folder.glob("*/" * (depth + 1) + "*.mtx*")]
+        if matches:
+            return min(matches, key=lambda match: ("filtered" not in match.name, str(match)))
+    return None
 
 
 def _of_store(path: Path) -> Format:

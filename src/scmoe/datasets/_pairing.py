@@ -55,6 +55,7 @@ def describe_pairing(mdata: MuData, modalities: Sequence[str] | None = None) -> 
     """
     names = list(mdata.mod) if modalities is None else list(modalities)
     refuse_mismatched(mdata, names)
+    _warn_of_order(mdata, names)
     present = presence_of(mdata, names)
     if len(names) > 1:
         logger.info("%s", summarize(names, present))
@@ -62,6 +63,21 @@ def describe_pairing(mdata: MuData, modalities: Sequence[str] | None = None) -> 
         shared = int((present[:, first] & present[:, second]).sum())
         if shared < FEW_SHARED * present[:, [first, second]].sum(0).min():
             _warn_of_few(mdata, names[first], names[second], shared)
+
+
+def _warn_of_order(mdata: MuData, names: Sequence[str]) -> None:
+    """Warn where ``mdata.obs`` was replaced by a table in another order: mudata goes on pairing rows as they were."""
+    for name in names:
+        cells, rows = mdata.mod[name].obs_names, np.asarray(mdata.obsmap[name]).astype(int)
+        is_there = rows > 0
+        if is_there.sum() == len(cells) and not mdata.obs_names[is_there].equals(cells[rows[is_there] - 1]):
+            logger.warning(
+                "mdata.obs was replaced by a table in another order, so mdata[cells] takes other cells of %s. scmoe pairs "
+                "cells by name, and is right; before you choose cells: obs = mdata.obs; "
+                "mdata = mudata.MuData(dict(mdata.mod)); mdata.obs = obs.loc[mdata.obs_names]",
+                name,
+            )
+            return
 
 
 def presence_of(mdata: MuData, names: Sequence[str]) -> NDArray[np.bool_]:

@@ -10,13 +10,16 @@ import anndata
 import h5py
 import mudata
 import zarr
+from anndata import AnnData
 from mudata import MuData
 
 from scmoe._log import logger
 from scmoe.arguments._checked import checks_arguments
-from scmoe.datasets._cell_ranger import read_10x_h5, read_matrix_market
+from scmoe.datasets._cell_ranger import read_10x_h5
+from scmoe.datasets._factors import restore_factors
 from scmoe.datasets._feature_types import FeatureTypeError, make_features_unique, split
-from scmoe.datasets._format import SUFFIXES, Format, FormatError, recognize
+from scmoe.datasets._format import MATRIX_ENDINGS, SUFFIXES, TABLE_ENDINGS, Format, FormatError, recognize
+from scmoe.datasets._matrix_market import read_matrix_market
 from scmoe.datasets._spatialdata import NoTableError, locate, read_spatialdata, sole_table, store_of
 from scmoe.datasets.disk._open import open_on_disk, remove_cache_of
 from scmoe.io._files import WriteError
@@ -34,6 +37,10 @@ REMEDIES = {
     r"^UnknownCodec": "it needs a codec that this zarr does not have. Install the codec, or ask for a file without",
 }
 """What to do about files that cannot be read and are not damaged, by a pattern of the error."""
+
+
+OF_R = (".rds", ".rda", ".rdata", ".h5seurat", ".qs", ".qs2")
+"""Endings of files that R writes."""
 
 
 class AxisError(ValueError):
@@ -56,8 +63,10 @@ def read(
     ----------
     path
         ``.h5mu``, ``.h5ad``, ``.zarr`` (of a MuData, an AnnData or SpatialData), ``.h5`` as written by Cell Ranger or
-        CellBender, or a folder with ``matrix.mtx``, ``features.tsv`` (or ``genes.tsv``) and ``barcodes.tsv``,
-        compressed or not. What is in it counts, not its name; a line of the log says where the two differ.
+        CellBender, or a folder with ``matrix.mtx``, ``features.tsv`` (or ``genes.tsv``, ``peaks.bed``) and
+        ``barcodes.tsv``, compressed or not; also a folder as alevin-fry or kallisto|bustools writes it, and one file
+        ``.mtx`` of several. What is in it counts, not its name; a line of the log says where the two differ.
+        :doc:`/formats` has all layouts that were tried.
     modality
         Name of the modality when an AnnData does not say the type of its features.
     genome
@@ -83,7 +92,8 @@ def read(
         Features of several types (``var["feature_types"]``) are split into modalities, and ``.raw`` with them. Gene
         expression becomes ``rna``, antibody capture ``adt``, peaks ``atac``, multiplexing capture ``hto``, CRISPR
         guide capture ``guides``; others keep their name. Feature names that repeat within a modality (gene symbols do)
-        get a suffix. Cells that repeat do not: `scmoe.pp.prepare` refuses them.
+        get a suffix. Cells that repeat do not: `scmoe.pp.prepare` refuses them. Counts that a tool divides into
+        spliced, unspliced and ambiguous ones are added up, and stay in layers of these names.
 
         Text is what the installed pandas takes strings for; text with gaps is categorical. A column of ``mdata.obs``
         whose numbers are whole may be ``Int64``, as mudata makes it. The columns of ``obs`` of an AnnData are in
@@ -112,10 +122,12 @@ def read(
     suffix = path.suffix.lower()
     if not path.exists():
         raise FileNotFoundError(f"There is no file {path}. Check the name and the folder.")
-    if path.is_file() and suffix not in SUFFIXES and not h5py.is_hdf5(path):
-        raise ValueError(
-            f"Cannot read {path}: expected one of {', '.join(SUFFIXES)}, or a folder with matrix.mtx, found {suffix!r}."
-        )
+    if path.is_file() and suffix not in SUFFIXES and not path.name.endswith(MATRIX_ENDINGS):
+        if not h5py.is_hdf5(path):
+            raise ValueError(
+                f"Cannot read {path}: expected one of {', '.join(SUFFIXES)}, or a folder with matrix.mtx, found "
+                f"{suffix!r}.{_how_to_convert(path)}"
+            )
     if cache_dir is not None and not on_disk:
         raise ValueError("cache_dir= says where matrices stay on disk. Pass on_disk=True with it.")
     if path.is_dir() and (root := store_of(path)) is not None:
@@ -124,6 +136,7 @@ def read(
         with quiet_mudata(), warnings.catch_warnings():
             # Gene symbols repeat in 10x files; they are made unique, or refused with a message where they are used.
             warnings.filterwarnings("ignore", message=".* names are not unique")
+            warnings.filterwarnings("ignore", message="Element .* was written without encoding metadata")  # by R
             form = recognize(path)
             if form not in SUFFIXES.get(suffix, (Format.MATRIX_MARKET,)):
                 logger.info("%s holds %s, whatever its name says", path.name, form)
@@ -201,11 +214,17 @@ def _read(path: Path, form: Format, modality: str, genome: str | None, table: st
     if form is Format.MUDATA_ZARR:
         return _read_mudata_zarr(path)
     readers = {
-        Format.ANNDATA: anndata.read_h5ad,
+        Format.ANNDATA: _read_h5ad,
         Format.ANNDATA_ZARR: anndata.read_zarr,
         Format.MATRIX_MARKET: read_matrix_market,
     }
     return split(readers[form](path), modality)
+
+
+def _read_h5ad(path: Path) -> AnnData:
+    adata = anndata.read_h5ad(path)
+    restore_factors(adata, path)
+    return adata
 
 
 def _reason(path: Path, error: Exception) -> str:
@@ -243,6 +262,22 @@ def _read_mudata_zarr(path: Path) -> MuData:
         if adata.raw is None and (part / "raw").is_dir():  # mudata before 0.4 writes it, and does not read it
             adata.raw = anndata.read_zarr(part).raw.to_adata()
     return mdata
+
+
+def _how_to_convert(path: Path) -> str:
+    """How to make a file that can be read of one that does not say what its rows are, or is of R."""
+    if path.name.lower().endswith(TABLE_ENDINGS):
+        return (
+            " A table does not say what its rows are. If they are genes, as in most tables of GEO: import anndata, "
+            f'pandas; table = pandas.read_csv("{path.name}", sep=None, engine="python", index_col=0).T; '
+            'anndata.AnnData(table.astype("float32")).write_h5ad("cells.h5ad"). If they are cells, leave .T out.'
+        )
+    if path.suffix.lower() in OF_R:
+        return (
+            " It is a file of R. There, write it as .h5ad with the package anndataR "
+            '(anndataR::write_h5ad(object, "cells.h5ad")), which keeps counts and cell metadata.'
+        )
+    return ""
 
 
 def _first_line(error: Exception) -> str:

@@ -8,7 +8,7 @@ import pandas as pd
 from anndata import AnnData
 from scipy import sparse
 
-from scmoe._matrix import Matrix, has_missing, looks_like_counts, value_blocks, value_range
+from scmoe._matrix import Matrix, has_missing, is_count, looks_like_counts, value_blocks, value_range
 from scmoe.io._mapped import canonical
 from scmoe.pp._values import MAX_LOG_VALUE, Origin, judge
 
@@ -32,6 +32,7 @@ FEATURE_TYPE_KIND = {
     "atac": "peaks",
     "multiplexing capture": "tags",
     "crispr guide capture": "guides",
+    "antigen capture": "custom",
     "custom": "custom",
     "negative control probe": "controls",
     "negative control codeword": "controls",
@@ -43,7 +44,7 @@ NAME_KIND = {
     "tags": ("hto", "hashtag", "tag", "multiplex", "cmo", "lmo"),
     "guides": ("guide", "sgrna", "grna", "crispr", "gdo"),
     "controls": ("control", "blank", "unassigned", "deprecated"),
-    "custom": ("custom",),
+    "custom": ("custom", "antigen"),
     "rna": ("rna", "mrna", "scrna", "snrna", "gex", "gene", "transcr", "express"),
     "protein": ("adt", "prot", "antibod", "surface"),
     "peaks": ("atac", "scatac", "snatac", "peak", "access", "chromatin"),
@@ -55,6 +56,11 @@ MAX_PROTEINS = 500
 MIN_PROTEIN_DENSITY = 0.5
 MIN_WHOLE = 0.9
 """Share of whole numbers among the values above zero from which the others count as mistakes."""
+MAX_MISTAKES = 20
+"""Fractions up to which they are mistakes; more, among whole numbers, are molecules that are divided between genes."""
+MIN_UNDIVIDED = 0.5
+"""Share of whole numbers among the values above one from which these are counts of which some are divided. Logarithms
+to base 2 of counts have less than a third, and natural ones none."""
 MAX_DENSITY = 0.9
 """Peaks are open, and most genes on, in some cells only; a table with fewer zeros may hold something else."""
 MAX_PEAK_COUNT = 1000
@@ -94,6 +100,10 @@ def decide_kind(name: str, adata: AnnData, matrix: Matrix) -> Decision:
         return _of_counts(hint, matrix)
     if hint and hint.kind == "peaks" and _is_binary(matrix) and _density(matrix) <= MAX_DENSITY:
         return Decision("peaks", f"open or closed, 0 or 1, and {hint.reason}")
+    if hint and hint.kind == "rna" and are_divided(matrix):
+        return Decision(
+            "ambient", f"whole numbers and fractions, as of reads that fit several genes, and {hint.reason}"
+        )
     if hint and hint.kind in COUNT_KINDS and nearly_counts(matrix):
         return hint
     if problem := _no_logarithms_nor_counts(matrix, is_missing and hint is None):
@@ -178,6 +188,18 @@ def nearly_counts(matrix: Matrix) -> bool:
         n, n_whole = n + len(values), n_whole + len(whole)
         largest = max(largest, float(np.abs(whole).max(initial=0)))
     return n > 0 and n_whole >= MIN_WHOLE * n and largest > 1
+
+
+def are_divided(matrix: Matrix) -> bool:
+    """Tell whether values are counts of which some are divided between genes (STARsolo EM, alevin-fry, RSEM)."""
+    n_above, n_whole, n_fractions = 0, 0, 0
+    for values in value_blocks(matrix, skip_missing=True):
+        if not np.isfinite(values).all() or values.min(initial=0) < 0:
+            return False
+        whole = is_count(values)
+        n_fractions += int((~whole).sum())
+        n_above, n_whole = n_above + int((values > 1).sum()), n_whole + int((whole & (values > 1)).sum())
+    return n_fractions > MAX_MISTAKES and n_whole >= MIN_UNDIVIDED * n_above and n_above > 0
 
 
 def _is_binary(matrix: Matrix) -> bool:

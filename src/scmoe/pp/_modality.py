@@ -24,9 +24,10 @@ from scmoe._matrix import (
 from scmoe.io._mapped import filled, with_data
 from scmoe.pp._kind import COUNT_KINDS, SET_ASIDE_KINDS, Decision, decide_kind, nearly_counts
 from scmoe.pp._missing import Panels, find_panels, former_mask, panels_of_mask
+from scmoe.pp._names import warn_of_changed
 from scmoe.pp._normalize import MIN_CENTERED, clr, log_normalize, totals
 from scmoe.pp._set_aside import choose_set_aside
-from scmoe.pp._source import RAW, Source, find_source
+from scmoe.pp._source import RAW, Source, find_source, refuse_empty
 from scmoe.pp._values import judge
 from scmoe.pp._variable import choose_variable
 
@@ -80,6 +81,8 @@ def prepare_modality(name: str, adata: AnnData, obs: pd.DataFrame, settings: Set
     adata = adata.copy() if adata.is_view else adata
     source = find_source(name, adata)
     where, matrix = source.where, source.matrix
+    if matrix is None:
+        refuse_empty(name, adata)
     check_array(matrix, name, where)
     decision = _decide(name, adata, matrix, where, settings.kinds.get(name))
     if decision.kind not in COUNT_KINDS:
@@ -90,6 +93,8 @@ def prepare_modality(name: str, adata: AnnData, obs: pd.DataFrame, settings: Set
     elif where != f"layers[{COUNTS_LAYER!r}]" and source.counts_are_in:
         logger.info(source.counts_are_in)
     place = (name, where, adata.obs_names, adata.var_names)
+    if decision.kind in ("rna", "ambient", "lognormalized"):
+        warn_of_changed(name, adata.var_names)
     record = {
         "kind": decision.kind,
         "reason": decision.reason,

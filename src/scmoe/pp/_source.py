@@ -8,9 +8,9 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from scmoe._check import layer_names
-from scmoe._keys import COUNTS_LAYER, ORIGINAL_LAYER
+from scmoe._keys import COUNTS_LAYER, ORIGINAL_LAYER, SPLICING
 from scmoe._log import logger
-from scmoe._matrix import Matrix, looks_like_counts
+from scmoe._matrix import Matrix, looks_like_counts, value_blocks
 from scmoe.io._mapped import with_columns
 
 OTHER_NAMES = ("raw_counts", "counts_raw", "count", "raw", "umi", "umis", "umi_counts")
@@ -66,6 +66,10 @@ def find_source(name: str, adata: AnnData) -> Source:
         if str(layer).lower() in (COUNTS_LAYER, *OTHER_NAMES) and holds_counts(adata.layers[layer]):
             where = f"layers[{layer!r}]"
             return Source(adata.layers[layer], where, f"{name}: X holds no counts; those in {where} are used")
+    if not has_values(adata.X) and all(part in adata.layers and holds_counts(adata.layers[part]) for part in SPLICING):
+        where = f"layers {', '.join(map(repr, SPLICING))}"
+        total = sparse.csr_matrix(sum(adata.layers[part] for part in SPLICING))
+        return Source(total, where, f"{name}: X holds no value; the sum of {where} is used")
     columns = _columns_in_raw(adata)
     if columns is not None and holds_counts(adata.raw.X):
         extra = adata.raw.n_vars - adata.n_vars
@@ -92,7 +96,7 @@ def keep_original(name: str, adata: AnnData, source: Source, values: Matrix) -> 
     values
         The new ``X``.
     """
-    if source.is_x or _is_same(adata.X, source.matrix) or _is_same(adata.X, values):
+    if source.is_x or not has_values(adata.X) or _is_same(adata.X, source.matrix) or _is_same(adata.X, values):
         return
     is_first = ORIGINAL_LAYER not in adata.layers
     if is_first:
@@ -101,11 +105,26 @@ def keep_original(name: str, adata: AnnData, source: Source, values: Matrix) -> 
     logger.info("%s: X is replaced by values made from %s; %s", name, source.where, where)
 
 
-def holds_counts(matrix: Matrix) -> bool:
+def refuse_empty(name: str, adata: AnnData) -> None:
+    """Raise if ``X`` is not there, and say which layer has values: R packages keep all assays in layers."""
+    if adata.X is None and (layers := layer_names(adata)):
+        raise ValueError(
+            f"mdata[{name!r}].X holds no values; found some in the layers {', '.join(map(repr, layers))}. Raw counts "
+            f'are read from layers["{COUNTS_LAYER}"]; other values have to be in X: '
+            f'mdata["{name}"].X = mdata["{name}"].layers["{layers[0]}"].'
+        )
+
+
+def holds_counts(matrix: Matrix | None) -> bool:
     """Whether the values are raw counts where they are not missing; not so of what is not in memory."""
     if not sparse.issparse(matrix) and not isinstance(matrix, np.ndarray):
         return False
     return matrix.dtype.kind in "uif" and looks_like_counts(matrix, allow_missing=True)
+
+
+def has_values(matrix: Matrix | None) -> bool:
+    """Whether any value is there and is not zero: tools that keep all in layers leave ``X`` out, or fill it with 0."""
+    return matrix is not None and any((values != 0).any() for values in value_blocks(matrix))
 
 
 def _columns_in_raw(adata: AnnData) -> NDArray[np.integer] | None:
@@ -120,7 +139,7 @@ def _is_same(first: Matrix, second: Matrix) -> bool:
     """Whether two matrices of the same cells and features have the same values, by a look at some cells."""
     if first is second:
         return True
-    if first is None or second is None or first.shape != second.shape:
+    if first.shape != second.shape:
         return False
     rows = np.unique(np.linspace(0, first.shape[0] - 1, min(N_LOOKED_AT, first.shape[0])).astype(int))
     one, other = (_dense(matrix[rows]) for matrix in (first, second))

@@ -16,6 +16,11 @@ HEADERS = frozenset(
     + ["hgncsymbol", "mgisymbol", "approvedsymbol", "ensembl", "ensemblid", "ensemblgeneid", "genestableid"]
 )
 """What columns of genes are called, in lower case, letters only."""
+CONVERT = (
+    "import json, pickle; "
+    'json.dump(pickle.load(open("{name}", "rb")), open("{stem}.json", "w"), default=lambda number: number.item())'
+)
+"""Python that makes JSON of a pickled dictionary; the numbers in Geneformer's are NumPy's."""
 SPECIAL = re.compile(r"<\w+>")
 """Names of tokens that are no genes."""
 
@@ -34,6 +39,15 @@ def read_table(path: Path, separator: str, *, header: bool) -> pd.DataFrame:
         return table[1:].set_axis(table.iloc[0].tolist(), axis=1)
     logger.info("%s begins with %s, which is taken for a gene and not for a header.", path.name, table.iloc[0, 0])
     return table
+
+
+def refuse_pickle(path: Path) -> None:
+    """Raise a ValueError that says how to convert a pickled dictionary of genes."""
+    raise ValueError(
+        f"{path.name} is a pickle, and reading a pickle can run code: it is not opened. If you trust where it comes "
+        f"from, convert it once, in its folder, to {path.stem}.json: "
+        f"python -c '{CONVERT.format(name=path.name, stem=path.stem)}'"
+    )
 
 
 def read_json(path: Path) -> tuple[tuple[str, ...], Mapping[str, str]]:

@@ -17,7 +17,7 @@ from scmoe._matrix import Matrix, row_blocks, value_blocks
 from scmoe.arguments._checked import checks_arguments, checks_fields
 from scmoe.io._files import atomic_path
 from scmoe.io._mapped import folder_of, stacked_beside
-from scmoe.tokens._gene_list import read_json, read_table
+from scmoe.tokens._gene_list import read_json, read_table, refuse_pickle
 from scmoe.tokens._mismatch import mismatch_reason
 from scmoe.tokens._names import gene_names, some, unique_names, without_version
 
@@ -123,6 +123,8 @@ class Vocabulary:
         path = Path(path).expanduser()
         if path.suffix.lower() == ".json":
             return cls(*read_json(path))
+        if path.suffix.lower() in (".pkl", ".pickle"):
+            refuse_pickle(path)
         if path.suffix.lower() not in (".csv", ".tsv", ".txt"):
             raise ValueError(f"Expected a gene list as .json, .csv, .tsv or .txt, found {path.name}.")
         separator = "," if path.suffix.lower() == ".csv" else "\t"

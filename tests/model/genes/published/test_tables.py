@@ -209,7 +209,8 @@ def test_command_that_converts_a_pickled_dictionary_does_so(tmp_path: Path) -> N
     file = geneformer(tmp_path)
     rows = json.loads((tmp_path / "token_dictionary.json").read_text())
     (tmp_path / "token_dictionary.json").unlink()
-    dump(rows, tmp_path / "token_dictionary.pkl")
+    # As in the published dictionary, whose numbers are NumPy's.
+    dump({gene: np.int16(row) for gene, row in rows.items()}, tmp_path / "token_dictionary.pkl")
     with pytest.raises(ValueError, match="token_dictionary.pkl is a pickle, .* not opened") as refused:
         read_published(file, "geneformer")
     command = str(refused.value).split("python -c '")[1].rstrip("'")

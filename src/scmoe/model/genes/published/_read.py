@@ -15,7 +15,8 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 
-CONVERT_DICTIONARY = 'import json, pickle; json.dump(pickle.load(open("{name}", "rb")), open("{stem}.json", "w"))'
+from scmoe.tokens._gene_list import refuse_pickle
+
 CONVERT_WEIGHTS = (
     "If you trust where it comes from, read it once where nothing can be harmed, with torch.load(path, "
     "weights_only=False), and save the dictionary of tensors alone with safetensors.torch.save_file(tensors, "
@@ -114,11 +115,7 @@ def read_dictionary(path: Path) -> dict[str, Any]:
     """
     pickled = path.with_suffix(".pkl")
     if path.suffix == ".pkl" or (not path.exists() and pickled.exists()):
-        command = CONVERT_DICTIONARY.format(name=pickled.name, stem=pickled.stem)
-        raise ValueError(
-            f"{pickled.name} is a pickle, and reading a pickle can run code: it is not opened. If you trust where it "
-            f"comes from, convert it once, in its folder, to {pickled.stem}.json: python -c '{command}'"
-        )
+        refuse_pickle(pickled)
     if not path.exists():
         raise FileNotFoundError(f"There is no file {path}, which should name the genes of the rows. Pass genes=.")
     try:
