@@ -54,6 +54,8 @@ def test_the_command_prints_it_and_json(trained, tmp_path):
 
 def test_what_is_no_model_is_said(tmp_path):
     assert "There is no model" in command(tmp_path / "nothing").stderr
+    (tmp_path / "file").touch()
+    assert "is a file, and no model folder" in command(tmp_path / "file").stderr
     (tmp_path / "empty").mkdir()
     result = command(tmp_path / "empty")
     assert result.exit_code == 1 and "is not a model folder: expected settings.json" in result.stderr
