@@ -2,6 +2,7 @@
 
 import json
 import os
+import sys
 
 import pytest
 from typer.testing import CliRunner
@@ -50,6 +51,15 @@ def test_the_command_prints_it_and_json(trained, tmp_path):
         assert "**Labels** (`cell_type`): 3. Of " in text and "| NK |" in text
         assert f'scmoe.model.SCMOE.load("{tmp_path / "results" / "model"}")' in text
     assert json.loads(command(tmp_path / "results", "--json").stdout)["labels"]["names"] == ["B", "NK", "T"]
+
+
+def test_without_the_library_of_the_hub_it_is_named(trained, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "huggingface_hub", None)
+    for use in (lambda: SCMOE.from_hub("lab/marrow"), lambda: trained.push_to_hub("lab/marrow", license="mit")):
+        with pytest.raises(ImportError, match=r"pip install 'scmoe\[hub\]'\. Folders of models"):
+            use()
+    text = " ".join(command("results/model").stderr.split())
+    assert "There is no folder results/model, so it was looked for on the hub. Models of the hub need" in text
 
 
 def test_what_is_no_model_is_said(tmp_path):
