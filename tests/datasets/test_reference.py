@@ -1,8 +1,5 @@
 """The model that comes with the package."""
 
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +13,8 @@ from scmoe.model._folder import FORMAT, read_settings
 
 LARGEST = 3_000_000
 """Bytes that a model in the wheel may have."""
+MEAN_CONFIDENCE = 0.9886
+"""In its training cells; to be measured again when the model is trained again."""
 
 
 @pytest.fixture(scope="module")
@@ -46,9 +45,6 @@ def test_results_are_those_of_the_code_that_trained_it(cells):
     best = annotation.probability.max(1)
     assert best.mean() == pytest.approx(MEAN_CONFIDENCE, abs=2e-3)
     assert np.median(annotation.unknown_score) == pytest.approx(0.5, abs=0.05)
-
-
-MEAN_CONFIDENCE = 0.0
 
 
 def test_a_query_with_few_antibodies_and_genes_keeps_its_lineage(cells):
@@ -95,13 +91,12 @@ def test_commands_take_its_name(tmp_path: Path):
     assert result.exit_code == 0, result.stderr
     assert scmoe.datasets.read(output).obs["scmoe_label"].notna().all()
     result = CliRunner().invoke(app, ["annotate", *arguments[:2], "bmc_cite", *arguments[3:], "--overwrite"])
-    assert result.exit_code == 1 and "There is no model bmc_cite." in result.stderr
+    assert result.exit_code == 1 and "There is no model folder bmc_cite." in result.stderr
     assert "Did you mean bmmc_cite?" in result.stderr
 
 
-def test_a_folder_of_the_same_name_comes_first(tmp_path: Path):
+def test_a_folder_of_the_same_name_comes_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     (tmp_path / "bmmc_cite").mkdir()
-    env = os.environ | {"PYTHONPATH": str(Path(scmoe.__file__).parents[1])}
-    command = [sys.executable, "-c", "from scmoe.cli import app; app()", "model", "info", "bmmc_cite"]
-    done = subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, text=True, check=False)
-    assert done.returncode == 1 and "is not a model folder" in done.stderr
+    monkeypatch.chdir(tmp_path)
+    result = CliRunner().invoke(app, ["model", "info", "bmmc_cite"])
+    assert result.exit_code == 1 and "is not a model folder" in result.stderr

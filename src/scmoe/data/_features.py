@@ -85,8 +85,8 @@ def _match_antibodies(wanted: Sequence[str], present: Sequence[str], source: str
     """Match names as they are, and those that are left as names of antibodies."""
     exact = _unique_positions(wanted, present)
     columns = _match_rest(exact, [antibody_name(name) for name in wanted], [antibody_name(name) for name in present])
-    by_synonym = np.flatnonzero((columns >= 0) & (exact < 0))
-    return FeatureMatch(columns, 0, source, {present[columns[i]]: wanted[i] for i in by_synonym})
+    by_synonym = np.flatnonzero((columns >= 0) & (exact < 0)).tolist()
+    return FeatureMatch(columns, 0, source, {present[int(columns[i])]: wanted[i] for i in by_synonym})
 
 
 def _match_rest(columns: np.ndarray, wanted: Sequence[str], present: Sequence[str]) -> np.ndarray:

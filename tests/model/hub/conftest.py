@@ -12,8 +12,6 @@ from urllib.parse import unquote, urlsplit
 
 import pytest
 
-constants = pytest.importorskip("huggingface_hub.constants", reason="needs scmoe[hub]")
-
 
 class Hub:
     """Repositories by name: commits with their files, the newest last; and what was asked."""
@@ -133,6 +131,7 @@ def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
 
 def connect(monkeypatch: pytest.MonkeyPatch, address: str, folder: Path) -> None:
     """Let ``huggingface_hub``, which reads its environment at import, use an address and a cache."""
+    constants = pytest.importorskip("huggingface_hub.constants", reason="needs scmoe[hub]")
     monkeypatch.setattr(constants, "ENDPOINT", address)
     monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", address + "/{repo_id}/resolve/{revision}/{filename}")
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(folder / "hub"))

@@ -13,6 +13,7 @@ from scmoe.cli import app
 from scmoe.model import SCMOE, XTRIMOGENE
 from scmoe.model.hub._contents import CARD, FILES
 
+pytest.importorskip("huggingface_hub", reason="needs scmoe[hub]")
 REPO = "lab/marrow"
 
 
@@ -30,6 +31,7 @@ def no_network(hub, monkeypatch):
             address = f"http://127.0.0.1:{free.getsockname()[1]}"
         constants = pytest.importorskip("huggingface_hub.constants")
         monkeypatch.setattr(constants, "ENDPOINT", address)
+        monkeypatch.setattr("time.sleep", lambda seconds: None)  # between tries of the library
         template = address + "/{repo_id}/resolve/{revision}/{filename}"
         monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", template)
 

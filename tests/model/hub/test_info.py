@@ -2,6 +2,7 @@
 
 import json
 import os
+import sys
 
 import pytest
 from typer.testing import CliRunner
@@ -52,8 +53,19 @@ def test_the_command_prints_it_and_json(trained, tmp_path):
     assert json.loads(command(tmp_path / "results", "--json").stdout)["labels"]["names"] == ["B", "NK", "T"]
 
 
+def test_without_the_library_of_the_hub_it_is_named(trained, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "huggingface_hub", None)
+    for use in (lambda: SCMOE.from_hub("lab/marrow"), lambda: trained.push_to_hub("lab/marrow", license="mit")):
+        with pytest.raises(ImportError, match=r"pip install 'scmoe\[hub\]'\. Folders of models"):
+            use()
+    text = " ".join(command("results/model").stderr.split())
+    assert "There is no folder results/model, so it was looked for on the hub. Models of the hub need" in text
+
+
 def test_what_is_no_model_is_said(tmp_path):
     assert "There is no model" in command(tmp_path / "nothing").stderr
+    (tmp_path / "file").touch()
+    assert "is a file, and no model folder" in command(tmp_path / "file").stderr
     (tmp_path / "empty").mkdir()
     result = command(tmp_path / "empty")
     assert result.exit_code == 1 and "is not a model folder: expected settings.json" in result.stderr

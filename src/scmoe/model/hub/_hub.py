@@ -91,7 +91,7 @@ def push_to_hub(
     self.record = replace(self.record, about={**self.record.about, **about})
     with TemporaryDirectory() as parent, reachable(f"write to {repo_id}"):
         folder = Path(parent) / "model"
-        self.save(folder)  # type: ignore[call-arg]
+        self.save(folder)
         (folder / CARD).write_text(model_card(model_info(folder), repo_id), encoding="utf-8")
         api = hub.HfApi(token=token)
         api.create_repo(repo_id, private=private, exist_ok=True)

@@ -34,13 +34,15 @@ def locate_model(name: str) -> Path:
     folder = Path(name).expanduser()
     if folder.is_dir():
         return folder / MODEL if (folder / MODEL).is_dir() else folder
+    if folder.exists():
+        raise ValueError(f"{name} is a file, and no model folder. Give {WAYS}.")
     if name in (*SHIPPED, *SCRIPTED):
         return reference_folder(name)
     repo_id, _, revision = name.partition("@")
     if not REPOSITORY.fullmatch(repo_id):
         near = get_close_matches(name, [*SHIPPED, *SCRIPTED], n=1, cutoff=0.5)
         hint = f" Did you mean {near[0]}?" if near else ""
-        raise ValueError(f"There is no model {name}. Give {WAYS}.{hint}")
+        raise ValueError(f"There is no model folder {name}. Give {WAYS}.{hint}")
     try:
         return fetch_model(repo_id, revision=revision or None).folder
     except (ConnectionError, ImportError, ValueError) as error:

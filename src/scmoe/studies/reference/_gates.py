@@ -61,6 +61,6 @@ def threshold(values: NDArray[np.floating]) -> float:
     """Where two Gaussians, between their means, are as probable."""
     mixture = GaussianMixture(2, random_state=0).fit(values[:, None])
     low, high = np.argsort(mixture.means_.ravel())
-    grid = np.linspace(*mixture.means_.ravel()[[low, high]], N_GRID)
+    grid = np.linspace(mixture.means_[low, 0], mixture.means_[high, 0], N_GRID)
     is_high = mixture.predict_proba(grid[:, None])[:, high] > 0.5
     return float(grid[is_high.argmax()])

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import pandas as pd
@@ -28,7 +28,7 @@ from scmoe.studies.reference._types import LEVELS, at_level, summed
 if TYPE_CHECKING:
     from scmoe.model._scmoe import SCMOE
 
-NAME = "bmmc_cite"
+NAME: Final = "bmmc_cite"
 PANELS = {"RNA and proteins": ("rna", "adt"), "RNA": ("rna",), "proteins": ("adt",)}
 COVERAGE = 0.9
 HIGH = 0.95

@@ -21,7 +21,11 @@ def write_10x_h5(mdata: MuData, path: Path) -> None:
     Matrix of features x cells by columns, 32-bit counts, features with ``id``, ``name``, ``feature_type`` and
     ``genome``. Identifiers are those in ``var["gene_ids"]``, or the names where there are none.
     """
-    parts, ids, names, types, genomes = [], [], [], [], []
+    parts: list[sparse.csr_matrix] = []
+    ids: list[str] = []
+    names: list[str] = []
+    types: list[str] = []
+    genomes: list[str] = []
     for name, feature_type in FEATURE_TYPES.items():
         adata, is_rna = mdata[name], name == "rna"
         features = [str(feature) if is_rna else f"{feature}{VENDOR}" for feature in adata.var_names]
