@@ -46,6 +46,7 @@ from scmoe.model.explain._expert_ablation import get_expert_ablation
 from scmoe.model.explain._layers import get_activations, get_directions, get_gradients, layers_of
 from scmoe.model.explain._routing import get_attention, get_router_activations
 from scmoe.model.explain._targets import feature_target, group_targets, label_target
+from scmoe.model.graph._to_anndata import to_anndata
 from scmoe.nn._config import NetworkConfig, from_keywords
 from scmoe.nn._network import Network
 from scmoe.readout._readouts import Readouts
@@ -164,6 +165,7 @@ class SCMOE(FittedModel):
     get_attributions = get_attributions
     get_mean_attributions = get_mean_attributions
     get_deletion = get_deletion
+    to_anndata = to_anndata
 
     @property
     def diagnostics(self) -> dict[str, Any]:
