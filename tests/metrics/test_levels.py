@@ -54,7 +54,7 @@ def test_against_slow_sums_and_counts(drawn):
     for cell, name in enumerate(rolled):
         expected = None
         for level in levels[::-1]:
-            sums = {each: 0.0 for each in up[level].values()}
+            sums = dict.fromkeys(up[level].values(), 0.0)
             for label, p in zip(labels, probability[cell], strict=True):
                 sums[up[level][label]] += p
             best = max(sums, key=sums.get)

@@ -149,3 +149,27 @@ def test_a_model_that_does_not_know_what_it_could_tell_is_written_to_a_file(pair
         getattr(paired, f"write_{form}")(tmp_path / "data")
         back = getattr(mudata, f"read_{form}")(tmp_path / "data")
     assert len(back.uns["scmoe"]["annotation"]["detection"]) == 0
+
+
+def test_a_table_is_a_tree_with_levels(paired, trained):
+    tree = pd.DataFrame({"lineage": ["lymphoid"] * 2 + ["other"], "type": ["T", "NK", "B"]})
+    scmoe.tl.annotate(paired, trained, hierarchy=tree, rollup_confidence=0.99)
+    obs, probability = paired.obs, paired.obsm["scmoe_label_probability"]
+    level = obs["scmoe_label_rollup_level"].astype(str)
+    for cell in obs.index:
+        p = probability.loc[cell]
+        if p.max() >= 0.99 - 1e-6:
+            expected = ("type", p.idxmax())
+        elif p["T"] + p["NK"] >= 0.99 - 1e-6:
+            expected = ("lineage", "lymphoid")
+        else:
+            expected = ("Unknown", "Unknown")
+        assert (level[cell], obs.loc[cell, "scmoe_label_rollup"]) == expected
+    levels = paired.uns["scmoe"]["annotation"]["levels"]
+    assert list(levels["level"]) == ["type", "lineage"]
+    assert list(levels["n_cells"]) == [(level == name).sum() for name in ("type", "lineage")]
+    np.testing.assert_allclose(levels["coverage"], np.cumsum(levels["n_cells"]) / len(obs))
+    named = obs["scmoe_label_rollup_confidence"][level == "type"]
+    assert levels["confidence"].iloc[0] == pytest.approx(named.mean())
+    scmoe.tl.annotate(paired, trained)
+    assert "scmoe_label_rollup_level" not in paired.obs

@@ -47,6 +47,7 @@ from scmoe.model.explain._layers import get_activations, get_directions, get_gra
 from scmoe.model.explain._routing import get_attention, get_router_activations
 from scmoe.model.explain._targets import feature_target, group_targets, label_target
 from scmoe.model.hub._hub import from_hub, push_to_hub
+from scmoe.model.graph._to_anndata import to_anndata
 from scmoe.nn._config import NetworkConfig, from_keywords
 from scmoe.nn._network import Network
 from scmoe.readout._readouts import Readouts
@@ -167,6 +168,7 @@ class SCMOE(FittedModel):
     get_deletion = get_deletion
     push_to_hub = push_to_hub
     from_hub = from_hub
+    to_anndata = to_anndata
 
     @property
     def diagnostics(self) -> dict[str, Any]:

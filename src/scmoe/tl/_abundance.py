@@ -20,8 +20,8 @@ from scmoe.differential._abundance import (
 from scmoe.differential._samples import make_design
 from scmoe.tl._differential import check_replicates, sample_table
 from scmoe.tl._markers import group_names
-from scmoe.tl._neighbors import stored_embedding
 from scmoe.tl._results import check_results
+from scmoe.tl._stored import stored_embedding
 from scmoe.tl._write import write_uns
 
 REMEDY = "Add donors, or look at the shares of each sample: pandas.crosstab(mdata.obs[groupby], mdata.obs[sample_key])."

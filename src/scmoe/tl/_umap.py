@@ -1,19 +1,14 @@
 """A two-dimensional map of the embedding."""
 
-import numpy as np
-import scanpy as sc
 from mudata import MuData
 
 from scmoe._keys import DEFAULT_KEY, UMAP, Keys
 from scmoe.arguments._checked import checks_arguments
 from scmoe.datasets._anndata import takes_anndata
-from scmoe.nn._threads import threads_kept
-from scmoe.tl._neighbors import find_leaders, neighbor_graph, stored_embedding
+from scmoe.model.graph._layout import layout
 from scmoe.tl._results import check_results
+from scmoe.tl._stored import stored_embedding
 from scmoe.tl._write import is_same_array, move_aside, put_obsm, write_obsm
-
-N_PLACES = 3
-"""Nearest cells of the map that another cell is placed amid."""
 
 
 @checks_arguments
@@ -56,15 +51,8 @@ def umap(mdata: MuData, *, seed: int = 0, key_added: str = DEFAULT_KEY) -> None:
     name = Keys(name=key_added).umap
     check_results(mdata, key_added, [f"obsm/{name}"])
     embedding = stored_embedding(mdata, key_added)
-    leaders = find_leaders(embedding, seed, "The map is made")
-    points = neighbor_graph(embedding[leaders.cells], seed)
-    with threads_kept():  # from numba, as in `neighbor_graph`
-        sc.tl.umap(points, random_state=seed)
+    values = layout(embedding, seed)
     _keep_maps(mdata)
-    places = np.asarray(points.obsm[UMAP])
-    values = np.empty((len(embedding), 2), places.dtype)
-    values[leaders.cells] = places
-    values[leaders.others] = places[leaders.nearest[:, :N_PLACES]].mean(1)
     write_obsm(mdata, key_added, name, values)
     put_obsm(mdata, UMAP, values)
 

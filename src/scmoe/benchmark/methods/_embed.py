@@ -21,7 +21,7 @@ from scmoe.benchmark.methods._method import (
     needs_two_modalities,
 )
 from scmoe.io._quiet import quiet_mudata
-from scmoe.tl._neighbors import N_NEIGHBORS, search_of
+from scmoe.model.graph._neighbors import N_NEIGHBORS, search_of
 
 N_COMPONENTS = 50
 N_SPECTRAL = 50

@@ -9,10 +9,10 @@ import scanpy as sc
 import scvi
 
 from scmoe.datasets._read import read
+from scmoe.model.graph._neighbors import N_NEIGHBORS, search_of
 from scmoe.studies.scale._memory import anonymous_memory, measured
 from scmoe.studies.scale._scores import label_score
 from scmoe.studies.speed._epochs import EpochClock, quiet
-from scmoe.tl._neighbors import N_NEIGHBORS, search_of
 from scmoe.train._fit import default_batch_size
 
 EPOCH = "an epoch"

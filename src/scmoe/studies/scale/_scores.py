@@ -6,7 +6,7 @@ from sklearn.neighbors import KNeighborsClassifier
 
 from scmoe._keys import DEFAULT_KEY
 from scmoe.model._scmoe import SCMOE
-from scmoe.tl._neighbors import stored_embedding
+from scmoe.tl._stored import stored_embedding
 
 N_REFERENCE = 50_000
 """Cells that labels are taken from, at most."""

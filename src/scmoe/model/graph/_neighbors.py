@@ -5,36 +5,15 @@ from typing import Any, NamedTuple
 import numpy as np
 import scanpy as sc
 from anndata import AnnData
-from mudata import MuData
 from scipy import sparse
 
-from scmoe._keys import Keys
 from scmoe._log import logger
-from scmoe._matrix import is_beyond
 from scmoe.data._nearest import N_EXACT, nearest_among
 from scmoe.nn._threads import threads_kept
 
 N_NEIGHBORS = 15
 MAX_CELLS = 200_000
 """Cells that clusters and maps are computed from; more would take hours and more memory than all else."""
-
-
-def stored_embedding(mdata: MuData, key_added: str) -> np.ndarray:
-    """The embedding that `scmoe.tl.embed` wrote, cells x width; an error for numbers that are none."""
-    key = Keys(name=key_added).embedding
-    if key not in mdata.obsm:
-        raise KeyError(
-            f"mdata.obsm[{key!r}] is not there. Run scmoe.tl.embed(mdata, model, key_added={key_added!r}) first."
-        )
-    embedding = np.asarray(mdata.obsm[key])
-    wrong = (np.isnan(embedding) | is_beyond(embedding)).any(axis=1)
-    if wrong.any():
-        raise ValueError(
-            f"mdata.obsm[{key!r}] must hold finite numbers; {int(wrong.sum())} cells have others, the first is "
-            f"{mdata.obs_names[int(wrong.argmax())]!r}. Run scmoe.tl.embed(mdata, model, key_added={key_added!r}) "
-            "again."
-        )
-    return embedding
 
 
 class Leaders(NamedTuple):

@@ -1,0 +1,1 @@
+"""The neighbor graph of the embedding, and what scanpy makes of it: clusters, a map, an AnnData."""
