@@ -103,6 +103,8 @@ def test_hadolint_finds_nothing():
     assert done.returncode == 0 and done.stdout == "", done.stdout
 
 
+@pytest.mark.slow
+@pytest.mark.timeout(1200)  # four programs, each of which loads all libraries
 def test_snakemake_trains_maps_and_reports(cells, commands, tmp_path):
     snakemake = tool("snakemake")
     settings = {
@@ -146,7 +148,8 @@ def outputs(module: str, prefix: str) -> list[str]:
     return [name.replace("${prefix}", prefix) for name in re.findall(r'path\(?\s*"(.*?)"', section)]
 
 
-@pytest.mark.parametrize("name", ["script", "stub"])
+@pytest.mark.timeout(1200)
+@pytest.mark.parametrize("name", [pytest.param("script", marks=pytest.mark.slow), "stub"])
 def test_nextflow_modules_run_as_bash(name, cells, commands, tmp_path):
     """Nextflow itself is not on PyPI, but what it hands to bash can run."""
     values = {
@@ -208,6 +211,8 @@ def test_the_first_trial_of_tuning_is_the_default():
     assert values["DEFAULTS"] == {n: (plan if n in values["PLAN"] else network)[n] for n in values["DEFAULTS"]}
 
 
+@pytest.mark.slow
+@pytest.mark.timeout(1200)
 def test_tuning_runs(fresh, commands, tmp_path):
     pytest.importorskip("optuna", reason="optuna is not installed")
     scmoe.datasets.write(fresh("paired"), tmp_path / "cells.h5mu")
