@@ -191,3 +191,16 @@ def test_command_leaves_tables_and_figures(file):
 def test_bad_seeds_are_explained(file):
     done = CliRunner().invoke(app, ["benchmark", "compare", str(file), "--seeds", "0,x"])
     assert done.exit_code == 1 and "--seeds must be whole numbers" in done.output
+
+
+@pytest.mark.parametrize(
+    ("code", "messages", "reason"),
+    [
+        (1, "Warning: slow\nValueError: needs counts\n", "ValueError: needs counts"),
+        (1, "", "exit code 1"),
+        (-9, "Warning: slow\n", "it was killed, as systems do when memory is full"),
+        (-11, "Warning: slow\n", "it was ended by SIGSEGV"),
+    ],
+)
+def test_a_method_that_ends_says_why(code: int, messages: str, reason: str) -> None:
+    assert compare_run._reason(code, messages) == reason

@@ -1,6 +1,7 @@
 """Files in the layout of each tool, made here from what the tool writes: `docs/formats.md` names them."""
 
 import gzip
+import sys
 from pathlib import Path
 
 import anndata as ad
@@ -277,10 +278,15 @@ def of_cellxgene() -> ad.AnnData:
 
 
 def of_simpleaf() -> ad.AnnData:
-    """X of zeros, and the counts in layers (af-anndata)."""
+    """X of zeros, the counts in layers, and names in columns (af-anndata)."""
     part = np.floor(COUNTED / 3)
     parts = map(sparse.csr_matrix, (COUNTED - 2 * part, part, part))
-    return annotated(sparse.csr_matrix((60, 30)), layers=dict(zip(SPLICING, parts, strict=True)))
+    adata = annotated(sparse.csr_matrix((60, 30)), layers=dict(zip(SPLICING, parts, strict=True)))
+    adata.obs["barcodes"] = adata.obs_names
+    genes = list(adata.var_names)
+    adata.obs_names, adata.var_names = list(map(str, range(60))), list(map(str, range(30)))
+    adata.varm["spliced"] = pd.DataFrame({"gene_symbols": genes}, index=adata.var_names)
+    return adata
 
 
 def with_raw(adata: ad.AnnData) -> ad.AnnData:
@@ -330,6 +336,8 @@ def test_counts_are_found_in_exports_to_h5ad(tmp_path: Path, tool: str) -> None:
     prepare(mdata)
     record = mdata.uns["scmoe"]["prepare"]["rna"]
     assert (record["kind"], record["source"]) == ("rna", source)
+    assert mdata.obs_names[1] == mdata["rna"].obs_names[1] == "cell1"
+    assert mdata["rna"].var_names[1] == ("ENSG00000000001" if tool == "CELLxGENE" else "gene1")
     np.testing.assert_array_equal(dense(mdata["rna"].layers["counts"]), COUNTED)
     np.testing.assert_allclose(dense(mdata["rna"].X), LOGS, rtol=1e-5)
     write(mdata, tmp_path / "b.h5mu")
@@ -406,3 +414,14 @@ def test_peaks_of_signac_snapatac2_and_archr(name: str) -> None:
     mdata = from_anndata(peaks, modality="x")
     prepare(mdata)
     assert mdata.uns["scmoe"]["prepare"]["x"]["kind"] == "peaks"
+
+
+def test_filters_of_hdf5plugin_are_there_where_it_is_installed(tmp_path: Path, monkeypatch) -> None:
+    """snapATAC2 compresses with one of them; on the command line nobody can import it first."""
+    (tmp_path / "hdf5plugin.py").write_text("")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "hdf5plugin", raising=False)
+    annotated(COUNTED).write_h5ad(tmp_path / "a.h5ad")
+    read(tmp_path / "a.h5ad")
+    assert "hdf5plugin" in sys.modules
+    monkeypatch.delitem(sys.modules, "hdf5plugin")

@@ -35,6 +35,29 @@ def log(caplog: pytest.LogCaptureFixture, monkeypatch) -> pytest.LogCaptureFixtu
     return caplog
 
 
+@pytest.mark.parametrize("is_sorted", [True, False])
+def test_a_table_of_cells_in_another_order_is_warned_of(log, is_sorted: bool) -> None:
+    """Which mudata neither aligns nor refuses; the remedy in the message mends it."""
+    mdata = join(rna=modality(BARCODES), adt=modality(BARCODES[5:], "p"))
+    assert list(mdata.obs_names) == BARCODES
+    order = BARCODES if is_sorted else BARCODES[::-1]
+    mdata.obs = pd.DataFrame({"place": range(len(BARCODES))}, index=BARCODES).loc[order]
+    describe_pairing(mdata)
+    assert ("replaced by a table in another order" in log.text) is not is_sorted
+    if is_sorted:
+        return
+    scope = {"mdata": mdata, "mudata": mudata}
+    with quiet_mudata():
+        exec(log.messages[0].split("choose cells: ")[1], scope)
+    mended = scope["mdata"]
+    assert (mended.obs["place"].to_numpy() == [BARCODES.index(cell) for cell in mended.obs_names]).all()
+    part = mended[mended.obs_names[7:9]]
+    assert list(part["rna"].obs_names) == list(part["adt"].obs_names) == list(part.obs_names)
+    log.clear()
+    describe_pairing(mended)
+    assert "another order" not in log.text
+
+
 def test_how_many_cells_have_which_modalities(log) -> None:
     mdata = join(rna=modality(BARCODES), adt=modality(BARCODES[:30], "p"), atac=modality(BARCODES[5:25], "c"))
     describe_pairing(mdata)

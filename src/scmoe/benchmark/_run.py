@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -183,6 +184,15 @@ def _results(runs: list[Run], facts: Facts, folder: Path, data_hash: str) -> Ite
         yield result
 
 
+def _reason(code: int, messages: str) -> str:
+    """Why a process ended: its last line, or the signal, before which it could say nothing of it."""
+    if code == -signal.SIGKILL:
+        return "it was killed, as systems do when memory is full"
+    if code < 0:
+        return f"it was ended by {signal.Signals(-code).name}"
+    return (messages.strip().splitlines() or [f"exit code {code}"])[-1]
+
+
 def _run(run: Run) -> dict[str, Any]:
     """Perform a run in a process of its own; a failure is a reason for the table, not the end of the comparison."""
     with tempfile.TemporaryDirectory() as folder:
@@ -191,6 +201,5 @@ def _run(run: Run) -> dict[str, Any]:
         command = [sys.executable, "-m", "scmoe.benchmark._worker", str(run_file), str(result_file)]
         process = subprocess.run(command, env=os.environ | ONE_THREAD, capture_output=True, text=True, check=False)
         if process.returncode:
-            messages = process.stderr.strip().splitlines() or [f"exit code {process.returncode}"]
-            return {"skipped": f"failed: {messages[-1]}"}
+            return {"skipped": f"failed: {_reason(process.returncode, process.stderr)}"}
         return json.loads(result_file.read_text(encoding="utf-8"))

@@ -72,8 +72,8 @@ def _warn_of_order(mdata: MuData, names: Sequence[str]) -> None:
         is_there = rows > 0
         if is_there.sum() == len(cells) and not mdata.obs_names[is_there].equals(cells[rows[is_there] - 1]):
             logger.warning(
-                "mdata.obs was replaced by a table in another order, so mdata[cells] takes other cells of %s. scmoe pairs "
-                "cells by name, and is right; before you choose cells: obs = mdata.obs; "
+                "mdata.obs was replaced by a table in another order, so mdata[cells] takes other cells of %s. scmoe "
+                "pairs cells by name, and is right; before you choose cells: obs = mdata.obs; "
                 "mdata = mudata.MuData(dict(mdata.mod)); mdata.obs = obs.loc[mdata.obs_names]",
                 name,
             )

@@ -4,6 +4,8 @@ import os
 import re
 import warnings
 from collections.abc import Sequence
+from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 
 import anndata
@@ -20,6 +22,7 @@ from scmoe.datasets._factors import restore_factors
 from scmoe.datasets._feature_types import FeatureTypeError, make_features_unique, split
 from scmoe.datasets._format import MATRIX_ENDINGS, SUFFIXES, TABLE_ENDINGS, Format, FormatError, recognize
 from scmoe.datasets._matrix_market import read_matrix_market
+from scmoe.datasets._simpleaf import restore_names
 from scmoe.datasets._spatialdata import NoTableError, locate, read_spatialdata, sole_table, store_of
 from scmoe.datasets.disk._open import open_on_disk, remove_cache_of
 from scmoe.io._files import WriteError
@@ -33,12 +36,14 @@ UNKNOWN_ENCODING = re.compile(r"encoding_type='([^']*)', encoding_version='([^']
 REMEDIES = {
     r"^PermissionError": "ask its owner for the permission to read it",
     r"^BlockingIOError": "another program has it open. Close it there and try again",
-    r"/plugin": "it needs a filter of HDF5 that is not installed. Try pip install hdf5plugin, and import it first",
+    r"/plugin": "it needs a filter of HDF5 that is not installed. Try pip install hdf5plugin (snapATAC2 compresses so)",
     r"^UnknownCodec": "it needs a codec that this zarr does not have. Install the codec, or ask for a file without",
 }
 """What to do about files that cannot be read and are not damaged, by a pattern of the error."""
 
 
+FILTERS = "hdf5plugin"
+"""Package whose import gives HDF5 the filters that files of snapATAC2 need; no dependency of ours."""
 OF_R = (".rds", ".rda", ".rdata", ".h5seurat", ".qs", ".qs2")
 """Endings of files that R writes."""
 
@@ -128,6 +133,8 @@ def read(
                 f"Cannot read {path}: expected one of {', '.join(SUFFIXES)}, or a folder with matrix.mtx, found "
                 f"{suffix!r}.{_how_to_convert(path)}"
             )
+    if find_spec(FILTERS) is not None:
+        import_module(FILTERS)
     if cache_dir is not None and not on_disk:
         raise ValueError("cache_dir= says where matrices stay on disk. Pass on_disk=True with it.")
     if path.is_dir() and (root := store_of(path)) is not None:
@@ -224,6 +231,7 @@ def _read(path: Path, form: Format, modality: str, genome: str | None, table: st
 def _read_h5ad(path: Path) -> AnnData:
     adata = anndata.read_h5ad(path)
     restore_factors(adata, path)
+    restore_names(adata)
     return adata
 
 

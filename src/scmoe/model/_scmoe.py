@@ -46,8 +46,8 @@ from scmoe.model.explain._expert_ablation import get_expert_ablation
 from scmoe.model.explain._layers import get_activations, get_directions, get_gradients, layers_of
 from scmoe.model.explain._routing import get_attention, get_router_activations
 from scmoe.model.explain._targets import feature_target, group_targets, label_target
-from scmoe.model.hub._hub import from_hub, push_to_hub
 from scmoe.model.graph._to_anndata import to_anndata
+from scmoe.model.hub._hub import from_hub, push_to_hub
 from scmoe.nn._config import NetworkConfig, from_keywords
 from scmoe.nn._network import Network
 from scmoe.readout._readouts import Readouts

@@ -1,7 +1,7 @@
 """Every method of the comparison on the same cells, stored otherwise: its scores are the same.
 
-Here the second modality has its cells in an order of its own, counts are int64 in CSC, columns have categories that no cell
-has, and in some data cells lack a modality. A method that cannot read the last says so, and has no score.
+Here the second modality has its cells in an order of its own, counts are int64 in CSC, columns have categories that no
+cell has, and in some data cells lack a modality. A method that cannot read the last says so, and has no score.
 """
 
 from typing import Any
