@@ -18,7 +18,9 @@ import scmoe
 from scmoe.io._quiet import quiet_mudata
 
 NOT_RUN = {
-    "datasets": "bmmc_multiome dbitseq dlpfc patchseq_gaba patchseq_m1 pbmc10k_cite pbmc10k_multiome zheng68k",
+    "datasets": (
+        "bmmc_multiome dbitseq dlpfc from_spatialdata patchseq_gaba patchseq_m1 pbmc10k_cite pbmc10k_multiome zheng68k"
+    ),
     "pp": "assign_tags",
     "model": "read_published XTRIMOGENE.from_published",
     "benchmark": "run_compare run_demo",
@@ -27,7 +29,7 @@ NOT_RUN = {
         "run_perturbation run_published_cost run_rare_experts run_replicate run_scale run_shap run_speed run_synergy"
     ),
 }
-"""Examples that read files of users, download, or take minutes; tests of their own run these functions."""
+"""Examples that read files of users, download, need other packages, or take minutes; tests of their own run these."""
 SKIPPED = {f"{package}.{name}" for package, names in NOT_RUN.items() for name in names.split()}
 
 
