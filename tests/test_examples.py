@@ -18,7 +18,9 @@ import scmoe
 from scmoe.io._quiet import quiet_mudata
 
 NOT_RUN = {
-    "datasets": "bmmc_multiome dbitseq dlpfc patchseq_gaba patchseq_m1 pbmc10k_cite pbmc10k_multiome zheng68k",
+    "datasets": (
+        "bmmc_multiome dbitseq dlpfc from_spatialdata patchseq_gaba patchseq_m1 pbmc10k_cite pbmc10k_multiome zheng68k"
+    ),
     "pp": "assign_tags",
     "model": (
         "read_published SCMOE.from_hub SCMOE.push_to_hub XTRIMOGENE.from_hub XTRIMOGENE.from_published "
@@ -31,7 +33,7 @@ NOT_RUN = {
         "run_synergy train_reference"
     ),
 }
-"""Examples that read files of users, download, or take minutes; tests of their own run these functions."""
+"""Examples that read files of users, download, need other packages, or take minutes; tests of their own run these."""
 SKIPPED = {f"{package}.{name}" for package, names in NOT_RUN.items() for name in names.split()}
 
 

@@ -118,7 +118,7 @@ def test_objects_in_memory_are_taken(tmp_path):
 def test_without_the_package_it_is_said_that_there_are_no_coordinates(tmp_path, monkeypatch, caplog):
     monkeypatch.setattr("scmoe.datasets._spatialdata.find_spec", lambda name: None)
     mdata = scmoe.datasets.read(write_store(tmp_path / "x.zarr", {"table": table(8, spatial=False)}))
-    assert "spatial" not in mdata["rna"].obsm and "pip install spatialdata" in caplog.text
+    assert "spatial" not in mdata["rna"].obsm and "pip install 'scmoe[spatial]'" in caplog.text
 
 
 def test_commands_take_a_store(tmp_path):

@@ -159,8 +159,8 @@ def locate(adata: AnnData, path: Path) -> None:
         return
     if find_spec("spatialdata") is None:
         logger.warning(
-            "%s: the table has no obsm[%r]. With the package spatialdata (pip install spatialdata) the centers of its "
-            "shapes are read",
+            "%s: the table has no obsm[%r]. With the package spatialdata (pip install 'scmoe[spatial]') the centers of "
+            "its shapes are read",
             path.name,
             SPATIAL,
         )

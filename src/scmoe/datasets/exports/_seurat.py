@@ -51,7 +51,7 @@ def write_seurat(mdata: MuData, path: Path, modality: str | None, keys: Keys) ->
         parts |= {name: part for name, part in _predictions(mdata, keys) if name not in parts}
         joined = _joined(mdata, parts, keys)
         with _ordered_groups(), text_as_arrays():
-            write_whole(joined, path, lambda file: [_text_in(file["mod"][name], part) for name, part in parts.items()])
+            write_whole(joined, path, lambda file: _texts_in(file["mod"], parts))
         return [_without_counts(name) for name in names if COUNTS_LAYER not in mdata.mod[name].layers]
     if path.suffix != ".h5ad":
         raise WriteError(f"Files for Seurat end in {' or '.join(SUFFIXES)}; found {path}.")
@@ -118,6 +118,12 @@ def _text_in(group: h5py.Group, adata: AnnData) -> None:
     write_elem(group, "var", adata.var)
     if adata.raw is not None:
         write_elem(group["raw"], "var", adata.var)
+
+
+def _texts_in(group: h5py.Group, parts: dict[str, AnnData]) -> None:
+    """As `_text_in`, of all modalities."""
+    for name, adata in parts.items():
+        _text_in(group[name], adata)
 
 
 def _rows(matrix: object) -> sparse.csr_matrix:

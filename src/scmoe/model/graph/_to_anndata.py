@@ -71,7 +71,7 @@ def to_anndata(
     --------
     >>> import scanpy as sc
     >>> adata = model.to_anndata()
-    >>> sc.pl.umap(adata, color=["scmoe_cluster", "CD74"], show=False)  # doctest: +SKIP
+    >>> axes = sc.pl.umap(adata, color=["scmoe_cluster", "CD74"], show=False)
     >>> sc.get.obs_df(adata, ["scmoe_cluster", "CD74"]).shape
     (600, 2)
     """
