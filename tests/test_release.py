@@ -132,7 +132,9 @@ def test_info_names_the_versions():
 
     from scmoe.cli import app
 
-    lines = dict(line.split(maxsplit=1) for line in CliRunner().invoke(app, ["info"]).stdout.splitlines())
+    done = CliRunner().invoke(app, ["info"])
+    assert done.exit_code == 0, done.output
+    lines = dict(line.split(maxsplit=1) for line in done.stdout.splitlines())
     assert lines["scmoe"] and lines["anndata"] == version("anndata") and lines["devices"]
 
 

@@ -124,7 +124,8 @@ def main() -> None:
     study.trials_dataframe().to_csv(arguments.output / "trials.csv", index=False)
     table = compare(known, new, study.best_params, arguments)
     table.to_csv(arguments.output / "comparison.csv", index=False)
-    print(f"Best of {len(study.trials)} trials: {study.best_value:.3f}, default {study.trials[0].value:.3f}")
+    done = study.get_trials(states=DONE)
+    print(f"Best of {len(done)} trials: {study.best_value:.3f}, default {done[0].value:.3f}")
     print(study.best_params)
     print(table.groupby("settings")["pearson"].agg(["mean", "std", "min", "max"]).round(4).to_string())
 

@@ -2,6 +2,7 @@
 
 import typer
 
+from scmoe._version import __version__
 from scmoe.cli._wording import reported
 
 
@@ -15,7 +16,7 @@ def info() -> None:
         import torch
 
         names = [re.match(r"[\w.-]+", requirement) for requirement in requires("scmoe") or ()]
-        lines = {"scmoe": version("scmoe"), "Python": platform.python_version(), "system": platform.platform()}
+        lines = {"scmoe": __version__, "Python": platform.python_version(), "system": platform.platform()}
         for name in dict.fromkeys(match[0] for match in names if match):
             try:
                 lines[name] = version(name)

@@ -138,7 +138,8 @@ def train(
     enable_progress_bar
         Whether to show progress.
     **trainer_kwargs
-        More arguments of `lightning.pytorch.Trainer`, such as ``logger``.
+        More arguments of `lightning.pytorch.Trainer`, such as ``logger``: one that fails is let go, and the training
+        goes on.
 
     Raises
     ------
