@@ -38,7 +38,7 @@ def copy_of(data: Any) -> Any:
         )
     copy = data.copy()
     for axis in ("obs", "var") if hasattr(data, "mod") else ():
-        # mudata 0.4.1 guesses the types of columns anew: whole decimals become integers, text of pandas 3 nullable text.
+        # mudata 0.4.1 guesses the types of columns anew: whole decimals become integers, text becomes nullable text.
         table = getattr(data, axis)
         if getattr(copy, axis).index.equals(table.index):
             setattr(copy, axis, table.copy())
