@@ -36,7 +36,13 @@ def copy_of(data: Any) -> Any:
             "copy=True would load data that are on disk. Leave it out, and read the file once more to have the data as "
             "they were: scmoe.datasets.read(path, on_disk=True)."
         )
-    return data.copy()
+    copy = data.copy()
+    for axis in ("obs", "var") if hasattr(data, "mod") else ():
+        # mudata 0.4.1 guesses the types of columns anew: whole decimals become integers, text becomes nullable text.
+        table = getattr(data, axis)
+        if getattr(copy, axis).index.equals(table.index):
+            setattr(copy, axis, table.copy())
+    return copy
 
 
 def filled(blocks: Iterable[np.ndarray], shape: tuple[int, ...], dtype: Any, *, beside: Matrix) -> np.ndarray:

@@ -16,6 +16,7 @@ from scmoe._log import logger
 from scmoe.arguments._checked import checks_arguments
 from scmoe.datasets._anndata import takes_anndata
 from scmoe.datasets._categories import Category
+from scmoe.datasets._cells import take
 from scmoe.explain.concepts._adjust import ALPHA, Method, adjust
 from scmoe.explain.concepts._cells import CONTROL, Concept, Mask, MaskConcept, batch_controls, depth_control
 from scmoe.explain.concepts._features import missing_rate_concepts, modality_concepts
@@ -148,7 +149,7 @@ def tcav(
     check_results(mdata, key_added)
     indices = sample_cells(mdata, seed)
     with quiet_mudata():
-        sample = mdata if len(indices) == mdata.n_obs else mdata[indices].copy()
+        sample = mdata if len(indices) == mdata.n_obs else take(mdata, indices)
     masks = {name: concept_mask(mdata, name, value)[indices] for name, value in (cells or {}).items()}
     concepts: list[Concept] = list(modality_concepts(sample, model.setup) if modalities else ())
     concepts += marker_concepts(sample, model.setup, markers or {}, seed)

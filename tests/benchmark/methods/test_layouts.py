@@ -23,7 +23,6 @@ from scmoe.benchmark.methods import (
     _midas,
     _scbert,
     _scbert_network,
-    _scmoe,
     _scvi,
     _unitednet_network,
 )
@@ -33,12 +32,12 @@ from scmoe.io._quiet import quiet_mudata
 from scmoe.pp._prepare import prepare
 
 TASKS = ("embed", "predict", "annotate", "mosaic", "map")
-SLOW = ("wnn", "totalvi", "multivi", "scvi_logreg", "scanvi", "midas", "scbert", "actinn", "scmoe", "scmoe_supervised")
+SLOW = ("wnn", "totalvi", "multivi", "scvi_logreg", "scanvi", "midas", "scbert", "actinn")
 N_CELLS = 120
 
 
 @pytest.fixture(autouse=True)
-def short(monkeypatch: pytest.MonkeyPatch, tiny: dict[str, Any]) -> None:
+def short(monkeypatch: pytest.MonkeyPatch) -> None:
     for module, name in ((_scvi, "MAX_EPOCHS"), (_scvi, "SCANVI_STEPS"), (_midas, "N_STEPS")):
         monkeypatch.setattr(module, name, 1)
     monkeypatch.setattr(_scvi, "multivi_epochs", lambda n_cells: 1)
@@ -50,9 +49,6 @@ def short(monkeypatch: pytest.MonkeyPatch, tiny: dict[str, Any]) -> None:
     monkeypatch.setattr(_scbert, "N_GENES", 20)
     monkeypatch.setattr(_scbert_network, "N_PRETRAINING", 2)
     monkeypatch.setattr(_scbert_network, "N_STEPS", 5)
-    for name, variant in (("scmoe", {}), ("scmoe_supervised", _scmoe.SUPERVISION.network)):
-        network, training = {**tiny, **variant}, {"max_epochs": 1}
-        monkeypatch.setitem(_scmoe.VARIANTS, name, _scmoe.Variant(network=network, training=training))
 
 
 def stored(
@@ -118,7 +114,7 @@ def all_runs() -> list[Any]:
         (task, method.name)
         for task in TASKS
         for method in select_methods(task, facts["adt"].kinds, None)
-        if method.name in ("scmoe", "scmoe_supervised") or method.settings is None
+        if method.settings is None  # of our own models, tests/model/test_order.py
     ]
     return [pytest.param(*pair, marks=pytest.mark.slow if pair[1] in SLOW else ()) for pair in pairs]
 
