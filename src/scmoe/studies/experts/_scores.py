@@ -20,7 +20,6 @@ from scmoe.explain.experts._information import entropy, mutual_information
 from scmoe.metrics._features import feature_scores
 from scmoe.model._fitted import query
 from scmoe.model._scmoe import SCMOE
-from scmoe.model.experts._upcycle import upcycled
 from scmoe.model.explain._routing import router_use, with_untrained_routers
 from scmoe.studies.experts._arms import Arm
 from scmoe.studies.replicate._data import LABEL
@@ -77,14 +76,8 @@ def trained(train: MuData, arm: Arm, seed: int, more_epochs: float) -> tuple[SCM
     n_epochs = max(round(more_epochs * default_epochs(n_learned, default_batch_size(n_learned))), 1)
     settings: dict[str, Any] = {"accelerator": "cpu", "enable_progress_bar": False, "plan_kwargs": dict(arm.training)}
     SCMOE.setup_mudata(train, labels_key=LABEL)
-    if not arm.upcycle:
-        model = SCMOE(train, seed=seed, **arm.network)
-        model.train(n_epochs, **settings)
-        return model, n_epochs
-    first = SCMOE(train, seed=seed, **arm.network, n_experts=1, top_k=1)
-    first.train(n_epochs // 2, **settings)
-    model = upcycled(first, 8, 2)
-    model.train(n_epochs - n_epochs // 2, **settings)
+    model = SCMOE(train, seed=seed, **arm.network)
+    model.train(n_epochs, **settings)
     return model, n_epochs
 
 
