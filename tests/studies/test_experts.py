@@ -185,3 +185,12 @@ def test_scores_of_a_small_simulation(tiny):
     assert {"router_type_untrained", "pearson_network", "macro_f1_states", *SCORES} <= set(scores)
     assert scores["macro_f1"] > 0.8 and len(scores["top_experts"]) == 2 * 200
     assert pd.Series(scores["top_experts"]).isin(range(8)).all()
+
+
+@pytest.mark.slow
+def test_one_regime_has_no_labels_to_score(tiny):
+    mdata = simulate_regimes(100, 0, 1)
+    mdata.obs["group"] = mdata.obs["regime"]
+    scores = run_scores(mdata, Arm(network=tiny), 0, 0.1)
+    assert np.isnan([scores["macro_f1"], scores["macro_f1_states"]]).all()
+    assert np.isfinite(scores["pearson"]) and scores["router_type"] == pytest.approx(0)
