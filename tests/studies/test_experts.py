@@ -194,3 +194,13 @@ def test_one_regime_has_no_labels_to_score(tiny):
     scores = run_scores(mdata, Arm(network=tiny), 0, 0.1)
     assert np.isnan([scores["macro_f1"], scores["macro_f1_states"]]).all()
     assert np.isfinite(scores["pearson"]) and scores["router_type"] == pytest.approx(0)
+
+
+def test_a_score_that_cannot_be_had_is_not_compared():
+    tasks = list(confirmation(SOURCES, range(3), 10, ["balance: none"], dict.fromkeys(CONTROLS, 0.5)))
+    results = made_up(tasks, "balance: none")
+    for row in results:
+        if row["source"] == SOURCES[-1].name:
+            row["macro_f1"] = float("nan")
+    rows = comparisons(results, ["balance: none"], IS_REAL)
+    assert {row["source"] for row in rows if row["score"] == "macro_f1"} == {POOLED, *IS_REAL} - {SOURCES[-1].name}
