@@ -90,15 +90,3 @@ def test_balance_by_modality_is_the_sum_over_modalities():
     modality, noise = torch.tensor([0, 2, 0, 2, 0, 0, 2]), NOISY.noisy - CLEAN
     parts = [balance_loss(routing(CLEAN[modality == v], noise=noise[modality == v])) for v in (0, 2)]
     torch.testing.assert_close(balance_by_modality(NOISY, modality, 3), sum(parts))
-
-
-def test_load_counts_the_bias_of_the_choice():
-    """As if the bias were a part of the logits, which the weights leave out."""
-    bias = torch.linspace(-1, 1, E).expand(T, E)
-    sigma = torch.full_like(CLEAN, 0.3)
-    noisy = CLEAN + 0.1 * (TOKEN + EXPERT).cos()
-    biased = Routing(*route(noisy, K, "softmax_after_topk", bias), CLEAN, noisy, sigma, bias)
-    shifted = Routing(*route(noisy + bias, K, "softmax_after_topk"), CLEAN + bias, noisy + bias, sigma)
-    torch.testing.assert_close(load(biased), load(shifted))
-    assert torch.equal(biased.expert, shifted.expert)
-    assert not torch.allclose(importance(biased), importance(shifted))

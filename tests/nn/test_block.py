@@ -71,13 +71,6 @@ def test_attention_weights_are_those_of_the_normalized_tokens(shake):
     torch.testing.assert_close(block.attention_weights(h, ALL), expected)
 
 
-@pytest.mark.parametrize("residual", ["prenorm", "paper", "reference"])
-def test_shared_expert_starts_at_zero_where_the_block_does(residual):
-    h = torch.randn(B, N, d)
-    block = make(residual=residual, shared_hidden=5)
-    assert torch.equal(block(h, ALL)[0], h) == (residual == "prenorm")
-
-
 def test_mean_in_reach_is_that_of_the_keys_a_token_may_attend_to():
     x, allowed = torch.randn(B, N, d), torch.rand(B, 1, N, N) < 0.5
     allowed[0, 0, 1] = False

@@ -22,8 +22,6 @@ from scmoe.nn._config import NetworkConfig
         ({"feature_dropout": -0.1}, r"feature_dropout must be a number of at least 0 and below 1; found -0.1"),
         ({"top_k": 9, "n_experts": 8}, "top_k=9 experts per token .* but n_experts=8"),
         ({"n_hidden": 63, "n_heads": 4}, "n_hidden=63 must be a multiple of n_heads=4"),
-        ({"dense_layers": 1}, "dense_layers=1 must be fewer than n_layers=1"),
-        ({"bias_rate": -0.1}, "bias_rate must be a number of at least 0; found -0.1"),
         ({"n_clusters": 1}, "n_clusters must be None or at least 2; found 1"),
     ],
 )
@@ -43,10 +41,3 @@ def test_suggested_width_is_accepted(n_hidden, n_heads):
 def test_settings_cannot_change_after_the_check():
     with pytest.raises(FrozenInstanceError):
         NetworkConfig().top_k = 99
-
-
-def test_dense_form_computes_as_much_for_each_token():
-    dense = NetworkConfig(
-        top_k=4, expert_hidden=32, shared_hidden=16, bias_rate=0.1, n_layers=2, dense_layers=1
-    ).dense()
-    assert dense == NetworkConfig(n_experts=1, top_k=1, expert_hidden=144, n_layers=2)

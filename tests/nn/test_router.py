@@ -6,7 +6,7 @@ from scmoe.nn._config import NetworkConfig
 from scmoe.nn._router import TopKRouter, route
 
 T, d, E, k = 9, 6, 5, 2
-GATES = ["softmax_after_topk", "topk_of_softmax", "sigmoid"]
+GATES = ["softmax_after_topk", "topk_of_softmax"]
 
 
 def router(n_modalities: int = 3, **settings) -> TopKRouter:
@@ -26,9 +26,6 @@ def test_gates_are_the_weights_of_the_largest_logits(gate):
     kept = routing.logits >= routing.logits.sort(descending=True).values[:, k - 1, None]
     if gate == "topk_of_softmax":
         expected = routing.logits.softmax(-1) * kept
-    elif gate == "sigmoid":
-        share = routing.logits.sigmoid() * kept
-        expected = share / share.sum(1, keepdim=True)
     else:
         expected = routing.logits.masked_fill(~kept, -torch.inf).softmax(-1)
     torch.testing.assert_close(routing.gates(), expected)
@@ -81,60 +78,6 @@ def test_half_precision_does_not_round_the_logits():
     assert torch.equal(rounded, chosen(x, modality).logits)
 
 
-def test_bias_changes_the_choice_and_not_the_weights():
-    chosen, x, modality = router(bias_rate=0.01).eval(), torch.randn(T, d), torch.zeros(T, dtype=torch.long)
-    chosen.bias[3] = 100.0
-    routing = chosen(x, modality)
-    assert (routing.expert[:, 0] == 3).all()
-    expected = torch.stack([routing.logits[t, routing.expert[t]].softmax(-1) for t in range(T)])
-    torch.testing.assert_close(routing.weight, expected)
-
-
-def test_bias_moves_toward_an_even_load_in_training_alone():
-    chosen, x, modality = router(bias_rate=0.01), torch.randn(40, d), torch.zeros(40, dtype=torch.long)
-    before = chosen.bias.clone()
-    expert = chosen(x, modality).expert
-    load = [(expert == e).sum().item() for e in range(E)]
-    steps = [0.01 if n < 40 * k / E else -0.01 if n > 40 * k / E else 0.0 for n in load]
-    torch.testing.assert_close(chosen.bias - before, torch.tensor(steps))
-    moved = chosen.bias.clone()
-    chosen.eval()(x, modality)
-    assert torch.equal(chosen.bias, moved)
-
-
-def test_bias_evens_a_skewed_load():
-    chosen, x = router(bias_rate=0.05), torch.randn(400, d)
-    with torch.no_grad():
-        chosen.clean[:, 0, 0] += 2 * x.mean(0).sign() + 1
-    x[:, 0] = 3.0  # all tokens agree in a direction that one expert likes
-    modality = torch.zeros(len(x), dtype=torch.long)
-
-    def spread() -> float:
-        return torch.bincount(chosen(x, modality).expert.flatten(), minlength=E).float().std().item()
-
-    first = spread()
-    for _ in range(200):
-        chosen(x, modality)
-    assert spread() < first / 4
-
-
 def test_router_of_cells_reads_twice_the_width():
     chosen, x = router(router_input="cell").eval(), torch.randn(T, 2 * d)
     torch.testing.assert_close(chosen(x, torch.zeros(T, dtype=torch.long)).logits, x @ chosen.clean[:, 0])
-
-
-def test_default_has_no_more_than_its_two_matrices():
-    assert list(router().state_dict()) == ["clean", "noise"]
-
-
-def test_bias_follows_the_load_of_all_processes(monkeypatch):
-    """As if another process had all of its tokens at the first expert."""
-
-    def add_other(load: torch.Tensor) -> None:
-        load += torch.tensor([1e4, 0, 0, 0, 0])
-
-    monkeypatch.setattr(torch.distributed, "is_initialized", lambda: True)
-    monkeypatch.setattr(torch.distributed, "all_reduce", add_other)
-    chosen = router(bias_rate=0.01)
-    chosen(torch.randn(40, d), torch.zeros(40, dtype=torch.long))
-    torch.testing.assert_close(chosen.bias, torch.tensor([-0.01, 0.01, 0.01, 0.01, 0.01]))

@@ -52,14 +52,13 @@ def confirmed(better, gain, n_seeds=5):
 
 def total_width(arm: Arm) -> int:
     config = NetworkConfig(**arm.network)
-    return config.n_layers * (config.n_experts * config.expert_hidden + config.shared_hidden)
+    return config.n_layers * config.n_experts * config.expert_hidden
 
 
 def test_mixtures_that_can_be_chosen_are_no_larger_than_the_dense_control():
     assert total_width(ARMS[DENSE_TOTAL]) == total_width(ARMS[DEFAULT]) == 1024
     assert {name for name, arm in MIXTURES.items() if total_width(arm) > 1024} == set(LARGER)
-    active = NetworkConfig(**ARMS[DENSE_ACTIVE].network)
-    assert active == NetworkConfig().dense()
+    assert total_width(ARMS[DENSE_ACTIVE]) == NetworkConfig().top_k * NetworkConfig().expert_hidden
 
 
 def test_names_of_tasks_are_names_of_different_files():
@@ -75,14 +74,14 @@ def test_names_of_tasks_are_names_of_different_files():
 
 def test_screening_chooses_what_is_ahead_and_no_larger_network():
     tasks = list(screening(SOURCES, SCREENING_SEEDS, 10))
-    assert choose(made_up(tasks, "gate: sigmoid", 0.1))[0] == "gate: sigmoid"
+    assert choose(made_up(tasks, "balance: none", 0.1))[0] == "balance: none"
     chosen = choose(made_up(tasks, "64 experts", 0.1))
     assert len(chosen) == 3 and not {"64 experts", DEFAULT} & set(chosen)
 
 
 def test_equal_time_is_that_of_the_slowest_mixture():
-    results = made_up(screening(SOURCES, SCREENING_SEEDS, 10), "upcycled")
-    assert time_factors(results, ["upcycled"]) == {DENSE_ACTIVE: 2.4, DENSE_TOTAL: 0.6}
+    results = made_up(screening(SOURCES, SCREENING_SEEDS, 10), "2 experts")
+    assert time_factors(results, ["2 experts"]) == {DENSE_ACTIVE: 2.4, DENSE_TOTAL: 0.6}
     assert time_factors(results, []) == {DENSE_ACTIVE: 2.0, DENSE_TOTAL: 0.5}
 
 
@@ -108,13 +107,13 @@ def test_holm(p):
 
 
 def test_a_mixture_pays_where_it_is_ahead_by_the_margin():
-    assert pays(confirmed("gate: sigmoid", 0.05)) == {"gate: sigmoid": list(REAL)}
-    assert pays(confirmed("gate: sigmoid", 0.0)) == {}
-    assert pays(confirmed("gate: sigmoid", 0.005)) == {"gate: sigmoid": []}  # ahead, and not by what matters
+    assert pays(confirmed("balance: none", 0.05)) == {"balance: none": list(REAL)}
+    assert pays(confirmed("balance: none", 0.0)) == {}
+    assert pays(confirmed("balance: none", 0.005)) == {"balance: none": []}  # ahead, and not by what matters
 
 
 def test_primary_comparisons_are_at_equal_time_and_total_size():
-    rows = [row for row in confirmed("gate: sigmoid", 0.0) if row["is_primary"]]
+    rows = [row for row in confirmed("balance: none", 0.0) if row["is_primary"]]
     assert {row["control"] for row in rows} == {timed(DENSE_TOTAL)}
     assert len(rows) == 2 * 2 * (len(SOURCES) + 1)
     pooled = [row for row in rows if row["source"] == POOLED]
@@ -178,13 +177,30 @@ def test_files_and_columns_pair_up(tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("upcycle", [False, True])
-def test_scores_of_a_small_simulation(upcycle, tiny, monkeypatch):
+def test_scores_of_a_small_simulation(tiny):
     mdata = simulate_regimes(200, 0, 2)
     mdata.obs["group"] = mdata.obs["regime"]
-    network = {name: value for name, value in tiny.items() if name not in ("n_experts", "top_k")} if upcycle else tiny
-    scores = run_scores(mdata, Arm(network=network, upcycle=upcycle), 0, 0.5)
+    scores = run_scores(mdata, Arm(network=tiny), 0, 0.5)
     assert scores["n_epochs"] == 30
     assert {"router_type_untrained", "pearson_network", "macro_f1_states", *SCORES} <= set(scores)
     assert scores["macro_f1"] > 0.8 and len(scores["top_experts"]) == 2 * 200
     assert pd.Series(scores["top_experts"]).isin(range(8)).all()
+
+
+@pytest.mark.slow
+def test_one_regime_has_no_labels_to_score(tiny):
+    mdata = simulate_regimes(100, 0, 1)
+    mdata.obs["group"] = mdata.obs["regime"]
+    scores = run_scores(mdata, Arm(network=tiny), 0, 0.1)
+    assert np.isnan([scores["macro_f1"], scores["macro_f1_states"]]).all()
+    assert np.isfinite(scores["pearson"]) and scores["router_type"] == pytest.approx(0)
+
+
+def test_a_score_that_cannot_be_had_is_not_compared():
+    tasks = list(confirmation(SOURCES, range(3), 10, ["balance: none"], dict.fromkeys(CONTROLS, 0.5)))
+    results = made_up(tasks, "balance: none")
+    for row in results:
+        if row["source"] == SOURCES[-1].name:
+            row["macro_f1"] = float("nan")
+    rows = comparisons(results, ["balance: none"], IS_REAL)
+    assert {row["source"] for row in rows if row["score"] == "macro_f1"} == {POOLED, *IS_REAL} - {SOURCES[-1].name}

@@ -44,16 +44,6 @@ def test_resumed_after_an_error_in_mid_epoch_as_if_never_stopped(fresh, fit_mode
     assert_same(resumed, fit_model(fresh(data), max_epochs=4))
 
 
-def test_the_bias_of_the_choice_is_resumed_and_kept(fresh, fit_model, tmp_path, assert_same):
-    network = {"bias_rate": 0.01}
-    settings = {"max_epochs": 4, "checkpoint_dir": tmp_path, "network": network}
-    with pytest.raises(RuntimeError, match="power cut"):
-        fit_model(fresh("paired"), callbacks=[Stop(RuntimeError("power cut"))], **settings)
-    resumed = fit_model(fresh("paired"), resume=True, **settings)
-    assert_same(resumed, fit_model(fresh("paired"), max_epochs=4, network=network))
-    assert resumed.module.blocks[0].moe.router.bias.any()
-
-
 def test_a_killed_process_is_resumed_as_if_never_stopped(fresh, fit_model, tmp_path, tiny, assert_same):
     write(fresh("paired"), tmp_path / "data.h5mu")
     script = f"""

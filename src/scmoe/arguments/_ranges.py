@@ -64,7 +64,7 @@ RANGES: dict[str, Range] = {
         "encoder_heads encoder_layers encoder_width".split(),
         COUNT,
     ),
-    **dict.fromkeys(("n_boot", "n_peaks", "dense_layers", "shared_hidden"), NOT_NEGATIVE),
+    **dict.fromkeys(("n_boot", "n_peaks"), NOT_NEGATIVE),
     # places in a list
     "expert": NOT_NEGATIVE,
     "head": NOT_NEGATIVE,
@@ -89,7 +89,7 @@ RANGES: dict[str, Range] = {
     **dict.fromkeys("lr gradient_clip max_memory resolution".split(), POSITIVE),
     **dict.fromkeys(
         "weight_decay balance_weight cluster_weight cross_weight graph_weight label_weight own_weight z_weight "
-        "batch_sd bias_rate depth_sd influence".split(),
+        "batch_sd depth_sd influence".split(),
         NOT_NEGATIVE,
     ),
     "rho": COUNT,

@@ -27,13 +27,10 @@ def load(routing: Routing) -> Tensor:
     n_experts, top_k = routing.logits.shape[1], routing.expert.shape[1]
     if routing.sigma is None or top_k == n_experts:
         return (routing.gates() > 0).sum(0).to(routing.logits.dtype)
-    noisy, logits = routing.noisy, routing.logits
-    if routing.bias is not None:
-        noisy, logits = noisy + routing.bias, logits + routing.bias
-    top = noisy.topk(top_k + 1, dim=-1).values
+    top = routing.noisy.topk(top_k + 1, dim=-1).values
     inside, outside = top[:, top_k - 1, None], top[:, top_k, None]
-    threshold = torch.where(noisy > outside, outside, inside)
-    return torch.special.ndtr((logits - threshold) / routing.sigma).sum(0)
+    threshold = torch.where(routing.noisy > outside, outside, inside)
+    return torch.special.ndtr((routing.logits - threshold) / routing.sigma).sum(0)
 
 
 def balance_loss(routing: Routing) -> Tensor:

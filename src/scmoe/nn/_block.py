@@ -50,10 +50,7 @@ class Block(nn.Module):
         self.dropout = nn.Dropout(config.dropout)
         self.reads_cell = config.router_input == "cell"
         if config.residual == "prenorm":
-            last = [self.attention.out.weight, self.attention.out.bias, self.moe.experts.w2]
-            if self.moe.shared is not None:
-                last += self.moe.shared[-1].parameters()
-            for parameter in last:
+            for parameter in (self.attention.out.weight, self.attention.out.bias, self.moe.experts.w2):
                 nn.init.zeros_(parameter)
 
     def forward(self, h_BNd: Tensor, tokens: Tokens) -> tuple[Tensor, Routing]:

@@ -1,7 +1,7 @@
 """The network's hyper-parameters: written once, here."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields
 from typing import Any, Literal, TypeVar
 
 from scmoe.arguments._checked import checks_fields
@@ -61,10 +61,6 @@ class NetworkConfig:
         Experts that each token uses; at most `n_experts`.
     expert_hidden
         Hidden width of one expert.
-    shared_hidden
-        Hidden width of an expert that every token uses besides those chosen; 0: there is none.
-    dense_layers
-        How many of the first blocks have one dense layer of equal active size in place of the experts.
     router
         ``"shared"``: one router for all modalities; ``"per_modality"``: one each.
     router_input
@@ -74,12 +70,7 @@ class NetworkConfig:
         ``"random"``, or ``"clusters"``: one k-means cluster of the training cells' tokens for each expert.
     gate
         ``"softmax_after_topk"``: weights of the chosen experts sum to one (the reference code);
-        ``"topk_of_softmax"``: softmax over all experts, the chosen ones kept as they are (the paper's equation 1);
-        ``"sigmoid"``: sigmoids of the chosen logits, divided by their sum.
-    bias_rate
-        Step by which, after each training batch, a bias of the choice of experts rises for those with less than an even
-        share of the tokens and falls for the others (balancing without a loss: ``balance_weight=0`` goes with it); 0:
-        there is no bias.
+        ``"topk_of_softmax"``: softmax over all experts, the chosen ones kept as they are (the paper's equation 1).
     residual
         ``"prenorm"``: h + f(norm(h)); ``"paper"``: norm(h) + f(norm(h)) (Algorithm 1); ``"reference"``: the published
         code, which has no skip connection around attention.
@@ -111,13 +102,10 @@ class NetworkConfig:
     n_experts: int = 8
     top_k: int = 2
     expert_hidden: int = 128
-    shared_hidden: int = 0
-    dense_layers: int = 0
     router: Literal["shared", "per_modality"] = "shared"
     router_input: Literal["token", "cell"] = "token"
     router_start: Literal["random", "clusters"] = "random"
-    gate: Literal["softmax_after_topk", "topk_of_softmax", "sigmoid"] = "softmax_after_topk"
-    bias_rate: float = 0.0
+    gate: Literal["softmax_after_topk", "topk_of_softmax"] = "softmax_after_topk"
     residual: Literal["prenorm", "paper", "reference"] = "prenorm"
     dropout: float = 0.1
     feature_dropout: float = 0.3
@@ -141,11 +129,6 @@ class NetworkConfig:
                 f"top_k={self.top_k} experts per token were asked for, but n_experts={self.n_experts}. "
                 "Lower top_k or raise n_experts."
             )
-        if self.dense_layers >= self.n_layers:
-            raise ValueError(
-                f"dense_layers={self.dense_layers} must be fewer than n_layers={self.n_layers}, so that a block has "
-                "experts. For a network without experts set n_experts=1 and top_k=1."
-            )
         if self.n_hidden % self.n_heads:
             raise ValueError(
                 f"n_hidden={self.n_hidden} must be a multiple of n_heads={self.n_heads}, "
@@ -154,21 +137,3 @@ class NetworkConfig:
             )
         if self.n_clusters is not None and self.n_clusters < 2:
             raise ValueError(f"n_clusters must be None or at least 2; found {self.n_clusters}.")
-
-    def blocks(self) -> list["NetworkConfig"]:
-        """The form of each block: dense ones first, then those with experts."""
-        return [self.dense()] * self.dense_layers + [self] * (self.n_layers - self.dense_layers)
-
-    def dense(self) -> "NetworkConfig":
-        """The same with one dense layer in each block, which computes as much for each token as its experts do."""
-        return replace(
-            self,
-            n_experts=1,
-            top_k=1,
-            expert_hidden=self.top_k * self.expert_hidden + self.shared_hidden,
-            shared_hidden=0,
-            dense_layers=0,
-            router_input="token",
-            router_start="random",
-            bias_rate=0.0,
-        )

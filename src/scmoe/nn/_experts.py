@@ -43,7 +43,7 @@ class Experts(nn.Module):
 class SparseMoE(nn.Module):
     """The sparse feed-forward layer: (1) route every token, (2) run the chosen experts, (3) sum by weight.
 
-    No capacity limit: no token is ever dropped. If there is a shared expert, its output is added.
+    No capacity limit: no token is ever dropped.
 
     Parameters
     ----------
@@ -57,13 +57,8 @@ class SparseMoE(nn.Module):
         super().__init__()
         self.router = TopKRouter(n_modalities, config)
         self.experts = Experts(config)
-        self.shared: nn.Sequential | None = None
-        if config.shared_hidden:
-            d, hidden = config.n_hidden, config.shared_hidden
-            self.shared = nn.Sequential(nn.Linear(d, hidden), nn.GELU(), nn.Linear(hidden, d))
 
     def forward(self, x_Td: Tensor, modality_T: Tensor, context_Td: Tensor | None = None) -> tuple[Tensor, Routing]:
         """Tokens (T, d) of all modalities, and what the router reads beside them; returns (T, d) and the routing."""
         routing = self.router(x_Td if context_Td is None else torch.cat([x_Td, context_Td], 1), modality_T)
-        y = self.experts(x_Td, routing)
-        return y if self.shared is None else y + self.shared(x_Td), routing
+        return self.experts(x_Td, routing), routing

@@ -33,7 +33,7 @@ class Encoded(NamedTuple):
     joint: Tensor
     """(B, d): mean of the states of the modalities that the cell has."""
     routing: tuple[Routing, ...]
-    """Routing of each block with experts, over the tokens that exist."""
+    """Routing of each block, over the tokens that exist."""
     tokens: Tokens
     """Where these tokens are."""
     attention: tuple[Tensor, ...]
@@ -88,7 +88,7 @@ class Network(nn.Module):
                 )
             ]
         )
-        self.blocks = Modules[Block]([Block(self.n_modalities, form) for form in config.blocks()])
+        self.blocks = Modules[Block]([Block(self.n_modalities, config) for _ in range(config.n_layers)])
         self.decoders = Modules[Decoder](
             [
                 Decoder(
@@ -191,7 +191,7 @@ class Network(nn.Module):
             routing.append(block_routing)
         states = h.view(B, V, P, -1).mean(2) * presence.mask[..., None]
         joint = states.sum(1) / presence.mask.sum(1, keepdim=True).clamp(min=1)
-        return Encoded(states, joint, tuple(routing[self.config.dense_layers :]), tokens, tuple(attention))
+        return Encoded(states, joint, tuple(routing), tokens, tuple(attention))
 
     def _from_genes(self, tokenizer: GeneTokenizer, z: Tensor, values: Tensor, v: int) -> Tensor:
         """What the expressed genes add to the tokens (n_v, P, d) of modality `v`."""

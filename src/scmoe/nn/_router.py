@@ -19,32 +19,20 @@ class Routing(NamedTuple):
     logits: Tensor
     """(T, E): clean logits c."""
     noisy: Tensor
-    """(T, E): the logits q with noise; equal to `logits` in evaluation."""
+    """(T, E): the logits q that the choice was made on; equal to `logits` in evaluation."""
     sigma: Tensor | None
     """(T, E): standard deviation of the noise; None in evaluation."""
-    bias: Tensor | None = None
-    """(T, E): what was added to q for the choice, and not for the weights; None: nothing."""
 
     def gates(self) -> Tensor:
         """Weights as a dense (T, E) matrix, zero off the chosen experts."""
         return torch.zeros_like(self.logits).scatter(1, self.expert, self.weight.to(self.logits.dtype))
 
 
-def route(noisy: Tensor, top_k: int, gate: str, bias: Tensor | None = None) -> tuple[Tensor, Tensor]:
-    """Choose the `top_k` largest logits of (T, E), with the bias if there is one, and weigh them without it.
-
-    Returns weights and experts, both (T, k).
-    """
-    if bias is None:
-        top, expert = noisy.topk(top_k, dim=-1)
-    else:
-        expert = (noisy + bias).topk(top_k, dim=-1).indices
-        top = noisy.gather(1, expert)
+def route(noisy: Tensor, top_k: int, gate: str) -> tuple[Tensor, Tensor]:
+    """Choose the `top_k` largest logits of (T, E) and weigh them; returns weights and experts, both (T, k)."""
+    top, expert = noisy.topk(top_k, dim=-1)
     if gate == "softmax_after_topk":
         return top.softmax(-1), expert
-    if gate == "sigmoid":
-        share = top.sigmoid()
-        return share / share.sum(-1, keepdim=True), expert
     return noisy.softmax(-1).gather(1, expert), expert
 
 
@@ -52,9 +40,6 @@ class TopKRouter(nn.Module):
     """Noisy top-k gating (Shazeer et al. 2017).
 
     q = t W_g + ε σ, σ = softplus(t W_n) + 0.01, ε ~ N(0, 1) in training and 0 in evaluation; the k largest q are kept.
-
-    With a `bias_rate`, those of q + b are (loss-free balancing, Wang et al. 2024): after each training batch b moves by
-    the rate, up for experts with less than an even share of the choices, down for those with more.
 
     Parameters
     ----------
@@ -64,11 +49,8 @@ class TopKRouter(nn.Module):
         Width, number of experts, k, gate, and what is read.
     """
 
-    bias: Tensor
-
     def __init__(self, n_modalities: int, config: NetworkConfig) -> None:
         super().__init__()
-        self.bias_rate = config.bias_rate
         self.n_experts, self.top_k, self.gate = config.n_experts, config.top_k, config.gate
         self.n_routers = n_modalities if config.router == "per_modality" else 1
         width = config.n_hidden * (2 if config.router_input == "cell" else 1)
@@ -76,8 +58,6 @@ class TopKRouter(nn.Module):
         shape = (width, self.n_routers, config.n_experts)
         self.clean = nn.Parameter(torch.empty(shape).uniform_(-bound, bound))
         self.noise = nn.Parameter(torch.empty(shape).uniform_(-bound, bound))
-        if self.bias_rate:
-            self.register_buffer("bias", torch.zeros(config.n_experts))
 
     def _logits(self, x_Td: Tensor, weight: Tensor, modality_T: Tensor) -> Tensor:
         y_TRE = (x_Td @ weight.flatten(1)).unflatten(1, (self.n_routers, self.n_experts))
@@ -98,17 +78,4 @@ class TopKRouter(nn.Module):
             if self.training:
                 sigma = F.softplus(self._logits(x_Td, self.noise, modality_T)) + 0.01
                 noisy = logits + torch.randn_like(logits) * sigma
-            if not self.bias_rate:
-                return Routing(*route(noisy, self.top_k, self.gate), logits, noisy, sigma)
-            bias = self.bias.clone().expand_as(logits)  # the buffer moves before the losses read it
-            weight, expert = route(noisy, self.top_k, self.gate, bias)
-            if self.training:
-                self._move_bias(expert)
-        return Routing(weight, expert, logits, noisy, sigma, bias)
-
-    def _move_bias(self, expert_Tk: Tensor) -> None:
-        """Toward an even load, over the tokens of all processes, whose biases so stay the same."""
-        load = torch.bincount(expert_Tk.flatten(), minlength=self.n_experts).to(self.bias.dtype)
-        if torch.distributed.is_available() and torch.distributed.is_initialized():
-            torch.distributed.all_reduce(load)
-        self.bias += self.bias_rate * (load.mean() - load).sign()
+            return Routing(*route(noisy, self.top_k, self.gate), logits, noisy, sigma)

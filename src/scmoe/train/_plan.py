@@ -103,7 +103,10 @@ class TrainingPlan(LightningModule):
 
     def on_fit_start(self) -> None:
         """Collect once what is averaged in every step, and tell loggers the settings."""
-        self._averaged: tuple[list[Tensor], list[Tensor]] = (moving(self.average), moving(self.network))
+        self._averaged: tuple[list[Tensor], list[Tensor]] = (
+            list(self.average.parameters()),
+            list(self.network.parameters()),
+        )
         for logger in self.trainer.loggers:
             logger.log_hyperparams(self._settings())
 
@@ -231,12 +234,6 @@ class TrainingPlan(LightningModule):
         means = {f"{stage}_{name}": mean for name, mean in epoch_means}
         self._means.update(means)
         self.log_dict(means)
-
-
-def moving(network: nn.Module) -> list[Tensor]:
-    """What training changes: the weights, and the biases of routers that have one."""
-    biases = [buffer for name, buffer in network.named_buffers() if name.endswith("router.bias")]
-    return [*network.parameters(), *biases]
 
 
 @torch.no_grad()

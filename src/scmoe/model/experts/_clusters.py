@@ -24,7 +24,7 @@ def start_routers(network: Network, dataset: MosaicDataset, train: np.ndarray, s
     """
     if network.config.router_start != "clusters":
         return
-    routers = [block.moe.router for block in list(network.blocks)[network.config.dense_layers :]]
+    routers = [block.moe.router for block in network.blocks]
     inputs: dict[nn.Module, tuple[Tensor, Tensor]] = {}
 
     def keep(router: nn.Module, given: tuple[Tensor, Tensor], _: object) -> None:

@@ -66,7 +66,7 @@ def get_expert_ablation(
             f"Without one of n_experts={c.n_experts}, a token could not use top_k={c.top_k}. Train a model with more."
         )
     fitted, dataset, cells = query(self, adata, indices)
-    blocks = list(fitted.network.blocks)[c.dense_layers :]
+    blocks = list(fitted.network.blocks)
     use, change = np.zeros((2, len(cells), len(blocks), c.n_experts))
     n_targets = np.zeros(len(cells))
     for target in range(len(names)):
@@ -112,9 +112,9 @@ def without_expert(block: Block, expert: int) -> Iterator[None]:
     """In the context, no token of the block chooses the expert."""
 
     def choose_others(router: TopKRouter, _: object, routing: Routing) -> Routing:
-        bias = torch.zeros_like(routing.logits) if routing.bias is None else routing.bias.clone()
-        bias[:, expert] = -torch.inf
-        weight, others = route(routing.noisy, router.top_k, router.gate, bias)
+        noisy = routing.noisy.clone()
+        noisy[:, expert] = -torch.inf
+        weight, others = route(noisy, router.top_k, router.gate)
         return routing._replace(weight=weight, expert=others)
 
     hook = block.moe.router.register_forward_hook(choose_others)

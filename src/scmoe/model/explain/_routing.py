@@ -49,7 +49,7 @@ def get_router_activations(
     Returns
     -------
     dict
-        Of each modality an array (n, layers with experts, experts) float32; rows sum to one (soft ones to less with
+        Of each modality an array (n, layers, experts) float32; rows sum to one (soft ones to less with
         ``gate="topk_of_softmax"``) and are NaN in cells that lack the modality.
 
     Examples
@@ -71,7 +71,7 @@ def router_use(
 ) -> dict[str, np.ndarray]:
     """Of a fitted model; see `get_router_activations`."""
     c, V = fitted.config, len(fitted.modalities)
-    out = np.full((V, len(cells), c.n_layers - c.dense_layers, c.n_experts), np.nan, np.float32)
+    out = np.full((V, len(cells), c.n_layers, c.n_experts), np.nan, np.float32)
     for chunk in fitted.encode(dataset, cells, batch_size, loadings="trained"):
         cell, modality = chunk.batch.presence.mask.cpu().numpy().nonzero()
         for layer, routing in enumerate(chunk.encoded.routing):
@@ -87,7 +87,7 @@ def with_untrained_routers(fitted: Fitted, seed: int) -> Fitted:
     device = network.device
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        for block in list(network.blocks)[fitted.config.dense_layers :]:
+        for block in network.blocks:
             block.moe.router = TopKRouter(network.n_modalities, fitted.config).to(device)
     return replace(fitted, network=network)
 
