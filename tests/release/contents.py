@@ -18,6 +18,9 @@ LARGEST_FILE = 3e6
 CODE = {".py", ".pyi", ".js", ".css", ".html", ".typed"}
 DATA = {
     "scmoe/datasets/files/bmmc_cite.h5mu": "bmmc_cite.txt",
+    "scmoe/datasets/files/reference_bmmc_cite/settings.json": "bmmc_cite.txt",
+    "scmoe/datasets/files/reference_bmmc_cite/weights.safetensors": "bmmc_cite.txt",
+    "scmoe/datasets/files/reference_bmmc_cite/README.md": "bmmc_cite.txt",
 }
 """Other files of the wheel, each with the file in LICENSES that allows it to be passed on."""
 UNWANTED = re.compile(r"(^|/)(__pycache__|\.git|\.nox|\.ipynb_checkpoints|\.DS_Store|\.env|bench|dist)(/|$)|\.py[co]$")

@@ -121,7 +121,7 @@ def with_config(function: Callable[..., None], name: str | None = None) -> Calla
 
 def _options(function: Callable[..., None]) -> dict[str, Option]:
     """Options and arguments of a command by all names that users know."""
-    options = {}
+    options: dict[str, Option] = {}
     for argument, hint in get_type_hints(function, include_extras=True).items():
         if argument != "return":
             annotation, *notes = get_args(hint)

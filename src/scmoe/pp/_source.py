@@ -117,7 +117,7 @@ def refuse_empty(name: str, adata: AnnData) -> None:
 
 def holds_counts(matrix: Matrix | None) -> bool:
     """Whether the values are raw counts where they are not missing; not so of what is not in memory."""
-    if not sparse.issparse(matrix) and not isinstance(matrix, np.ndarray):
+    if matrix is None or not (sparse.issparse(matrix) or isinstance(matrix, np.ndarray)):
         return False
     return matrix.dtype.kind in "uif" and looks_like_counts(matrix, allow_missing=True)
 
