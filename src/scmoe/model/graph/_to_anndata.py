@@ -96,7 +96,7 @@ def to_anndata(
         out.obs[keys.cluster] = numbered_by_size(leiden(embedding, 1.0, seed))
     if keys.umap not in out.obsm:
         if UMAP in out.obsm:
-            out.obsm[f"{UMAP}{BEFORE}"] = out.obsm[UMAP]
+            out.obsm[UMAP + BEFORE] = out.obsm[UMAP]
         out.obsm[keys.umap] = out.obsm[UMAP] = layout(embedding, seed)
     _add_neighbors(out, keys, seed)
     for target in self.modalities if predict else ():
