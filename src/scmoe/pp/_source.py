@@ -115,7 +115,7 @@ def refuse_empty(name: str, adata: AnnData) -> None:
         )
 
 
-def holds_counts(matrix: Matrix | None) -> bool:
+def holds_counts(matrix: Matrix) -> bool:
     """Whether the values are raw counts where they are not missing; not so of what is not in memory."""
     if matrix is None or not (sparse.issparse(matrix) or isinstance(matrix, np.ndarray)):
         return False
