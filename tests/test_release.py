@@ -146,11 +146,13 @@ def contents():
     return module
 
 
+MODEL_FILES = ("settings.json", "weights.safetensors", "README.md")
 WHEEL = {
     "scmoe/__init__.pyi": "",
     "scmoe/cli/__init__.py": "",
     "scmoe/py.typed": "",
     "scmoe/datasets/files/bmmc_cite.h5mu": "",
+    **dict.fromkeys((f"scmoe/datasets/files/reference_bmmc_cite/{name}" for name in MODEL_FILES), ""),
     "x.dist-info/METADATA": "Name: scmoe\n",
     "x.dist-info/licenses/LICENSE": "",
     "x.dist-info/licenses/LICENSES/bmmc_cite.txt": "",

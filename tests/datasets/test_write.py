@@ -4,6 +4,7 @@ import errno
 import warnings
 from pathlib import Path
 
+import h5py
 import mudata
 import pytest
 
@@ -81,3 +82,15 @@ def test_other_runtime_errors_are_not_hidden(mdata, tmp_path: Path, monkeypatch:
     monkeypatch.setattr(mudata.MuData, "write_h5mu", fail)
     with pytest.raises(RuntimeError, match="a bug"):
         write(mdata, tmp_path / "a.h5mu")
+
+
+@pytest.mark.parametrize("suffix", [".h5mu", ".h5ad"])
+def test_text_has_the_form_that_all_versions_read(paired: mudata.MuData, tmp_path: Path, suffix: str) -> None:
+    """anndata 0.13 writes names in a form that versions before 0.12 do not know."""
+    paired.obs["note"] = paired["rna"].obs["note"] = "as typed"
+    path = tmp_path / f"cells{suffix}"
+    write(paired if suffix == ".h5mu" else paired["rna"], path)
+    forms = set()
+    with h5py.File(path) as file:
+        file.visititems(lambda _, entry: forms.add(entry.attrs.get("encoding-type")))
+    assert "string-array" in forms and "nullable-string-array" not in forms

@@ -14,7 +14,7 @@ from scmoe.arguments._checked import checks_arguments
 from scmoe.datasets._format import STORE_FILES
 from scmoe.io._files import WriteError, atomic_dir, atomic_path, reserve
 from scmoe.io._place import size_of
-from scmoe.io._plain import plain
+from scmoe.io._plain import plain, text_as_arrays
 from scmoe.io._quiet import quiet_mudata
 from scmoe.io._storable import refuse_unstorable
 
@@ -95,7 +95,7 @@ def write_whole(data: MuData | AnnData, path: Path, edit: Callable[[h5py.File], 
     edit
         What is done to the finished HDF5 file before it takes its place.
     """
-    with quiet_mudata():
+    with quiet_mudata(), text_as_arrays():
         plainer = plain(data)
         if path.suffix == ".zarr":
             with atomic_dir(path, overwrite=True, owned=True) as folder:

@@ -4,9 +4,11 @@ pandas knows text as `object`, as `string` and, from version 3, as `str`. anndat
 first only.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any, TypeVar
 
+import anndata
 import numpy as np
 import pandas as pd
 from anndata import AnnData
@@ -15,6 +17,13 @@ from mudata import MuData
 from scmoe.io._quiet import quiet_mudata
 
 Data = TypeVar("Data", AnnData, MuData)
+
+
+@contextmanager
+def text_as_arrays() -> Iterator[None]:
+    """Let anndata write text as it did before version 0.12: few other readers know the newer form."""
+    with anndata.settings.override(allow_write_nullable_strings=False):
+        yield
 
 
 def plain(data: Data) -> Data:

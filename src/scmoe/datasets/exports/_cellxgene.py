@@ -15,7 +15,7 @@ from scmoe._keys import COUNTS_LAYER, UMAP, Keys
 from scmoe._log import logger
 from scmoe.datasets._anndata import to_anndata
 from scmoe.datasets._write import write
-from scmoe.datasets.exports._columns import as_category_or_number, converted, text_as_arrays
+from scmoe.datasets.exports._columns import as_category_or_number, converted
 from scmoe.io._files import WriteError
 
 SCHEMA = "7.1.0"
@@ -99,8 +99,7 @@ def write_cellxgene(
     if UMAP in obsm:
         adata.uns["default_embedding"] = UMAP
     missing += [_asked(key, field, "uns") for key, field in FILE_FIELDS.items() if key not in adata.uns]
-    with text_as_arrays():
-        write(adata, path)
+    write(adata, path)
     return missing
 
 

@@ -1,23 +1,14 @@
 """Tables in the few types that readers in other languages know."""
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Any
 
-import anndata
 import numpy as np
 import pandas as pd
 
 GAP = "NA"
 """What absent text is called: HDF5 has no absent text, and this is how R prints it."""
 Convert = Callable[[pd.Series], Any]
-
-
-@contextmanager
-def text_as_arrays() -> Iterator[None]:
-    """Let anndata write text as it did before version 0.12: the newer form is known to few readers."""
-    with anndata.settings.override(allow_write_nullable_strings=False):
-        yield
 
 
 def converted(frame: pd.DataFrame, convert: Convert) -> pd.DataFrame:

@@ -32,7 +32,7 @@ from scmoe._keys import BESIDE, COUNTS_LAYER, UMAP, Keys
 from scmoe._log import logger
 from scmoe.datasets._anndata import to_anndata
 from scmoe.datasets._write import write_whole
-from scmoe.datasets.exports._columns import as_text_or_number, converted, text_as_arrays
+from scmoe.datasets.exports._columns import as_text_or_number, converted
 from scmoe.io._files import WriteError
 from scmoe.io._quiet import quiet_mudata
 
@@ -50,14 +50,14 @@ def write_seurat(mdata: MuData, path: Path, modality: str | None, keys: Keys) ->
         parts = {name: _assay(mdata, name, keys, raw=False) for name in names}
         parts |= {name: part for name, part in _predictions(mdata, keys) if name not in parts}
         joined = _joined(mdata, parts, keys)
-        with _ordered_groups(), text_as_arrays():
+        with _ordered_groups():
             write_whole(joined, path, lambda file: _texts_in(file["mod"], parts))
         return [_without_counts(name) for name in names if COUNTS_LAYER not in mdata.mod[name].layers]
     if path.suffix != ".h5ad":
         raise WriteError(f"Files for Seurat end in {' or '.join(SUFFIXES)}; found {path}.")
     name = modality or next(iter(mdata.mod))
     adata = _assay(mdata, name, keys, raw=True)
-    with _ordered_groups(), text_as_arrays():
+    with _ordered_groups():
         write_whole(adata, path, lambda file: _text_in(file, adata))
     return [] if COUNTS_LAYER in mdata.mod[name].layers else [_without_counts(name)]
 

@@ -14,10 +14,10 @@ from scipy import sparse
 
 from scmoe._keys import SPATIAL, UMAP, Keys
 from scmoe.datasets._anndata import to_anndata
-from scmoe.datasets.exports._columns import as_category_or_number, converted, text_as_arrays
+from scmoe.datasets.exports._columns import as_category_or_number, converted
 from scmoe.io._files import atomic_dir
 from scmoe.io._memory import check_memory
-from scmoe.io._plain import plain
+from scmoe.io._plain import plain, text_as_arrays
 
 STORE, CONFIG = "cells.zarr", "config.json"
 VERSION = "1.0.15"
