@@ -13,7 +13,7 @@ TEXTS = (CARD, "LICENSE", "LICENSE.txt", "LICENSE.md", ".gitattributes")
 """What people and the hub put beside them; it is never read."""
 CODE = {
     *(".py", ".pyc", ".so", ".dll", ".sh", ".js", ".ipynb"),
-    *(".pkl", ".pickle", ".pt", ".pth", ".ckpt", ".bin", ".joblib", ".npy", ".npz", ".h5", ".msgpack"),
+    *(".pkl", ".pickle", ".pt", ".pth", ".ckpt", ".bin", ".joblib"),
 }
 """How names of code end, and of files that may run some when they are read."""
 

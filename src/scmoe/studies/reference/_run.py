@@ -143,7 +143,7 @@ def label_rows(
             "ece": scores.ece,
             "confidence": float(padded.max(1).mean()),
         }
-        if kept is not None:
+        if kept is not None and kept[known].any():
             row["accuracy_kept"] = float((own == predicted)[kept[known]].mean())
         rows.append(row)
     return rows
