@@ -1,7 +1,7 @@
 """Files of other tools, written by the tools themselves.
 
-``python tests/data/foreign.py write FOLDER``, in an environment with some of snapatac2, tiledbsoma, kb_python and
-cellxgene_schema, writes a file with each tool that is there; scmoe is not needed. ``python tests/data/foreign.py read
+``python tests/data/foreign.py write FOLDER``, in an environment with some of snapatac2, tiledbsoma and
+kb_python, writes a file with each tool that is there; scmoe is not needed. ``python tests/data/foreign.py read
 FOLDER``, in an environment with scmoe, reads and prepares them, compares counts and names, and prints a row for each.
 """
 
@@ -75,42 +75,8 @@ def kb_python(path: Path) -> list[str]:
     return genes
 
 
-def cellxgene_schema(path: Path) -> list[str]:
-    """A data set of one cell type that the validator accepts, with the labels that it adds."""
-    from cellxgene_schema.validate import validate
-
-    genes = ["ENSG00000186092", "ENSG00000284733", "ENSG00000284662", "ENSG00000187634", "ENSG00000188976"]
-    obs = {
-        "cell_type_ontology_term_id": "CL:0000066",
-        "assay_ontology_term_id": "EFO:0009899",
-        "disease_ontology_term_id": "PATO:0000461",
-        "sex_ontology_term_id": "PATO:0000383",
-        "tissue_ontology_term_id": "UBERON:0002048",
-        "self_reported_ethnicity_ontology_term_id": "unknown",
-        "development_stage_ontology_term_id": "HsapDv:0000266",
-        "donor_id": "d1",
-        "suspension_type": "cell",
-        "tissue_type": "tissue",
-    }
-    table = pd.DataFrame({key: pd.Categorical([value] * N_CELLS) for key, value in obs.items()}, index=CELLS)
-    table["is_primary_data"] = False
-    counts = COUNTS[:, : len(genes)] + 1
-    var = pd.DataFrame({"feature_is_filtered": [False] * len(genes)}, index=genes)
-    cells = ad.AnnData(sparse.csr_matrix(np.log1p(counts)), obs=table, var=var)
-    cells.raw = ad.AnnData(sparse.csr_matrix(counts), obs=table, var=var[[]])
-    cells.obsm["X_umap"] = np.random.default_rng(0).normal(size=(N_CELLS, 2))
-    cells.uns["title"], cells.uns["organism_ontology_term_id"] = "cells", "NCBITaxon:9606"
-    source = path.with_suffix(".source.h5ad")
-    cells.write_h5ad(source)
-    is_valid, errors, *_ = validate(source, str(path))
-    source.unlink()
-    if not is_valid:
-        raise ValueError("; ".join(map(str, errors))[:2000])
-    return genes
-
-
 TOOLS: dict[str, Callable[[Path], list[str]]] = {
-    function.__name__: function for function in (snapatac2, tiledbsoma, kb_python, cellxgene_schema)
+    function.__name__: function for function in (snapatac2, tiledbsoma, kb_python)
 }
 
 
@@ -144,13 +110,12 @@ def read(folder: Path) -> int:
         mdata = scmoe.datasets.read(folder / f"{name}.h5ad", modality="peaks" if name == "snapatac2" else "rna")
         scmoe.pp.prepare(mdata)
         adata = next(iter(mdata.mod.values()))
-        counts = COUNTS[:, : adata.n_vars] + (name == "cellxgene_schema")
         kind = mdata.uns["scmoe"]["prepare"][next(iter(mdata.mod))]["kind"]
         is_right = (
             kind == ("peaks" if name == "snapatac2" else "rna")
             and list(adata.obs_names) == CELLS
             and list(adata.var_names) == entry["features"]
-            and np.array_equal(dense(adata.layers["counts"]), counts)
+            and np.array_equal(dense(adata.layers["counts"]), COUNTS)
         )
         with tempfile.TemporaryDirectory() as other:
             for suffix in (".h5mu", ".zarr"):
