@@ -5,15 +5,20 @@ from itertools import combinations
 from pathlib import Path
 from typing import Any
 
+import matplotlib.pyplot as plt
 import numpy as np
+from matplotlib.lines import Line2D
 from sklearn.metrics import adjusted_rand_score
 
-from scmoe.studies._report import OTHER, OURS, Results, Row, difference_cell, dot_figure, markdown_table
+from scmoe.pl._style import COLORS, MARKERS, PAGE, for_print
+from scmoe.studies._report import Results, Row, difference_cell, error_bar, hide_spines, markdown_table, save_figure
 from scmoe.studies.experts._arms import ARMS, DENSE_TOTAL
 from scmoe.studies.experts._claims import CONTROLS, MARGIN, POOLED, PRIMARY, SCORES, pays
 from scmoe.studies.experts._plan import CONFIRMATION, SCREENING, gain
 
 DECIMALS = 3
+LINE, STEP = 0.42, 0.18
+"""Inches of the figure for a data set, and steps between its mixtures as a share of that."""
 
 
 def sections(table: Mapping[str, Any]) -> dict[str, str]:
@@ -128,13 +133,32 @@ def agreement(rows: Results) -> str:
     return f"{np.mean([adjusted_rand_score(a, b) for a, b in pairs]):.{DECIMALS}f}"
 
 
+@for_print
 def figure(comparisons: Sequence[Row], path: Path) -> None:
-    """A panel for each primary score: differences by data set and setting."""
-    panels = {}
-    for score in PRIMARY:
-        rows = [row for row in comparisons if row["is_primary"] and row["score"] == score]
-        panels[f"{SCORES[score]} over {CONTROLS[0]}"] = [
-            (f"{row['source']}: {row['mixture']}", row["values"], OURS if row["is_real"] else OTHER) for row in rows
-        ]
-    if all(panels.values()):
-        dot_figure(panels, path)
+    """A panel for each primary score, a line for each data set, a point with its 95 % interval for each mixture."""
+    rows = [row for row in comparisons if row["is_primary"]]
+    mixtures, sources = (list(dict.fromkeys(row[name] for row in rows)) for name in ("mixture", "source"))
+    if not rows:
+        return
+    size = (PAGE, 1 + LINE * len(sources))
+    drawing, axes = plt.subplots(1, len(PRIMARY), figsize=size, sharey=True, layout="constrained")
+    for ax, score in zip(axes, PRIMARY, strict=True):
+        ax.axvspan(-MARGIN, MARGIN, color="0.94", zorder=0)
+        ax.axvline(0, color="0.6", linewidth=0.6, zorder=1)
+        for row in rows:
+            if row["score"] == score:
+                i = mixtures.index(row["mixture"])
+                place = sources.index(row["source"]) + (i - (len(mixtures) - 1) / 2) * STEP
+                bar = error_bar(row["difference"], row["interval"])
+                style = {"color": COLORS[i], "marker": MARKERS[i], "markersize": 3, "linewidth": 1, "linestyle": "none"}
+                ax.errorbar(row["difference"], place, xerr=bar, **style, zorder=2)
+        ax.set_xlabel(f"{SCORES[score]}, difference")
+        hide_spines(ax)
+    axes[0].set_yticks(range(len(sources)), sources)
+    axes[0].set_ylim(len(sources) - 0.5, -0.5)
+    handles = [
+        Line2D([], [], color=COLORS[i], marker=MARKERS[i], markersize=3, linestyle="none", label=name)
+        for i, name in enumerate(mixtures)
+    ]
+    drawing.legend(handles=handles, loc="outside upper center", ncols=2, frameon=False)
+    save_figure(drawing, path)
