@@ -68,7 +68,8 @@ class Task(BaseTask):
     n_cells
         Of a simulation.
     more_epochs
-        Times the usual number of epochs, so that a network without experts has as much CPU time.
+        For a network without experts: the usual number of epochs times this, for as much CPU time as a mixture has;
+        None: as many steps as any other.
     """
 
     stage: str
@@ -79,12 +80,12 @@ class Task(BaseTask):
     arm: str
     seed: int
     n_cells: int
-    more_epochs: float = 1.0
+    more_epochs: float | None = None
 
     @property
     def method(self) -> str:
         """The network, for tables."""
-        return self.arm if self.more_epochs == 1 else timed(self.arm)
+        return self.arm if self.more_epochs is None else timed(self.arm)
 
     @property
     def name(self) -> str:
@@ -128,7 +129,7 @@ def confirmation(
                 yield task(CONFIRMATION, source, arm, seed, n_cells, factors[arm])
 
 
-def task(stage: str, source: Source, arm: str, seed: int, n_cells: int, more_epochs: float = 1.0) -> Task:
+def task(stage: str, source: Source, arm: str, seed: int, n_cells: int, more_epochs: float | None = None) -> Task:
     """One training."""
     return Task(
         stage=stage,

@@ -173,4 +173,4 @@ def perform(task: Task) -> Result:
     else:
         mdata = simulate_regimes(task.n_cells, task.seed, **SIMULATIONS[task.source])
         mdata.obs[LABEL] = mdata.obs[REGIME]
-    return run_scores(mdata, ARMS[task.arm], task.seed, task.more_epochs)
+    return run_scores(mdata, ARMS[task.arm], task.seed, 1.0 if task.more_epochs is None else task.more_epochs)
