@@ -76,7 +76,7 @@ def trained(train: MuData, arm: Arm, seed: int, more_epochs: float) -> tuple[SCM
     n_learned = round(0.9 * train.n_obs)
     n_epochs = max(round(more_epochs * default_epochs(n_learned, default_batch_size(n_learned))), 1)
     settings: dict[str, Any] = {"accelerator": "cpu", "enable_progress_bar": False, "plan_kwargs": dict(arm.training)}
-    SCMOE.setup_mudata(train, labels_key=LABEL)
+    SCMOE.setup_mudata(train, labels_key=LABEL if has_types(train) else None)
     if not arm.upcycle:
         model = SCMOE(train, seed=seed, **arm.network)
         model.train(n_epochs, **settings)
@@ -86,6 +86,11 @@ def trained(train: MuData, arm: Arm, seed: int, more_epochs: float) -> tuple[SCM
     model = upcycled(first, 8, 2)
     model.train(n_epochs - n_epochs // 2, **settings)
     return model, n_epochs
+
+
+def has_types(mdata: MuData) -> bool:
+    """Whether there is something to label."""
+    return mdata.obs[LABEL].nunique() > 1
 
 
 def prediction(model: SCMOE, test: MuData) -> dict[str, float]:
@@ -101,7 +106,12 @@ def prediction(model: SCMOE, test: MuData) -> dict[str, float]:
 
 
 def labels_of_new_cells(model: SCMOE, train: MuData, test: MuData) -> dict[str, float]:
-    """Macro-F1 of the types of new cells: as the annotator says, and by neighbors in the network's state alone."""
+    """Macro-F1 of the types of new cells: as the annotator says, and by neighbors in the network's state alone.
+
+    NaN where all cells are of one type, as with one regime.
+    """
+    if not has_types(train):
+        return {"macro_f1": float("nan"), "macro_f1_states": float("nan")}
     truth = test.obs[LABEL].to_numpy(dtype=str)
     states = (model.get_latent_representation(cells, part="network") for cells in (train, test))
     known, new = states
