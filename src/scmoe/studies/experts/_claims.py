@@ -33,11 +33,11 @@ POOLED = "mean of measured data"
 
 
 def by_seed(results: Results, source: str, method: str, score: str) -> BySeed:
-    """Seed to score of the confirmation."""
+    """Seed to score of the confirmation; nothing where there is none, as of labels with one regime."""
     return {
         row["seed"]: row[score]
         for row in results
-        if (row["stage"], row["source"], row["method"]) == (CONFIRMATION, source, method)
+        if (row["stage"], row["source"], row["method"]) == (CONFIRMATION, source, method) and np.isfinite(row[score])
     }
 
 
