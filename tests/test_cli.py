@@ -359,7 +359,7 @@ def test_interrupted_pretraining_is_resumed(data, tmp_path, monkeypatch):
     monkeypatch.setattr(XTRIMOGENE, "train", interrupted)
     result = run(*arguments, tmp_path / "run")
     assert result.exit_code == INTERRUPTED and "--resume" in result.stderr
-    assert [path.name for path in (tmp_path / "run").iterdir()] == ["checkpoints"]
+    assert {path.name for path in (tmp_path / "run").iterdir()} == {"checkpoints", "run.toml"}
     monkeypatch.setattr(XTRIMOGENE, "train", train)
     result = run(*arguments, tmp_path / "run", "--resume")
     assert result.exit_code == 0, result.stderr

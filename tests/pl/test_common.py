@@ -14,7 +14,7 @@ from mudata import read_h5mu
 import scmoe.pl
 from scmoe.datasets._write import write
 from scmoe.io._quiet import quiet_mudata
-from scmoe.metrics import calibration_table, confusion_table, per_class_scores
+from scmoe.metrics import calibration_table, confusion_table, level_accuracy, per_class_scores
 from scmoe.pl import _style as style
 
 PLOTS = {
@@ -26,6 +26,9 @@ PLOTS = {
 TRUTH, PREDICTED = np.repeat(["B", "T"], 20), np.resize(["B", "B", "T"], 40)
 OF_TABLES = {
     "per_class": per_class_scores(TRUTH, PREDICTED, labels=["B", "T"]),
+    "level_accuracy": level_accuracy(
+        TRUTH, PREDICTED, np.full(40, 0.7), hierarchy={"B": "lymphoid", "T": "lymphoid"}, labels=["B", "T"]
+    ),
     "confusion": confusion_table(TRUTH, PREDICTED, labels=["B", "T"]),
     "calibration": calibration_table(
         TRUTH, PREDICTED, [[0.8, 0.2] if name == "B" else [0.3, 0.7] for name in PREDICTED], labels=["B", "T"]

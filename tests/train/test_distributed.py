@@ -225,6 +225,6 @@ def test_the_command_trains_in_processes_of_its_own(fresh, tmp_path):
     arguments = ["train", str(tmp_path / "data.h5mu"), "-o", str(tmp_path / "out"), "--epochs", "2"]
     result = CliRunner().invoke(app, [*arguments, "--accelerator", "cpu", "--devices", "2"])
     assert result.exit_code == 0, result.output
-    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["figures", "model", "result.h5mu"]
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["figures", "model", "result.h5mu", "run.toml"]
     model = scmoe.model.SCMOE.load(tmp_path / "out" / "model")
     assert len(model.history) == 2 and model.diagnostics["n_steps"] == 2

@@ -117,14 +117,24 @@ def refuse_empty(name: str, adata: AnnData) -> None:
 
 def holds_counts(matrix: Matrix) -> bool:
     """Whether the values are raw counts where they are not missing; not so of what is not in memory."""
-    if matrix is None or not (sparse.issparse(matrix) or isinstance(matrix, np.ndarray)):
+    if matrix is None or not is_in_memory(matrix):
         return False
     return matrix.dtype.kind in "uif" and looks_like_counts(matrix, allow_missing=True)
 
 
+def is_in_memory(matrix: Matrix) -> bool:
+    """Whether the values can be read as those of an array; not so of what AnnData leaves on disk."""
+    return sparse.issparse(matrix) or isinstance(matrix, np.ndarray)
+
+
 def has_values(matrix: Matrix | None) -> bool:
-    """Whether any value is there and is not zero: tools that keep all in layers leave ``X`` out, or fill it with 0."""
-    return matrix is not None and any((values != 0).any() for values in value_blocks(matrix))
+    """Whether any value is there and is not zero: tools that keep all in layers leave ``X`` out, or fill it with 0.
+
+    What is not in memory is not looked at: who reads it says how to open it.
+    """
+    if matrix is None or not is_in_memory(matrix):
+        return matrix is not None
+    return any((values != 0).any() for values in value_blocks(matrix))
 
 
 def _columns_in_raw(adata: AnnData) -> NDArray[np.integer] | None:
