@@ -363,7 +363,7 @@ def test_interrupted_pretraining_is_resumed(data, tmp_path, monkeypatch):
     monkeypatch.setattr(XTRIMOGENE, "train", train)
     result = run(*arguments, tmp_path / "run", "--resume")
     assert result.exit_code == 0, result.stderr
-    assert {path.name for path in (tmp_path / "run").iterdir()} == {"result.h5ad", "model"}
+    assert {path.name for path in (tmp_path / "run").iterdir()} == {"result.h5ad", "model", "run.toml"}
     first, second = (ad.read_h5ad(tmp_path / name / "result.h5ad") for name in ("straight", "run"))
     np.testing.assert_array_equal(first.obsm["X_xtrimogene"], second.obsm["X_xtrimogene"])
 
